@@ -1,0 +1,116 @@
+"""The small parent of every server and driver: it ends its child when compbench is gone, however that came about.
+
+Run as a program, `guard.py STATUS_FD CONTROL_FD PROGRAM ARG...`. It starts the program in a session of its own, reports
+`pid N`, then `exit CODE` (negative: the signal) on STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send
+SIGTERM, SIGINT, SIGKILL to the program's process group. When CONTROL_FD ends, compbench has died: the group gets
+SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. Needs nothing but a POSIX kernel, so it holds on Linux and macOS alike
+and survives a SIGKILL of compbench or of its whole process group. Imports little: it starts in milliseconds.
+"""
+
+import os
+import select
+import signal
+import sys
+import time
+
+ORPHAN_GRACE_S = 3.0
+SIGNALS = {b"T": signal.SIGTERM, b"I": signal.SIGINT, b"K": signal.SIGKILL}
+RESTORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+CANNOT_EXECUTE = 127
+
+
+def start(argv: list[str], status_fd: int, control_fd: int) -> int:
+    """Fork and execute `argv` as the leader of a new session with default signal handling; return its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        for number in RESTORED:
+            signal.signal(number, signal.SIG_DFL)
+        os.close(status_fd)
+        os.close(control_fd)
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        os.write(2, f"{argv[0]}: can't be started: {error.strerror}\n".encode())
+    finally:
+        os._exit(CANNOT_EXECUTE)
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Send a signal to the child's group; the child is not reaped yet, so its number can't be another's."""
+    try:
+        os.killpg(pid, number)
+    except PermissionError:
+        pass  # macOS says so of a group in which only zombies are left
+    except ProcessLookupError:
+        if number != signal.SIGKILL:
+            os.kill(pid, number)  # not yet the leader of its group: between fork and setsid
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether the child has ended, leaving it unreaped where the platform can."""
+    if hasattr(os, "waitid"):
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return bool(select.select([WAKE_FD], [], [], 0)[0])
+
+
+def reap(pid: int) -> int:
+    """End what is left of the child's group, then collect the child; return its exit code, negative for a signal."""
+    signal_group(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def watch(pid: int, control_fd: int) -> int:
+    """Pass signals on until the child has ended, or end it once nobody is left who could; return its exit code."""
+    kill_at = None
+    inputs = [control_fd, WAKE_FD]
+    while not has_ended(pid):
+        timeout = None if kill_at is None else max(0.0, kill_at - time.monotonic())
+        ready = select.select(inputs, [], [], timeout)[0]
+        if control_fd in ready:
+            for letter in os.read(control_fd, 64) or b"\0":
+                if letter:
+                    signal_group(pid, SIGNALS[bytes([letter])])
+                else:
+                    signal_group(pid, signal.SIGTERM)
+                    kill_at = time.monotonic() + ORPHAN_GRACE_S
+                    inputs.remove(control_fd)
+        if WAKE_FD in ready and hasattr(os, "waitid"):
+            os.read(WAKE_FD, 64)
+        if kill_at is not None and time.monotonic() >= kill_at:
+            signal_group(pid, signal.SIGKILL)
+            kill_at = None
+    return reap(pid)
+
+
+def main() -> None:
+    """Guard the program named by the arguments until it has ended."""
+    global WAKE_FD
+    status_fd, control_fd = int(sys.argv[1]), int(sys.argv[2])
+    WAKE_FD, wake_write_fd = os.pipe()
+    os.set_blocking(wake_write_fd, False)
+    signal.set_wakeup_fd(wake_write_fd, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    pid = start(sys.argv[3:], status_fd, control_fd)
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silence, stream)
+    tell(status_fd, f"pid {pid}\n")
+    tell(status_fd, f"exit {watch(pid, control_fd)}\n")
+
+
+def tell(status_fd: int, line: str) -> None:
+    """Write a line for compbench; when compbench is gone nobody reads it, and the guard's work goes on."""
+    try:
+        os.write(status_fd, line.encode())
+    except BrokenPipeError:
+        return
+
+
+WAKE_FD = -1
+
+if __name__ == "__main__":
+    main()

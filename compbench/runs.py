@@ -1,0 +1,342 @@
+"""Run folders: names, manifests, captures, whole writes, leftovers, the lock, and the choice of which run to go on with.
+
+A run is one pass over the selected scenarios, kept in `<output_dir>/<timestamp>/`. Files are the only state: a capture
+that is there means a scenario that is done. Knows nothing of how a scenario is measured or how a page is rendered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from compbench.errors import SuiteBusyError, UserError
+from compbench.records import Capture, Manifest
+
+T = TypeVar("T")
+TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}")
+MANIFEST_NAME = "manifest.json"
+PARTIAL = ".partial"
+# Boot times are computed from a running clock and an uptime; they wander by this much without a reboot.
+BOOT_TOLERANCE_S = 120.0
+# The driver's and the server's own records of one scenario; `capture` is always written last.
+MEASURED_KINDS = {
+    "stdout": ".txt",
+    "stderr": "_stderr.txt",
+    "driver_json": ".json",
+    "server_log": "_server.log",
+    "stacks": "_stacks.log",
+    "capture": "_capture.json",
+}
+RENDERED_KINDS = {"diagnostics": "_diag.txt", "system": "_sys.txt", "flamegraph": "_flamegraph.svg"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and its manifest as last read or written."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Return the run's timestamp."""
+        return self.manifest.run
+
+    def path(self, scenario: str, kind: str) -> Path:
+        """Return the final path of one of a scenario's files (SPEC.md 4)."""
+        ending = MEASURED_KINDS.get(kind) or RENDERED_KINDS[kind]
+        return self.folder / f"{self.name}_{scenario}{ending}"
+
+    def page(self, name: str) -> Path:
+        """Return the path of one of the run's own pages, such as `summary.txt`."""
+        return self.folder / f"{self.name}_{name}"
+
+    def has_capture(self, scenario: str) -> bool:
+        """Tell whether the scenario is done."""
+        return self.path(scenario, "capture").exists()
+
+    def pending(self) -> list[str]:
+        """Return the selected scenarios that have no capture yet, in order."""
+        return [name for name in self.manifest.selection if not self.has_capture(name)]
+
+    def captures(self) -> list[Capture]:
+        """Read every capture of the selection, in order; those not yet there are left out.
+
+        Raises:
+            UserError: a capture can't be read; moving it away makes compbench measure the scenario again.
+        """
+        paths = [self.path(name, "capture") for name in self.manifest.selection]
+        return [read_record(path, Capture) for path in paths if path.exists()]
+
+
+def timestamp(now_s: float) -> str:
+    """Return a Unix time as a run's name, in local time (SPEC.md 4)."""
+    return datetime.fromtimestamp(now_s).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def iso_utc(at_s: float) -> str:
+    """Return a Unix time as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there whole or not at all, and survives a crash of the machine.
+
+    Raises:
+        OSError: the disk is full, or the folder can't be written; the old file is then untouched.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_record(path: Path, record: msgspec.Struct) -> None:
+    """Write a record as indented JSON, whole."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+
+
+def read_record(path: Path, kind: type[T]) -> T:
+    """Read a record that `write_record` wrote.
+
+    Raises:
+        UserError: the file is not such a record; it names the file and how to go on.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable {kind.__name__.lower()} ({error}): move it away to go on") from None
+
+
+def list_runs(output_dir: Path) -> list[Run]:
+    """Return every run that has a manifest, oldest first."""
+    if not output_dir.is_dir():
+        return []
+    folders = sorted(path for path in output_dir.iterdir() if TIMESTAMP.fullmatch(path.name))
+    return [
+        Run(folder, read_record(folder / MANIFEST_NAME, Manifest))
+        for folder in folders
+        if (folder / MANIFEST_NAME).is_file()
+    ]
+
+
+def find_run(output_dir: Path, name: str) -> Run:
+    """Return the run of that timestamp.
+
+    Raises:
+        UserError: there is no such run; names the newest ones.
+    """
+    runs = list_runs(output_dir)
+    for run in runs:
+        if run.name == name:
+            return run
+    newest = ", ".join(run.name for run in runs[-3:]) or "none yet"
+    raise UserError(f"no run {name!r} in {output_dir}: the newest are {newest}")
+
+
+def find_open_run(output_dir: Path) -> Run | None:
+    """Return the newest run that is still open."""
+    return next((run for run in reversed(list_runs(output_dir)) if run.manifest.state == "open"), None)
+
+
+def refusal_to_resume(
+    manifest: Manifest, fingerprint: Mapping[str, str], *, now_s: float, boot_at: float, max_age_h: float
+) -> str:
+    """Say why an open run can't be continued, or return an empty text if it can (DESIGN.md, A run's life)."""
+    if changes := fingerprint_changes(manifest.fingerprint, fingerprint):
+        return "its inputs have changed: " + "; ".join(changes)
+    if abs(manifest.boot_at - boot_at) > BOOT_TOLERANCE_S:
+        return "the machine has been rebooted since"
+    if (age_h := (now_s - manifest.opened_at) / 3600) > max_age_h:
+        return f"it was opened {age_h:.1f} h ago (resume_max_age_h = {max_age_h:g})"
+    return ""
+
+
+def fingerprint_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Return the differences of two fingerprints, each as `name: old -> new`, hashes shortened."""
+    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return [f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}" for name in names]
+
+
+def create_run(output_dir: Path, manifest_for: Manifest, now_s: float) -> Run:
+    """Make the folder of a new run under a timestamp that no other run has, and write its manifest.
+
+    Only the holder of the suite's lock may call this. A timestamp that is taken is counted on by a second.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    while True:
+        folder = output_dir / timestamp(now_s)
+        try:
+            folder.mkdir()
+            break
+        except FileExistsError:
+            now_s += 1
+    run = Run(folder, msgspec.structs.replace(manifest_for, run=folder.name))
+    write_record(folder / MANIFEST_NAME, run.manifest)
+    return run
+
+
+def change_manifest(run: Run, **changes: object) -> Run:
+    """Write the run's manifest with some fields changed; return the run as it is then."""
+    manifest = msgspec.structs.replace(run.manifest, **changes)
+    write_record(run.folder / MANIFEST_NAME, manifest)
+    return Run(run.folder, manifest)
+
+
+def set_aside(run: Run, scenario: str) -> list[Path]:
+    """Keep what an earlier attempt at a scenario left, as `<name>.attemptN.partial`; return the new paths.
+
+    Only the holder of the suite's lock may call this, before the scenario is measured (again).
+    """
+    endings = [*MEASURED_KINDS.values(), *RENDERED_KINDS.values()]
+    stem = f"{run.name}_{scenario}"
+    found = [run.folder / f"{stem}{ending}{state}" for ending in endings for state in ("", PARTIAL)]
+    found = [path for path in found if path.exists()]
+    if not found:
+        return []
+    number = attempts_kept(run, scenario) + 1
+    kept = []
+    for path in found:
+        new = path.with_name(f"{path.name.removesuffix(PARTIAL)}.attempt{number}{PARTIAL}")
+        path.rename(new)
+        kept.append(new)
+    sync_folder(run.folder)
+    return kept
+
+
+def attempts_kept(run: Run, scenario: str) -> int:
+    """Return how many earlier attempts at the scenario have been set aside."""
+    pattern = re.compile(re.escape(f"{run.name}_{scenario}") + r"[._].*\.attempt(\d+)\.partial")
+    numbers = [int(match[1]) for path in run.folder.iterdir() if (match := pattern.fullmatch(path.name))]
+    return max(numbers, default=0)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what a killed `write_whole` left in a folder; only for the holder of the suite's lock."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that `doit clean` may remove: where it is, and what it is."""
+
+    path: Path
+    what: str
+
+
+def leftovers(output_dir: Path, work_dir: Path, caches: Sequence[Path]) -> list[Leftover]:
+    """Return what interrupted runs and caches have left; never anything of a closed run's finished files."""
+    found = [Leftover(path, "server's working folder") for path in _children(work_dir)]
+    for run in list_runs(output_dir):
+        if run.manifest.state != "closed":
+            found.append(Leftover(run.folder, f"{run.manifest.state} run"))
+        else:
+            found += [Leftover(path, "temporary file") for path in sorted(run.folder.glob(".*.tmp"))]
+    for folder in _children(output_dir):
+        if TIMESTAMP.fullmatch(folder.name) and folder.is_dir() and not (folder / MANIFEST_NAME).exists():
+            found.append(Leftover(folder, "run that was never opened"))
+    return found + [Leftover(path, "cache") for path in caches if path.exists()]
+
+
+def remove(leftover: Leftover) -> None:
+    """Remove a leftover, file or folder."""
+    if leftover.path.is_dir() and not leftover.path.is_symlink():
+        shutil.rmtree(leftover.path)
+    else:
+        leftover.path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def suite_lock(path: Path) -> Iterator[None]:
+    """Hold the suite's lock for a block; the kernel releases it when this process dies, however it dies.
+
+    Raises:
+        SuiteBusyError: another process holds it; names that process.
+    """
+    descriptor = take_lock(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def take_lock(path: Path) -> int:
+    """Take the suite's lock and return the descriptor that holds it until it is closed.
+
+    Raises:
+        SuiteBusyError: another process holds it; names that process.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise SuiteBusyError(
+            f"another compbench is at work here ({_holder(path)}): wait until it has finished, or end it with Ctrl-C"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"pid {os.getpid()} since {iso_utc(time.time())}\n".encode())
+    return descriptor
+
+
+def lock_holder(path: Path) -> str | None:
+    """Return who holds the suite's lock, or None if nobody does; takes nothing."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _holder(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="utf-8", errors="replace").strip() or "unknown process"
+    return "unknown process"
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "(absent)"
+    return f"{value[:12]}..." if re.fullmatch(r"[0-9a-f]{40,}", value) else value
