@@ -1,0 +1,254 @@
+"""The HTTP interface as a bare ASGI application: routes, handlers, memory spaces by name.
+
+It keeps to Engram's interface, with these differences: `POST /api/v1/memories` honours an `embedding` and an `id`
+(Engram ignores them); `POST /api/v1/complete` answers from the stored memories; a text `query` is compared by words,
+never by vectors; tags, times and places as filters are refused (501) rather than ignored; nothing is deduplicated.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from compbench.embedded import memories, wire
+from compbench.embedded.memories import MemorySpace
+from compbench.embedded.wire import Answer, Refusal, Request
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Handler = Callable[[Request], Answer]
+
+BODY_LIMIT_BYTES = 2 * 1024 * 1024
+LIST_LIMIT = 1000
+RESULT_LIMIT = 1000
+_MEMORIES = "/api/v1/memories"
+_FILTERS = ("required_tags", "excluded_tags", "from_time", "to_time", "location")
+
+
+class Application:
+    """The server's state and its routes. `stop` is called when a client asks for a shutdown."""
+
+    def __init__(self, version: str, stop: Callable[[], None]) -> None:
+        self._version = version
+        self._stop = stop
+        self._spaces: dict[str, MemorySpace] = {"default": MemorySpace()}
+        self._answered: Counter[tuple[str, int]] = Counter()
+        self._routes: dict[str, dict[str, Handler]] = {
+            "/health": {"GET": self._health},
+            "/health/alive": {"GET": lambda _: Answer(200, b"")},
+            "/metrics": {"GET": self._metrics},
+            "/metrics/prometheus": {"GET": self._prometheus},
+            "/shutdown": {"POST": self._shutdown},
+            "/api/v1/system/health": {"GET": self._system_health},
+            "/api/v1/complete": {"POST": self._complete},
+            _MEMORIES: {"GET": self._list, "POST": self._remember},
+            f"{_MEMORIES}/remember": {"POST": self._remember},
+            f"{_MEMORIES}/recall": {"GET": self._recall},
+            f"{_MEMORIES}/search": {"GET": self._search},
+        }
+        self._one_memory: dict[str, Handler] = {"GET": self._get}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        body = b"" if scope["method"] == "GET" else await _read_body(receive)
+        answer = self._answer(scope, body)
+        headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    def _answer(self, scope: Scope, body: bytes | None) -> Answer:
+        path = scope["path"]
+        if path in self._routes:
+            label, methods = path, self._routes[path]
+        elif path.startswith(f"{_MEMORIES}/"):
+            label, methods = f"{_MEMORIES}/{{id}}", self._one_memory
+        else:
+            label, methods = "other", {}
+        try:
+            answer = self._handle(methods, scope, body)
+        except Refusal as refusal:
+            answer = wire.refusal_answer(refusal)
+        self._answered[label, answer.status] += 1
+        return answer
+
+    def _handle(self, methods: dict[str, Handler], scope: Scope, body: bytes | None) -> Answer:
+        if not methods:
+            raise Refusal(404, "NOT_FOUND", f"no such path: {scope['path']}")
+        handler = methods.get(scope["method"])
+        if handler is None:
+            raise Refusal(405, "METHOD_NOT_ALLOWED", f"{scope['path']} allows {', '.join(methods)}")
+        if body is None:
+            raise Refusal(413, "PAYLOAD_TOO_LARGE", f"the body is larger than {BODY_LIMIT_BYTES} bytes")
+        header = next((value for name, value in scope["headers"] if name == b"x-memory-space"), None)
+        query = wire.parse_query(scope["query_string"]) if scope["query_string"] else {}
+        space = header.decode("latin-1") if header is not None else None
+        return handler(Request(scope["path"], query, space, body))
+
+    def _space(self, request: Request, in_body: str | None = None) -> MemorySpace:
+        """Return the space of the header, else of the query, else of the body; a new name makes a new space."""
+        name = request.space_header or request.text("space") or in_body or "default"
+        space = self._spaces.get(name)
+        if space is None:
+            space = self._spaces[wire.check_space_name(name)] = MemorySpace()
+        return space
+
+    def _remember(self, request: Request) -> Answer:
+        body = wire.decode_body(request.body, wire.RememberBody)
+        if not body.content.strip():
+            raise wire.bad_input("content is empty")
+        if len(body.content.encode()) > wire.CONTENT_LIMIT_BYTES:
+            raise wire.bad_input(f"content is longer than {wire.CONTENT_LIMIT_BYTES} bytes")
+        embedding = None if body.embedding is None else wire.as_vector(body.embedding)
+        memory = self._space(request, body.memory_space_id).store(
+            memory_id=body.id or f"mem_{uuid.uuid4().hex}",
+            content=body.content,
+            confidence=min(max(body.confidence, 0.0), 1.0),
+            memory_type=body.memory_type,
+            tags=body.tags,
+            stored_at=_now(),
+            embedding=embedding,
+        )
+        return wire.stored_answer(memory)
+
+    def _recall(self, request: Request) -> Answer:
+        _refuse_what_is_missing(request)
+        limit = request.integer("max_results", 10, 1, RESULT_LIMIT)
+        threshold = request.number("threshold", 0.5)
+        started = time.perf_counter()
+        if query := request.text("query"):
+            space = self._space(request)
+            found, path = space.sharing_words(query, limit, threshold), "shared words"
+        elif raw := request.query.get("embedding"):
+            vector = wire.as_vector(wire.decode_floats(raw))
+            space = self._space(request)
+            found, path = space.nearest(vector, limit, threshold), "vector similarity"
+        else:
+            raise wire.bad_input("give a query or an embedding")
+        metadata = None
+        if request.text("include_metadata") == "true":
+            elapsed_ms = (time.perf_counter() - started) * 1000
+            metadata = {
+                "total_memories_searched": len(space),
+                "activation_spread_hops": 0,
+                "processing_time_ms": elapsed_ms,
+                "memory_system_load": 0.0,
+            }
+        return wire.recall_answer(found, path, metadata)
+
+    def _search(self, request: Request) -> Answer:
+        query = request.text("query")
+        if query is None:
+            raise wire.bad_input("query is missing")
+        limit = request.integer("limit", 10, 1, RESULT_LIMIT)
+        return wire.search_answer(self._space(request).sharing_words(query, limit))
+
+    def _complete(self, request: Request) -> Answer:
+        body = wire.decode_body(request.body, wire.CompleteBody)
+        given = body.partial_episode.partial_embedding
+        if given and len(given) != memories.DIMENSION:
+            raise wire.bad_input(f"partial_embedding has {len(given)} slots, expected {memories.DIMENSION}")
+        if body.config.num_hypotheses < 1:
+            raise wire.unfit("num_hypotheses must be at least 1")
+        known = np.array([value is not None for value in given], dtype=bool)
+        if not known.any():
+            raise wire.unfit("insufficient evidence: partial_embedding holds no number")
+        partial = wire.as_vector([0.0 if value is None else value for value in given])
+        space = self._space(request, body.memory_space_id)
+        done = space.complete(partial, known, body.config.ca1_threshold, body.config.num_hypotheses)
+        if done is None:
+            raise wire.unfit(f"insufficient evidence: no memory is as similar as {body.config.ca1_threshold}")
+        return wire.completion_answer(done, body.partial_episode, int(known.sum()))
+
+    def _list(self, request: Request) -> Answer:
+        space = self._space(request)
+        offset = request.integer("offset", 0, 0, 10**12)
+        limit = request.integer("limit", 100, 1, LIST_LIMIT)
+        items = []
+        for memory in space.page(offset, limit):
+            item = wire.memory_content(memory)
+            if request.text("include_embeddings") == "true":
+                item["embedding"] = space.embedding_of(memory)
+            items.append(item)
+        content = {
+            "memories": items,
+            "count": len(items),
+            "pagination": {"offset": offset, "limit": limit, "returned": len(items)},
+            "tier_counts": {"hot": len(space), "warm": 0, "cold": 0, "total": len(space)},
+        }
+        return wire.json_answer(content)
+
+    def _get(self, request: Request) -> Answer:
+        memory_id = request.path.removeprefix(f"{_MEMORIES}/")
+        space = self._space(request)
+        memory = space.get(memory_id)
+        if memory is None:
+            raise Refusal(404, "MEMORY_NOT_FOUND", f"no memory {memory_id!r}")
+        return wire.json_answer({**wire.memory_content(memory), "embedding": space.embedding_of(memory)})
+
+    def _health(self, _request: Request) -> Answer:
+        content = {"status": "healthy", "service": "compbench-embedded", "version": self._version, "timestamp": _now()}
+        return wire.json_answer(content)
+
+    def _system_health(self, request: Request) -> Answer:
+        names = [name] if (name := request.text("space")) else list(self._spaces)
+        spaces = [
+            {
+                "space": wire.check_space_name(name),
+                "memories": len(self._spaces.get(name, ())),
+                "pressure": 0.0,
+                "wal_lag_ms": 0.0,
+                "consolidation_rate": 0.0,
+            }
+            for name in names
+        ]
+        return wire.json_answer(
+            {"status": "healthy", "timestamp": _now(), "checks": [], "spaces": spaces, "cluster": None}
+        )
+
+    def _metrics(self, _request: Request) -> Answer:
+        answered = {f"{path} {status}": count for (path, status), count in self._answered.items()}
+        stored = {name: len(space) for name, space in self._spaces.items()}
+        return wire.json_answer({"snapshot": {"memories": stored, "answered": answered}, "export": {}})
+
+    def _prometheus(self, _request: Request) -> Answer:
+        lines = ["# TYPE engram_memories gauge"]
+        lines += [f'engram_memories{{space="{name}"}} {len(space)}' for name, space in self._spaces.items()]
+        lines += ["# TYPE engram_http_requests_total counter"]
+        lines += [
+            f'engram_http_requests_total{{path="{path}",status="{status}"}} {count}'
+            for (path, status), count in self._answered.items()
+        ]
+        return Answer(200, ("\n".join(lines) + "\n").encode(), wire.TEXT)
+
+    def _shutdown(self, _request: Request) -> Answer:
+        self._stop()
+        return wire.json_answer({"status": "shutdown_initiated", "message": "the server is stopping"})
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the request's body, or None if it is larger than the limit."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body = body + message.get("body", b"") if len(body) <= BODY_LIMIT_BYTES else body
+    return body if len(body) <= BODY_LIMIT_BYTES else None
+
+
+def _refuse_what_is_missing(request: Request) -> None:
+    for name in _FILTERS:
+        if name in request.query:
+            raise Refusal(501, "NOT_IMPLEMENTED", f"{name}: this server has no such filter")
+    if request.text("mode") in {"spreading", "hybrid"}:
+        raise wire.bad_input("mode: this server has no spreading activation; leave it out or say similarity")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
