@@ -60,7 +60,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     `cpu_pct` and `driver_cpu_pct` are percent of one core (200 is two full cores); `per_core_pct`, `io_wait_pct` and
     `steal_pct` are percent of the time of the core, or of all cores. `net_kb_s` is the loopback interface's received
-    plus sent kilobytes (1000 bytes) a second, halved, since each byte on loopback is counted twice.
+    plus sent kilobytes (1000 bytes) a second, halved, since each byte on loopback is counted twice; `net_errors` is the
+    loopback interface's errors and drops, `external_net_kb_s` what all other interfaces received and sent. Server and
+    driver include their child processes. `throttle_events` (heat), `quota_throttles` (CPU quota of a container),
+    `oom_kills` and `net_errors` are how many there were in the interval; `cpu_mhz` is the fastest core's clock.
     """
 
     elapsed_s: float
@@ -89,6 +92,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     oom_kills: int | None = None
     cpu_mhz: float | None = None
     load_1min: float | None = None
+    quota_throttles: int | None = None
+    server_read_bytes_s: float | None = None
+    server_write_bytes_s: float | None = None
+    external_net_kb_s: float | None = None
 
 
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
