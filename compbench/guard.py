@@ -20,9 +20,16 @@ CANNOT_EXECUTE = 127
 
 
 def start(argv: list[str], status_fd: int, control_fd: int) -> int:
-    """Fork and execute `argv` as the leader of a new session with default signal handling; return its pid."""
+    """Fork and execute `argv` as the leader of a new session with default signal handling; return its pid.
+
+    Returns only when the program is executing, so that no signal meets it while it still ignores what the guard does.
+    """
+    executing_fd, closes_on_exec_fd = os.pipe()
     pid = os.fork()
     if pid:
+        os.close(closes_on_exec_fd)
+        os.read(executing_fd, 1)
+        os.close(executing_fd)
         return pid
     try:
         os.setsid()
@@ -41,11 +48,8 @@ def signal_group(pid: int, number: int) -> None:
     """Send a signal to the child's group; the child is not reaped yet, so its number can't be another's."""
     try:
         os.killpg(pid, number)
-    except PermissionError:
-        pass  # macOS says so of a group in which only zombies are left
-    except ProcessLookupError:
-        if number != signal.SIGKILL:
-            os.kill(pid, number)  # not yet the leader of its group: between fork and setsid
+    except (PermissionError, ProcessLookupError):
+        return  # nobody is left in the group; macOS says so by the former if its members are zombies
 
 
 def has_ended(pid: int) -> bool:

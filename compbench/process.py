@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from compbench import interrupts
+
 _GUARD = Path(__file__).with_name("guard.py")
 _LETTERS = {signal.SIGTERM: b"T", signal.SIGINT: b"I", signal.SIGKILL: b"K"}
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -46,7 +48,7 @@ class Exit:
 
 @dataclass
 class Output:
-    """A file that takes what a process prints, without colour codes, and never more than `limit_bytes` of it.
+    """A file to which what a process prints is added, without colour codes, and never more than `limit_bytes` of it.
 
     What is over the limit is left out of the middle: the beginning and the last MiB stay, with a line between them
     that says how much is missing. `error` is set when the disk refused; the process goes on unhindered.
@@ -66,7 +68,7 @@ class Output:
 
     def pump(self, source: BinaryIO) -> None:
         """Copy `source` to the file until it ends; runs in a thread of its own."""
-        with source, self.path.open("wb") as file:
+        with source, self.path.open("ab") as file:
             pending = b""
             while chunk := os.read(source.fileno(), _CHUNK_BYTES):
                 self.total_bytes += len(chunk)
@@ -236,10 +238,11 @@ def running(
             child._read_status()
         yield child
     finally:
-        child.stop(stop_grace_s)
-        child.close()
-        for pump in pumps:
-            pump.join()
+        with interrupts.deferred():
+            child.stop(stop_grace_s)
+            child.close()
+            for pump in pumps:
+                pump.join()
 
 
 def wait_any(children: Sequence[Child], timeout_s: float) -> None:

@@ -180,6 +180,19 @@ def refusal_to_resume(
     return ""
 
 
+def refusal_to_select(selection: Sequence[str], pending: Sequence[str], asked: Sequence[str]) -> str:
+    """Say why an open run of `selection` does not serve what is asked for, or return an empty text if it does.
+
+    It serves if it has every scenario asked for, and one of them is still to be measured; a run in which nothing is
+    left to measure only wants its pages and its end, and serves too.
+    """
+    if missing := [name for name in asked if name not in selection]:
+        return f"it was opened for other scenarios (without {', '.join(missing)})"
+    if pending and not any(name in pending for name in asked):
+        return f"{', '.join(asked)} is measured in it already, and asked for again"
+    return ""
+
+
 def fingerprint_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Return the differences of two fingerprints, each as `name: old -> new`, hashes shortened."""
     names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
@@ -257,7 +270,7 @@ class Leftover:
 
 def leftovers(output_dir: Path, work_dir: Path, caches: Sequence[Path]) -> list[Leftover]:
     """Return what interrupted runs and caches have left; never anything of a closed run's finished files."""
-    found = [Leftover(path, "server's working folder") for path in _children(work_dir)]
+    found = work_leftovers(work_dir)
     for run in list_runs(output_dir):
         if run.manifest.state != "closed":
             found.append(Leftover(run.folder, f"{run.manifest.state} run"))
@@ -267,6 +280,11 @@ def leftovers(output_dir: Path, work_dir: Path, caches: Sequence[Path]) -> list[
         if TIMESTAMP.fullmatch(folder.name) and folder.is_dir() and not (folder / MANIFEST_NAME).exists():
             found.append(Leftover(folder, "run that was never opened"))
     return found + [Leftover(path, "cache") for path in caches if path.exists()]
+
+
+def work_leftovers(work_dir: Path) -> list[Leftover]:
+    """Return the working folders of servers whose runner was killed."""
+    return [Leftover(path, "server's working folder") for path in _children(work_dir)]
 
 
 def remove(leftover: Leftover) -> None:

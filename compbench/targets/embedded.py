@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from compbench.settings import Settings
-from compbench.targets.engram import foreign_environment, own_environment, pid_file
+from compbench.targets.engram import foreign_environment, pid_file
 
 __all__ = ["NAME", "foreign_environment", "own_environment", "pid_file", "start_argv", "version_argv"]
 
@@ -27,6 +27,12 @@ def start_argv(settings: Settings) -> list[str]:
         "--grpc-port",
         str(settings.grpc_port),
     ]
+
+
+def own_environment(settings: Settings, work: Path) -> dict[str, str]:
+    """Keep data and pid file inside `work`; HOME stays, since Python may find its packages by it."""
+    del settings
+    return {"ENGRAM_DATA_DIR": str(work / "data"), "ENGRAM_PID_PATH": str(pid_file(work)), "NO_COLOR": "1"}
 
 
 def version_argv(settings: Settings) -> list[str]:

@@ -1,0 +1,93 @@
+"""What the tasks beside the suite say and do: the plan, the report, cleaning, and which doit options don't fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from compbench import preflight, runs
+from compbench.display import Display, span
+from compbench.errors import UserError
+from compbench.preflight import preflight_exit_code
+from compbench.report import render
+from compbench.suite import Suite
+
+_OTHER_COMMANDS = ("list", "clean", "info", "help", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep")
+
+
+def refuse_unsupported(arguments: Sequence[str]) -> None:
+    """Refuse doit options that would change how measurements are made or told.
+
+    Raises:
+        UserError: another reporter, or parallel tasks: two scenarios at once would measure each other.
+    """
+    words = [word for word in arguments if "=" not in word or word.startswith("-")]
+    if any(word in _OTHER_COMMANDS for word in words[:1]):
+        return
+    for position, word in enumerate(words):
+        value = words[position + 1] if position + 1 < len(words) else ""
+        if word in ("-r", "--reporter") or re.match(r"(-r.|--reporter=)", word):
+            raise UserError(f"{word}: compbench has its own output and exit codes; leave the reporter as it is")
+        parallel = re.match(r"(?:-n|--process=)(\d+)$", word)
+        count = parallel[1] if parallel else value if word in ("-n", "--process") else "0"
+        if count != "0":
+            raise UserError(f"{word} {count}: scenarios run one at a time, or they would measure each other")
+
+
+def show_plan(suite: Suite, display: Display) -> None:
+    """Print what `doit` would do and what the checks say; nothing is written."""
+    suite.findings = [preflight.run_check(name, suite.settings, suite.root) for name in preflight.CHECKS]
+    lines = suite.plan_lines()
+    pending = [name for name, is_measured in lines if not is_measured]
+    suite.verdict = runs_exit_code(suite)
+    text = render(
+        "plan.txt.j2",
+        settings=suite.settings,
+        limits=suite.settings.limits,
+        run=suite.run.name if suite.run else None,
+        refusal=suite.refusal,
+        scenarios=lines,
+        estimate=span(suite.estimate_s(pending)),
+        findings=suite.findings,
+        verdict=suite.verdict,
+    )
+    for line in text.splitlines():
+        display.line(line)
+
+
+def runs_exit_code(suite: Suite) -> int:
+    """Return the plan's verdict: 2 if a check would stop the suite, else 0."""
+    return 2 if preflight_exit_code(suite.findings) == 1 else 0
+
+
+def show_report(suite: Suite, display: Display) -> None:
+    """Render the run again and say where it is."""
+    run = suite.report()
+    display.line(f"run {run.name} ({run.manifest.state}): rendered again in {run.folder}")
+
+
+def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
+    """Remove leftovers, the open or abandoned runs and caches, or say what would be removed; never a closed run.
+
+    Raises:
+        SystemExit: 2, with one line, if a suite is at work.
+    """
+    try:
+        lock = runs.take_lock(suite.lock_path)
+    except UserError as error:
+        display.error(str(error))
+        raise SystemExit(2) from None
+    del lock  # held until this process ends
+    found = suite.leftovers()
+    for leftover in found:
+        shown = _relative(leftover.path, suite.root)
+        display.line(f"{'would remove' if dryrun else 'removing'} {shown} ({leftover.what})")
+        if not dryrun:
+            runs.remove(leftover)
+    if not found:
+        display.line("nothing to remove: no leftovers, no open run, no caches")
+
+
+def _relative(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path

@@ -1,0 +1,74 @@
+"""Signals: the first one unwinds the suite, every further one is noted, and what must not be cut short isn't.
+
+While doit loads, a signal ends the process at once with 130. From `arm()` on, the first SIGINT, SIGTERM or SIGHUP
+raises KeyboardInterrupt in the main thread, outside of `deferred()` blocks; nothing is raised a second time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+INTERRUPTED_EXIT_CODE = 130
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _State:
+    armed = False
+    received: str | None = None
+    raised = False
+    deferrals = 0
+
+
+def install() -> None:
+    """Handle the signals, also where a background job of a shell has inherited SIGINT ignored."""
+    for number in _NUMBERS:
+        signal.signal(number, _handle)
+
+
+def arm() -> None:
+    """Let the first signal unwind by KeyboardInterrupt instead of ending the process."""
+    _State.armed = True
+
+
+def received() -> str | None:
+    """Return the name of the first signal that came, or None."""
+    return _State.received
+
+
+def note_only() -> None:
+    """From now on only note signals: the work is done, and the last lines are being printed."""
+    _State.raised = True
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Hold a signal back until the end of the block, for what must be done whole (ending processes, renaming files)."""
+    _State.deferrals += 1
+    try:
+        yield
+    finally:
+        _State.deferrals -= 1
+        if _State.deferrals == 0 and _State.received is not None:
+            _raise_once()
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    del frame
+    if not _State.armed:
+        sys.exit(INTERRUPTED_EXIT_CODE)
+    if _State.received is not None:
+        sys.stderr.write("compbench: already stopping; the current scenario is being unwound\n")
+        return
+    _State.received = signal.Signals(number).name
+    if _State.deferrals == 0:
+        _raise_once()
+
+
+def _raise_once() -> None:
+    if not _State.raised:
+        _State.raised = True
+        raise KeyboardInterrupt

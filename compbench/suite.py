@@ -1,0 +1,346 @@
+"""One invocation: what was selected, which run it writes, what the checks found, and the verdict it ends with.
+
+The doit actions of `compbench.tasks` call these methods; the reporter reads the state. Nothing here prints, and
+nothing is read, hashed or created before a task runs.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from compbench import drivers, preflight, runs, session
+from compbench.errors import UserError
+from compbench.probes import machine, provenance
+from compbench.records import Capture, Finding, Manifest
+from compbench.runs import Run
+from compbench.scenarios import Scenario, load_scenario
+from compbench.session import Effects, Watcher
+from compbench.settings import Settings
+
+# What a run rests on besides its scenarios' own phases, for an estimate before anything was measured.
+_ASSUMED_OVERHEAD_S = 8.0
+
+
+@dataclass
+class Suite:
+    """The state of one invocation of doit."""
+
+    root: Path
+    settings: Settings
+    names: list[str]
+    watcher: Watcher
+    open_at_load: Run | None = None
+    effects: Effects = field(default_factory=Effects)
+    selected: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    run: Run | None = None
+    gate_failed: bool = False
+    verdict: int | None = None
+    remarks: list[str] = field(default_factory=list)
+    measured_now: list[str] = field(default_factory=list)
+    refusal: str = ""
+    _lock: int | None = None
+    _writing: bool = False
+
+    @property
+    def output_dir(self) -> Path:
+        """Return the folder of all runs."""
+        return Path(self.settings.output_dir)
+
+    @property
+    def lock_path(self) -> Path:
+        """Return the file whose kernel lock means that a suite is at work."""
+        return self.root / "tmp" / "lock"
+
+    @property
+    def log_path(self) -> Path:
+        """Return where tracebacks are kept."""
+        return self.root / "tmp" / "compbench.log"
+
+    def scenario_path(self, name: str) -> Path:
+        """Return the scenario's file."""
+        return Path(self.settings.scenarios_dir) / f"{name}.toml"
+
+    def finding_path(self, check: str) -> Path:
+        """Return where a check's finding is written."""
+        return self.root / "tmp" / "preflight" / f"{check}.json"
+
+    def known_capture(self, name: str) -> list[str]:
+        """Return the capture's path as a doit target if a run is open already; a new run's name is not known yet."""
+        return [str(self.open_at_load.path(name, "capture"))] if self.open_at_load else []
+
+    # -- checks ------------------------------------------------------------------------------------------------------
+
+    def check(self, name: str) -> Finding:
+        """Make one preflight check, keep its finding, and write it to `tmp/preflight/`."""
+        finding = preflight.run_check(name, self.settings, self.root)
+        self.findings.append(finding)
+        path = self.finding_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        runs.write_record(path, finding)
+        return finding
+
+    def judge_gate(self) -> bool:
+        """Tell whether a suite may start: no finding is critical. If so, choose or make the run to write."""
+        self.gate_failed = any(finding.level == "critical" for finding in self.findings)
+        if not self.gate_failed and self.selected:
+            self.run_for_writing()
+        return not self.gate_failed
+
+    # -- the run -----------------------------------------------------------------------------------------------------
+
+    def select(self, scenarios: Sequence[str]) -> None:
+        """Take note of the scenarios that the command line asks for."""
+        self.selected = list(dict.fromkeys(scenarios))
+
+    def claim(self) -> None:
+        """Take the suite's lock, once, and clear what killed invocations left in the working folders.
+
+        Raises:
+            UserError: another invocation holds the lock, or `resume=` names a run that can't be resumed.
+        """
+        if self._lock is not None:
+            return
+        self._lock = runs.take_lock(self.lock_path)
+        for leftover in runs.work_leftovers(Path(self.settings.work_dir)):
+            runs.remove(leftover)
+        if self.settings.resume:
+            runs.find_run(self.output_dir, self.settings.resume)
+
+    def current_run(self) -> Run | None:
+        """Return the run that this invocation continues, or None if it must start one; changes nothing."""
+        if self.run is None and not self.settings.new:
+            self.run, _ = self._choose()
+        return self.run
+
+    def is_measured(self, scenario: str) -> bool:
+        """Tell whether the run that is continued has this scenario's capture."""
+        run = self.current_run()
+        return run is not None and run.has_capture(scenario)
+
+    def run_for_writing(self) -> Run:
+        """Return the run to measure into: the open one if it can be continued, else a new one, under the lock."""
+        if self._writing and self.run is not None:
+            return self.run
+        self.claim()
+        chosen, refusal = (None, "new=1 was asked for") if self.settings.new else self._choose()
+        if chosen is not None:
+            self.run = self._reopen(chosen)
+        else:
+            self._abandon(refusal)
+            self.run = runs.create_run(self.output_dir, self._new_manifest(), self.effects.now())
+        self._writing = True
+        return self.run
+
+    def measure(self, scenario: str) -> Capture | None:
+        """Measure one scenario of the run unless it has its capture."""
+        run = self.run_for_writing()
+        if run.has_capture(scenario):
+            return None
+        self.measured_now.append(scenario)
+        workload = load_scenario(self.scenario_path(scenario))
+        return session.measure_scenario(run, workload, self.settings, self.root, self.watcher, self.effects)
+
+    def close_if_complete(self) -> None:
+        """Close the run once every scenario of its selection has a capture; its pages are rendered by then."""
+        if self.run is None or self.run.manifest.state != "open" or self.run.pending():
+            return
+        self.write_pages(closing=True)
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    def write_diagnostics(self, scenario: str) -> None:
+        """Render `_diag.txt` and `_sys.txt` from the scenario's capture."""
+        from compbench.report import diagnostics  # noqa: PLC0415 - templates need not be loaded to run the checks
+
+        run = self._written_run()
+        capture = runs.read_record(run.path(scenario, "capture"), Capture)
+        runs.write_whole(run.path(scenario, "diagnostics"), diagnostics.render_diagnostics(capture))
+        runs.write_whole(run.path(scenario, "system"), diagnostics.render_system(capture))
+
+    def has_diagnostics(self, scenario: str) -> bool:
+        """Tell whether both files are there for the capture that is there."""
+        run = self.current_run()
+        return run is not None and all(run.path(scenario, kind).exists() for kind in ("diagnostics", "system"))
+
+    def write_flamegraph(self, scenario: str) -> None:
+        """Render the flame graph if stacks were recorded; whatever goes wrong is a remark, never a failure."""
+        from compbench import flamegraph  # noqa: PLC0415 - see write_diagnostics
+
+        run = self._written_run()
+        stacks = run.path(scenario, "stacks")
+        if not stacks.exists():
+            return
+        try:
+            folded = flamegraph.parse_folded(stacks.read_text(encoding="utf-8"))
+            runs.write_whole(run.path(scenario, "flamegraph"), flamegraph.render_svg(folded, f"{scenario} {run.name}"))
+        except Exception as error:  # noqa: BLE001 - an optional picture must not cost the pages that follow it
+            self.remarks.append(f"{scenario}: no flame graph: {error}")
+            self.log_traceback()
+
+    def has_flamegraph(self, scenario: str) -> bool:
+        """Tell whether the flame graph is there, or there is nothing to draw it from."""
+        run = self.current_run()
+        if run is None or not run.has_capture(scenario):
+            return False
+        return run.path(scenario, "flamegraph").exists() or not run.path(scenario, "stacks").exists()
+
+    def write_pages(self, *, interrupted: bool = False, closing: bool = False) -> None:
+        """Render metadata, summary, results and report of the current run from every capture on disk."""
+        from compbench.report import pages  # noqa: PLC0415 - see write_diagnostics
+
+        run = self._written_run()
+        now = self.effects.now()
+        if closing:
+            closed = msgspec.structs.replace(run.manifest, state="closed", closed_at=now)
+            run = Run(run.folder, closed)
+        pages.write_pages(
+            run.folder,
+            run.manifest,
+            run.captures(),
+            interrupted=interrupted,
+            baselines_path=Path(self.settings.scenarios_dir).parent / "baselines.toml",
+            now=now,
+        )
+        if closing:
+            self.run = runs.change_manifest(run, state="closed", closed_at=now)
+
+    def report(self) -> Run:
+        """Render the pages of a finished or open run again: `run=<timestamp>`, or the newest.
+
+        Raises:
+            UserError: there is no such run.
+        """
+        self.claim()
+        known = runs.list_runs(self.output_dir)
+        if self.settings.run:
+            self.run = runs.find_run(self.output_dir, self.settings.run)
+        elif known:
+            self.run = known[-1]
+        else:
+            raise UserError(f"no run in {self.output_dir} yet: `doit` measures one")
+        for capture in self.run.captures():
+            self.write_diagnostics(capture.scenario)
+            self.write_flamegraph(capture.scenario)
+        self.write_pages(interrupted=self.run.manifest.state != "closed")
+        self.verdict = 0
+        return self.run
+
+    # -- clean and plan ----------------------------------------------------------------------------------------------
+
+    def leftovers(self) -> list[runs.Leftover]:
+        """Return what `doit clean` removes."""
+        caches = [self.root / "tmp" / "preflight", self.log_path]
+        return runs.leftovers(self.output_dir, Path(self.settings.work_dir), caches)
+
+    def estimate_s(self, scenarios: Iterable[str]) -> float:
+        """Return how long measuring these scenarios will take, from the phases already measured in this run."""
+        names = list(scenarios)
+        done = self.run.captures() if self.run else []
+        spent = [sum(p.duration_s for p in c.phases if p.name not in ("cooldown", "measure")) for c in done]
+        overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S
+        durations = [self._duration_s(name) for name in names]
+        gaps = len(names) if done else max(0, len(names) - 1)
+        return sum(durations) + len(names) * overhead_s + gaps * self.settings.cooldown_s
+
+    def plan_lines(self) -> list[tuple[str, bool]]:
+        """Return each scenario, and whether `doit` would leave it alone because it is measured already."""
+        self.select(self.names)
+        run, self.refusal = (None, "") if self.settings.new else self._choose()
+        self.run = run
+        return [(name, run is not None and run.has_capture(name)) for name in self.names]
+
+    def log_traceback(self) -> None:
+        """Keep the traceback of the exception being handled in the log."""
+        self.log_text(traceback.format_exc())
+
+    def log_text(self, text: str) -> None:
+        """Add a text to the log of faults."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("a", encoding="utf-8") as log:
+            log.write(f"{runs.iso_utc(time.time())}\n{text}\n")
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    def _written_run(self) -> Run:
+        run = self.current_run()
+        if run is None:
+            raise UserError("there is no open run: `doit run:<scenario>` measures before it renders")
+        return run
+
+    def _duration_s(self, name: str) -> float:
+        try:
+            scenario = load_scenario(self.scenario_path(name))
+        except UserError:
+            return 0.0
+        return float(drivers.duration_s(self.settings, scenario))
+
+    def _choose(self) -> tuple[Run | None, str]:
+        """Return the run to continue, or None with the reason why the open one, if any, can't be."""
+        if self.settings.resume:
+            return self._choose_named(self.settings.resume), ""
+        run = runs.find_open_run(self.output_dir)
+        if run is None:
+            return None, ""
+        refusal = runs.refusal_to_resume(
+            run.manifest,
+            self._fingerprint(),
+            now_s=self.effects.now(),
+            boot_at=machine.boot_at(),
+            max_age_h=self.settings.resume_max_age_h,
+        )
+        if not refusal:
+            refusal = runs.refusal_to_select(run.manifest.selection, run.pending(), self.selected or self.names)
+        return (None, refusal) if refusal else (run, "")
+
+    def _choose_named(self, name: str) -> Run:
+        run = runs.find_run(self.output_dir, name)
+        if changes := runs.fingerprint_changes(run.manifest.fingerprint, self._fingerprint()):
+            raise UserError(
+                f"resume={name}: figures of different set-ups don't belong in one run; changed: {'; '.join(changes)}"
+            )
+        return run
+
+    def _reopen(self, run: Run) -> Run:
+        """Make the run open for writing; with `resume=`, set the failed scenarios aside so that they count as pending."""
+        runs.remove_temporary_files(run.folder)
+        run = runs.change_manifest(
+            run, state="open", closed_at=None, invocations=run.manifest.invocations + 1, findings=self.findings
+        )
+        if self.settings.resume:
+            for capture in run.captures():
+                if capture.outcome.verdict == "failed" and capture.scenario in (self.selected or self.names):
+                    runs.set_aside(run, capture.scenario)
+        return run
+
+    def _abandon(self, refusal: str) -> None:
+        run = runs.find_open_run(self.output_dir)
+        if run is not None:
+            runs.change_manifest(run, state="abandoned", note=refusal)
+            self.remarks.append(f"run {run.name} is abandoned, its files are kept: {refusal}")
+
+    def _new_manifest(self) -> Manifest:
+        return Manifest(
+            run="",
+            state="open",
+            opened_at=self.effects.now(),
+            boot_at=machine.boot_at(),
+            selection=self.selected or self.names,
+            fingerprint=self._fingerprint(),
+            settings=msgspec.to_builtins(self.settings),
+            provenance=provenance.read_provenance(self.settings, self.root),
+            findings=self.findings,
+        )
+
+    def _fingerprint(self) -> dict[str, str]:
+        return provenance.fingerprint(self.settings, self._scenarios(), self.root)
+
+    def _scenarios(self) -> list[Scenario]:
+        return [load_scenario(self.scenario_path(name)) for name in self.names]
+

@@ -1,0 +1,165 @@
+"""The doit task dictionaries of the suite, and nothing else; what an action does is in `compbench.suite`.
+
+The tasks of one scenario form a chain, never a group of siblings: doit releases waiting siblings in the order of a set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from doit.exceptions import TaskFailed
+
+from compbench import preflight
+from compbench.errors import UserError
+from compbench.scenarios import title_of
+from compbench.suite import Suite
+
+Task = dict[str, Any]
+Action = Callable[[], Any]
+# The tasks that lead to measuring the scenario that they name.
+SCENARIO_TASKS = ("run", "measure", "diagnostics", "flamegraph", "pages")
+
+
+def scenario_runs(suite: Suite) -> Iterator[Task]:
+    """Yield what a user names: `run:<scenario>`, with everything that belongs to it."""
+    for name in suite.names:
+        title = title_of(suite.scenario_path(name))
+        close = _succeed_or_fail(suite.close_if_complete)
+        yield {"basename": f"run:{name}", "doc": title, "actions": [close], "task_dep": [f"pages:{name}"]}
+
+
+def plan(show: Action) -> Task:
+    """Return the dry run."""
+    doc = "say what `doit` would do and what the checks say; changes nothing"
+    return {"basename": "plan", "doc": doc, "actions": [_succeed_or_stop(show)]}
+
+
+def preflight_checks(suite: Suite) -> Iterator[Task]:
+    """Yield one task a check, made afresh in every invocation; it succeeds whatever it finds, its finding is data."""
+    yield {"basename": "preflight", "name": None, "doc": "check machine, binaries and scenarios (exit code 0, 1, 2)"}
+    for name, doc in preflight.CHECKS.items():
+        yield {
+            "name": name,
+            "basename": "preflight",
+            "doc": doc,
+            "actions": [_succeed_or_fail(suite.check, name)],
+            "targets": [str(suite.finding_path(name))],
+            "uptodate": [False],
+        }
+
+
+def claim(suite: Suite) -> Task:
+    """Return the task that takes the suite's lock before anything else is done."""
+    return {"basename": "_claim", "actions": [_succeed_or_stop(suite.claim)]}
+
+
+def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
+    """Return the task that lets the suite begin unless a check was critical; `doit clean` hangs on it."""
+
+    def judge() -> TaskFailed | None:
+        return None if suite.judge_gate() else TaskFailed("a preflight check is critical", report=False)
+
+    return {
+        "basename": "gate",
+        "doc": "let the suite begin, unless a check is critical",
+        "actions": [_succeed_or_stop(judge)],
+        "task_dep": ["_claim", *(f"preflight:{name}" for name in preflight.CHECKS)],
+        "clean": [clean],
+    }
+
+
+def measures(suite: Suite) -> Iterator[Task]:
+    """Yield the costly tasks. No file_dep: the capture on disk alone says that a scenario is done."""
+    yield {"basename": "measure", "name": None, "doc": "only the measuring, without pages: measure:<scenario>"}
+    for name in suite.names:
+        yield {
+            "basename": "measure",
+            "name": name,
+            "actions": [_succeed_or_fail(suite.measure, name)],
+            "task_dep": ["gate"],
+            "targets": suite.known_capture(name),
+            "uptodate": [lambda name=name: suite.is_measured(name)],
+        }
+
+
+def renderings(suite: Suite) -> Iterator[Task]:
+    """Yield what is rendered of each scenario, in order: diagnostics, flame graph, the pages of the run so far."""
+    yield {"basename": "diagnostics", "name": None, "doc": "what was seen of server and machine: diagnostics:<scenario>"}
+    yield {"basename": "flamegraph", "name": None, "doc": "where the server's time went, if perf can record it"}
+    yield {"basename": "pages", "name": None, "doc": "metadata, summary, results and report of the run so far"}
+    for name in suite.names:
+        yield {
+            "basename": "diagnostics",
+            "name": name,
+            "actions": [_succeed_or_fail(suite.write_diagnostics, name)],
+            "task_dep": [f"measure:{name}"],
+            "uptodate": [lambda name=name: suite.has_diagnostics(name)],
+        }
+        yield {
+            "basename": "flamegraph",
+            "name": name,
+            "actions": [_succeed_or_fail(suite.write_flamegraph, name)],
+            "task_dep": [f"diagnostics:{name}"],
+            "uptodate": [lambda name=name: suite.has_flamegraph(name)],
+        }
+        yield {
+            "basename": "pages",
+            "name": name,
+            "actions": [_succeed_or_fail(suite.write_pages)],
+            "task_dep": [f"flamegraph:{name}"],
+        }
+
+
+def report(render: Action) -> Task:
+    """Return the task that renders a run again."""
+    doc = "render the newest run again, or run=<timestamp>; never measures"
+    return {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)]}
+
+
+def scenarios_of(tasks: list[str], names: list[str]) -> list[str]:
+    """Return the scenarios that the selected tasks lead to measuring, in their order, each once."""
+    found: dict[str, None] = {}
+    for task in tasks:
+        kind, _, name = task.partition(":")
+        if kind in SCENARIO_TASKS:
+            found |= dict.fromkeys([name] if name else names)
+    return list(found)
+
+
+def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:  # noqa: ANN401 - passed on
+    """Turn what a person can mend into a failed task with one line; what is done already is kept."""
+
+    def action() -> TaskFailed | None:
+        try:
+            do(*arguments)
+        except UserError as error:
+            return TaskFailed(str(error))
+        except OSError as error:
+            return TaskFailed(
+                f"{error.filename or 'a file'}: {error.strerror or error}: mend that and run the same command again;"
+                " what is measured is kept"
+            )
+        return None
+
+    return action
+
+
+def _succeed_or_stop(do: Action) -> Callable[[], Any]:
+    """End the whole invocation with 2 and one line on what a person can mend, before anything is measured."""
+
+    def action() -> Any:  # noqa: ANN401 - what doit's actions may return
+        try:
+            return do()
+        except UserError as error:
+            raise StopInvocation(str(error)) from None
+
+    return action
+
+
+class StopInvocation(SystemExit):
+    """Ends doit with exit code 2; `line` is for the person."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(2)
+        self.line = line

@@ -1,0 +1,81 @@
+"""The suite as a doit task graph: settings, tasks, reporter. `doit list` is its menu; README.md tells the rest."""
+
+# Signals first: a Ctrl-C while the rest is being imported must end this process quietly too.
+from compbench import interrupts
+
+interrupts.install()
+
+import os  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from compbench import commands, runs, tasks  # noqa: E402
+from compbench.display import Display  # noqa: E402
+from compbench.errors import UserError  # noqa: E402
+from compbench.reporter import reporter_for  # noqa: E402
+from compbench.scenarios import scenario_names  # noqa: E402
+from compbench.settings import load_settings, variables_of  # noqa: E402
+from compbench.suite import Suite  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent
+
+try:
+    commands.refuse_unsupported(sys.argv[1:])
+    SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]))
+    SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
+    OPEN_RUN = runs.find_open_run(Path(SETTINGS.output_dir))
+except UserError as error:
+    sys.stderr.write(f"compbench: {error}\n")
+    raise SystemExit(2) from None
+
+DISPLAY = Display(sys.stdout)
+SUITE = Suite(ROOT, SETTINGS, SCENARIOS, DISPLAY, OPEN_RUN)
+
+DOIT_CONFIG = {
+    # Files are the state; doit's own would be lost or stale after a SIGKILL.
+    "backend": "sqlite3",
+    "dep_file": ":memory:",
+    "reporter": reporter_for(SUITE, DISPLAY),
+    "default_tasks": ["gate", *(f"run:{name}" for name in SCENARIOS)],
+}
+
+
+def task_scenarios() -> Iterator[tasks.Task]:
+    """Measure one scenario, with its pages."""
+    yield from tasks.scenario_runs(SUITE)
+
+
+def task_plan() -> tasks.Task:
+    """Say what `doit` would do."""
+    return tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))
+
+
+def task_preflight() -> Iterator[tasks.Task]:
+    """Check the machine, the binaries and the scenarios."""
+    yield from tasks.preflight_checks(SUITE)
+
+
+def task_report() -> tasks.Task:
+    """Render a run again."""
+    return tasks.report(lambda: commands.show_report(SUITE, DISPLAY))
+
+
+def task_claim() -> tasks.Task:
+    """Take the suite's lock."""
+    return tasks.claim(SUITE)
+
+
+def task_gate() -> tasks.Task:
+    """Let the suite begin."""
+    return tasks.gate(SUITE, lambda dryrun: commands.clean(SUITE, DISPLAY, dryrun=dryrun))
+
+
+def task_measure() -> Iterator[tasks.Task]:
+    """Measure."""
+    yield from tasks.measures(SUITE)
+
+
+def task_render() -> Iterator[tasks.Task]:
+    """Render what was measured."""
+    yield from tasks.renderings(SUITE)
