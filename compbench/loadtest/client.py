@@ -1,0 +1,268 @@
+"""HTTP/1.1 over a pool of keep-alive connections, one request at a time on each, with the clock read at both ends.
+
+A general HTTP client costs a Python process about ten times as much a request (measured: see `docs`), which on a
+small machine the server under test would pay for. So this one does what a load generator needs and no more: it sends
+bytes that were built before, and hands back status, body and the three moments that matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import httptools
+
+from compbench.errors import UserError
+
+REQUEST_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 5.0
+
+
+class Exchange:
+    """One request and what became of it; moments are in the event loop's time, in seconds.
+
+    `free_at` is when the connection that carried it came free; it and `sent_at` are NaN if the request was never sent.
+    `status` is 0 as long as no response is complete, and `problem` says why there is none.
+    """
+
+    __slots__ = ("body", "done_at", "due_at", "free_at", "index", "on_done", "payload", "problem", "sent_at", "status")
+
+    def __init__(self, index: int, due_at: float, payload: bytes, on_done: Callable[[Exchange], None]) -> None:
+        self.index, self.due_at, self.payload, self.on_done = index, due_at, payload, on_done
+        self.sent_at = self.free_at = self.done_at = math.nan
+        self.status = 0
+        self.problem = ""
+        self.body: list[bytes] = []
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether there is no response, or one that reports an error."""
+        return not self.status or self.status >= 400  # noqa: PLR2004 - HTTP's first error status
+
+    def explain(self) -> str:
+        """Return why it failed, in one line."""
+        text = b"".join(self.body)[:200].decode("utf-8", "replace").replace("\n", " ")
+        return self.problem or f"HTTP {self.status}: {text}"
+
+
+class Endpoint:
+    """Where the server listens: the address to connect to, and the Host header."""
+
+    def __init__(self, url: str) -> None:
+        """Read `http://host:port`.
+
+        Raises:
+            UserError: it is another kind of URL.
+        """
+        parts = urlsplit(url)
+        try:
+            port = parts.port or 80
+        except ValueError:
+            port = -1
+        if parts.scheme != "http" or not parts.hostname or port < 1 or parts.path not in {"", "/"}:
+            raise UserError(f"--endpoint {url!r}: expected http://host:port")
+        self.url, self.host, self.port = url, parts.hostname, port
+        self.host_header = parts.netloc.encode()
+
+    def get(self, target: bytes) -> bytes:
+        """Return the bytes of a GET request."""
+        return b"GET %b HTTP/1.1\r\nHost: %b\r\nAccept: application/json\r\n\r\n" % (target, self.host_header)
+
+    def post(self, target: bytes, body: bytes) -> bytes:
+        """Return the bytes of a POST request with a JSON body."""
+        return (
+            b"POST %b HTTP/1.1\r\nHost: %b\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (target, self.host_header, len(body), body)
+        )
+
+
+class Pool:
+    """Keeps up to `size` connections; a request that finds none free waits its turn, first come first served."""
+
+    def __init__(self, endpoint: Endpoint, size: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._endpoint = endpoint
+        self._address = ("", 0)
+        self._size = size
+        self._connections: set[_Connection] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._idle: list[_Connection] = []
+        self._waiting: deque[Exchange] = deque()
+
+    async def open(self) -> None:
+        """Open every connection, so that none is opened while the clock runs.
+
+        Raises:
+            UserError: the server can't be reached.
+        """
+        url = self._endpoint.url
+        try:
+            found = await self._loop.getaddrinfo(self._endpoint.host, self._endpoint.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise UserError(f"{url}: unknown host ({error.strerror}): check --endpoint") from None
+        problem: OSError = OSError("no address")
+        for *_, address in found:
+            self._address = (str(address[0]), int(address[1]))
+            try:
+                await self._connect()
+                await asyncio.gather(*(self._connect() for _ in range(self._size - 1)))
+            except OSError as error:
+                problem = error
+            else:
+                return
+        reason = problem.strerror or str(problem)
+        raise UserError(f"{url}: can't be reached ({reason}): is the server running there?") from None
+
+    def submit(self, exchange: Exchange) -> None:
+        """Send the request on a free connection, or as soon as one comes free."""
+        if self._idle:
+            self._idle.pop().send(exchange)
+        else:
+            self._waiting.append(exchange)
+            self._grow()
+
+    async def ask(self, payload: bytes) -> Exchange:
+        """Send one request outside of any schedule and wait for what becomes of it."""
+        future: asyncio.Future[Exchange] = self._loop.create_future()
+        self.submit(Exchange(-1, self._loop.time(), payload, future.set_result))
+        while not future.done():
+            await asyncio.wait([future], timeout=1)
+            self.expire()
+        return future.result()
+
+    def expire(self) -> None:
+        """Give up every request that was due longer ago than the timeout; to be called about once a second."""
+        limit = self._loop.time() - REQUEST_TIMEOUT_S
+        problem = f"no response within {REQUEST_TIMEOUT_S:.0f} s of the due time"
+        while self._waiting and self._waiting[0].due_at < limit:
+            self._finish(self._waiting.popleft(), problem)
+        for connection in list(self._connections):
+            if connection.exchange is not None and connection.exchange.due_at < limit:
+                connection.give_up(problem)
+
+    def close(self) -> None:
+        """Close every connection; what is still in flight stays unanswered."""
+        for task in self._opening:
+            task.cancel()
+        for connection in self._connections:
+            connection.exchange = None
+            connection.close()
+
+    def released(self, connection: _Connection) -> None:
+        """Take back a connection that is free; the longest waiting request gets it at once."""
+        if self._waiting:
+            connection.send(self._waiting.popleft())
+        else:
+            self._idle.append(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        """Forget a connection that is closed."""
+        self._connections.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._grow()
+
+    def _finish(self, exchange: Exchange, problem: str) -> None:
+        exchange.done_at = self._loop.time()
+        exchange.problem = problem
+        exchange.on_done(exchange)
+
+    def _grow(self) -> None:
+        room = self._size - len(self._connections) - len(self._opening)
+        if room > 0 and len(self._waiting) > len(self._opening):
+            task = self._loop.create_task(self._reopen())
+            self._opening.add(task)
+            task.add_done_callback(self._reopened)
+
+    def _reopened(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        self._grow()
+
+    async def _reopen(self) -> None:
+        """Open a connection for whoever waits; if that fails, the longest waiting request has failed with it."""
+        try:
+            await self._connect()
+        except OSError as error:
+            if self._waiting:
+                self._finish(self._waiting.popleft(), f"connection failed: {error.strerror or error}")
+
+    async def _connect(self) -> None:
+        host, port = self._address
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await self._loop.create_connection(lambda: _Connection(self, self._loop), host, port)
+        except TimeoutError:
+            raise OSError(f"no connection within {CONNECT_TIMEOUT_S:.0f} s") from None
+        self._connections.add(connection)
+        connection.free_at = self._loop.time()
+        self.released(connection)
+
+
+class _Connection(asyncio.Protocol):
+    """One keep-alive connection; the parser calls `on_body` and `on_message_complete`."""
+
+    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+        self.exchange: Exchange | None = None
+        self.free_at = 0.0
+        self._pool = pool
+        self._time = loop.time
+        self._transport: Any = None
+        self._parser: Any = httptools.HttpResponseParser(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def send(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        exchange.free_at = self.free_at
+        exchange.sent_at = self._time()
+        self._transport.write(exchange.payload)
+        exchange.payload = b""
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.give_up(f"not an HTTP response: {error}")
+
+    def on_body(self, body: bytes) -> None:
+        if self.exchange is not None:
+            self.exchange.body.append(body)
+
+    def on_message_complete(self) -> None:
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            self.close()
+            return
+        exchange.done_at = self.free_at = self._time()
+        exchange.status = self._parser.get_status_code()
+        if self._parser.should_keep_alive():
+            self._pool.released(self)
+        else:
+            self.close()
+        exchange.on_done(exchange)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.exchange is not None:
+            self._fail(f"connection lost: {exc or 'closed by the server'}")
+        self._pool.lost(self)
+
+    def give_up(self, problem: str) -> None:
+        """Fail the request in flight and drop the connection, on which a late answer may still arrive."""
+        self._fail(problem)
+        self._transport.abort()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _fail(self, problem: str) -> None:
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.done_at = self._time()
+            exchange.problem = problem
+            exchange.on_done(exchange)

@@ -1,0 +1,67 @@
+"""Progress as JSON lines in a file, about one a second, for whoever watches a driver from outside."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TextIO
+
+import orjson
+
+from compbench.errors import UserError
+
+Phase = Literal["prepare", "warm-up", "measure"]
+
+
+class Progress:
+    """Appends lines to a file, each flushed at once; without a path it writes nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the file.
+
+        Raises:
+            UserError: it can't be written.
+        """
+        try:
+            self._file: TextIO | None = path.open("a", encoding="utf-8") if path else None
+        except OSError as error:
+            raise UserError(f"--progress {path}: can't be written ({error.strerror})") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file:
+            self._file.close()
+
+    def write(
+        self,
+        phase: Phase,
+        *,
+        elapsed_s: float,
+        total_s: float | None,
+        offered_ops_s: float | None,
+        operations: int,
+        errors: int,
+        wanted: int,
+    ) -> None:
+        """Append one line; `operations` are the finished ones of the phase so far, of which `errors` failed."""
+        if not self._file:
+            return
+        line = {
+            "at": time.time(),
+            "phase": phase,
+            "elapsed_s": round(elapsed_s, 3),
+            "total_s": total_s,
+            "offered_ops_s": offered_ops_s,
+            "achieved_ops_s": round(operations / elapsed_s, 1) if elapsed_s > 0 else 0.0,
+            "operations": operations,
+            "errors": errors,
+            "done": operations - errors,
+            "wanted": wanted,
+        }
+        self._file.write(orjson.dumps(line).decode() + "\n")
+        self._file.flush()
