@@ -13,7 +13,18 @@ from compbench.preflight import preflight_exit_code
 from compbench.report import render
 from compbench.suite import Suite
 
-_OTHER_COMMANDS = ("list", "clean", "info", "help", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep")
+_OTHER_COMMANDS = (
+    "list",
+    "clean",
+    "info",
+    "help",
+    "forget",
+    "ignore",
+    "dumpdb",
+    "strace",
+    "tabcompletion",
+    "reset-dep",
+)
 
 
 def refuse_unsupported(arguments: Sequence[str]) -> None:

@@ -141,7 +141,7 @@ class Display:
         self._task = self._live.add_task("", place="", phase="", text="")
         self._live.start()
 
-    def _rich_console(self) -> Any:  # noqa: ANN401 - rich is imported late
+    def _rich_console(self) -> Any:
         if self._console is None:
             from rich.console import Console  # noqa: PLC0415 - see line
 

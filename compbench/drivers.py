@@ -44,7 +44,7 @@ def measure_argv(settings: Settings, scenario: Scenario, duration_s: int, files:
 
 
 def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
-    """Return the command line that loads a scenario's data set; always compbench's own, `loadtest` has no such phase."""
+    """Return the command line that loads a scenario's data set; always compbench's own: `loadtest` has none."""
     return [
         *_builtin(),
         "prepare",

@@ -147,7 +147,9 @@ def judge_port(port: int, owners: Sequence[str]) -> Finding:
     """Judge whether the server's port is free."""
     if owners:
         text = f"port {port} is in use by {owners[0]}"
-        return Finding(check="port", level="critical", found=text, wanted="a free port", mend="stop it, or set port = N")
+        return Finding(
+            check="port", level="critical", found=text, wanted="a free port", mend="stop it, or set port = N"
+        )
     return Finding(check="port", level="ok", found=f"port {port} is free", wanted="a free port")
 
 
@@ -260,15 +262,24 @@ def _check_leftovers(settings: Settings) -> Finding:
     open_run = runs.find_open_run(Path(settings.output_dir))
     texts = [f"{leftover.what} {leftover.path.name}" for leftover in found]
     if open_run is not None:
-        texts.append(f"run {open_run.name} lacks {len(open_run.pending())} scenarios and is continued if nothing changed")
-    return Finding(check="leftovers", level="ok", found="; ".join(texts) or "none", mend="`doit clean` removes them" if texts else "")
+        texts.append(
+            f"run {open_run.name} lacks {len(open_run.pending())} scenarios and is continued if nothing changed"
+        )
+    return Finding(
+        check="leftovers",
+        level="ok",
+        found="; ".join(texts) or "none",
+        mend="`doit clean` removes them" if texts else "",
+    )
 
 
 def _check_tools(check: str, tools: Mapping[str, tuple[Sequence[str], str]]) -> Finding:
     missing = [f"{name} ({why})" for name, (programs, why) in tools.items() if not machine.has_tool(*programs)]
     if missing:
         text = f"missing: {'; '.join(missing)}"
-        return Finding(check=check, level="warning", found=text, wanted="on the PATH", mend="install them if you want that")
+        return Finding(
+            check=check, level="warning", found=text, wanted="on the PATH", mend="install them if you want that"
+        )
     return Finding(check=check, level="ok", found=", ".join(tools), wanted="on the PATH")
 
 
@@ -284,7 +295,9 @@ def _check_suite(root: Path) -> Finding:
     if holder is None or holder.startswith(f"pid {os.getpid()} "):
         return Finding(check="suite", level="ok", found="no other suite is running")
     text = f"a suite is running: {holder}"
-    return Finding(check="suite", level="warning", found=text, wanted="one at a time", mend="wait until it has finished")
+    return Finding(
+        check="suite", level="warning", found=text, wanted="one at a time", mend="wait until it has finished"
+    )
 
 
 def _check_memory(settings: Settings) -> Finding:
@@ -309,7 +322,9 @@ _READERS: dict[str, Callable[[Settings, Path], Finding]] = {
     "processes": lambda _settings, _: judge_processes(*machine.foreign_servers()),
     "port": lambda settings, _: judge_port(settings.port, list(machine.listeners(settings.port))),
     "network": lambda _settings, _: _check_network(),
-    "tools_required": lambda _settings, _: _check_tools("tools_required", {n: ((n,), w) for n, w in _SCRIPT_TOOLS.items()}),
+    "tools_required": lambda _settings, _: _check_tools(
+        "tools_required", {n: ((n,), w) for n, w in _SCRIPT_TOOLS.items()}
+    ),
     "tools_optional": lambda _settings, _: _check_tools("tools_optional", _OPTIONAL_TOOLS),
     "suite": lambda _settings, root: _check_suite(root),
 }

@@ -86,7 +86,7 @@ class Reporter:
         """Say that a task is ignored because somebody told doit so."""
         self.display.line(f"ignored: {task.name} (`doit forget {task.name}` takes that back)")
 
-    def add_failure(self, task: Task, fail: Any) -> None:  # noqa: ANN401 - doit's failures share no typed base
+    def add_failure(self, task: Task, fail: Any) -> None:
         """Tell what failed, in one line; what only followed from it is not told again."""
         self.display.stop()
         if isinstance(fail, UnmetDependency):
@@ -100,7 +100,7 @@ class Reporter:
             self.suite.log_text("".join(fail.traceback or []))
             self.display.error(f"a fault in compbench; its traceback is in {self.suite.log_path}", task.name)
 
-    def cleanup_error(self, exception: Any) -> None:  # noqa: ANN401 - see add_failure
+    def cleanup_error(self, exception: Any) -> None:
         """Tell what went wrong after the tasks."""
         self.display.error(exception.get_msg())
 

@@ -1,4 +1,4 @@
-"""Run folders: names, manifests, captures, whole writes, leftovers, the lock, and the choice of which run to go on with.
+"""Run folders: names, manifests, captures, whole writes, leftovers, the lock, and which run to go on with.
 
 A run is one pass over the selected scenarios, kept in `<output_dir>/<timestamp>/`. Files are the only state: a capture
 that is there means a scenario that is done. Knows nothing of how a scenario is measured or how a page is rendered.
@@ -256,8 +256,6 @@ def remove_temporary_files(folder: Path) -> None:
     """Remove what a killed `write_whole` left in a folder; only for the holder of the suite's lock."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
-
-
 
 
 @dataclass(frozen=True)

@@ -35,25 +35,25 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A TOML table that refuses keys that it doesn't know."""
 
 
-class Constant(_Table, tag_field="pattern", tag="constant"):
+class Constant(_Table, frozen=True, tag_field="pattern", tag="constant"):
     """Requests at equal distances, `rate` a second."""
 
     rate: Rate
 
 
-class Poisson(_Table, tag_field="pattern", tag="poisson"):
+class Poisson(_Table, frozen=True, tag_field="pattern", tag="poisson"):
     """A Poisson process of `lambda` requests a second."""
 
     lambda_: Rate = msgspec.field(name="lambda")
 
 
-class Exponential(_Table, tag_field="pattern", tag="exponential"):
+class Exponential(_Table, frozen=True, tag_field="pattern", tag="exponential"):
     """Exponentially distributed distances of mean 1 / `lambda` seconds: the same process as `poisson`."""
 
     lambda_: Rate = msgspec.field(name="lambda")
 
 
-class PeriodicBurst(_Table, tag_field="pattern", tag="periodic_burst"):
+class PeriodicBurst(_Table, frozen=True, tag_field="pattern", tag="periodic_burst"):
     """`burst_rate` for `burst_duration_sec` at the start of every `burst_period_sec`, else `base_rate`."""
 
     base_rate: Rate
@@ -65,18 +65,18 @@ class PeriodicBurst(_Table, tag_field="pattern", tag="periodic_burst"):
 Arrival = Constant | Poisson | Exponential | PeriodicBurst
 
 
-class Clustered(_Table, tag_field="type", tag="clustered"):
+class Clustered(_Table, frozen=True, tag_field="type", tag="clustered"):
     """Vectors around `num_clusters` centres, each coordinate with standard deviation `std_dev`."""
 
     num_clusters: Count = 10
     std_dev: NonNegative = 0.1
 
 
-class Uniform(_Table, tag_field="type", tag="uniform"):
+class Uniform(_Table, frozen=True, tag_field="type", tag="uniform"):
     """Every coordinate uniform in [-1, 1)."""
 
 
-class HotSpot(_Table, tag_field="type", tag="hot_spot"):
+class HotSpot(_Table, frozen=True, tag_field="type", tag="hot_spot"):
     """Vectors around one centre, which is cut or padded to the data set's dimension."""
 
     center: list[float]
@@ -85,7 +85,7 @@ class HotSpot(_Table, tag_field="type", tag="hot_spot"):
 Distribution = Clustered | Uniform | HotSpot
 
 
-class Operations(_Table):
+class Operations(_Table, frozen=True):
     """How often each operation is drawn, relative to the sum of the weights."""
 
     store_weight: NonNegative
@@ -95,12 +95,10 @@ class Operations(_Table):
 
     def total_weight(self) -> float:
         """Return the sum of the four weights."""
-        return (
-            self.store_weight + self.recall_weight + self.embedding_search_weight + self.pattern_completion_weight
-        )
+        return self.store_weight + self.recall_weight + self.embedding_search_weight + self.pattern_completion_weight
 
 
-class Data(_Table):
+class Data(_Table, frozen=True):
     """The data set: how many memories, of which dimension, in how many memory spaces, how distributed."""
 
     num_nodes: Count
@@ -109,7 +107,7 @@ class Data(_Table):
     embedding_distribution: Distribution = Clustered()
 
 
-class Validation(_Table):
+class Validation(_Table, frozen=True):
     """The targets of a scenario; one that is absent is not judged. `max_error_rate` is a fraction of 0 to 1."""
 
     expected_p99_latency_ms: Positive | None = None
@@ -117,15 +115,15 @@ class Validation(_Table):
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
-class _Duration(_Table):
+class _Duration(_Table, frozen=True):
     total_seconds: Seconds
 
 
-class _Chaos(_Table):
+class _Chaos(_Table, frozen=True):
     enabled: bool
 
 
-class _File(_Table):
+class _File(_Table, frozen=True):
     name: Annotated[str, msgspec.Meta(min_length=1)]
     description: str
     arrival: Arrival
@@ -233,7 +231,9 @@ def load_scenarios(folder: Path, expected_count: int) -> list[Scenario]:
         UserError: the folder is missing, the count is not the expected one, a file is wrong, or two titles are equal.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder: it should hold {expected_count} scenario files (setting scenarios_dir)")
+        raise UserError(
+            f"{folder}: no such folder: it should hold {expected_count} scenario files (setting scenarios_dir)"
+        )
     scenarios = [load_scenario(folder / f"{name}.toml") for name in scenario_names(folder)]
     if len(scenarios) != expected_count:
         raise UserError(

@@ -22,6 +22,7 @@ import psutil
 
 from compbench import process, targets
 from compbench.drivers import endpoint
+from compbench.probes import machine
 from compbench.process import Child, Exit, Output
 from compbench.settings import Settings
 
@@ -142,7 +143,7 @@ def health_status(settings: Settings) -> int | None:
 
     try:
         with _session() as session:
-            return session.get(f"{endpoint(settings)}/health", timeout=_REQUEST_TIMEOUT_S).status_code
+            return int(session.get(f"{endpoint(settings)}/health", timeout=_REQUEST_TIMEOUT_S).status_code)
     except requests.RequestException:
         return None
 
@@ -214,13 +215,7 @@ def wait_until_free(port: int, timeout_s: float) -> bool:
 
 def describe_listener(port: int) -> str:
     """Name the process that listens on a port, as far as this user may know."""
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
-    except (psutil.Error, OSError):
-        return "a process that is not readable here"
-    return "a process that is not readable here"
+    return next(machine.listeners(port), "a process that is not readable here")
 
 
 def drop_page_cache() -> str:
@@ -255,7 +250,7 @@ def _prove_listener(server: Server) -> None:
         return  # not readable here: pid file and health have agreed, which is all this platform gives
     except psutil.NoSuchProcess:
         raise StartError("server-ended-at-start", "the server ended as it became ready", transient=True) from None
-    if not any(c.status == psutil.CONN_LISTEN and c.laddr.port == server.settings.port for c in connections):
+    if not any(c.status == psutil.CONN_LISTEN and tuple(c.laddr)[1:] == (server.settings.port,) for c in connections):
         owner = describe_listener(server.settings.port)
         reason = f"port {server.settings.port} is answered by {owner}, not by the server that was started"
         raise StartError("foreign-server", reason, transient=False)

@@ -24,6 +24,7 @@ from compbench.probes import machine, snapshot
 from compbench.process import Child, Exit, Output
 from compbench.records import Capture, DataSet, DriverFacts, Notice, Outcome, Phase, PhaseRecord, Sample, ServerFacts
 from compbench.runs import Run
+from compbench.sampler import Sampler
 from compbench.scenarios import Scenario, mean_rate
 from compbench.server import Server, StartError
 from compbench.settings import Settings
@@ -228,7 +229,9 @@ def _start(attempt: _Attempt, work: Path, log: Output, stack: contextlib.ExitSta
 
 
 def _start_failure(attempt: _Attempt, error: StartError, log: Output) -> _Failed:
-    attempt.server = msgspec.structs.replace(attempt.server, last_log_lines=server.tail(log.path, server.LAST_LOG_LINES))
+    attempt.server = msgspec.structs.replace(
+        attempt.server, last_log_lines=server.tail(log.path, server.LAST_LOG_LINES)
+    )
     return _Failed(error.code, str(error), f"see the last lines of the server's log, {log.path.name}")
 
 
@@ -273,7 +276,7 @@ def _measure(attempt: _Attempt, under_test: Server, work: Path) -> Outcome:
     files = drivers.DriverFiles(attempt.partial("driver_json"), work / "measure.progress")
     argv = drivers.measure_argv(settings, scenario, duration_s, files)
     stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
-    sampler = monitor.Sampler(under_test.child.pid, settings.sample_interval_s)
+    sampler = Sampler(under_test.child.pid, settings.sample_interval_s, duration_s=duration_s)
     with attempt.phase("measure", duration_s), contextlib.ExitStack() as stack:
         child = stack.enter_context(_driver(attempt, argv, stdout, stderr))
         attempt.driver = DriverFacts(argv=argv, name=settings.driver)
@@ -301,7 +304,7 @@ class _Beginning:
     """Starts what must run exactly while the driver measures: the sampler, and the flame graph's recording."""
 
     attempt: _Attempt
-    sampler: monitor.Sampler
+    sampler: Sampler
     driver: Child
     under_test: Server
     work: Path
@@ -348,7 +351,7 @@ def _await(
     progress_file: Path,
     *,
     limit_s: float,
-    begin: Callable[[], None] | None = None,
+    begin: _Beginning | None = None,
 ) -> bool:
     """Wait for a driver's end, watching the server, the clock and the driver's own word of how far it is.
 
@@ -384,6 +387,9 @@ def _await(
         if elapsed_s > limit_s + (0 if begun else attempt.settings.warm_up_s):
             child.stop(attempt.settings.stop_grace_s)
             return False
+        if begin is not None:
+            for notice in monitor.notices_so_far(begin.sampler.samples()):
+                attempt.notice(notice)
         attempt.watcher.progress(reader.progress(elapsed_s))
     if under_test.exit is not None:
         raise _crash(attempt, under_test)
@@ -420,7 +426,7 @@ class _ProgressReader:
         """Return the newest word, with the time since the phase began as seen from here."""
         names = ("offered_ops_s", "achieved_ops_s", "done", "wanted")
         known = {name: self.last.get(name) for name in names if isinstance(self.last.get(name), int | float)}
-        return Progress(elapsed_s=elapsed_s, **known)  # type: ignore[arg-type] - numbers, checked above
+        return msgspec.convert({"elapsed_s": elapsed_s, **known}, Progress, strict=False)
 
 
 def _crash(attempt: _Attempt, under_test: Server) -> _Failed:

@@ -115,11 +115,19 @@ class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 # SPEC.md 1 and 2.
 SPECIFIED_LIMITS = MachineLimits(
-    min_scenario_memory_gb=4, min_available_memory_gb=8, warn_total_memory_gb=16, min_free_disk_gb=5, warn_free_disk_gb=10
+    min_scenario_memory_gb=4,
+    min_available_memory_gb=8,
+    warn_total_memory_gb=16,
+    min_free_disk_gb=5,
+    warn_free_disk_gb=10,
 )
 # The quick profile on the embedded server keeps to some 100 MB of memory and disk, so that a laptop can run it.
 QUICK_EMBEDDED_LIMITS = MachineLimits(
-    min_scenario_memory_gb=0.5, min_available_memory_gb=1, warn_total_memory_gb=2, min_free_disk_gb=0.5, warn_free_disk_gb=1
+    min_scenario_memory_gb=0.5,
+    min_available_memory_gb=1,
+    warn_total_memory_gb=2,
+    min_free_disk_gb=0.5,
+    warn_free_disk_gb=1,
 )
 
 

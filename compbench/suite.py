@@ -308,7 +308,7 @@ class Suite:
         return run
 
     def _reopen(self, run: Run) -> Run:
-        """Make the run open for writing; with `resume=`, set the failed scenarios aside so that they count as pending."""
+        """Make the run open for writing; with `resume=`, set failed scenarios aside, so that they are pending."""
         runs.remove_temporary_files(run.folder)
         run = runs.change_manifest(
             run, state="open", closed_at=None, invocations=run.manifest.invocations + 1, findings=self.findings
@@ -343,4 +343,3 @@ class Suite:
 
     def _scenarios(self) -> list[Scenario]:
         return [load_scenario(self.scenario_path(name)) for name in self.names]
-

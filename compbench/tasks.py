@@ -85,7 +85,11 @@ def measures(suite: Suite) -> Iterator[Task]:
 
 def renderings(suite: Suite) -> Iterator[Task]:
     """Yield what is rendered of each scenario, in order: diagnostics, flame graph, the pages of the run so far."""
-    yield {"basename": "diagnostics", "name": None, "doc": "what was seen of server and machine: diagnostics:<scenario>"}
+    yield {
+        "basename": "diagnostics",
+        "name": None,
+        "doc": "what was seen of server and machine: diagnostics:<scenario>",
+    }
     yield {"basename": "flamegraph", "name": None, "doc": "where the server's time went, if perf can record it"}
     yield {"basename": "pages", "name": None, "doc": "metadata, summary, results and report of the run so far"}
     for name in suite.names:
@@ -127,7 +131,7 @@ def scenarios_of(tasks: list[str], names: list[str]) -> list[str]:
     return list(found)
 
 
-def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:  # noqa: ANN401 - passed on
+def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:
     """Turn what a person can mend into a failed task with one line; what is done already is kept."""
 
     def action() -> TaskFailed | None:
@@ -148,7 +152,7 @@ def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], Ta
 def _succeed_or_stop(do: Action) -> Callable[[], Any]:
     """End the whole invocation with 2 and one line on what a person can mend, before anything is measured."""
 
-    def action() -> Any:  # noqa: ANN401 - what doit's actions may return
+    def action() -> Any:
         try:
             return do()
         except UserError as error:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
 from tests.helpers import install
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -194,6 +193,8 @@ class Project:
     def _is_ours(self, pid: int) -> bool:
         try:
             process = psutil.Process(pid)
-            return process.status() != psutil.STATUS_ZOMBIE and str(self.root) in process.environ().get("STAND_IN_STATE", "")
+            return process.status() != psutil.STATUS_ZOMBIE and str(self.root) in process.environ().get(
+                "STAND_IN_STATE", ""
+            )
         except psutil.Error:
             return False

@@ -139,7 +139,9 @@ with process.running(argv, environment=os.environ, folder=folder, stdout=process
 def test_a_program_does_not_outlive_a_runner_that_is_killed(tmp_path: Path, whole_group: bool) -> None:
     root = Path(__file__).parent.parent
     runner = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)}, start_new_session=True
+        [sys.executable, "-c", RUNNER, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True,
     )
     pids = [pid_written_to(tmp_path / "pid"), pid_written_to(tmp_path / "child")]
     if whole_group:

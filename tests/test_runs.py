@@ -70,7 +70,7 @@ def test_a_scenario_is_pending_until_its_capture_is_there(tmp_path: Path) -> Non
 def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
     path = tmp_path / "page.txt"
     runs.write_whole(path, "old")
-    with pytest.raises(OSError, match="read-only|Is a directory|Permission|File name too long"):
+    with pytest.raises(OSError, match="File name too long"):
         runs.write_whole(tmp_path / ("x" * 300), "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["page.txt"]
@@ -141,7 +141,10 @@ def test_setting_one_scenario_aside_leaves_another_that_begins_alike(tmp_path: P
 
 def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Path) -> None:
     output, work = tmp_path / "runs", tmp_path / "work"
-    made = {s: runs.create_run(output, manifest(state=s), NOW + 10 * i) for i, s in enumerate(("open", "abandoned", "closed"))}
+    made = {
+        s: runs.create_run(output, manifest(state=s), NOW + 10 * i)
+        for i, s in enumerate(("open", "abandoned", "closed"))
+    }
     (work / "tmpabc").mkdir(parents=True)
     (made["closed"].folder / "kept.txt.partial").write_text("what an attempt left")
     found = runs.leftovers(output, work, [tmp_path / "cache"])

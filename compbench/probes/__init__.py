@@ -1,0 +1,1 @@
+"""Every reading of the machine: the one place that asks it."""

@@ -37,7 +37,9 @@ def read_binary(path: Path) -> Binary | None:
     with path.open("rb") as file:
         magic = file.read(4)
         digest = hashlib.file_digest(file, "sha256") if not file.seek(0) else None
-    facts = Binary(path=str(path), kind="other", size_bytes=path.stat().st_size, sha256=digest.hexdigest() if digest else "")
+    facts = Binary(
+        path=str(path), kind="other", size_bytes=path.stat().st_size, sha256=digest.hexdigest() if digest else ""
+    )
     if magic == b"\x7fELF":
         debug, symbols = _elf_sections(path)
         return msgspec.structs.replace(facts, kind="ELF", has_debug_info=debug, has_symbols=symbols)
@@ -76,7 +78,9 @@ def probe_loadtest(path: Path) -> int | None:
 def version_of(path: Path) -> str | None:
     """Return the version that the program prints for `--version`."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run([str(path), "--version"], capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False)
+        done = subprocess.run(
+            [str(path), "--version"], capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False
+        )
         if match := VERSION.search(done.stdout):
             return match[1]
     return None

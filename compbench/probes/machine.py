@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import shutil
 import socket
@@ -126,9 +127,11 @@ def loopback_answers(sleep: Callable[[float], None] = time.sleep) -> bool:
 
 def _loopback_connects() -> bool:
     try:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            with socket.create_connection(listener.getsockname(), timeout=_CONNECT_TIMEOUT_S):
-                return True
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            socket.create_connection(listener.getsockname(), timeout=_CONNECT_TIMEOUT_S),
+        ):
+            return True
     except OSError:
         return False
 
@@ -144,7 +147,7 @@ def foreign_servers() -> tuple[list[str], int]:
         executable, argv = process.info["exe"], process.info["cmdline"] or []
         if executable is None and process.info["name"] == "engram":
             unreadable += 1
-        embedded = ("-m", "compbench.embedded") in zip(argv[1:], argv[2:], strict=False)
+        embedded = ("-m", "compbench.embedded") in itertools.pairwise(argv[1:])
         if embedded or (executable and Path(executable).name == "engram"):
             found.append(f"process {process.info['pid']} ({'embedded server' if embedded else executable})")
     return found, unreadable
@@ -158,7 +161,8 @@ def listeners(port: int) -> Iterator[str]:
             return
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:2] == (port,)
+            if listens and connection.pid:
                 yield f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
                 return
     yield "a process that is not readable here"

@@ -1,0 +1,163 @@
+"""What the live server and the kernel have to say at the end of a measurement, as named texts.
+
+Whatever can't be read is the text `not readable here: why`; a process that has vanished never raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+_REQUEST_TIMEOUT_S = 3.0
+_KERNEL_LOG_TIMEOUT_S = 5.0
+_DIAGNOSTICS_TIMEOUT_S = 15.0
+_MOST_BODY_CHARACTERS = 20_000
+_MOST_KERNEL_LINES = 20
+_KERNEL_LINES = re.compile(r"oom|out of memory|killed process|thrott|i/o error", re.IGNORECASE)
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_PAGES = {
+    "health": "/health",
+    "system health": "/api/v1/system/health",
+    "metrics": "/metrics/prometheus",
+}
+
+
+def read_snapshot(pid: int, base_url: str, *, engram_root: Path | None, work_dir: Path) -> dict[str, str]:
+    """Return the named texts about a live server.
+
+    Args:
+        pid: the server's process.
+        base_url: the server's address, asked once for health and metrics.
+        engram_root: Engram's checkout; its own diagnostics script is run if it is there.
+        work_dir: a scratch folder that the script may write into.
+    """
+    texts = {
+        "process": _told(lambda: _process(pid)),
+        "open files": _told(lambda: _open_files(pid)),
+        "memory maps": _told(lambda: Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")),
+        "limits": _told(lambda: Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")),
+        "sockets": _told(lambda: _sockets(pid)),
+        "kernel messages": _told(_kernel_messages),
+    }
+    texts |= {name: _page(f"{base_url}{path}") for name, path in _PAGES.items()}
+    if engram_root is not None and (script := engram_root / "scripts" / "engram_diagnostics.sh").is_file():
+        texts["engram_diagnostics.sh"] = _told(lambda: _external(script, work_dir))
+    return texts
+
+
+def count_open_files(pid: int) -> int | None:
+    """Return how many descriptors the process has open, or None where that is not readable."""
+    try:
+        return psutil.Process(pid).num_fds()
+    except (psutil.Error, OSError):
+        return None
+
+
+def was_oom_killed(pid: int, since_s: float) -> bool | None:
+    """Tell from the kernel's log whether it killed this process for lack of memory; None if the log is not readable.
+
+    Args:
+        pid: the process that has ended.
+        since_s: Unix seconds; older messages are of another process with the same number.
+    """
+    log = _kernel_log()
+    if log is None:
+        return None
+    boot_s = psutil.boot_time()
+    for line in log.splitlines():
+        stamp = re.match(r"\[\s*(\d+\.\d+)\]", line)
+        is_recent = stamp is None or boot_s + float(stamp[1]) >= since_s - 1
+        if is_recent and re.search(rf"[Kk]illed process {pid}\b", line):
+            return True
+    return False
+
+
+def _told(read: Callable[[], str]) -> str:
+    try:
+        return read().strip() or "nothing"
+    except (OSError, psutil.Error, subprocess.SubprocessError) as error:
+        return f"not readable here: {error or type(error).__name__}"
+
+
+def _process(pid: int) -> str:
+    process = psutil.Process(pid)
+    with process.oneshot():
+        memory, times = process.memory_info(), process.cpu_times()
+        return "\n".join(
+            (
+                f"command: {' '.join(process.cmdline())}",
+                f"status: {process.status()}",
+                f"CPU time: {times.user:.2f} s user, {times.system:.2f} s system",
+                f"memory: {memory.rss} bytes resident, {memory.vms} bytes virtual",
+                f"threads: {process.num_threads()}",
+            )
+        )
+
+
+def _open_files(pid: int) -> str:
+    links = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(path.readlink()))
+    kinds = Counter(link.partition(":")[0] if ":" in link else "file" for link in links)
+    return "\n".join([f"{len(links)} open", *(f"{kind}: {count}" for kind, count in sorted(kinds.items()))])
+
+
+def _sockets(pid: int) -> str:
+    connections = psutil.Process(pid).net_connections("inet")
+    counts = Counter(
+        f"{connection.status} on port {tuple(connection.laddr)[1]}" for connection in connections if connection.laddr
+    )
+    return "\n".join(f"{what}: {count}" for what, count in sorted(counts.items()))
+
+
+def _kernel_messages() -> str:
+    log = _kernel_log()
+    if log is None:
+        raise PermissionError("the kernel's log")
+    lines = [line for line in log.splitlines() if _KERNEL_LINES.search(line)]
+    return "\n".join(lines[-_MOST_KERNEL_LINES:]) or "none of interest (out of memory, throttling, I/O errors)"
+
+
+def _kernel_log() -> str | None:
+    try:
+        done = subprocess.run(
+            ["dmesg"], capture_output=True, text=True, errors="replace", timeout=_KERNEL_LOG_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _page(url: str) -> str:
+    import requests  # noqa: PLC0415 - costs 0.15 s, which the checks need not pay
+
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(url, timeout=_REQUEST_TIMEOUT_S)
+            return f"HTTP {answer.status_code}\n{answer.text[:_MOST_BODY_CHARACTERS]}"
+    except requests.RequestException as error:
+        return f"not readable here: {error}"
+
+
+def _external(script: Path, work_dir: Path) -> str:
+    """Run Engram's own diagnostics; it writes relative to its working directory, and its exit code 1 says little."""
+    done = subprocess.run(
+        ["bash", str(script)],
+        cwd=work_dir,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_DIAGNOSTICS_TIMEOUT_S,
+        check=False,
+    )
+    head = f"exit code {done.returncode} (1 only means that it found a process, as it must while the server runs)"
+    return _ANSI.sub("", f"{head}\n{done.stdout}{done.stderr}")
