@@ -112,7 +112,7 @@ class Display:
         if self._live is None:
             self._start_live()
         bar = {"total": self._limit_s, "completed": progress.elapsed_s}
-        if progress.wanted:
+        if progress.wanted and self._phase == "prepare":
             bar = {"total": progress.wanted, "completed": progress.done or 0}
         if self._phase not in ("measure", "cooldown", "prepare"):
             bar = {"total": None, "completed": 0}
@@ -125,7 +125,7 @@ class Display:
         parts = [f"{elapsed_s:.0f}s elapsed"]
         if total_s is not None and self._phase in ("measure", "cooldown"):
             parts.append(f"{max(0.0, total_s - elapsed_s):.0f}s left")
-        if progress.wanted:
+        if progress.wanted and self._phase == "prepare":
             parts.append(f"{progress.done or 0:g} of {progress.wanted:g} memories")
         elif progress.offered_ops_s is not None and progress.achieved_ops_s is not None:
             parts.append(f"offered {progress.offered_ops_s:.0f}/s, achieved {progress.achieved_ops_s:.0f}/s")

@@ -96,8 +96,8 @@ class Reporter:
             self._tell_findings()
             return
         self.display.error(fail.message.strip() or fail.get_name(), task.name)
-        if fail.exception is not None or fail.traceback:
-            self.suite.log_text("".join(fail.traceback or []))
+        if fail.traceback:
+            self.suite.log_text("".join(fail.traceback))
             self.display.error(f"a fault in compbench; its traceback is in {self.suite.log_path}", task.name)
 
     def cleanup_error(self, exception: Any) -> None:

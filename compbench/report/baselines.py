@@ -24,10 +24,10 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     system: str
     version: str
     workload: str
-    dataset: str
-    hardware: str
+    dataset: str = ""
     source: str
     accessed: str
+    hardware: str = "hardware unspecified"
     scenario: str | None = None
     p50_ms: float | None = None
     p99_low_ms: float | None = None
