@@ -1,0 +1,132 @@
+"""Reports of drivers: parsed, refused in one line, and judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compbench import results
+from compbench.errors import UserError
+from compbench.process import Exit
+from compbench.scenarios import Validation
+
+REPORT: dict[str, Any] = {
+    "config_name": "Q",
+    "elapsed_seconds": 60.0,
+    "total_operations": 60000,
+    "total_errors": 0,
+    "overall_throughput": 1000.0,
+    "overall_error_rate": 0.0,
+    "p50_latency_ms": 0.2,
+    "p95_latency_ms": 0.3,
+    "p99_latency_ms": 0.4,
+    "per_operation_stats": {"Search": {"count": 60000, "success_count": 60000, "error_count": 0}},
+}
+TEXT = """\
+2026-11-24T03:03:22Z  INFO loadtest: Duration: 60 seconds
+
+Load Test Report: Q
+Duration: 60.00s | Total Operations: 60001
+━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+Overall Throughput: 1000 ops/sec
+Overall Error Rate: 0.50%
+P50 Latency: 0.21ms
+P95 Latency: 0.27ms
+P99 Latency: 0.29ms
+"""
+TARGETS = Validation(expected_p99_latency_ms=20.0, expected_throughput_ops_sec=800.0, max_error_rate=0.005)
+
+
+def parsed(**changes: Any) -> results.Result:
+    return results.parse_json(json.dumps({**REPORT, **changes}).encode(), "x.json")
+
+
+def test_the_text_report_gives_the_same_figures_as_the_json() -> None:
+    result = results.parse_text(TEXT)
+    assert result is not None
+    assert (result.p50_latency_ms, result.p99_latency_ms, result.throughput_ops_s) == (0.21, 0.29, 1000)
+    assert (result.error_rate, result.total_operations, result.elapsed_s) == (0.005, 60001, 60.0)
+
+
+def test_a_text_without_a_report_is_none() -> None:
+    assert results.parse_text("INFO Duration: 60 seconds\nWARN failed\n") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"p99_latency_ms": "fast"}, "x.json: p99_latency_ms = 'fast': a finite number"),
+        ({"p99_latency_ms": -1}, "p99_latency_ms = -1"),
+        ({"overall_throughput": float("nan")}, "overall_throughput = nan"),
+        ({"total_operations": True}, "total_operations = True"),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_and_key(change: dict[str, Any], line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parsed(**change)
+    assert line in str(caught.value)
+
+
+def test_garbage_and_missing_keys_are_refused() -> None:
+    with pytest.raises(UserError, match="not JSON"):
+        results.parse_json(b"{ nonsense", "x.json")
+    with pytest.raises(UserError, match="p50_latency_ms: missing"):
+        results.parse_json(b"{}", "x.json")
+
+
+def test_json_is_read_before_the_text(tmp_path: Path) -> None:
+    report, stdout = tmp_path / "r.json", tmp_path / "out"
+    assert results.read_result(report, stdout) is None
+    stdout.write_text(TEXT)
+    from_text = results.read_result(report, stdout)
+    assert from_text is not None
+    assert from_text.p99_latency_ms == 0.29
+    report.write_text(json.dumps(REPORT))
+    from_json = results.read_result(report, stdout)
+    assert from_json is not None
+    assert from_json.p99_latency_ms == 0.4
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "code", "reason"),
+    [
+        ({}, "passed", "passed", ""),
+        ({"p99_latency_ms": 20.0}, "passed", "passed", ""),
+        ({"p99_latency_ms": 20.01}, "missed", "targets-missed", "P99 20.01 ms is over 20 ms"),
+        ({"overall_throughput": 799.0}, "missed", "targets-missed", "throughput 799 ops/s is under 800 ops/s"),
+        ({"overall_error_rate": 0.006}, "missed", "targets-missed", "errors 0.60 % are over 0.5 %"),
+        ({"total_operations": 0}, "failed", "no-operations", "no operation"),
+        (
+            {"p50_latency_ms": 0, "p95_latency_ms": 0, "p99_latency_ms": 0},
+            "failed",
+            "zero-percentiles",
+            "all percentiles are 0",
+        ),
+        ({"p50_latency_ms": 9.0}, "failed", "unordered-percentiles", "not in order"),
+        ({"compbench": {"valid": False, "invalid_reason": "lag"}}, "failed", "measurement-invalid", "invalid: lag"),
+    ],
+)
+def test_a_report_is_judged_by_its_own_figures(changes: dict[str, Any], verdict: str, code: str, reason: str) -> None:
+    for exit_code in (0, 1):  # what the driver thinks of the targets does not decide
+        outcome = results.judge(parsed(**changes), TARGETS, 1000.0, Exit(exit_code), [])
+        assert (outcome.verdict, outcome.code) == (verdict, code)
+        assert reason in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("ended", "code"),
+    [
+        (Exit(1), "driver-error"),
+        (Exit(2), "driver-usage"),
+        (Exit(101), "driver-panicked"),
+        (Exit(None, "SIGABRT"), "driver-panicked"),
+        (Exit(None, "SIGKILL"), "driver-signal"),
+    ],
+)
+def test_without_a_report_the_scenario_failed_and_says_what_the_driver_said(ended: Exit, code: str) -> None:
+    outcome = results.judge(None, TARGETS, 1000.0, ended, ["Error: no such file"])
+    assert (outcome.verdict, outcome.code) == ("failed", code)
+    assert "Error: no such file" in outcome.reason
