@@ -483,7 +483,7 @@ def _judge(attempt: _Attempt, ended: Exit | None, stdout: Output, report: Path) 
         raise _Failed("report-unreadable", str(error), "see the driver's output") from None
     for notice in results.cautions(attempt.result, attempt.settings.driver, attempt.data_set, scenario):
         attempt.notice(notice)
-    stderr_lines = server.tail(attempt.partial("stderr"), 3)
+    stderr_lines = server.tail(attempt.partial("stderr"), 10)
     return results.judge(
         attempt.result, scenario.validation, mean_rate(scenario.arrival), ended or Exit(None), stderr_lines
     )

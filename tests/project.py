@@ -1,0 +1,200 @@
+"""A whole project in a temporary folder, driven by stand-ins for Engram's binaries through the real `doit` command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from tests.helpers import install
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("alpha", "beta", "gamma", "delta")
+
+SCENARIO = """\
+name = "Scenario {name}"
+description = "A small workload for tests"
+seed = {seed}
+
+[duration]
+total_seconds = 1
+
+[arrival]
+pattern = "constant"
+rate = 20.0
+
+[operations]
+store_weight = 0.2
+recall_weight = 0.4
+embedding_search_weight = 0.4
+
+[data]
+num_nodes = 5
+embedding_dim = 768
+memory_spaces = 1
+
+[validation]
+expected_p99_latency_ms = 500.0
+expected_throughput_ops_sec = 1.0
+max_error_rate = 0.5
+"""
+
+SETTINGS = """\
+profile = "quick"
+target = "engram"
+engram_root = "engram"
+expected_scenarios = {count}
+port = {port}
+duration_s = 1
+cooldown_s = 0.2
+sample_interval_s = 0.2
+start_retry_delay_s = 0.2
+stop_grace_s = 1.0
+flamegraph = false
+min_scenario_memory_gb = 0.1
+min_available_memory_gb = 0.1
+warn_total_memory_gb = 0.1
+min_free_disk_gb = 0.01
+warn_free_disk_gb = 0.01
+warn_load = 1000.0
+"""
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(condition: Callable[[], object], timeout_s: float = 20.0) -> bool:
+    """Wait until the condition holds; return whether it came to hold."""
+    deadline = time.monotonic() + timeout_s
+    while not (met := bool(condition())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return met
+
+
+@dataclass
+class Project:
+    """A copy of the product with its own scenarios, settings and fake Engram build."""
+
+    root: Path
+    names: tuple[str, ...] = NAMES
+    port: int = field(default_factory=free_port)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        for name in ("dodo.py", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.root)
+        for name in ("compbench", "templates"):
+            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        scenarios = self.root / "scenarios" / "competitive"
+        scenarios.mkdir(parents=True)
+        shutil.copy(ROOT / "scenarios" / "baselines.toml", scenarios.parent)
+        for number, name in enumerate(self.names):
+            (scenarios / f"{name}.toml").write_text(SCENARIO.format(name=name, seed=42 + number))
+        self.settings = SETTINGS.format(count=len(self.names), port=self.port)
+        (self.root / "compbench.toml").write_text(self.settings)
+        install(self.root / "engram")
+        self.state.mkdir()
+
+    @property
+    def state(self) -> Path:
+        """Return where the stand-ins note what they did."""
+        return self.root / "state"
+
+    @property
+    def output(self) -> Path:
+        """Return the folder of all runs."""
+        return self.root / "tmp" / "competitive_benchmarks"
+
+    def set(self, **settings: object) -> None:
+        """Replace or add settings in compbench.toml."""
+        lines = [line for line in self.settings.splitlines() if line.split(" =")[0] not in settings]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        self.settings = "\n".join(lines) + "\n"
+        (self.root / "compbench.toml").write_text(self.settings)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start doit in a session of its own, as a shell would."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COMPBENCH_", "ENGRAM_", "STAND_IN_"))}
+        return subprocess.Popen(
+            [sys.executable, "-m", "doit", *arguments],
+            cwd=self.root,
+            env={**inherited, "STAND_IN_STATE": str(self.state), **self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def doit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run doit to its end."""
+        process = self.start(*arguments, **environment)
+        try:
+            out, err = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            raise AssertionError(f"doit {arguments} did not end:\n{out}\n{err}") from None
+        assert "Traceback" not in err + out, f"a traceback was shown:\n{out}\n{err}"
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def runs(self) -> list[Path]:
+        """Return the folders of all runs, oldest first."""
+        return sorted(path for path in self.output.glob("*-*-*_*") if path.is_dir())
+
+    def run(self) -> Path:
+        """Return the folder of the newest run."""
+        return self.runs()[-1]
+
+    def file(self, ending: str) -> Path:
+        """Return a file of the newest run by the part of its name after the timestamp and underscore."""
+        run = self.run()
+        return run / f"{run.name}_{ending}"
+
+    def capture(self, name: str) -> dict[str, Any]:
+        """Return a scenario's capture in the newest run."""
+        return dict(json.loads(self.file(f"{name}_capture.json").read_text()))
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the newest run's manifest."""
+        return dict(json.loads((self.run() / "manifest.json").read_text()))
+
+    def started(self, program: str = "") -> list[dict[str, Any]]:
+        """Return what the stand-ins noted when they were started."""
+        path = self.state / "started.jsonl"
+        if not path.exists():
+            return []
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return [line for line in lines if program in ("", line["program"])]
+
+    def orphans(self) -> list[int]:
+        """Return the pids of stand-ins, drivers and guards of this project that still run."""
+        found = [int(line["pid"]) for line in self.started() if self._is_ours(int(line["pid"]))]
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if any(str(self.root) in word for word in command) and process.pid != os.getpid():
+                found.append(process.pid)
+        return sorted(set(found))
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            process = psutil.Process(pid)
+            return process.status() != psutil.STATUS_ZOMBIE and str(self.root) in process.environ().get(
+                "STAND_IN_STATE", ""
+            )
+        except psutil.Error:
+            return False

@@ -1,0 +1,219 @@
+"""The suite through the real `doit` command, with stand-ins for Engram's binaries."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.project import NAMES, Project, eventually
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project of two scenarios, `alpha` and `beta`."""
+    return Project(tmp_path / "project", names=NAMES[:2])
+
+
+def ends_clean(project: Project) -> bool:
+    return eventually(lambda: not project.orphans(), 10.0)
+
+
+def test_a_suite_passes_with_every_specified_file(project: Project) -> None:
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Summary: 2/2 scenarios passed" in done.stdout
+    run = project.run()
+    assert f"Results in tmp/competitive_benchmarks/{run.name}/" in done.stdout
+    endings = [f"{name}{end}" for name in project.names for end in (".txt", "_stderr.txt", "_diag.txt", "_sys.txt")]
+    for ending in [*endings, "metadata.txt", "summary.txt"]:
+        assert project.file(ending).is_file(), ending
+    assert "All scenarios passed" in project.file("summary.txt").read_text()
+    assert project.manifest()["state"] == "closed"
+    assert not list(run.glob("*.partial"))
+    assert not list(run.glob(".*.tmp"))
+    assert ends_clean(project)
+
+
+def test_two_runs_in_a_row_get_two_timestamps(project: Project) -> None:
+    assert [project.doit().returncode for _ in range(2)] == [0, 0]
+    assert len(project.runs()) == 2
+
+
+def test_the_order_holds_under_every_hash_seed(project: Project) -> None:
+    orders = set()
+    for seed in ("0", "1", "2"):
+        project.doit("new=1", PYTHONHASHSEED=seed)
+        orders.add(tuple(line["scenario"] for line in project.started("loadtest"))[-2:])
+    assert orders == {("alpha", "beta")}
+
+
+def test_one_scenario_alone_makes_a_run_of_its_own(project: Project) -> None:
+    done = project.doit("run:beta")
+    assert done.returncode == 0, done.stderr
+    assert project.manifest()["selection"] == ["beta"]
+    assert "Summary: 1/1 scenarios passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("server", "driver", "verdict", "code", "reason"),
+    [
+        ("", "alpha:slow_operations", "missed", "targets-missed", "throughput"),
+        ("", "alpha:exit_with_report=1", "passed", "passed", ""),
+        ("", "alpha:exit_without_report=1", "failed", "driver-error", "told to fail"),
+        ("", "alpha:zero_percentiles", "failed", "zero-percentiles", "percentiles are 0"),
+        ("", "alpha:garbage_json", "failed", "report-unreadable", "not JSON"),
+        ("", "alpha:no_json", "passed", "passed", ""),
+        ("", "alpha:panic", "failed", "driver-panicked", "panicked"),
+        ("", "alpha:crash_signal=SIGSEGV", "failed", "driver-signal", "SIGSEGV"),
+        ("1:die_after=1.3,1:die_signal=SIGABRT", "", "failed", "server-crash", "Server crash detected"),
+        ("1:exit_at_start=1,2:exit_at_start=1", "", "failed", "server-ended-at-start", "exit code 1"),
+        ("1:exit_at_start=1", "", "passed", "passed", ""),
+        ("1:move_port,2:move_port", "", "failed", "port-moved", "moved to port"),
+        ("1:ignore_sigterm", "", "passed", "passed", ""),
+    ],
+)
+def test_what_goes_wrong_costs_one_scenario_and_says_why(
+    project: Project, server: str, driver: str, verdict: str, code: str, reason: str
+) -> None:
+    done = project.doit(STAND_IN_ENGRAM=server, STAND_IN_LOADTEST=driver)
+    outcome = project.capture("alpha")["outcome"]
+    assert (outcome["verdict"], outcome["code"]) == (verdict, code), outcome
+    assert reason in outcome["reason"]
+    assert project.capture("beta")["outcome"]["verdict"] == "passed"
+    assert done.returncode == (0 if verdict == "passed" else 1)
+    if verdict == "failed":
+        assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR alpha", done.stderr, re.MULTILINE)
+        assert project.file("alpha_diag.txt").is_file()
+        assert outcome["reason"] in project.file("summary.txt").read_text()
+    assert ends_clean(project)
+
+
+def test_a_server_that_is_never_ready_and_a_driver_that_hangs_are_ended(project: Project) -> None:
+    project.set(ready_timeout_s=1.0, driver_grace_s=1.0)
+    done = project.doit(
+        STAND_IN_ENGRAM="1:never_ready,2:never_ready", STAND_IN_LOADTEST="beta:hang,beta:ignore_sigterm"
+    )
+    assert done.returncode == 1
+    assert project.capture("alpha")["outcome"]["code"] == "server-not-ready"
+    assert project.capture("beta")["outcome"]["code"] == "driver-timeout"
+    assert list(project.run().glob("*_beta.txt.partial"))
+    assert ends_clean(project)
+
+
+def test_a_flood_of_output_fills_neither_disk_nor_memory(project: Project) -> None:
+    project.set(max_output_mb=2)
+    done = project.doit("run:alpha", STAND_IN_LOADTEST="flood")
+    assert done.returncode == 0, done.stderr
+    assert project.file("alpha.txt").stat().st_size < 3_000_000
+    assert "bytes left out" in project.file("alpha.txt").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_130_and_the_next_doit_goes_on(project: Project, number: signal.Signals) -> None:
+    process = project.start()
+    assert eventually(lambda: any(line["scenario"] == "beta" for line in project.started("loadtest")))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, out + err
+    assert "Traceback" not in out + err
+    assert "Competitive benchmark suite interrupted." in out
+    assert ends_clean(project)
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(project.runs()) == 1
+    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+    assert list(project.run().glob("*_beta*.attempt1.partial"))
+
+
+def test_a_critical_check_starts_nothing_and_exits_2(project: Project) -> None:
+    (project.root / "engram" / "target" / "release" / "loadtest").unlink()
+    done = project.doit()
+    assert done.returncode == 2
+    assert "loadtest is missing" in done.stderr
+    assert project.started() == []
+    assert project.runs() == []
+    assert project.doit("preflight").returncode == 1
+
+
+def test_a_port_in_use_is_named_and_its_owner_left_alone(project: Project) -> None:
+    with socket.create_server(("127.0.0.1", project.port)):
+        done = project.doit()
+        assert done.returncode == 2
+        assert f"port {project.port} is in use by process {os.getpid()}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["taget=engram"], 'did you mean "target"?'),
+        (["profile=quik"], "profile"),
+        (["-n", "2"], "one at a time"),
+        (["-r", "zero"], "its own output"),
+        (["resume=2020-01-01_00-00-00"], "no run"),
+    ],
+)
+def test_a_wrong_word_is_refused_before_anything_starts(project: Project, words: list[str], line: str) -> None:
+    done = project.doit(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert line in done.stderr
+    assert project.started() == []
+
+
+def test_a_second_suite_is_refused_while_one_measures(project: Project) -> None:
+    first = project.start()
+    assert eventually(lambda: project.started("loadtest"))
+    second = project.doit()
+    clean = project.doit("clean")
+    first.communicate(timeout=60)
+    assert (second.returncode, clean.returncode, first.returncode) == (2, 2, 0)
+    assert f"pid {first.pid}" in second.stderr
+
+
+def test_clean_removes_the_open_run_but_no_closed_one_and_says_so_first(project: Project) -> None:
+    assert project.doit().returncode == 0
+    closed = project.run()
+    process = project.start()
+    assert eventually(lambda: len(project.runs()) == 2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    opened = project.run()
+    assert f"would remove tmp/competitive_benchmarks/{opened.name}" in project.doit("clean", "-n").stdout
+    assert opened.exists()
+    assert project.doit("clean").returncode == 0
+    assert project.runs() == [closed]
+
+
+def test_what_failed_is_measured_again_on_resume_and_its_files_are_kept(project: Project) -> None:
+    assert project.doit(STAND_IN_LOADTEST="beta:exit_without_report=1").returncode == 1
+    done = project.doit(f"resume={project.run().name}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+    assert project.capture("beta")["attempt"] == 2
+    assert project.file("beta_capture.json.attempt1.partial").exists()
+    assert project.manifest()["state"] == "closed"
+
+
+def test_changed_inputs_start_a_new_run_and_say_what_changed(project: Project) -> None:
+    process = project.start()
+    assert eventually(lambda: len(project.runs()) == 1 and project.started("loadtest"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    project.set(duration_s=2)
+    done = project.doit()
+    assert done.returncode == 0
+    assert "is abandoned" in done.stdout
+    assert "duration_s: 1 -> 2" in done.stdout
+    assert len(project.runs()) == 2
+
+
+def test_plan_writes_nothing(project: Project) -> None:
+    done = project.doit("plan")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1. alpha: start, load data, measure" in done.stdout
+    assert project.runs() == []
+    assert not (project.root / "tmp" / "preflight").exists()
