@@ -303,6 +303,9 @@ def _explain(message: str, raw: dict[str, Any], kind: Any) -> str:
     if match := re.fullmatch(r"Object missing required field `(.*)`", problem):
         return f"{'.'.join(filter(None, (key, match[1])))}: missing, but required"
     value = _value_at(raw, key)
+    if problem.startswith("Invalid"):
+        choices = sorted(_choices(raw, kind, key))
+        return f"{key} = {value!r}: unknown value{did_you_mean(str(value), choices)}; known: {', '.join(choices)}"
     problem = problem.replace("Expected", "expected", 1).replace("`", "")
     return f"{key} = {value!r}: {problem[:1].lower()}{problem[1:]}"
 
@@ -325,6 +328,20 @@ def _known_keys(raw: Any, kind: Any, key: str) -> list[str]:
         kind = next((k for k in kinds if _tag_fits(k, raw)), kinds[0])
     tag_field = kind.__struct_config__.tag_field
     return sorted([f.encode_name for f in msgspec.structs.fields(kind)] + ([tag_field] if tag_field else []))
+
+
+def _choices(raw: Any, kind: Any, key: str) -> list[str]:
+    """Return the values that a key of a fixed set, or the tag of a union, may have."""
+    *parents, last = key.split(".")
+    for part in parents:
+        field = next(f for f in msgspec.structs.fields(kind) if f.encode_name == part)
+        members = [t for t in _members(field.type) if hasattr(t, "__struct_config__")]
+        tags = [t.__struct_config__.tag for t in members if t.__struct_config__.tag_field == last]
+        if tags:
+            return tags
+        kind, raw = members[0], raw[part]
+    hint = next(f.type for f in msgspec.structs.fields(kind) if f.encode_name == last)
+    return [str(choice) for choice in _members(hint)]
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

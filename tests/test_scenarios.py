@@ -1,0 +1,118 @@
+"""Scenario files: the shipped ones, and every way in which one can be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compbench.errors import UserError
+from compbench.report.baselines import load_baselines
+from compbench.scenarios import load_scenario, load_scenarios, mean_rate, scenario_names
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ROOT / "scenarios" / "competitive"
+
+GOOD = """\
+name = "Good"
+description = "A good one"
+seed = 7
+[arrival]
+pattern = "periodic_burst"
+base_rate = 10
+burst_rate = 100.0
+burst_duration_sec = 1
+burst_period_sec = 10
+[operations]
+store_weight = 0
+recall_weight = 1
+embedding_search_weight = 0
+[data]
+num_nodes = 10
+embedding_dim = 768
+memory_spaces = 1
+"""
+
+
+def written(folder: Path, text: str, name: str = "one") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_shipped_scenarios_are_those_of_the_contract() -> None:
+    found = {s.name: s for s in load_scenarios(SHIPPED, 4)}
+    facts = {
+        name: (s.seed, mean_rate(s.arrival), s.data.num_nodes, s.validation.expected_p99_latency_ms, s.duration_s)
+        for name, s in found.items()
+    }
+    assert facts == {
+        "qdrant_ann_1m_768d": (42, 1000, 1_000_000, 20, 60),
+        "neo4j_traversal_100k": (43, 500, 100_000, 15, 60),
+        "hybrid_production_100k": (44, 1000, 100_000, 10, 60),
+        "milvus_ann_10m_768d": (45, 500, 10_000_000, 100, 60),
+    }
+    thresholds = {
+        name: (s.validation.expected_throughput_ops_sec, s.validation.max_error_rate) for name, s in found.items()
+    }
+    assert thresholds == {
+        "qdrant_ann_1m_768d": (800, 0.005),
+        "neo4j_traversal_100k": (400, 0.01),
+        "hybrid_production_100k": (900, 0.01),
+        "milvus_ann_10m_768d": (400, 0.0),
+    }
+
+
+def test_every_baseline_of_a_scenario_names_one_that_is_there() -> None:
+    baselines = load_baselines(ROOT / "scenarios" / "baselines.toml")
+    named = {baseline.scenario for baseline in baselines if baseline.scenario}
+    assert named == {"qdrant_ann_1m_768d", "neo4j_traversal_100k", "milvus_ann_10m_768d"}
+
+
+def test_the_mean_rate_weighs_bursts_by_their_length(tmp_path: Path) -> None:
+    assert mean_rate(load_scenario(written(tmp_path, GOOD)).arrival) == pytest.approx(19.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "recall_weight",
+            "recall_wieght",
+            r'operations\.recall_wieght: unknown key \(did you mean "recall_weight"\?\)',
+        ),
+        ("num_nodes = 10", "num_nodes = 10.5", r"data\.num_nodes = 10\.5: expected int"),
+        ("num_nodes = 10", "num_nodes = 0", r"data\.num_nodes = 0: expected int >= 1"),
+        ("num_nodes = 10\n", "", r"data\.num_nodes: missing"),
+        ("burst_rate = 100.0", "burst_rate = 'x'", r"arrival\.burst_rate = 'x': expected float"),
+        ("base_rate = 10\n", "base_rate = 0.5\n", r"arrival\.base_rate = 0\.5: expected float >= 1"),
+        ("burst_duration_sec = 1", "burst_duration_sec = 11", "must not be longer than burst_period_sec"),
+        ("periodic_burst", "perodic", r"arrival\.pattern = 'perodic'"),
+        ("recall_weight = 1", "recall_weight = 0", "all weights are 0"),
+        ("recall_weight = 1", "recall_weight = -1", r"operations\.recall_weight = -1"),
+        ("seed = 7", "seed = -1", r"seed = -1: expected int >= 0"),
+        ("seed = 7", "sed = 7", r'sed: unknown key \(did you mean "seed"\?\)'),
+        ("[arrival]", "[arrival", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_file_key_and_value(tmp_path: Path, old: str, new: str, line: str) -> None:
+    path = written(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(UserError, match=line) as caught:
+        load_scenario(path)
+    assert str(path) in str(caught.value)
+
+
+def test_two_scenarios_of_one_title_and_a_wrong_count_are_refused(tmp_path: Path) -> None:
+    written(tmp_path, GOOD, "one")
+    written(tmp_path, GOOD, "two")
+    with pytest.raises(UserError, match=r"'Good' is the name of one\.toml too"):
+        load_scenarios(tmp_path, 2)
+    with pytest.raises(UserError, match="2 scenario files where 4 are expected"):
+        load_scenarios(tmp_path, 4)
+
+
+@pytest.mark.parametrize("name", ["a..b", ".hidden", "a=b", "a b", "x_metadata", "stderr"])
+def test_a_name_that_would_escape_or_collide_is_refused(tmp_path: Path, name: str) -> None:
+    written(tmp_path, GOOD, name)
+    with pytest.raises(UserError, match=r"rename the file|can't name a scenario"):
+        scenario_names(tmp_path)
