@@ -1,0 +1,100 @@
+"""The pages of a run, matched by the very patterns with which their readers read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project
+
+TIMESTAMP = r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d"
+# Of the report generator: of each text file that is no page, and of the metadata.
+RESULT_PATTERNS = [
+    r"P50\s+[Ll]atency:\s+([\d.]+)\s*ms",
+    r"P95\s+[Ll]atency:\s+([\d.]+)\s*ms",
+    r"P99\s+[Ll]atency:\s+([\d.]+)\s*ms",
+    r"[Tt]hroughput:\s+([\d.]+)\s*(?:ops/sec|QPS)",
+    r"[Ee]rror\s+[Rr]ate:\s+([\d.]+)\s*%",
+    r"[Tt]otal\s+[Oo]perations:\s+([\d,]+)",
+    r"[Dd]uration:\s+([\d.]+)\s*s",
+]
+METADATA_PATTERNS = [
+    r"[Bb]ranch:\s+(.+)",
+    r"OS:\s+(.+)",
+    r"CPU:\s+(.+)",
+    r"RAM:\s+(.+)",
+    r"[Ee]ngram\s+[Vv]ersion:\s+(.+)",
+    r"Engram Core:\s+(.+)",
+    r"[Tt]imestamp:\s+(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)",
+]
+PAGES = ("_metadata.txt", "_stderr.txt", "_diag.txt", "_sys.txt", "_summary.txt")
+FLAT_KEYS = {"p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "throughput_qps", "duration_s"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A finished run of one scenario, measured by compbench's own driver."""
+    project = Project(tmp_path_factory.mktemp("consumers") / "project", names=("alpha",))
+    done = project.doit("driver=builtin")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def result_files(run: Path) -> list[Path]:
+    return [path for path in run.glob("*.txt") if not path.name.endswith(PAGES)]
+
+
+def test_every_other_text_file_is_a_scenario_and_matches(project: Project) -> None:
+    (found,) = result_files(project.run())
+    assert re.fullmatch(rf"({TIMESTAMP})_(.+)", found.stem)
+    text = found.read_text()
+    assert "\x1b" not in text
+    for pattern in RESULT_PATTERNS:
+        assert re.search(pattern, text), pattern
+
+
+def test_metadata_has_each_label_once_and_no_made_up_commit(project: Project) -> None:
+    text = project.file("metadata.txt").read_text()
+    for pattern in METADATA_PATTERNS:
+        assert len(re.findall(pattern, text)) == 1, pattern
+    assert re.search(r"[Cc]ommit\s+[Hh]ash:\s+([a-f0-9]{40}|not readable here)\n", text)
+
+
+def test_the_flat_result_has_the_keys_that_validators_read(project: Project) -> None:
+    flat = json.loads((project.run() / "alpha_loadtest.json").read_text())
+    assert set(flat) == FLAT_KEYS
+    assert 0 < flat["p50_latency_ms"] <= flat["p95_latency_ms"] <= flat["p99_latency_ms"]
+
+
+def test_the_table_of_samples_begins_as_specified(project: Project) -> None:
+    head, *rows = project.file("alpha_sys.txt").read_text().splitlines()
+    assert [cell.strip() for cell in head.split("|")] == [
+        "Timestamp",
+        "CPU%",
+        "Mem(MB)",
+        "Threads",
+        "IO_Wait%",
+        "Net(KB/s)",
+    ]
+    assert re.match(r"00:00:0\d", rows[0])
+    assert any(row.startswith("PEAK:") for row in rows)
+    assert any(row.startswith("AVG:") for row in rows)
+
+
+def test_the_driver_is_open_loop_and_says_what_its_clock_measures(project: Project) -> None:
+    own = project.capture("alpha")["result"]["own"]
+    assert own["valid"] is True
+    assert own["offered_ops_s"] == 20
+    assert own["response_time_ms"]["p99"] >= own["service_time_ms"]["p50"]
+
+
+def test_results_json_has_everything_but_the_samples(project: Project) -> None:
+    results = json.loads((project.run() / "results.json").read_text())
+    assert results["schema"] == 1
+    (scenario,) = results["scenarios"]
+    assert scenario["outcome"]["verdict"] == "passed"
+    assert scenario["data_set"]["stored"] == 5
+    assert scenario["monitoring"]["peak"]["threads"] > 0
