@@ -1,6 +1,6 @@
 """Memory spaces: what the server knows, and how it finds it again. Knows nothing of HTTP or JSON.
 
-A memory with an embedding lies in a vector index (HNSW, cosine, stored as 16 bit floats). There is no language model here, so
+A memory with an embedding lies in a vector index (HNSW, cosine, 16 bit floats). There is no language model here, so
 a text is never turned into a vector: texts are compared by the words they share. Everything is held in main memory
 and is gone when the server stops.
 """
