@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from tests.helpers import install
 
 ROOT = Path(__file__).resolve().parent.parent
