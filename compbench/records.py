@@ -158,6 +158,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = CAPTURE_SCHEMA
     run: str
     scenario: str
+    repeat: int | None = None  # 1, 2, ... where each scenario is measured several times in one run
     title: str
     attempt: int = 1
     target: str
@@ -202,4 +203,3 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     provenance: dict[str, Any] = {}
     findings: list[Finding] = []
     invocations: int = 1
-    remeasure: list[str] = []
