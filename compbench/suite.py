@@ -191,8 +191,11 @@ class Suite:
             return False
         return run.path(scenario, "flamegraph").exists() or not run.path(scenario, "stacks").exists()
 
-    def write_pages(self, *, interrupted: bool = False, closing: bool = False) -> None:
-        """Render metadata, summary, results and report of the current run from every capture on disk."""
+    def write_pages(self, *, interrupted: bool = False, closing: bool = False, report: bool = False) -> None:
+        """Render metadata, summary and results of the current run from every capture on disk.
+
+        The report with its charts takes seconds, so it is rendered only when the run ends here, or for `report`.
+        """
         from compbench.report import pages  # noqa: PLC0415 - see write_diagnostics
 
         run = self._written_run()
@@ -205,9 +208,12 @@ class Suite:
             run.manifest,
             run.captures(),
             interrupted=interrupted,
-            baselines_path=Path(self.settings.scenarios_dir).parent / "baselines.toml",
+            scenarios_dir=Path(self.settings.scenarios_dir),
             now=now,
         )
+        if closing or interrupted or report:
+            state = "interrupted" if interrupted else run.manifest.state
+            pages.run_report(run.folder, Path(self.settings.scenarios_dir), state=state)
         if closing:
             self.run = runs.change_manifest(run, state="closed", closed_at=now)
 
@@ -228,7 +234,7 @@ class Suite:
         for capture in self.run.captures():
             self.write_diagnostics(capture.scenario)
             self.write_flamegraph(capture.scenario)
-        self.write_pages(interrupted=self.run.manifest.state != "closed")
+        self.write_pages(interrupted=self.run.manifest.state != "closed", report=True)
         self.verdict = 0
         return self.run
 
@@ -236,7 +242,7 @@ class Suite:
 
     def leftovers(self) -> list[runs.Leftover]:
         """Return what `doit clean` removes."""
-        caches = [self.root / "tmp" / "preflight", self.log_path]
+        caches = [self.root / "tmp" / "preflight", self.log_path, self.output_dir / runs.CACHE_NAME]
         return runs.leftovers(self.output_dir, Path(self.settings.work_dir), caches)
 
     def estimate_s(self, scenarios: Iterable[str]) -> float:
