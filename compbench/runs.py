@@ -27,8 +27,6 @@ T = TypeVar("T")
 TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}")
 MANIFEST_NAME = "manifest.json"
 PARTIAL = ".partial"
-# Beside the runs: what takes seconds to make and is the same for every page.
-CACHE_NAME = ".cache"
 # Boot times are computed from a running clock and an uptime; they wander by this much without a reboot.
 BOOT_TOLERANCE_S = 120.0
 # The driver's and the server's own records of one scenario; `capture` is always written last.

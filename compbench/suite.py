@@ -242,7 +242,7 @@ class Suite:
 
     def leftovers(self) -> list[runs.Leftover]:
         """Return what `doit clean` removes."""
-        caches = [self.root / "tmp" / "preflight", self.log_path, self.output_dir / runs.CACHE_NAME]
+        caches = [self.root / "tmp" / "preflight", self.log_path]
         return runs.leftovers(self.output_dir, Path(self.settings.work_dir), caches)
 
     def estimate_s(self, scenarios: Iterable[str]) -> float:

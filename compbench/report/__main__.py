@@ -41,7 +41,7 @@ def render_run(folder: Path, scenarios_dir: Path, *, state: str) -> None:
     manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
     captures = runs.Run(folder, manifest).captures()
     report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
-    page.write_report(folder, report, folder.parent / runs.CACHE_NAME)
+    page.write_report(folder, report)
 
 
 if __name__ == "__main__":

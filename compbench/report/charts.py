@@ -75,7 +75,7 @@ def overview(standings: Sequence[Standing]) -> Spec | None:
     what: Spec = {"field": "what", "type": "nominal", "legend": None}
     colour = {**what, "scale": {"domain": list(marks), "range": list(marks.values())}}
     shape = {**what, "scale": {"domain": list(marks), "range": ["circle", _TICK, "diamond"]}}
-    place = {"y": y, "x": x, "color": colour}
+    place: Spec = {"y": y, "x": x, "color": colour}
     names = {
         "mark": {"type": "text", "align": "left", "dy": -30, "fontSize": 12, "fontWeight": "bold"},
         "transform": [{"filter": "datum.first"}],

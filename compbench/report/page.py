@@ -72,7 +72,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     )
 
 
-def write_report(folder: Path, report: Report, cache: Path) -> None:
+def write_report(folder: Path, report: Report) -> None:
     """Write `<ts>_report.html`, `<ts>_report.md` and the pictures, each whole.
 
     Raises:
@@ -98,7 +98,7 @@ def write_report(folder: Path, report: Report, cache: Path) -> None:
         "can_draw": drawing.can_draw(),
     }
     write_whole(folder / f"{folder.name}_report.md", render("report.md.j2", **values))
-    script = drawing.script(cache) if drawn else ""
+    script = drawing.script() if drawn else ""
     page = render("report.html.j2", **values, drawn=drawn, specs=specs, script=script, light=drawing.LIGHT)
     write_whole(folder / f"{folder.name}_report.html", page)
 
