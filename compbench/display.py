@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from compbench.attempt import Progress
 from compbench.records import Capture, Notice, Phase
 from compbench.runs import iso_utc
-from compbench.session import Progress
 
 PLAIN_INTERVAL_S = 10.0
 LIVE_INTERVAL_S = 1.0

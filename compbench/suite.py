@@ -15,12 +15,12 @@ from pathlib import Path
 import msgspec
 
 from compbench import drivers, preflight, runs, session
+from compbench.attempt import Effects, Watcher
 from compbench.errors import UserError
 from compbench.probes import machine, provenance
 from compbench.records import Capture, Finding, Manifest
 from compbench.runs import Run
 from compbench.scenarios import Scenario, load_scenario
-from compbench.session import Effects, Watcher
 from compbench.settings import Settings
 
 # What a run rests on besides its scenarios' own phases, for an estimate before anything was measured.
