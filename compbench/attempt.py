@@ -19,6 +19,7 @@ from compbench.process import Output
 from compbench.records import Capture, DataSet, DriverFacts, Notice, Outcome, Phase, PhaseRecord, Sample, ServerFacts
 from compbench.runs import Run
 from compbench.scenarios import Scenario
+from compbench.schedule import Measurement
 from compbench.settings import Settings
 
 MEGABYTE = 1_000_000
@@ -73,6 +74,7 @@ class Attempt:
 
     run: Run
     scenario: Scenario
+    measurement: Measurement
     settings: Settings
     root: Path
     watcher: Watcher
@@ -93,7 +95,7 @@ class Attempt:
 
     def partial(self, kind: str) -> Path:
         """Return where one of the scenario's files grows until it is whole."""
-        path = self.run.path(self.scenario.name, kind)
+        path = self.run.path(self.measurement.name, kind)
         return path.with_name(path.name + runs.PARTIAL)
 
     def output(self, kind: str) -> Output:
@@ -125,6 +127,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
     return Capture(
         run=attempt.run.name,
         scenario=scenario.name,
+        repeat=attempt.measurement.repeat,
         title=scenario.title,
         attempt=attempt.number,
         target=settings.target,

@@ -96,7 +96,7 @@ class Display:
         outcome = capture.outcome
         self.line(f"      {outcome.verdict}  {headline(capture)}", outcome.verdict)
         if outcome.verdict == "failed":
-            self.error(outcome.reason, capture.scenario, outcome.phase or "")
+            self.error(outcome.reason, capture.measurement, outcome.phase or "")
 
     def stop(self) -> None:
         """Take the live line away."""

@@ -114,7 +114,7 @@ def _recording_stacks(attempt: Attempt, under_test: Server, duration_s: float, w
     ):
         yield
     if folded := flamegraph.fold_recording(data, work):
-        runs.write_whole(attempt.run.path(attempt.scenario.name, "stacks"), flamegraph.format_folded(folded))
+        runs.write_whole(attempt.run.path(attempt.measurement.name, "stacks"), flamegraph.format_folded(folded))
 
 
 def _driver(

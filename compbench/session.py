@@ -20,6 +20,7 @@ from compbench.process import Output
 from compbench.records import Capture, Notice, Outcome
 from compbench.runs import Run
 from compbench.scenarios import Scenario
+from compbench.schedule import Measurement
 from compbench.server import Server, StartError
 from compbench.settings import Settings
 
@@ -28,7 +29,13 @@ _POLL_S = 0.25
 
 
 def measure_scenario(
-    run: Run, scenario: Scenario, settings: Settings, root: Path, watcher: Watcher, effects: Effects
+    run: Run,
+    measurement: Measurement,
+    scenario: Scenario,
+    settings: Settings,
+    root: Path,
+    watcher: Watcher,
+    effects: Effects,
 ) -> Capture:
     """Measure one scenario of an open run and write its capture; the caller holds the suite's lock.
 
@@ -36,9 +43,9 @@ def measure_scenario(
         KeyboardInterrupt: a signal came; processes are ended, files under way keep `.partial`, there is no capture.
         OSError: the capture could not be written (a full disk); the scenario counts as not measured.
     """
-    runs.set_aside(run, scenario.name)
-    number = runs.attempts_kept(run, scenario.name) + 1
-    attempt = Attempt(run, scenario, settings, root, watcher, effects, number, effects.now())
+    runs.set_aside(run, measurement.name)
+    number = runs.attempts_kept(run, measurement.name) + 1
+    attempt = Attempt(run, scenario, measurement, settings, root, watcher, effects, number, effects.now())
     files_before = process.own_open_files()
     outcome = _outcome_of(attempt)
     _note_leaks(attempt, files_before)
@@ -180,7 +187,7 @@ def _note_leaks(attempt: Attempt, files_before: int | None) -> None:
 
 def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
     """Give whole files their names and write the capture, last and whole; no signal cuts this short."""
-    run, name = attempt.run, attempt.scenario.name
+    run, name = attempt.run, attempt.measurement.name
     with interrupts.deferred():
         files = {}
         for kind in ("stdout", "stderr", "driver_json", "server_log"):
