@@ -44,13 +44,15 @@ class Display:
     def line(self, text: str = "", style: str | None = None) -> None:
         """Print a line that stays; `style` colours its first word on a terminal that wants colour."""
         if self.is_living:
-            from rich.text import Text  # noqa: PLC0415 - costs 0.1 s that plain output and preflight need not pay
+            from rich.padding import Padding  # noqa: PLC0415 - costs 0.1 s that plain output and preflight need not pay
+            from rich.text import Text  # noqa: PLC0415 - see above
 
-            rendered = Text(text)
+            words = text.lstrip()
+            rendered = Text(words)
             if style is not None:
-                indent = len(text) - len(text.lstrip())
-                rendered.stylize(_STYLES[style], indent, indent + len((text.split() or [""])[0]))
-            self._rich_console().print(rendered, soft_wrap=True, highlight=False)
+                rendered.stylize(_STYLES[style], 0, len((words.split() or [""])[0]))
+            # Padding, so that a long line goes on under its own beginning.
+            self._rich_console().print(Padding(rendered, (0, 0, 0, len(text) - len(words)), expand=False))
         else:
             self.stream.write(f"{text}\n")
             self.stream.flush()

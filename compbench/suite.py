@@ -26,6 +26,9 @@ from compbench.settings import Settings
 
 # What a run rests on besides its scenarios' own phases, for an estimate before anything was measured.
 _ASSUMED_OVERHEAD_S = 8.0
+# The guards of a runner that was killed end its server and driver within 3 s; this is patience for a busy machine.
+_GUARDS_TIME_S = 10.0
+_GUARDS_POLL_S = 0.1
 
 
 @dataclass
@@ -111,13 +114,13 @@ class Suite:
         """Take the suite's lock, once, and clear what killed invocations left in the working folders.
 
         Raises:
-            UserError: another invocation holds the lock, or `resume=` names a run that can't be resumed.
+            UserError: another invocation holds the lock, a process is still at work in such a folder, or `resume=`
+                names a run that can't be resumed.
         """
         if self._lock is not None:
             return
         self._lock = runs.take_lock(self.lock_path)
-        for leftover in runs.work_leftovers(Path(self.settings.work_dir)):
-            runs.remove(leftover)
+        self._clear_work_folders()
         if self.settings.resume:
             runs.find_run(self.output_dir, self.settings.resume)
 
@@ -278,6 +281,23 @@ class Suite:
             log.write(f"{runs.iso_utc(time.time())}\n{text}\n")
 
     # -- private -----------------------------------------------------------------------------------------------------
+
+    def _clear_work_folders(self) -> None:
+        """Remove what killed invocations left, once the last process that their guards are ending has left it.
+
+        Raises:
+            UserError: a process stays in such a folder; it is named, not ended.
+        """
+        for leftover in runs.work_leftovers(Path(self.settings.work_dir)):
+            deadline = self.effects.monotonic() + _GUARDS_TIME_S
+            while (inside := machine.processes_in(leftover.path)) and self.effects.monotonic() < deadline:
+                self.effects.sleep(_GUARDS_POLL_S)
+            if inside:
+                raise UserError(
+                    f"process {inside[0]} is still at work in {leftover.path}, which a killed suite has left:"
+                    " end that process, then run the same command again"
+                )
+            runs.remove(leftover)
 
     def _written_run(self) -> Run:
         run = self.current_run()
