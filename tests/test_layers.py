@@ -102,8 +102,8 @@ LOAD = """
 import importlib.metadata, json, os, sys
 acts = []
 CHANGES = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system", "os.mkdir",
-    "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.utime", "os.chmod", "shutil.rmtree",
-    "socket.connect", "socket.bind"}
+    "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.utime", "os.chmod",
+    "shutil.rmtree", "socket.connect", "socket.bind"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 def hook(event, arguments):
     if event in CHANGES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING):
