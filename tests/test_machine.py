@@ -79,9 +79,8 @@ def test_a_listener_is_named_with_its_process() -> None:
         port = int(child.stdout.readline())
         found = list(machine.listeners(port))
         child.kill()
-    assert (
-        found == [f"process {child.pid} ({Path(psutil.Process().exe()).name})"] or f"process {child.pid} (" in found[0]
-    )
+    (line,) = found
+    assert line.startswith(f"process {child.pid} (")
 
 
 def test_a_port_that_is_only_bound_or_free_has_no_listener() -> None:

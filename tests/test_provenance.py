@@ -145,17 +145,17 @@ def test_a_folder_on_no_disk_has_no_disk_type(tmp_path: Path) -> None:
     assert provenance.disk_type(tmp_path, root=tmp_path) is None
 
 
-def told(root: Path, **variables: str) -> Settings:
+def told(**variables: str) -> Settings:
     return load_settings(ROOT, {}, {"target": "embedded", **variables})
 
 
-def test_the_fingerprint_changes_with_what_changes_a_number_and_with_nothing_else(tmp_path: Path) -> None:
+def test_the_fingerprint_changes_with_what_changes_a_number_and_with_nothing_else() -> None:
     scenarios = load_scenarios(ROOT / "scenarios" / "competitive", 4)
-    plain = provenance.fingerprint(told(tmp_path), scenarios, ROOT)
-    same = provenance.fingerprint(told(tmp_path, port="7999", ready_timeout_s="5", work_dir="x"), scenarios, ROOT)
+    plain = provenance.fingerprint(told(), scenarios, ROOT)
+    same = provenance.fingerprint(told(port="7999", ready_timeout_s="5", work_dir="x"), scenarios, ROOT)
     assert same == plain
     for change in ({"duration_s": "7"}, {"scale": "0.5"}, {"driver": "loadtest"}, {"cooldown_s": "3"}):
-        assert provenance.fingerprint(told(tmp_path, **change), scenarios, ROOT) != plain, change
+        assert provenance.fingerprint(told(**change), scenarios, ROOT) != plain, change
 
 
 def test_a_rebuilt_binary_changes_the_fingerprint(tmp_path: Path) -> None:

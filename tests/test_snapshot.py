@@ -26,8 +26,9 @@ def fake_dmesg(folder: Path, monkeypatch: pytest.MonkeyPatch, log: str, exit_cod
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def stamp(ago_s: float = 0.0) -> str:
-    return f"[{time.monotonic() - ago_s:12.6f}]"
+def stamp(at_s: float) -> str:
+    """Return a time of the monotonic clock as the kernel's log shows it."""
+    return f"[{at_s:12.6f}]"
 
 
 KILLED = "Out of memory: Killed process {pid} (engram) total-vm:9000kB, anon-rss:8000kB"
@@ -37,14 +38,16 @@ KILLED_BEFORE_4_19 = "Killed process {pid} (engram) total-vm:9000kB, anon-rss:80
 
 @pytest.mark.parametrize("line", [KILLED, KILLED_IN_GROUP, KILLED_BEFORE_4_19])
 @pytest.mark.parametrize(
-    ("pid", "ago_s", "is_killed"), [(4711, 0.0, True), (47110, 0.0, False), (471, 0.0, False), (4711, 600.0, False)]
+    ("pid", "began_s", "is_killed"),
+    [(4711, -60.0, True), (47110, -60.0, False), (471, -60.0, False), (4711, 60.0, False)],
 )
 def test_the_kernels_log_tells_who_was_killed_for_lack_of_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, pid: int, ago_s: float, is_killed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, pid: int, began_s: float, is_killed: bool
 ) -> None:
-    log = f"{stamp(900)} Linux version 6.1\n{stamp(ago_s)} {line.format(pid=pid)}\n{stamp()} drop_caches: 3\n"
+    now = time.monotonic()
+    log = f"{stamp(0)} Linux version 6.1\n{stamp(now)} {line.format(pid=pid)}\n{stamp(now)} drop_caches: 3\n"
     fake_dmesg(tmp_path, monkeypatch, log)
-    assert snapshot.was_oom_killed(4711, time.time() - 60) is is_killed
+    assert snapshot.was_oom_killed(4711, time.time() + began_s) is is_killed
 
 
 def test_a_log_without_times_counts_and_an_unreadable_one_tells_nothing(
