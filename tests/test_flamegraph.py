@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -18,27 +17,27 @@ SVG = "{http://www.w3.org/2000/svg}"
 # What `perf script -F comm,ip,sym,dso` prints: a head, the frames from leaf to root, an empty line.
 SHORT = """\
 engram
-	    55d0c0de1000 engram_core::search::h0123456789abcdef+0x1f (/opt/engram/target/release/engram)
-	    55d0c0de2000 main+0x10 (/opt/engram/target/release/engram)
+\t    55d0c0de1000 engram_core::search::h0123456789abcdef+0x1f (/opt/engram/target/release/engram)
+\t    55d0c0de2000 main+0x10 (/opt/engram/target/release/engram)
 
 engram
-	    55d0c0de1000 engram_core::search::hfedcba9876543210+0x2a (/opt/engram/target/release/engram)
-	    55d0c0de2000 main+0x10 (/opt/engram/target/release/engram)
+\t    55d0c0de1000 engram_core::search::hfedcba9876543210+0x2a (/opt/engram/target/release/engram)
+\t    55d0c0de2000 main+0x10 (/opt/engram/target/release/engram)
 
 tokio worker
-	ffffffff81000000 do_syscall_64 ([kernel.kallsyms])
-	    7f0000000000 [unknown] (/usr/lib/libc.so.6 (deleted))
-	               1 [unknown] ([unknown])
-	               2 [unknown] ([unknown])
+\tffffffff81000000 do_syscall_64 ([kernel.kallsyms])
+\t    7f0000000000 [unknown] (/usr/lib/libc.so.6 (deleted))
+\t               1 [unknown] ([unknown])
+\t               2 [unknown] ([unknown])
 
 """
 # The same with all default fields.
 FULL = """\
 engram  4711/4712  [001]  1234.567890:   20408163 cpu-clock:pppH:
-	    55d0c0de2000 main+0x10 (/opt/engram/target/release/engram)
+\t    55d0c0de2000 main+0x10 (/opt/engram/target/release/engram)
 
 my program 4711 1234.567890: 20408163 cpu-clock:
-	    55d0c0de2000 main+0x10 (/opt/engram/target/release/engram)
+\t    55d0c0de2000 main+0x10 (/opt/engram/target/release/engram)
 """
 
 
