@@ -173,8 +173,8 @@ def _judge(attempt: Attempt, ended: Exit | None, stdout: Output, report: Path) -
         attempt.notice(notice)
     stderr_lines, ended = server.tail(attempt.partial("stderr"), 10), ended or Exit(None)
     outcome = results.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
-    if notice := results.disagreement(outcome, ended):
-        attempt.notice(notice)
+    if disagreement := results.disagreement(outcome, ended):
+        attempt.notice(disagreement)
     return outcome
 
 

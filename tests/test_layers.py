@@ -40,10 +40,10 @@ LAYERS = (
     "interrupts",
     "guard",
     "runs",
-    "schedule",
     "settings",
     "scenarios",
     "records",
+    "schedule",
     "errors",
 )
 # Programs of their own, which a run only starts: what they may import of compbench besides themselves.
