@@ -171,10 +171,11 @@ def _judge(attempt: Attempt, ended: Exit | None, stdout: Output, report: Path) -
         raise ScenarioFailed("report-unreadable", str(error), "see the driver's output") from None
     for notice in results.cautions(attempt.result, attempt.settings.driver, attempt.data_set, scenario):
         attempt.notice(notice)
-    stderr_lines = server.tail(attempt.partial("stderr"), 10)
-    return results.judge(
-        attempt.result, scenario.validation, mean_rate(scenario.arrival), ended or Exit(None), stderr_lines
-    )
+    stderr_lines, ended = server.tail(attempt.partial("stderr"), 10), ended or Exit(None)
+    outcome = results.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
+    if disagreement := results.disagreement(outcome, ended):
+        attempt.notice(disagreement)
+    return outcome
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -147,6 +147,18 @@ def judge(
     return Outcome(verdict="passed", code="passed")
 
 
+def disagreement(outcome: Outcome, ended: Exit) -> Notice | None:
+    """Return a warning if the driver's exit says otherwise than its own report, by which the scenario is judged.
+
+    `loadtest` ends with 1 if a target of the scenario is missed, else with 0.
+    """
+    if outcome.verdict == "failed" or ended.code == (1 if outcome.verdict == "missed" else 0):
+        return None
+    said = "misses a target" if outcome.verdict == "missed" else "meets every target"
+    text = f"the driver ended with {ended}, but its report {said}: the scenario is judged by the report"
+    return _notice("driver-disagrees", text)
+
+
 def missed_targets(result: Result, validation: Validation) -> list[str]:
     """Return each target that is not met, with both numbers."""
     missed = []

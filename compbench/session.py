@@ -17,7 +17,7 @@ from compbench.attempt import Attempt, Effects, Progress, ScenarioFailed, Watche
 from compbench.preflight import judge_stability
 from compbench.probes import machine, snapshot
 from compbench.process import Output
-from compbench.records import Capture, Notice, Outcome
+from compbench.records import Capture, Notice, Outcome, ServerFacts
 from compbench.runs import Run
 from compbench.scenarios import Scenario
 from compbench.schedule import Measurement
@@ -25,6 +25,9 @@ from compbench.server import Server, StartError
 from compbench.settings import Settings
 
 START_ATTEMPTS = 2
+# The driver and its connections are gone when the server's descriptors are counted; so many more than before the load
+# are no cache or log file that it opened meanwhile.
+PILED_UP_FILES = 100
 _POLL_S = 0.25
 
 
@@ -178,11 +181,24 @@ def _stop(attempt: Attempt, under_test: Server) -> None:
 
 
 def _note_leaks(attempt: Attempt, files_before: int | None) -> None:
-    """Count descriptors that the scenario left open in this process, and those that the server piled up."""
+    """Count descriptors that the scenario left open in this process, and warn of those, and of the server's."""
     files_after = process.own_open_files()
     if files_before is not None and files_after is not None:
         leaked = max(0, files_after - files_before)
         attempt.server = msgspec.structs.replace(attempt.server, leaked_runner_files=leaked)
+    if notice := leak_notice(attempt.server):
+        attempt.notice(notice)
+
+
+def leak_notice(facts: ServerFacts) -> Notice | None:
+    """Return a warning of descriptors that server or runner left open (SPEC.md 2), or None if all is well."""
+    before, after = facts.open_files_before, facts.open_files_after
+    leaks = []
+    if before is not None and after is not None and after - before > PILED_UP_FILES:
+        leaks.append(f"the server had {after} files and sockets open after the load, {before} before it")
+    if facts.leaked_runner_files:
+        leaks.append(f"compbench itself left {facts.leaked_runner_files} open")
+    return Notice(code="descriptors-leaked", text=f"leaked descriptors: {'; '.join(leaks)}") if leaks else None
 
 
 def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
