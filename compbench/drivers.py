@@ -12,10 +12,11 @@ from compbench.settings import Settings
 
 @dataclass(frozen=True)
 class DriverFiles:
-    """Where a driver writes its raw JSON and, if it can, its progress."""
+    """Where a driver writes its raw JSON and, if it can, its progress and the log of its histograms."""
 
     report: Path
     progress: Path
+    hlog: Path | None = None
 
 
 def measure_argv(settings: Settings, scenario: Scenario, duration_s: int, files: DriverFiles) -> list[str]:
@@ -38,6 +39,9 @@ def measure_argv(settings: Settings, scenario: Scenario, duration_s: int, files:
     ]
     if own:
         argv += ["--scale", repr(settings.data_scale), "--progress", str(files.progress)]
+        argv += ["--connections", str(settings.connections), "--processes", str(settings.processes)]
+        if files.hlog:
+            argv += ["--hlog", str(files.hlog)]
         if settings.warm_up_s:
             argv += ["--warm-up", str(round(settings.warm_up_s))]
     return argv

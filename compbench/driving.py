@@ -56,7 +56,7 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
     """
     scenario, settings = attempt.scenario, attempt.settings
     duration_s = drivers.duration_s(settings, scenario)
-    files = drivers.DriverFiles(attempt.partial("driver_json"), work / "measure.progress")
+    files = drivers.DriverFiles(attempt.partial("driver_json"), work / "measure.progress", attempt.partial("hlog"))
     argv = drivers.measure_argv(settings, scenario, duration_s, files)
     stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
     attempt.driver = DriverFacts(argv=argv, name=settings.driver)

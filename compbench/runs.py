@@ -34,6 +34,7 @@ MEASURED_KINDS = {
     "stdout": ".txt",
     "stderr": "_stderr.txt",
     "driver_json": ".json",
+    "hlog": ".hlog",
     "server_log": "_server.log",
     "stacks": "_stacks.log",
     "capture": "_capture.json",
