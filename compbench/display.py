@@ -63,11 +63,12 @@ class Display:
         sys.stderr.write(f"{iso_utc(time.time())} ERROR {where + ': ' if where else ''}{text}\n")
         sys.stderr.flush()
 
-    def scenario_begins(self, name: str, title: str, place: int, total: int, estimate_s: float) -> None:
-        """Name the scenario and its place in the suite."""
-        self._scenario, self._place = name, f"[{place}/{total}]"
-        self._ends_at = self.clock() + estimate_s
-        self.line(f"{self._place} {name}: {title} (about {span(estimate_s)} left in the suite)")
+    def scenario_begins(self, name: str, title: str, place: tuple[int, int], estimate_s: float | None) -> None:
+        """Name the scenario, its place among how many, and how long they all will take if that can be told."""
+        self._scenario, self._place = name, f"[{place[0]}/{place[1]}]"
+        self._ends_at = None if estimate_s is None else self.clock() + estimate_s
+        left = "" if estimate_s is None else f" (about {span(estimate_s)} left in the suite)"
+        self.line(f"{self._place} {name}: {title}{left}")
 
     def phase(self, name: Phase, limit_s: float | None) -> None:
         """Take note that a phase has begun."""

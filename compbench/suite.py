@@ -42,6 +42,8 @@ class Suite:
     open_at_load: Run | None = None
     effects: Effects = field(default_factory=Effects)
     selected: list[str] = field(default_factory=list)
+    capacities: list[str] = field(default_factory=list)
+    capacity_captures: list[Capture] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     run: Run | None = None
     gate_failed: bool = False
@@ -106,9 +108,15 @@ class Suite:
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def select(self, measurements: Sequence[str]) -> None:
-        """Take note of the measurements that the command line asks for."""
+    def select(self, measurements: Sequence[str], capacities: Sequence[str] = ()) -> None:
+        """Take note of the measurements, and of the scenarios' capacities, that the command line asks for."""
         self.selected = list(dict.fromkeys(measurements))
+        self.capacities = list(dict.fromkeys(capacities))
+
+    @property
+    def is_measuring(self) -> bool:
+        """Tell whether this invocation is to measure anything."""
+        return bool(self.selected or self.capacities)
 
     def claim(self) -> None:
         """Take the suite's lock, once, and clear what killed invocations left in the working folders.
@@ -158,6 +166,32 @@ class Suite:
         return session.measure_scenario(
             run, measurement, scenario, self.settings, self.root, self.watcher, self.effects
         )
+
+    def measure_capacity(self, scenario: str) -> Capture:
+        """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended.
+
+        An open run of the suite is left as it is.
+        """
+        self.claim()
+        for earlier in runs.list_runs(self.output_dir):
+            if earlier.manifest.kind == "capacity" and earlier.manifest.state == "open":
+                runs.change_manifest(earlier, state="abandoned", note="the search was interrupted")
+        measurement = Measurement(scenario, is_capacity=True)
+        manifest = msgspec.structs.replace(self._new_manifest(), kind="capacity", selection=[measurement.name])
+        self.run = runs.create_run(self.output_dir, manifest, self.effects.now())
+        capture = session.measure_scenario(
+            self.run,
+            measurement,
+            load_scenario(self.scenario_path(scenario)),
+            self.settings,
+            self.root,
+            self.watcher,
+            self.effects,
+        )
+        self.write_diagnostics(measurement.name)
+        self.write_pages(closing=True)
+        self.capacity_captures.append(capture)
+        return capture
 
     def close_if_complete(self) -> None:
         """Close the run once every measurement of its selection has a capture; its pages are rendered by then."""

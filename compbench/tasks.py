@@ -140,6 +140,22 @@ def renderings(suite: Suite) -> Iterator[Task]:
         }
 
 
+def capacities(suite: Suite) -> Iterator[Task]:
+    """Yield the searches for the highest rate that the server sustains within a scenario's targets."""
+    yield {
+        "basename": "capacity",
+        "name": None,
+        "doc": "the highest rate within a scenario's P99 target: capacity:<scenario>",
+    }
+    for scenario in suite.scenarios:
+        yield {
+            "basename": "capacity",
+            "name": scenario,
+            "actions": [_succeed_or_fail(suite.measure_capacity, scenario)],
+            "task_dep": ["gate"],
+        }
+
+
 def report(render: Action) -> Task:
     """Return the task that renders a run again."""
     doc = "render the newest run again, or run=<timestamp>; never measures"
@@ -156,6 +172,12 @@ def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -
         elif kind in MEASUREMENT_TASKS:
             found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
     return list(found)
+
+
+def capacities_of(tasks: Sequence[str], scenarios: Sequence[str]) -> list[str]:
+    """Return the scenarios whose capacity the selected tasks ask for."""
+    named = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "capacity"]
+    return list(scenarios) if "" in named else named
 
 
 def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:
