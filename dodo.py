@@ -37,7 +37,7 @@ DOIT_CONFIG = {
     "backend": "sqlite3",
     "dep_file": ":memory:",
     "reporter": reporter_for(SUITE, DISPLAY),
-    "default_tasks": ["gate", *(f"run:{name}" for name in SCENARIOS)],
+    "default_tasks": tasks.default_tasks(SUITE),
 }
 
 
@@ -49,6 +49,11 @@ def task_scenarios() -> Iterator[tasks.Task]:
 def task_plan() -> tasks.Task:
     """Say what `doit` would do."""
     return tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))
+
+
+def task_capacity() -> Iterator[tasks.Task]:
+    """Search for the highest rate that the server sustains."""
+    yield from tasks.capacities(SUITE)
 
 
 def task_preflight() -> Iterator[tasks.Task]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compbench.display import Display
 from compbench.errors import UserError
 from compbench.settings import Settings
+
+if TYPE_CHECKING:
+    from compbench.report import history
 
 REGRESSION, NOT_COMPARED = 1, 2
 # The quarterly habit of ENGRAM.md 9.3: a full run is due every 90 days, with a warning in the last 14.
@@ -55,7 +59,7 @@ def show_comparison(settings: Settings, display: Display) -> int:
         verdict, code = f"regression: {names}", REGRESSION
     else:
         verdict, code = "no regression that these measurements can tell", 0
-    title = f"base {base.run} (commit {base.commit[:12] or 'unknown'}), head {head.run} (commit {head.commit[:12] or 'unknown'})"
+    title = f"base {_named(base)}, head {_named(head)}"
     _print(
         display,
         render("compare.txt.j2", title=title, differences=found.differences, rows=found.rows, verdict=verdict),
@@ -68,7 +72,7 @@ def show_due(settings: Settings, display: Display, now: Callable[[], float] = ti
     from compbench.report import history  # noqa: PLC0415 - see show_trend
 
     known, _ = history.read_history(Path(settings.output_dir))
-    full = [past for past in known if past.fingerprint.get("profile") == "full" and len(past.verdicts) >= settings.expected_scenarios]
+    full = [past for past in known if _is_full(past, settings.expected_scenarios)]
     if not full:
         display.line("due: no full run has been closed yet; `doit` measures one", "failed")
         return REGRESSION
@@ -98,6 +102,11 @@ def show_export(settings: Settings, display: Display) -> int:
     for path in export.write_exports(output_dir, known):
         display.line(f"written: {path}")
     return 0
+
+
+def _is_full(past: history.Past, scenarios: int) -> bool:
+    """Tell whether a run measured all there is to measure, at full length; whether all passed is another question."""
+    return past.kind == "suite" and past.fingerprint.get("profile") == "full" and len(past.verdicts) >= scenarios
 
 
 def _show_published(settings: Settings, display: Display) -> int:
@@ -131,6 +140,10 @@ def _named_pair(settings: Settings) -> tuple[history.Past, history.Past]:
         return history.named(known, settings.base), head
     earlier = [past for past in known if past.run < head.run]
     return history.latest_pair([*earlier, head])
+
+
+def _named(past: history.Past) -> str:
+    return f"{past.run} (commit {past.commit[:12] or 'unknown'})"
 
 
 def _print(display: Display, text: str) -> None:

@@ -28,7 +28,9 @@ Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Readers of a run's folder take these endings for other kinds of files (SPEC.md 4).
-_RESERVED_ENDINGS = ("metadata", "summary", "stderr", "diag", "sys", "capture", "server", "flamegraph", "progress")
+_RESERVED_ENDINGS = (
+    "metadata", "summary", "stderr", "diag", "sys", "capture", "capacity", "server", "flamegraph", "progress", "report",
+)  # fmt: skip
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -173,6 +175,10 @@ def check_name(name: str, where: Path) -> None:
         raise UserError(
             f"{where}: the file name {name!r} can't name a scenario:"
             " use letters, digits, '_', '-' and single dots, beginning with a letter or digit"
+        )
+    if re.search(r"_run\d+$", name):
+        raise UserError(
+            f"{where}: a scenario's name must not end in '_run' and a number, as repeats do: rename the file"
         )
     for ending in _RESERVED_ENDINGS:
         if name == ending or name.endswith(f"_{ending}"):

@@ -11,6 +11,7 @@ import pytest
 from compbench import results
 from compbench.errors import UserError
 from compbench.process import Exit
+from compbench.records import Outcome, Verdict
 from compbench.scenarios import Validation
 
 REPORT: dict[str, Any] = {
@@ -130,3 +131,20 @@ def test_without_a_report_the_scenario_failed_and_says_what_the_driver_said(ende
     outcome = results.judge(None, TARGETS, 1000.0, ended, ["Error: no such file"])
     assert (outcome.verdict, outcome.code) == ("failed", code)
     assert "Error: no such file" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ended", "disagrees"),
+    [
+        ("passed", Exit(0), False),
+        ("missed", Exit(1), False),
+        ("passed", Exit(1), True),
+        ("missed", Exit(0), True),
+        ("passed", Exit(None, "SIGSEGV"), True),
+        ("failed", Exit(1), False),
+    ],
+)
+def test_an_exit_that_says_otherwise_than_the_report_is_noted(verdict: Verdict, ended: Exit, disagrees: bool) -> None:
+    notice = results.disagreement(Outcome(verdict=verdict), ended)
+    assert (notice is not None) is disagrees
+    assert notice is None or str(ended) in notice.text

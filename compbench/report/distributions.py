@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from compbench.records import Capture
-from compbench.report.groups import unit_of
 
 # What the driver calls its histograms, and what a reader does.
 NAMES = {"response_time": "response time", "service_time": "service time", "driver_lag": "driver lag"}
@@ -48,7 +47,7 @@ def decode_curve(encoded: str) -> Curve:
 
 
 def _raw_histograms(folder: Path, capture: Capture) -> dict[str, Any]:
-    name = capture.files.get("driver_json") or f"{capture.run}_{unit_of(capture)}.json"
+    name = capture.files.get("driver_json") or f"{capture.run}_{capture.measurement}.json"
     with contextlib.suppress(OSError, ValueError, AttributeError):
         own = json.loads((folder / name).read_bytes()).get("compbench") or {}
         return dict(own.get("histograms") or {})

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from compbench.records import Capture, Manifest
-from compbench.report.groups import unit_of
 from compbench.report.history import METRICS, Past
 from compbench.runs import iso_utc, write_whole
 
@@ -96,7 +95,7 @@ def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
     suite.timestamp = iso_utc(manifest.opened_at).removesuffix("Z")
     for name, value in _properties(manifest):
         suite.add_property(name, value)
-    known = {unit_of(capture): capture for capture in captures}
+    known = {capture.measurement: capture for capture in captures}
     for unit in manifest.selection:
         case = TestCase(unit, "compbench", 0.0)
         capture = known.get(unit)

@@ -16,7 +16,7 @@ _WORST_FIRST: tuple[Verdict, ...] = ("failed", "missed", "passed")
 
 @dataclass(frozen=True)
 class Group:
-    """All captures of one scenario in one run, in the order of their repeats."""
+    """All captures of one scenario in one run, in the order of their repeats; in a search for its capacity, that one."""
 
     scenario: str
     captures: tuple[Capture, ...]
@@ -49,11 +49,6 @@ def group_captures(captures: Sequence[Capture]) -> list[Group]:
     """Return the captures by scenario, in the order in which the scenarios first occur."""
     names = dict.fromkeys(capture.scenario for capture in captures)
     return [Group(name, tuple(c for c in captures if c.scenario == name)) for name in names]
-
-
-def unit_of(capture: Capture) -> str:
-    """Return the name that the capture's files bear: the scenario's, with `_runN` for a repeat."""
-    return capture.scenario if capture.repeat is None else f"{capture.scenario}_run{capture.repeat}"
 
 
 def metrics_of(capture: Capture) -> dict[str, float | None]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +20,6 @@ from compbench.runs import TIMESTAMP
 # Of a run's fingerprint: what must be equal. The binaries' hashes and the version of compbench are left out, because
 # they are what is being compared; a different version of compbench is mentioned.
 SAME = ("target", "driver", "profile", "scale", "duration_s", "warm_up_s", "machine")
-SHOWN = {"target": "targets", "driver": "drivers", "profile": "profiles", "scale": "data scales", "machine": "machines"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,6 @@ class _Scenario(msgspec.Struct, frozen=True):
     outcome: dict[str, Any]
     metrics: dict[str, float | None]
     capacity: dict[str, Any] | None = None
-    repeat: int | None = None
 
 
 class _Results(msgspec.Struct, frozen=True):
@@ -69,8 +66,17 @@ class _Results(msgspec.Struct, frozen=True):
     opened_at: float
     fingerprint: dict[str, str]
     scenarios: list[_Scenario]
+    kind: str = "suite"
     settings: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class FoundCapacity:
+    """What a search for a scenario's capacity found, and in which run; `facts` as `results.Capacity` has them."""
+
+    run: str
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class Past:
     machine: str
     values: Mapping[str, Mapping[str, list[float]]]
     verdicts: Mapping[str, str]
+    kind: str = "suite"
+    capacities: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def scenarios(self) -> list[str]:
@@ -161,7 +169,7 @@ def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric:
 
 
 def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
-    """Return the newest run and the newest one before it that is comparable with it in at least one scenario.
+    """Return the newest run and the newest one before it that is comparable with it in at least one figure.
 
     Raises:
         UserError: there is no such pair; says what differs.
@@ -170,13 +178,28 @@ def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
         raise UserError(f"a comparison takes two closed runs, and there {_are(len(history))}: `doit` measures one")
     head = history[-1]
     for base in reversed(history[:-1]):
-        if any(name in base.verdicts and not differences(base, head, name) for name in head.scenarios):
+        if any(set(base.values.get(name, {})) & set(head.values.get(name, {})) for name in _comparable(base, head)):
             return base, head
-    reasons = differences(history[-2], head) or ["no scenario is the same"]
+    reasons = differences(history[-2], head) or ["no figure is in both"]
     raise UserError(
         f"no run before {head.run} is comparable with it; {history[-2].run} differs in {'; '.join(reasons)}:"
         " name two runs with base= and head="
     )
+
+
+def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> dict[str, FoundCapacity]:
+    """Return the newest search for each scenario's capacity on the same machine, target, data scale and scenario."""
+    found = {}
+    for past in history:
+        for scenario, facts in past.capacities.items():
+            names = ("machine", "target", "scale", f"scenario:{scenario}")
+            if all(past.fingerprint.get(name) == fingerprint.get(name) for name in names):
+                found[scenario] = FoundCapacity(past.run, facts)
+    return found
+
+
+def _comparable(base: Past, head: Past) -> list[str]:
+    return [name for name in head.scenarios if name in base.verdicts and not differences(base, head, name)]
 
 
 def named(history: Iterable[Past], run: str) -> Past:
@@ -211,6 +234,8 @@ def _past(results: _Results) -> Past:
         run=results.run,
         opened_at=results.opened_at,
         fingerprint=results.fingerprint,
+        kind=results.kind,
+        capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity},
         commit=str(git.get("commit") or ""),
         dirty=bool(git.get("dirty")),
         machine=f"{system.get('cpu_model') or 'machine'} ({results.fingerprint.get('machine', '')[:6]})",
@@ -221,7 +246,7 @@ def _past(results: _Results) -> Past:
 
 def _capacity(scenario: _Scenario) -> float | None:
     with contextlib.suppress(TypeError, ValueError, KeyError):
-        return float((scenario.capacity or {})["rate_ops_s"])
+        return float((scenario.capacity or {})["low_ops_s"])
     return None
 
 
@@ -232,8 +257,3 @@ def _short(past: Past, name: str) -> str:
 
 def _are(count: int) -> str:
     return "is one" if count == 1 else "are none"
-
-
-def age_days(past: Past, now: datetime) -> float:
-    """Return how many days ago a run was opened."""
-    return (now.timestamp() - past.opened_at) / 86_400

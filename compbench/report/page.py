@@ -6,15 +6,19 @@ and says how to get the pictures.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compbench.errors import UserError
 from compbench.records import Capture, Manifest
-from compbench.report import baselines, charts, drawing, pages, render
+from compbench.report import baselines, charts, drawing, history, pages, render
 from compbench.report.baselines import Comparison, Priority
 from compbench.report.charts import Spec
+from compbench.report.comparison import RunComparison, compare_runs
+from compbench.report.history import FoundCapacity, Past
 from compbench.report.validity import FIXED_RATE
 from compbench.report.view import ScenarioView, standings, view_scenarios
 from compbench.runs import iso_utc, write_whole
@@ -49,6 +53,7 @@ class Report:
     priorities: list[Priority]
     sentence: str
     state: str
+    since: RunComparison | None
 
 
 def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenarios_dir: Path, *, state: str) -> Report:
@@ -59,7 +64,10 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     """
     comparisons = baselines.compare(captures, baselines.load_baselines(pages.baselines_file(scenarios_dir)))
     targets = pages.read_targets(scenarios_dir, manifest)
-    views = view_scenarios(folder, manifest, captures, comparisons, targets)
+    known, _ = history.read_history(folder.parent)
+    capacities = history.find_capacities(known, manifest.fingerprint)
+    capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
+    views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     return Report(
         manifest=manifest,
@@ -69,6 +77,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
         priorities=baselines.priorities(comparisons, targets_ms),
         sentence=sentence(views, comparisons),
         state=state,
+        since=since_last_run(folder, manifest, known),
     )
 
 
@@ -94,13 +103,22 @@ def write_report(folder: Path, report: Report) -> None:
         "fixed_rate": FIXED_RATE,
         "iso": iso_utc,
         "pictures": pictures,
-        "since": None,
         "can_draw": drawing.can_draw(),
     }
     write_whole(folder / f"{folder.name}_report.md", render("report.md.j2", **values))
     script = drawing.script() if drawn else ""
     page = render("report.html.j2", **values, drawn=drawn, specs=specs, script=script, light=drawing.LIGHT)
     write_whole(folder / f"{folder.name}_report.html", page)
+
+
+def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> RunComparison | None:
+    """Return the comparison with the newest comparable run before this one, None if there is none."""
+    with contextlib.suppress(UserError):
+        past = history.read_past(folder)
+        if past is not None:
+            earlier = [other for other in known if other.run < manifest.run]
+            return compare_runs(*history.latest_pair([*earlier, past]), known)
+    return None
 
 
 def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison]) -> str:

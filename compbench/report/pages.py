@@ -18,8 +18,7 @@ from compbench.errors import UserError
 from compbench.records import Capture, Manifest
 from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
-from compbench.report.groups import group_captures, metrics_of, unit_of
-from compbench.report.view import read_capacity
+from compbench.report.groups import group_captures, metrics_of
 from compbench.runs import iso_utc, write_whole
 from compbench.scenarios import Validation, load_scenario
 
@@ -50,11 +49,11 @@ def write_pages(
     text = summary.render_summary(manifest, captures, folder, comparisons, interrupted=interrupted)
     write_whole(stem.with_name(f"{folder.name}_summary.txt"), text)
     targets = read_targets(scenarios_dir, manifest)
-    results = results_of(folder, manifest, captures, comparisons, targets, now)
+    results = results_of(manifest, captures, comparisons, targets, now)
     write_whole(folder / "results.json", msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     for capture in captures:
         if capture.result is not None:
-            write_whole(folder / f"{unit_of(capture)}_loadtest.json", _flat_result(capture.result))
+            write_whole(folder / f"{capture.measurement}_loadtest.json", _flat_result(capture.result))
 
 
 def run_report(folder: Path, scenarios_dir: Path, *, state: str) -> None:
@@ -120,7 +119,6 @@ def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
 
 
 def results_of(
-    folder: Path,
     manifest: Manifest,
     captures: Sequence[Capture],
     comparisons: Sequence[Comparison],
@@ -132,6 +130,7 @@ def results_of(
     return {
         "schema": RESULTS_SCHEMA,
         "run": manifest.run,
+        "kind": manifest.kind,
         "state": manifest.state,
         "opened_at": manifest.opened_at,
         "closed_at": manifest.closed_at,
@@ -141,7 +140,7 @@ def results_of(
         "provenance": manifest.provenance,
         "fingerprint": manifest.fingerprint,
         "findings": msgspec.to_builtins(manifest.findings),
-        "scenarios": [_scenario(folder, capture, targets.get(capture.scenario)) for capture in captures],
+        "scenarios": [_scenario(capture, targets.get(capture.scenario)) for capture in captures],
         "statistics": _statistics(captures) if manifest.state == "closed" else [],
         "comparisons": msgspec.to_builtins(comparisons),
         "comparisons_remark": baselines.REMARK,
@@ -149,16 +148,15 @@ def results_of(
     }
 
 
-def _scenario(folder: Path, capture: Capture, target: Validation | None) -> dict[str, Any]:
+def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
     plain = msgspec.to_builtins(capture)
     del plain["samples"], plain["snapshot"]
     figures = {"peak": monitor.peaks(capture.samples), "average": monitor.averages(capture.samples)}
     return {
         **plain,
-        "unit": unit_of(capture),
+        "measurement": capture.measurement,
         "metrics": metrics_of(capture),
         "targets": msgspec.to_builtins(target),
-        "capacity": read_capacity(folder, capture.scenario),
         "monitoring": msgspec.to_builtins(figures),
     }
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from compbench.records import Capture, Manifest
 from compbench.report import render
 from compbench.report.baselines import Comparison
-from compbench.report.groups import unit_of
 
 _VERDICTS = ("passed", "missed", "failed")
 
@@ -55,12 +54,11 @@ def shown_folder(folder: Path) -> str:
 
 
 def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool) -> dict[str, object]:
-    names = {verdict: [unit_of(c) for c in captures if c.outcome.verdict == verdict] for verdict in _VERDICTS}
-    done = {unit_of(capture) for capture in captures}
+    names = {verdict: [c.measurement for c in captures if c.outcome.verdict == verdict] for verdict in _VERDICTS}
+    done = {capture.measurement for capture in captures}
     state = "interrupted" if interrupted else "complete" if done >= set(manifest.selection) else "not complete yet"
     return {
         "state": state,
-        "unit": unit_of,
         "names": names,
         "total": len(manifest.selection),
         "not_run": [name for name in manifest.selection if name not in done],

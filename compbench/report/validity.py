@@ -39,6 +39,8 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
     """Return the validity box of the capture that stands for a scenario."""
     capture = group.typical
     own = (capture.result or {}).get("own") or {}
+    if capture.is_capacity:
+        return [_data(capture), *_machine(capture), _build(manifest)]
     return [
         _measurement(own),
         _clock(capture, own),

@@ -5,8 +5,6 @@ Reads the drivers' histograms and a capacity result, if there is one; everything
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,8 @@ from compbench.records import Capture, Manifest
 from compbench.report import charts, distributions, validity
 from compbench.report.baselines import Comparison
 from compbench.report.charts import Spec
-from compbench.report.groups import Group, group_captures, metrics_of, unit_of
+from compbench.report.history import FoundCapacity
+from compbench.report.groups import Group, group_captures, metrics_of
 from compbench.report.statistics import Spread, spread
 from compbench.report.validity import Doubt
 from compbench.scenarios import Validation
@@ -37,7 +36,7 @@ class ScenarioView:
     throughput: Spread | None
     doubts: list[Doubt]
     charts: dict[str, Spec]
-    capacity: dict[str, Any] | None = None
+    capacity: FoundCapacity | None = None
     files: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -62,12 +61,15 @@ def view_scenarios(
     captures: Sequence[Capture],
     comparisons: Sequence[Comparison],
     targets: Mapping[str, Validation],
+    capacities: Mapping[str, FoundCapacity],
 ) -> list[ScenarioView]:
     """Return a view of each scenario that has a capture, in order."""
-    return [
-        _view(folder, manifest, group, [c for c in comparisons if c.scenario == group.scenario], targets)
-        for group in group_captures(captures)
-    ]
+    found = []
+    for group in group_captures(captures):
+        own = [comparison for comparison in comparisons if comparison.scenario == group.scenario]
+        capacity = capacities.get(group.scenario)
+        found.append(_view(folder, manifest, group, own, targets.get(group.scenario), capacity))
+    return found
 
 
 def standings(views: Sequence[ScenarioView]) -> list[charts.Standing]:
@@ -92,26 +94,17 @@ def standings(views: Sequence[ScenarioView]) -> list[charts.Standing]:
     return found
 
 
-def read_capacity(folder: Path, scenario: str) -> dict[str, Any] | None:
-    """Return the result of a capacity search for a scenario of this run, None if there is none."""
-    path = folder / f"{folder.name}_{scenario}_capacity.json"
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(path.read_bytes())
-        return found if isinstance(found, dict) else None
-    return None
-
-
 def _view(
     folder: Path,
     manifest: Manifest,
     group: Group,
     comparisons: list[Comparison],
-    targets: Mapping[str, Validation],
+    target: Validation | None,
+    capacity: FoundCapacity | None,
 ) -> ScenarioView:
-    capture, target = group.typical, targets.get(group.scenario)
+    capture = group.typical
     p99s, throughputs = group.values("p99_latency_ms"), group.values("throughput_qps")
     p99 = spread(p99s) if p99s else None
-    capacity = read_capacity(folder, group.scenario)
     return ScenarioView(
         group=group,
         capture=capture,
@@ -128,19 +121,19 @@ def _view(
 
 
 def _charts(
-    folder: Path, capture: Capture, target: Validation | None, capacity: dict[str, Any] | None
+    folder: Path, capture: Capture, target: Validation | None, capacity: FoundCapacity | None
 ) -> list[tuple[str, Spec | None]]:
     marks = validity.moments(capture.samples)
     own = (capture.result or {}).get("own") or {}
     limit_ms = target.expected_p99_latency_ms if target else None
-    curve = capacity.get("curve") or [] if capacity else []
+    search = capacity.facts if capacity else {}
     return [
         ("percentiles", charts.percentile_curve(distributions.read_curves(folder, capture), limit_ms)),
         ("latency", _latency(own)),
         ("throughput", _throughput(own)),
         ("cpu", _cpu(capture, marks)),
         ("memory", _memory(capture, marks)),
-        ("capacity", charts.capacity_curve(curve, (capacity or {}).get("p99_limit_ms"))),
+        ("capacity", charts.capacity_curve(search.get("curve") or [], search.get("p99_limit_ms"))),
     ]
 
 
@@ -210,7 +203,7 @@ def _with_values(series: dict[str, list[tuple[float, float | None]]]) -> dict[st
 
 def _files(folder: Path, capture: Capture) -> list[tuple[str, str]]:
     """Return (what, name) of the scenario's other files that are there."""
-    stem = f"{capture.run}_{unit_of(capture)}"
+    stem = f"{capture.run}_{capture.measurement}"
     kinds = {
         "flame graph": "_flamegraph.svg",
         "samples": "_sys.txt",
