@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from compbench.errors import UserError
-from compbench.loadtest import __version__, recall, report, vectors
+from compbench.loadtest import __version__, ground_truth, recall, report, vectors
 from compbench.loadtest.arrivals import due_times
 from compbench.loadtest.client import Endpoint, Exchange, Pool
+from compbench.loadtest.inventory import can_traverse, memories_stored
 from compbench.loadtest.openloop import OpenLoop, Seconds, Tally, Timed, run_in_precise_loop
-from compbench.loadtest.operations import LABELS, RECALL, SEARCH, Draws, Query, RequestBuilder, draw
+from compbench.loadtest.operations import LABELS
 from compbench.loadtest.progress import Phase, Progress
+from compbench.loadtest.workload import Workload
 from compbench.scenarios import Scenario, mean_rate
 
 WARNINGS_LIMIT = 10
@@ -36,13 +36,7 @@ class RunOptions(NamedTuple):
     scale: float
     connections: int
     output: Path | None
-
-
-class _Health(msgspec.Struct):
-    class Space(msgspec.Struct):
-        memories: int
-
-    spaces: list[Space]
+    cache: Path
 
 
 def run(options: RunOptions, progress: Progress) -> int:
@@ -58,33 +52,18 @@ def run(options: RunOptions, progress: Progress) -> int:
     _log("INFO", f"Endpoint: {options.endpoint.url}")
     began = time.monotonic()
     due = _schedule(options)
-    draws = draw(scenario, len(due), options.seed)
-    timed, answers, stored = run_in_precise_loop(_send(options, due, draws, progress))
+    timed, workload, stored = run_in_precise_loop(_send(options, due, progress))
     _log_failures(timed.failures)
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
-    measured = report.measure(timed.times, draws.operations, options.warm_up_s, options.duration_s)
-    count = vectors.prepared_count(scenario.data, options.scale)
-    found = recall.check(answers, scenario.data, count, options.seed, stored)
+    operations = np.array([workload.operation(index) for index in range(len(due))], np.uint8)
+    measured = report.measure(timed.times, operations, options.warm_up_s, options.duration_s)
+    found = _recall(options, workload, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:
         content = report.json_report(scenario.title, measured, _facts(options, due, timed, measured, found))
+        content["compbench"] |= {"work_sha256": workload.digest(), "traversal": workload.traversal_facts()}
         report.write_json(options.output, content)
-    return _judge(measured, scenario)
-
-
-async def memories_stored(pool: Pool, endpoint: Endpoint) -> int | None:
-    """Return the server's own count of its memories in all spaces, or None if it gives none.
-
-    Raises:
-        UserError: there is no answer at all.
-    """
-    exchange = await pool.ask(endpoint.get(b"/api/v1/system/health"))
-    if not exchange.status:
-        raise UserError(f"{endpoint.url}: no answer ({exchange.problem}): is the server running there?")
-    try:
-        return sum(space.memories for space in msgspec.json.decode(b"".join(exchange.body), type=_Health).spaces)
-    except msgspec.DecodeError:
-        return None
+    return _judge(measured, scenario, found)
 
 
 def _schedule(options: RunOptions) -> Seconds:
@@ -95,30 +74,44 @@ def _schedule(options: RunOptions) -> Seconds:
     return np.concatenate([warm_up, options.warm_up_s + measured])
 
 
-async def _send(
-    options: RunOptions, due: Seconds, draws: Draws, progress: Progress
-) -> tuple[Timed, list[tuple[Query, bytes]], int | None]:
+async def _send(options: RunOptions, due: Seconds, progress: Progress) -> tuple[Timed, Workload, int | None]:
     pool = Pool(options.endpoint, options.connections)
     await pool.open()
-    stored = await memories_stored(pool, options.endpoint)
-    keep = _sample(draws, due >= options.warm_up_s, options.seed)
-    builder = RequestBuilder(options.scenario, draws, options.seed, options.endpoint, keep)
-    bodies: dict[int, bytes] = {}
+    stored = await memories_stored(pool.ask, options.endpoint)
+    workload = Workload(
+        options.scenario,
+        options.seed,
+        options.endpoint,
+        prepared=vectors.prepared_count(options.scenario.data, options.scale),
+        count=len(due),
+        warm_up=int(np.searchsorted(due, options.warm_up_s)),
+        traverses=options.scenario.graph is not None and await can_traverse(pool.ask, options.endpoint),
+    )
     warnings = 0
 
     def answered(exchange: Exchange) -> None:
         nonlocal warnings
         if exchange.failed and warnings < WARNINGS_LIMIT:
             warnings += 1
-            operation = LABELS[draws.operations[exchange.index]]
+            operation = LABELS[workload.operation(exchange.index)]
             _log("WARN", f"Operation failed operation={operation} error={exchange.explain()}")
-        elif exchange.index in keep and not exchange.failed:
-            bodies[exchange.index] = b"".join(exchange.body)
+        elif workload.keeps(exchange.index):
+            workload.answered(exchange.index, exchange.status, b"".join(exchange.body))
 
     watch = _Watch(options, due, progress)
-    timed = await OpenLoop(pool, due, builder.build, answered, watch.tick).run()
+    timed = await OpenLoop(pool, due, workload.build, answered, watch.tick).run()
     pool.close()
-    return timed, [(builder.kept[index], body) for index, body in sorted(bodies.items())], stored
+    return timed, workload, stored
+
+
+def _recall(options: RunOptions, workload: Workload, stored: int | None) -> recall.Recall:
+    truth = None
+    if not workload.traverses:
+        data, seed = options.scenario.data, options.seed
+        truth = ground_truth.find(
+            options.cache, data, workload.prepared, seed, lambda _elapsed_s, _done: None, ground_truth.SHORT_LIMIT_S
+        )
+    return recall.check(workload, workload.kept, truth, stored)
 
 
 class _Watch:
@@ -151,12 +144,6 @@ class _Watch:
         )
 
 
-def _sample(draws: Draws, counted: NDArray[np.bool_], seed: int) -> frozenset[int]:
-    searches = np.flatnonzero(counted & np.isin(draws.operations, (RECALL, SEARCH)))
-    vectors.stream(seed, vectors.SAMPLE).shuffle(searches)
-    return frozenset(searches[: recall.SAMPLE_SIZE].tolist())
-
-
 def _facts(
     options: RunOptions, due: Seconds, timed: Timed, measured: report.Measured, found: recall.Recall
 ) -> dict[str, Any]:
@@ -177,13 +164,17 @@ def _facts(
         "completed": measured.overall.total - measured.overall.errors,
         "in_flight_max": timed.in_flight_max,
         "driver_cpu_pct": round(timed.cpu_pct, 1),
-        "recall": found._asdict(),
+        "recall": recall.as_json(found),
     }
 
 
-def _judge(measured: report.Measured, scenario: Scenario) -> int:
+def _judge(measured: report.Measured, scenario: Scenario, found: recall.Recall) -> int:
     reason = report.invalid_reason(measured)
     missed = report.missed_targets(measured, scenario.validation)
+    missed += recall.missed(found, scenario.validation.expected_recall)
+    if found.answers in recall.MEANINGLESS:
+        _log("WARN", f"Answers are wrong ({found.answers}): {found.note}")
+        reason = reason or found.note
     if reason:
         _log("WARN", f"Measurement invalid: {reason}")
     for line in missed:
