@@ -37,7 +37,7 @@ DOIT_CONFIG = {
     "backend": "sqlite3",
     "dep_file": ":memory:",
     "reporter": reporter_for(SUITE, DISPLAY),
-    "default_tasks": ["gate", *(f"run:{name}" for name in SCENARIOS)],
+    "default_tasks": tasks.default_tasks(SUITE),
 }
 
 

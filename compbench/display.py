@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from compbench.attempt import Progress
 from compbench.records import Capture, Notice, Phase
 from compbench.runs import iso_utc
-from compbench.session import Progress
 
 PLAIN_INTERVAL_S = 10.0
 LIVE_INTERVAL_S = 1.0
@@ -96,7 +96,7 @@ class Display:
         outcome = capture.outcome
         self.line(f"      {outcome.verdict}  {headline(capture)}", outcome.verdict)
         if outcome.verdict == "failed":
-            self.error(outcome.reason, capture.scenario, outcome.phase or "")
+            self.error(outcome.reason, capture.measurement, outcome.phase or "")
 
     def stop(self) -> None:
         """Take the live line away."""

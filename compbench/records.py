@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from compbench.schedule import Measurement
+
 CAPTURE_SCHEMA = 1
 MANIFEST_SCHEMA = 1
 
@@ -182,12 +184,18 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: dict[str, str] = {}
     files: dict[str, str] = {}
 
+    @property
+    def measurement(self) -> str:
+        """Return the stem of its files: the scenario, with `_run2` or the like where it is measured repeatedly."""
+        return Measurement(self.scenario, self.repeat).name
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is: its selection in order, its fingerprint, and whether it is open, closed or abandoned.
 
-    `fingerprint` maps names of inputs to values or hashes; two invocations may share a run only if theirs are equal.
-    `provenance` is what `compbench.probes.provenance` read when the run opened (git, machine, versions).
+    `selection` holds the names of its measurements in order. `fingerprint` maps names of inputs to values or hashes;
+    two invocations may share a run only if theirs are equal. `provenance` is what `compbench.probes.provenance` read
+    when the run opened (git, machine, versions).
     """
 
     schema: int = MANIFEST_SCHEMA

@@ -17,8 +17,9 @@ from compbench.errors import UserError
 from compbench.preflight import preflight_exit_code
 from compbench.records import Capture, Finding
 from compbench.scenarios import title_of
+from compbench.schedule import measurement_named
 from compbench.suite import Suite
-from compbench.tasks import StopInvocation, scenarios_of
+from compbench.tasks import StopInvocation, measurements_of
 
 if TYPE_CHECKING:
     from doit.task import Task
@@ -44,7 +45,7 @@ class Reporter:
         """Learn what was asked for, and let signals unwind from here on."""
         del tasks
         interrupts.arm()
-        self.suite.select(scenarios_of(selected_tasks, self.suite.names))
+        self.suite.select(measurements_of(selected_tasks, self.suite.measurements))
         if self.suite.selected:
             settings = self.suite.settings
             self.display.line(
@@ -60,7 +61,7 @@ class Reporter:
         if name := _scenario_of(task, "measure"):
             self.place += 1
             rest = self.suite.selected[self.place - 1 :]
-            title = title_of(self.suite.scenario_path(name))
+            title = title_of(self.suite.scenario_path(measurement_named(name).scenario))
             estimate_s = self.suite.estimate_s(rest)
             self.display.scenario_begins(name, title, self.place, len(self.suite.selected), estimate_s)
 
@@ -71,7 +72,7 @@ class Reporter:
         elif name := _scenario_of(task, "measure"):
             run = self.suite.run
             if run is not None:
-                capture = next(c for c in run.captures() if c.scenario == name)
+                capture = next(c for c in run.captures() if c.measurement == name)
                 self.display.scenario_ends(capture)
         self._tell_remarks()
 
@@ -144,7 +145,7 @@ class Reporter:
             return suite.verdict
         if not suite.selected:
             return preflight_exit_code(suite.findings)
-        verdicts = {capture.scenario: capture.outcome.verdict for capture in self._captures()}
+        verdicts = {capture.measurement: capture.outcome.verdict for capture in self._captures()}
         return PASSED if all(verdicts.get(name) == "passed" for name in suite.selected) else FAILED
 
     def _captures(self) -> list[Capture]:

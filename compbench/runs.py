@@ -53,21 +53,21 @@ class Run:
         """Return the run's timestamp."""
         return self.manifest.run
 
-    def path(self, scenario: str, kind: str) -> Path:
-        """Return the final path of one of a scenario's files (SPEC.md 4)."""
+    def path(self, measurement: str, kind: str) -> Path:
+        """Return the final path of one of a measurement's files (SPEC.md 4)."""
         ending = MEASURED_KINDS.get(kind) or RENDERED_KINDS[kind]
-        return self.folder / f"{self.name}_{scenario}{ending}"
+        return self.folder / f"{self.name}_{measurement}{ending}"
 
     def page(self, name: str) -> Path:
         """Return the path of one of the run's own pages, such as `summary.txt`."""
         return self.folder / f"{self.name}_{name}"
 
-    def has_capture(self, scenario: str) -> bool:
-        """Tell whether the scenario is done."""
-        return self.path(scenario, "capture").exists()
+    def has_capture(self, measurement: str) -> bool:
+        """Tell whether the measurement is done."""
+        return self.path(measurement, "capture").exists()
 
     def pending(self) -> list[str]:
-        """Return the selected scenarios that have no capture yet, in order."""
+        """Return the selected measurements that have no capture yet, in order."""
         return [name for name in self.manifest.selection if not self.has_capture(name)]
 
     def captures(self) -> list[Capture]:
@@ -224,18 +224,18 @@ def change_manifest(run: Run, **changes: object) -> Run:
     return Run(run.folder, manifest)
 
 
-def set_aside(run: Run, scenario: str) -> list[Path]:
-    """Keep what an earlier attempt at a scenario left, as `<name>.attemptN.partial`; return the new paths.
+def set_aside(run: Run, measurement: str) -> list[Path]:
+    """Keep what an earlier attempt at a measurement left, as `<name>.attemptN.partial`; return the new paths.
 
-    Only the holder of the suite's lock may call this, before the scenario is measured (again).
+    Only the holder of the suite's lock may call this, before it is made (again).
     """
     endings = [*MEASURED_KINDS.values(), *RENDERED_KINDS.values()]
-    stem = f"{run.name}_{scenario}"
+    stem = f"{run.name}_{measurement}"
     found = [run.folder / f"{stem}{ending}{state}" for ending in endings for state in ("", PARTIAL)]
     found = [path for path in found if path.exists()]
     if not found:
         return []
-    number = attempts_kept(run, scenario) + 1
+    number = attempts_kept(run, measurement) + 1
     kept = []
     for path in found:
         new = path.with_name(f"{path.name.removesuffix(PARTIAL)}.attempt{number}{PARTIAL}")
@@ -245,9 +245,9 @@ def set_aside(run: Run, scenario: str) -> list[Path]:
     return kept
 
 
-def attempts_kept(run: Run, scenario: str) -> int:
-    """Return how many earlier attempts at the scenario have been set aside."""
-    pattern = re.compile(re.escape(f"{run.name}_{scenario}") + r"[._].*\.attempt(\d+)\.partial")
+def attempts_kept(run: Run, measurement: str) -> int:
+    """Return how many earlier attempts at the measurement have been set aside."""
+    pattern = re.compile(re.escape(f"{run.name}_{measurement}") + r"[._].*\.attempt(\d+)\.partial")
     numbers = [int(match[1]) for path in run.folder.iterdir() if (match := pattern.fullmatch(path.name))]
     return max(numbers, default=0)
 

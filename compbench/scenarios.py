@@ -190,6 +190,10 @@ def check_name(name: str, where: Path) -> None:
             f"{where}: the file name {name!r} can't name a scenario:"
             " use letters, digits, '_', '-' and single dots, beginning with a letter or digit"
         )
+    if re.search(r"_run\d+$", name):
+        raise UserError(
+            f"{where}: a scenario's name must not end in '_run' and a number, as repeats do: rename the file"
+        )
     for ending in _RESERVED_ENDINGS:
         if name == ending or name.endswith(f"_{ending}"):
             raise UserError(

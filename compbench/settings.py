@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     grpc_port: _OptionalPort = 0
 
     duration_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
+    repeat: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    order_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     warm_up_s: _Seconds = 0.0
     cooldown_s: _Seconds = 30.0
     sample_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0

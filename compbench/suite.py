@@ -15,12 +15,13 @@ from pathlib import Path
 import msgspec
 
 from compbench import drivers, preflight, runs, session
+from compbench.attempt import Effects, Watcher
 from compbench.errors import UserError
 from compbench.probes import machine, provenance
 from compbench.records import Capture, Finding, Manifest
 from compbench.runs import Run
 from compbench.scenarios import Scenario, load_scenario
-from compbench.session import Effects, Watcher
+from compbench.schedule import Measurement, measurement_named, schedule
 from compbench.settings import Settings
 
 # What a run rests on besides its scenarios' own phases, for an estimate before anything was measured.
@@ -33,7 +34,7 @@ class Suite:
 
     root: Path
     settings: Settings
-    names: list[str]
+    scenarios: list[str]
     watcher: Watcher
     open_at_load: Run | None = None
     effects: Effects = field(default_factory=Effects)
@@ -43,10 +44,17 @@ class Suite:
     gate_failed: bool = False
     verdict: int | None = None
     remarks: list[str] = field(default_factory=list)
-    measured_now: list[str] = field(default_factory=list)
     refusal: str = ""
     _lock: int | None = None
     _writing: bool = False
+
+    def __post_init__(self) -> None:
+        self.measurements = schedule(self.scenarios, self.settings.repeat, self.settings.order_seed)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all measurements of a whole run, in order."""
+        return [measurement.name for measurement in self.measurements]
 
     @property
     def output_dir(self) -> Path:
@@ -95,9 +103,9 @@ class Suite:
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def select(self, scenarios: Sequence[str]) -> None:
-        """Take note of the scenarios that the command line asks for."""
-        self.selected = list(dict.fromkeys(scenarios))
+    def select(self, measurements: Sequence[str]) -> None:
+        """Take note of the measurements that the command line asks for."""
+        self.selected = list(dict.fromkeys(measurements))
 
     def claim(self) -> None:
         """Take the suite's lock, once, and clear what killed invocations left in the working folders.
@@ -119,10 +127,10 @@ class Suite:
             self.run, _ = self._choose()
         return self.run
 
-    def is_measured(self, scenario: str) -> bool:
-        """Tell whether the run that is continued has this scenario's capture."""
+    def is_measured(self, measurement: str) -> bool:
+        """Tell whether the run that is continued has this measurement's capture."""
         run = self.current_run()
-        return run is not None and run.has_capture(scenario)
+        return run is not None and run.has_capture(measurement)
 
     def run_for_writing(self) -> Run:
         """Return the run to measure into: the open one if it can be continued, else a new one, under the lock."""
@@ -138,58 +146,61 @@ class Suite:
         self._writing = True
         return self.run
 
-    def measure(self, scenario: str) -> Capture | None:
-        """Measure one scenario of the run unless it has its capture."""
+    def measure(self, measurement: Measurement) -> Capture | None:
+        """Make one measurement of the run unless it has its capture."""
         run = self.run_for_writing()
-        if run.has_capture(scenario):
+        if run.has_capture(measurement.name):
             return None
-        self.measured_now.append(scenario)
-        workload = load_scenario(self.scenario_path(scenario))
-        return session.measure_scenario(run, workload, self.settings, self.root, self.watcher, self.effects)
+        scenario = load_scenario(self.scenario_path(measurement.scenario))
+        return session.measure_scenario(
+            run, measurement, scenario, self.settings, self.root, self.watcher, self.effects
+        )
 
     def close_if_complete(self) -> None:
-        """Close the run once every scenario of its selection has a capture; its pages are rendered by then."""
+        """Close the run once every measurement of its selection has a capture; its pages are rendered by then."""
         if self.run is None or self.run.manifest.state != "open" or self.run.pending():
             return
         self.write_pages(closing=True)
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
-    def write_diagnostics(self, scenario: str) -> None:
-        """Render `_diag.txt` and `_sys.txt` from the scenario's capture."""
+    def write_diagnostics(self, measurement: str) -> None:
+        """Render `_diag.txt` and `_sys.txt` from the measurement's capture."""
         from compbench.report import diagnostics  # noqa: PLC0415 - templates need not be loaded to run the checks
 
         run = self._written_run()
-        capture = runs.read_record(run.path(scenario, "capture"), Capture)
-        runs.write_whole(run.path(scenario, "diagnostics"), diagnostics.render_diagnostics(capture))
-        runs.write_whole(run.path(scenario, "system"), diagnostics.render_system(capture))
+        capture = runs.read_record(run.path(measurement, "capture"), Capture)
+        runs.write_whole(run.path(measurement, "diagnostics"), diagnostics.render_diagnostics(capture))
+        runs.write_whole(run.path(measurement, "system"), diagnostics.render_system(capture))
 
-    def has_diagnostics(self, scenario: str) -> bool:
+    def has_diagnostics(self, measurement: str) -> bool:
         """Tell whether both files are there for the capture that is there."""
         run = self.current_run()
-        return run is not None and all(run.path(scenario, kind).exists() for kind in ("diagnostics", "system"))
+        return run is not None and all(run.path(measurement, kind).exists() for kind in ("diagnostics", "system"))
 
-    def write_flamegraph(self, scenario: str) -> None:
+    def write_flamegraph(self, measurement: str) -> None:
         """Render the flame graph if stacks were recorded; whatever goes wrong is a remark, never a failure."""
         from compbench import flamegraph  # noqa: PLC0415 - see write_diagnostics
 
         run = self._written_run()
-        stacks = run.path(scenario, "stacks")
+        stacks = run.path(measurement, "stacks")
         if not stacks.exists():
             return
         try:
             folded = flamegraph.parse_folded(stacks.read_text(encoding="utf-8"))
-            runs.write_whole(run.path(scenario, "flamegraph"), flamegraph.render_svg(folded, f"{scenario} {run.name}"))
+            runs.write_whole(
+                run.path(measurement, "flamegraph"), flamegraph.render_svg(folded, f"{measurement} {run.name}")
+            )
         except Exception as error:  # noqa: BLE001 - an optional picture must not cost the pages that follow it
-            self.remarks.append(f"{scenario}: no flame graph: {error}")
+            self.remarks.append(f"{measurement}: no flame graph: {error}")
             self.log_traceback()
 
-    def has_flamegraph(self, scenario: str) -> bool:
+    def has_flamegraph(self, measurement: str) -> bool:
         """Tell whether the flame graph is there, or there is nothing to draw it from."""
         run = self.current_run()
-        if run is None or not run.has_capture(scenario):
+        if run is None or not run.has_capture(measurement):
             return False
-        return run.path(scenario, "flamegraph").exists() or not run.path(scenario, "stacks").exists()
+        return run.path(measurement, "flamegraph").exists() or not run.path(measurement, "stacks").exists()
 
     def write_pages(self, *, interrupted: bool = False, closing: bool = False) -> None:
         """Render metadata, summary, results and report of the current run from every capture on disk."""
@@ -226,8 +237,8 @@ class Suite:
         else:
             raise UserError(f"no run in {self.output_dir} yet: `doit` measures one")
         for capture in self.run.captures():
-            self.write_diagnostics(capture.scenario)
-            self.write_flamegraph(capture.scenario)
+            self.write_diagnostics(capture.measurement)
+            self.write_flamegraph(capture.measurement)
         self.write_pages(interrupted=self.run.manifest.state != "closed")
         self.verdict = 0
         return self.run
@@ -239,9 +250,9 @@ class Suite:
         caches = [self.root / "tmp" / "preflight", self.log_path]
         return runs.leftovers(self.output_dir, Path(self.settings.work_dir), caches)
 
-    def estimate_s(self, scenarios: Iterable[str]) -> float:
-        """Return how long measuring these scenarios will take, from the phases already measured in this run."""
-        names = list(scenarios)
+    def estimate_s(self, measurements: Iterable[str]) -> float:
+        """Return how long making these measurements will take, from the phases already measured in this run."""
+        names = list(measurements)
         done = self.run.captures() if self.run else []
         spent = [sum(p.duration_s for p in c.phases if p.name not in ("cooldown", "measure")) for c in done]
         overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S
@@ -250,7 +261,7 @@ class Suite:
         return sum(durations) + len(names) * overhead_s + gaps * self.settings.cooldown_s
 
     def plan_lines(self) -> list[tuple[str, bool]]:
-        """Return each scenario, and whether `doit` would leave it alone because it is measured already."""
+        """Return each measurement, and whether `doit` would leave it alone because it is measured already."""
         self.select(self.names)
         run, self.refusal = (None, "") if self.settings.new else self._choose()
         self.run = run
@@ -276,7 +287,7 @@ class Suite:
 
     def _duration_s(self, name: str) -> float:
         try:
-            scenario = load_scenario(self.scenario_path(name))
+            scenario = load_scenario(self.scenario_path(measurement_named(name).scenario))
         except UserError:
             return 0.0
         return float(drivers.duration_s(self.settings, scenario))
@@ -315,8 +326,8 @@ class Suite:
         )
         if self.settings.resume:
             for capture in run.captures():
-                if capture.outcome.verdict == "failed" and capture.scenario in (self.selected or self.names):
-                    runs.set_aside(run, capture.scenario)
+                if capture.outcome.verdict == "failed" and capture.measurement in (self.selected or self.names):
+                    runs.set_aside(run, capture.measurement)
         return run
 
     def _abandon(self, refusal: str) -> None:
@@ -342,4 +353,4 @@ class Suite:
         return provenance.fingerprint(self.settings, self._scenarios(), self.root)
 
     def _scenarios(self) -> list[Scenario]:
-        return [load_scenario(self.scenario_path(name)) for name in self.names]
+        return [load_scenario(self.scenario_path(name)) for name in self.scenarios]

@@ -5,7 +5,7 @@ The tasks of one scenario form a chain, never a group of siblings: doit releases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from doit.exceptions import TaskFailed
@@ -13,20 +13,24 @@ from doit.exceptions import TaskFailed
 from compbench import preflight
 from compbench.errors import UserError
 from compbench.scenarios import title_of
+from compbench.schedule import Measurement, of_scenarios
 from compbench.suite import Suite
 
 Task = dict[str, Any]
 Action = Callable[[], Any]
-# The tasks that lead to measuring the scenario that they name.
-SCENARIO_TASKS = ("run", "measure", "diagnostics", "flamegraph", "pages")
+# The tasks that lead to making the measurement that they name.
+MEASUREMENT_TASKS = ("measure", "diagnostics", "flamegraph", "pages")
 
 
 def scenario_runs(suite: Suite) -> Iterator[Task]:
     """Yield what a user names: `run:<scenario>`, with everything that belongs to it."""
-    for name in suite.names:
-        title = title_of(suite.scenario_path(name))
-        close = _succeed_or_fail(suite.close_if_complete)
-        yield {"basename": f"run:{name}", "doc": title, "actions": [close], "task_dep": [f"pages:{name}"]}
+    for scenario in suite.scenarios:
+        yield {
+            "basename": f"run:{scenario}",
+            "doc": title_of(suite.scenario_path(scenario)),
+            "actions": [_succeed_or_fail(suite.close_if_complete)],
+            "task_dep": [f"pages:{name}" for name in of_scenarios(suite.measurements, [scenario])],
+        }
 
 
 def plan(show: Action) -> Task:
@@ -72,15 +76,21 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
 def measures(suite: Suite) -> Iterator[Task]:
     """Yield the costly tasks. No file_dep: the capture on disk alone says that a scenario is done."""
     yield {"basename": "measure", "name": None, "doc": "only the measuring, without pages: measure:<scenario>"}
-    for name in suite.names:
+    for measurement in suite.measurements:
+        name = measurement.name
         yield {
             "basename": "measure",
             "name": name,
-            "actions": [_succeed_or_fail(suite.measure, name)],
+            "actions": [_succeed_or_fail(suite.measure, measurement)],
             "task_dep": ["gate"],
             "targets": suite.known_capture(name),
             "uptodate": [lambda name=name: suite.is_measured(name)],
         }
+
+
+def default_tasks(suite: Suite) -> list[str]:
+    """Return what `doit` does: the gate, every measurement with its pages in the order of the run, the run's end."""
+    return ["gate", *(f"pages:{name}" for name in suite.names), *(f"run:{name}" for name in suite.scenarios)]
 
 
 def renderings(suite: Suite) -> Iterator[Task]:
@@ -121,13 +131,15 @@ def report(render: Action) -> Task:
     return {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)]}
 
 
-def scenarios_of(tasks: list[str], names: list[str]) -> list[str]:
-    """Return the scenarios that the selected tasks lead to measuring, in their order, each once."""
+def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
+    """Return the measurements that the selected tasks lead to, in the order of the tasks, each once."""
     found: dict[str, None] = {}
     for task in tasks:
         kind, _, name = task.partition(":")
-        if kind in SCENARIO_TASKS:
-            found |= dict.fromkeys([name] if name else names)
+        if kind == "run":
+            found |= dict.fromkeys(of_scenarios(measurements, [name]))
+        elif kind in MEASUREMENT_TASKS:
+            found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
     return list(found)
 
 

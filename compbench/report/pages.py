@@ -44,7 +44,7 @@ def write_pages(
         write_whole(folder / name, _render_report(f"{name}.j2", manifest, captures, comparisons))
     for capture in captures:
         if capture.result is not None:
-            write_whole(folder / f"{capture.scenario}_loadtest.json", _flat_result(capture.result))
+            write_whole(folder / f"{capture.measurement}_loadtest.json", _flat_result(capture.result))
 
 
 def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
