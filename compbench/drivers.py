@@ -37,13 +37,13 @@ def measure_argv(settings: Settings, scenario: Scenario, duration_s: int, files:
         str(files.report),
     ]
     if own:
-        argv += ["--scale", repr(settings.data_scale), "--progress", str(files.progress)]
+        argv += ["--scale", repr(settings.data_scale), "--cache", settings.cache_dir, "--progress", str(files.progress)]
         if settings.warm_up_s:
             argv += ["--warm-up", str(round(settings.warm_up_s))]
     return argv
 
 
-def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
+def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles, time_limit_s: float) -> list[str]:
     """Return the command line that loads a scenario's data set; always compbench's own: `loadtest` has none."""
     return [
         *_builtin(),
@@ -57,9 +57,27 @@ def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> 
         "--endpoint",
         endpoint(settings),
         "--time-limit",
-        str(round(settings.prepare_timeout_s)),
+        str(round(time_limit_s)),
         "--output",
         str(files.report),
+        "--progress",
+        str(files.progress),
+    ]
+
+
+def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
+    """Return the command line that computes what a scenario's searches should find, and keeps it in the cache."""
+    return [
+        *_builtin(),
+        "ground-truth",
+        "--scenario",
+        str(scenario.path),
+        "--scale",
+        repr(settings.data_scale),
+        "--seed",
+        str(scenario.seed),
+        "--cache",
+        settings.cache_dir,
         "--progress",
         str(files.progress),
     ]

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compbench import runs
+from compbench import datasets, fit, runs
 from compbench.errors import UserError
 from compbench.probes import binaries, machine, provenance
 from compbench.records import Finding, Level, Notice
-from compbench.scenarios import load_scenarios
+from compbench.scenarios import Scenario, load_scenarios
 from compbench.settings import MachineLimits, Settings
 
 _GB = 1_000_000_000
@@ -39,6 +39,7 @@ CHECKS: dict[str, str] = {
     "disk": "disk space",
     "leftovers": "what interrupted runs have left",
     "memory": "memory",
+    "data_set": "the data sets fit into this machine",
     "cpu_governor": "CPU frequency scaling",
     "temperature": "CPU temperature",
     "load": "background load",
@@ -307,6 +308,39 @@ def _check_memory(settings: Settings) -> Finding:
     return judge_memory(memory.total, memory.available, settings.limits)
 
 
+def _check_data_set(settings: Settings) -> Finding:
+    if settings.target != "embedded":
+        return Finding(
+            check="data_set", level="ok", found="not judged: what Engram needs for its data is not known here"
+        )
+    try:
+        scenarios = load_scenarios(Path(settings.scenarios_dir), settings.expected_scenarios)
+    except UserError:
+        return Finding(check="data_set", level="ok", found="not judged: see the check of the scenarios")
+    import psutil  # noqa: PLC0415 - see _check_memory
+
+    room = fit.Room(
+        available_bytes=psutil.virtual_memory().available,
+        reserve_bytes=round(settings.limits.min_scenario_memory_gb * _GB),
+        free_disk_bytes=machine.free_disk_bytes(Path(settings.cache_dir)),
+        cores=os.cpu_count() or 1,
+        time_limit_s=settings.data_set_timeout_s,
+    )
+    return fit.judge_data_set([_need(settings, scenario) for scenario in scenarios], room)
+
+
+def _need(settings: Settings, scenario: Scenario) -> fit.Need:
+    folder = datasets.data_set_folder(settings, scenario)
+    return fit.Need(
+        scenario=scenario.name,
+        num_nodes=scenario.data.num_nodes,
+        count=datasets.wanted_memories(settings, scenario),
+        dimension=scenario.data.embedding_dim,
+        is_kept=folder is not None and folder.is_dir(),
+        kept_from_now=folder is not None,
+    )
+
+
 _READERS: dict[str, Callable[[Settings, Path], Finding]] = {
     "binary_loadtest": lambda settings, _: _check_binary("loadtest", settings),
     "binary_engram": lambda settings, _: _check_binary("engram", settings),
@@ -316,6 +350,7 @@ _READERS: dict[str, Callable[[Settings, Path], Finding]] = {
     "disk": lambda s, _: judge_disk(machine.free_disk_bytes(Path(s.output_dir)), Path(s.output_dir), s.limits),
     "leftovers": lambda settings, _: _check_leftovers(settings),
     "memory": lambda settings, _: _check_memory(settings),
+    "data_set": lambda settings, _: _check_data_set(settings),
     "cpu_governor": lambda _settings, _: judge_governors(machine.governors()),
     "temperature": lambda settings, _: judge_temperature(machine.temperature_c(), settings.warn_temperature_c),
     "load": lambda settings, _: judge_load(machine.load_1min(), settings.warn_load),
