@@ -64,7 +64,8 @@ class Room:
 
 def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
     """Judge whether each data set fits into memory, all that are to be kept onto the disk, and making into the time."""
-    problems = [problem for need in needs if (problem := _memory_problem(need, room) or _time_problem(need, room))]
+    problems = [judge(need, room) for need in needs for judge in (_memory_problem, _time_problem)]
+    problems = [problem for problem in problems if problem]
     disk_bytes = sum(need.disk_bytes for need in needs)
     if disk_bytes > room.free_disk_bytes:
         names = ", ".join(need.scenario for need in needs if need.disk_bytes)
@@ -73,7 +74,7 @@ def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
         )
     wanted = "data sets that fit into memory, disk and time"
     if problems:
-        mend = "set a smaller scale, as said, or run scenarios one by one (`doit run:<scenario>`)"
+        mend = "set that scale, or leave such a scenario out (`doit run:<another>`)"
         return Finding(check="data_set", level="critical", found="; ".join(problems), wanted=wanted, mend=mend)
     largest = max(needs, key=lambda need: need.memory_bytes, default=None)
     found = (

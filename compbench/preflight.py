@@ -52,8 +52,13 @@ CHECKS: dict[str, str] = {
 }
 
 
-def run_check(name: str, settings: Settings, root: Path) -> Finding:
-    """Make one check now; a name that is not in `CHECKS` is a KeyError."""
+def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str] = ()) -> Finding:
+    """Make one check now; a name that is not in `CHECKS` is a KeyError.
+
+    `scenarios` are those that are about to be measured, all if empty: only their data sets have to fit.
+    """
+    if name == "data_set":
+        return _check_data_set(settings, scenarios)
     return _READERS[name](settings, root)
 
 
@@ -308,7 +313,7 @@ def _check_memory(settings: Settings) -> Finding:
     return judge_memory(memory.total, memory.available, settings.limits)
 
 
-def _check_data_set(settings: Settings) -> Finding:
+def _check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
     if settings.target != "embedded":
         return Finding(
             check="data_set", level="ok", found="not judged: what Engram needs for its data is not known here"
@@ -326,7 +331,8 @@ def _check_data_set(settings: Settings) -> Finding:
         cores=os.cpu_count() or 1,
         time_limit_s=settings.data_set_timeout_s,
     )
-    return fit.judge_data_set([_need(settings, scenario) for scenario in scenarios], room)
+    concerned = [scenario for scenario in scenarios if not names or scenario.name in names]
+    return fit.judge_data_set([_need(settings, scenario) for scenario in concerned], room)
 
 
 def _need(settings: Settings, scenario: Scenario) -> fit.Need:
@@ -350,7 +356,6 @@ _READERS: dict[str, Callable[[Settings, Path], Finding]] = {
     "disk": lambda s, _: judge_disk(machine.free_disk_bytes(Path(s.output_dir)), Path(s.output_dir), s.limits),
     "leftovers": lambda settings, _: _check_leftovers(settings),
     "memory": lambda settings, _: _check_memory(settings),
-    "data_set": lambda settings, _: _check_data_set(settings),
     "cpu_governor": lambda _settings, _: judge_governors(machine.governors()),
     "temperature": lambda settings, _: judge_temperature(machine.temperature_c(), settings.warn_temperature_c),
     "load": lambda settings, _: judge_load(machine.load_1min(), settings.warn_load),

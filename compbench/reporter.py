@@ -19,7 +19,7 @@ from compbench.records import Capture, Finding
 from compbench.scenarios import title_of
 from compbench.schedule import measurement_named
 from compbench.suite import Suite
-from compbench.tasks import StopInvocation, measurements_of
+from compbench.tasks import StopInvocation, measurements_of, scenarios_of
 
 if TYPE_CHECKING:
     from doit.task import Task
@@ -45,7 +45,7 @@ class Reporter:
         """Learn what was asked for, and let signals unwind from here on."""
         del tasks
         interrupts.arm()
-        self.suite.select(measurements_of(selected_tasks, self.suite.measurements))
+        self.suite.select(measurements_of(selected_tasks, self.suite.measurements), scenarios_of(selected_tasks))
         if self.suite.selected:
             settings = self.suite.settings
             self.display.line(

@@ -39,6 +39,7 @@ class Suite:
     open_at_load: Run | None = None
     effects: Effects = field(default_factory=Effects)
     selected: list[str] = field(default_factory=list)
+    concerned: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     run: Run | None = None
     gate_failed: bool = False
@@ -87,7 +88,7 @@ class Suite:
 
     def check(self, name: str) -> Finding:
         """Make one preflight check, keep its finding, and write it to `tmp/preflight/`."""
-        finding = preflight.run_check(name, self.settings, self.root)
+        finding = preflight.run_check(name, self.settings, self.root, self.concerned)
         self.findings.append(finding)
         path = self.finding_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,9 +104,10 @@ class Suite:
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def select(self, measurements: Sequence[str]) -> None:
-        """Take note of the measurements that the command line asks for."""
+    def select(self, measurements: Sequence[str], concerned: Sequence[str] = ()) -> None:
+        """Take note of the measurements that the command line asks for, and of the scenarios that it names at all."""
         self.selected = list(dict.fromkeys(measurements))
+        self.concerned = list(concerned)
 
     def claim(self) -> None:
         """Take the suite's lock, once, and clear what killed invocations left in the working folders.

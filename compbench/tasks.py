@@ -13,7 +13,7 @@ from doit.exceptions import TaskFailed
 from compbench import preflight
 from compbench.errors import UserError
 from compbench.scenarios import title_of
-from compbench.schedule import Measurement, of_scenarios
+from compbench.schedule import Measurement, measurement_named, of_scenarios
 from compbench.suite import Suite
 
 Task = dict[str, Any]
@@ -163,6 +163,12 @@ def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -
         elif kind in MEASUREMENT_TASKS:
             found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
     return list(found)
+
+
+def scenarios_of(tasks: Sequence[str]) -> list[str]:
+    """Return the scenarios that the selected tasks name, in any way; empty if one task concerns all of them."""
+    names = [task.partition(":")[2] for task in tasks if task.partition(":")[0] != "preflight" and task != "gate"]
+    return [] if "" in names else list(dict.fromkeys(measurement_named(name).scenario for name in names))
 
 
 def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:
