@@ -18,14 +18,16 @@ from pathlib import Path
 import msgspec
 
 from compbench.errors import UserError
-from compbench.loadtest import __version__, report
+from compbench.loadtest import __version__, ground_truth, report
 from compbench.loadtest.client import Endpoint
 from compbench.loadtest.prepare import PrepareOptions, prepare
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
+from compbench.loadtest.vectors import prepared_count
 from compbench.scenarios import U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
 
 SCENARIOS = Path("scenarios/competitive")
+CACHE = Path("tmp/cache")
 # `select`, which this driver waits with outside of Linux, knows file descriptors up to 1023.
 CONNECTIONS_LIMIT = 900
 PROCESSES_LIMIT = 64
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A shell's background job inherits SIGINT ignored; this program must end by it all the same.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     options = _parser().parse_args(arguments)
-    commands = {"run": _run, "prepare": _prepare, "list": _list}
+    commands = {"run": _run, "prepare": _prepare, "ground-truth": _ground_truth, "list": _list}
     try:
         return commands[options.command](options)
     except UserError as error:
@@ -61,6 +63,7 @@ def _run(options: argparse.Namespace) -> int:
         processes=options.processes,
         output=_checked_folder("--output", options.output),
         hlog=_checked_folder("--hlog", options.hlog),
+        cache=options.cache,
     )
     with Progress(options.progress) as progress:
         return run(asked, progress)
@@ -81,6 +84,28 @@ def _prepare(options: argparse.Namespace) -> int:
         return 1
     rate = result.sent / max(result.elapsed_s, 1e-9)
     print(f"Loaded {result.wanted} memories in {result.elapsed_s:.2f}s ({rate:.0f}/s)")  # noqa: T201 - the answer
+    return 0
+
+
+def _ground_truth(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    count = prepared_count(scenario.data, options.scale)
+    seed = _seed(options, scenario)
+    with Progress(options.progress) as progress:
+
+        def tick(elapsed_s: float, done: int) -> None:
+            progress.write(
+                "prepare",
+                elapsed_s=elapsed_s,
+                total_s=None,
+                offered_ops_s=None,
+                operations=done,
+                errors=0,
+                wanted=count,
+            )
+
+        ground_truth.find(options.cache, scenario.data, count, seed, tick)
+    print(ground_truth.path_of(options.cache, scenario.data, count, seed))  # noqa: T201 - the answer
     return 0
 
 
@@ -117,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--endpoint", default="http://localhost:7432", metavar="URL")
     common.add_argument("--output", type=Path, metavar="PATH", help="write a JSON report")
     common.add_argument("--progress", type=Path, metavar="PATH", help="append JSON lines, about one a second")
+    common.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where exact neighbours are kept")
     measure = commands.add_parser("run", parents=[common], allow_abbrev=False, help="send the load and report")
     measure.add_argument("--target-rate", type=_whole(1, 10**6), metavar="N", help="constant arrivals, N a second")
     measure.add_argument("--duration", type=_whole(1, 86_400), metavar="S", help="whole seconds, measured")
@@ -126,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--hlog", type=Path, metavar="PATH", help="write an HdrHistogram log")
     load = commands.add_parser("prepare", parents=[common], allow_abbrev=False, help="load the data set")
     load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
+    commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser
 
