@@ -35,12 +35,12 @@ class RunOptions(NamedTuple):
     seed: int
     endpoint: Endpoint
     duration_s: int
-    warm_up_s: float
     scale: float
     connections: int
     processes: int
-    output: Path | None
-    hlog: Path | None
+    warm_up_s: float = 0.0
+    output: Path | None = None
+    hlog: Path | None = None
 
 
 class _Health(msgspec.Struct):
