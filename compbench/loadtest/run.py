@@ -37,13 +37,13 @@ class RunOptions(NamedTuple):
     seed: int
     endpoint: Endpoint
     duration_s: int
-    warm_up_s: float
     scale: float
     connections: int
     processes: int
-    output: Path | None
-    hlog: Path | None
     cache: Path
+    warm_up_s: float = 0.0
+    output: Path | None = None
+    hlog: Path | None = None
 
 
 def run(options: RunOptions, progress: Progress) -> int:
