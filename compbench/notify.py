@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from compbench.settings import Notify
 
@@ -41,6 +42,7 @@ def notify(settings: Notify, title: str, text: str, environment: Mapping[str, st
     try:
         done = subprocess.run(
             argv,
+            cwd=Path(__file__).resolve().parent.parent,
             input=text,
             env=dict(environment),
             capture_output=True,

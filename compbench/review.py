@@ -5,13 +5,16 @@ Each prints what it found and returns the exit code that it ends with.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compbench.display import Display
 from compbench.errors import UserError
+from compbench.records import Capture
+from compbench.runs import Run
 from compbench.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,6 +25,49 @@ REGRESSION, NOT_COMPARED = 1, 2
 DUE_AFTER_DAYS, WARN_BEFORE_DAYS = 90.0, 14.0
 # What `base=` says to compare with published figures instead of another run.
 PUBLISHED = "published"
+
+
+def tasks_of(settings: Settings, display: Display) -> dict[str, tuple[str, Callable[[], int]]]:
+    """Return each task's line in the menu, and what it does, by its name."""
+    return {
+        "trend": ("draw every scenario's figures over all runs on one page", lambda: show_trend(settings, display)),
+        "compare": (
+            "compare two runs (base=, head=; default: the last two comparable ones); exit code 1 on a regression",
+            lambda: show_comparison(settings, display),
+        ),
+        "due": ("say how old the last full run is; exit code 1 past 90 days", lambda: show_due(settings, display)),
+        "export": ("write all runs as CSV, and the newest as OpenMetrics", lambda: show_export(settings, display)),
+    }
+
+
+def notify_end(settings: Settings, run: Run, captures: Sequence[Capture], *, passed: bool) -> list[str]:
+    """Tell who asked for it that a run has ended; return a warning for each address that was not reached."""
+    from compbench import notify  # noqa: PLC0415 - see show_trend
+    from compbench.report import summary  # noqa: PLC0415 - see show_trend
+
+    worse = _regressions(settings, run) if "regression" in settings.notify.on else []
+    if not notify.is_wanted(settings.notify, passed=passed, regressed=bool(worse)):
+        return []
+    text = summary.final_message(run.manifest, captures, run.folder, interrupted=False)
+    text += "".join(f"worse than before: {line}\n" for line in worse)
+    title = f"compbench {run.name}: {'passed' if passed else 'not passed'}{', worse than before' if worse else ''}"
+    return notify.notify(settings.notify, title, text, os.environ)
+
+
+def _regressions(settings: Settings, run: Run) -> list[str]:
+    """Return what is worse in a run than in the last comparable one; nothing if there is none."""
+    from compbench.report import comparison, history  # noqa: PLC0415 - see show_trend
+
+    known, _ = history.read_history(Path(settings.output_dir))
+    known = [past for past in known if past.run <= run.name]
+    if not known or known[-1].run != run.name:
+        return []
+    try:
+        base, head = history.latest_pair(known)
+    except UserError:
+        return []
+    rows = comparison.compare_runs(base, head, known).regressions
+    return [f"{row.scenario} {row.metric.title}: {row.base or 0:.4g} -> {row.head or 0:.4g}" for row in rows]
 
 
 def show_trend(settings: Settings, display: Display) -> int:

@@ -39,8 +39,8 @@ _Gigabytes = Annotated[float, msgspec.Meta(ge=0)]
 class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who hears of a run's end, and when. `variables` are the environment variables that hold the addresses."""
 
-    variables: list[str] = []
-    on: list[Literal["end", "failure", "regression"]] = ["failure", "regression"]
+    variables: tuple[str, ...] = ()
+    on: tuple[Literal["end", "failure", "regression"], ...] = ("failure", "regression")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

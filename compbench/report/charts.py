@@ -86,7 +86,7 @@ def overview(standings: Sequence[Standing]) -> Spec | None:
         "transform": [{"filter": "isValid(datum.high)"}],
         "encoding": {**place, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
     }
-    points = {
+    points: Spec = {
         "mark": {"type": "point", "size": 130, "filled": True, "opacity": 1},
         "encoding": {
             **place,
@@ -94,7 +94,7 @@ def overview(standings: Sequence[Standing]) -> Spec | None:
             "tooltip": _tooltips(scenario="scenario", what="figure", text="P99"),
         },
     }
-    labels = [
+    labels: list[Spec] = [
         {
             "mark": {"type": "text", "dy": offset, "fontSize": 11},
             "transform": [{"filter": f"datum.what == '{name}'"}],

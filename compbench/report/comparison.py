@@ -82,14 +82,15 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
     before, after = (past.values.get(scenario, {}).get(metric.name, []) for past in (base, head))
     if not before and not after:
         return None
-    means = [basic.fmean(values) if values else None for values in (before, after)]
+    means = tuple(basic.fmean(values) if values else None for values in (before, after))
+    place = (scenario, metric, means[0], means[1])
     if differing := history.differences(base, head, scenario):
-        return Row(scenario, metric, *means, None, "not comparable", "; ".join(differing))
+        return Row(*place, None, "not comparable", "; ".join(differing))
     if not before or not after:
         side, past = ("then", base) if not before else ("now", head)
         remark = f"no figure {side}: {past.verdicts.get(scenario, 'not measured')}"
         lost = not after and past.verdicts.get(scenario) == "failed" and metric is METRICS[0]
-        return Row(scenario, metric, *means, None, "regression" if lost else "no figure", remark)
+        return Row(*place, None, "regression" if lost else "no figure", remark)
     if metric.absolute or min(*before, *after) <= 0:
         return _absolute_row(scenario, metric, basic.fmean(before), basic.fmean(after))
     earlier = history.earlier_values(known, head, scenario, metric.name)
@@ -98,7 +99,7 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
     verdict: Verdict = ("regression" if worse else "improvement") if change.changed else "same"
     untold = not change.changed and abs(change.delta_pct) > metric.least_effect_pct
     remark = f"less than {change.least_pct:.0f} % can't be told ({change.basis})" if untold else change.basis
-    return Row(scenario, metric, *means, change.delta_pct, verdict, remark, change.least_pct)
+    return Row(*place, change.delta_pct, verdict, remark, change.least_pct)
 
 
 def _absolute_row(scenario: str, metric: Metric, before: float, after: float) -> Row:

@@ -70,7 +70,7 @@ def openmetrics_text(past: Past) -> str:
         for scenario, values in past.values.items():
             if known := values.get(metric):
                 gauge.labels(scenario, *facts).set(factor * sum(known) / len(known))
-    return generate_latest(registry).decode()
+    return str(generate_latest(registry), "utf-8")  # type: ignore[no-untyped-call]
 
 
 # Base units, as Prometheus wants them: seconds and ratios.
@@ -108,8 +108,8 @@ def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
         suite.add_testcase(case)
     whole = JUnitXml("compbench")
     whole.add_testsuite(suite)
-    whole.update_statistics()
-    return bytes(whole.tostring())
+    whole.update_statistics()  # type: ignore[no-untyped-call]
+    return bytes(whole.tostring())  # type: ignore[no-untyped-call]
 
 
 def append_step_summary(environment: Mapping[str, str], markdown: str) -> None:

@@ -16,7 +16,7 @@ _WORST_FIRST: tuple[Verdict, ...] = ("failed", "missed", "passed")
 
 @dataclass(frozen=True)
 class Group:
-    """All captures of one scenario in one run, in the order of their repeats; in a search for its capacity, that one."""
+    """All captures of one scenario in one run, by repeat; in a search for its capacity, that one."""
 
     scenario: str
     captures: tuple[Capture, ...]

@@ -153,8 +153,8 @@ def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
 
 def series_name(past: Past) -> str:
     """Return how a reader knows the runs that are comparable with this one."""
-    facts = past.fingerprint
-    return f"{past.machine}, {facts.get('target')} at scale {facts.get('scale')}, {facts.get('driver')}, {facts.get('profile')}"
+    target, scale, driver, profile = (past.fingerprint.get(name) for name in ("target", "scale", "driver", "profile"))
+    return f"{past.machine}, {target} at scale {scale}, {driver}, {profile}"
 
 
 def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric: str) -> list[float]:

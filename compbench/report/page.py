@@ -81,8 +81,8 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     )
 
 
-def write_report(folder: Path, report: Report) -> None:
-    """Write `<ts>_report.html`, `<ts>_report.md` and the pictures, each whole.
+def write_report(folder: Path, report: Report) -> str:
+    """Write `<ts>_report.html`, `<ts>_report.md` and the pictures, each whole; return the Markdown.
 
     Raises:
         OSError: a file could not be written.
@@ -105,10 +105,12 @@ def write_report(folder: Path, report: Report) -> None:
         "pictures": pictures,
         "can_draw": drawing.can_draw(),
     }
-    write_whole(folder / f"{folder.name}_report.md", render("report.md.j2", **values))
+    markdown = render("report.md.j2", **values)
+    write_whole(folder / f"{folder.name}_report.md", markdown)
     script = drawing.script() if drawn else ""
     page = render("report.html.j2", **values, drawn=drawn, specs=specs, script=script, light=drawing.LIGHT)
     write_whole(folder / f"{folder.name}_report.html", page)
+    return markdown
 
 
 def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> RunComparison | None:

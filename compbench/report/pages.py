@@ -16,7 +16,7 @@ import msgspec
 from compbench import monitor
 from compbench.errors import UserError
 from compbench.records import Capture, Manifest
-from compbench.report import baselines, render, statistics, summary
+from compbench.report import TEMPLATES, baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures, metrics_of
 from compbench.runs import iso_utc, write_whole
@@ -66,7 +66,13 @@ def run_report(folder: Path, scenarios_dir: Path, *, state: str) -> None:
     again = f"what was measured is kept, and `doit report run={folder.name}` renders it again"
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, timeout=_REPORT_LIMIT_S, start_new_session=True
+            argv,
+            cwd=TEMPLATES.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_REPORT_LIMIT_S,
+            start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"the report took over {_REPORT_LIMIT_S:g} s: {again}") from None

@@ -7,6 +7,7 @@ shows how often `judge_change` cries wolf and what it overlooks.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -25,8 +26,8 @@ OUTLIER_SCORE = 3.5
 MAD_TO_SIGMA = 0.6745
 # Below this, half of the values lie so near to the median by construction that a deviation means nothing.
 OUTLIERS_FROM = 5
-# Earlier runs that are needed before their spread says how much single runs differ by chance.
-HISTORY_FROM = 5
+# Earlier runs that are needed before they say how much single runs differ by chance, and how many are looked at.
+HISTORY_FROM, HISTORY_TO = 10, 30
 
 Grade = Literal["excellent", "acceptable", "unstable"]
 
@@ -102,8 +103,8 @@ def judge_change(
 
     With repeats on both sides, Welch's t-test on the logarithms decides; a rank test can't: for three against three
     its smallest p-value is 0.1. With one value on a side there is no test of these values; then their difference
-    must exceed what single runs differ by at this noise, taken from at least five earlier comparable runs
-    (`history`), or else assumed to be as high as is acceptable at all.
+    must exceed what single runs differ by at this noise, taken from at least ten earlier comparable runs (`history`,
+    oldest first), or else assumed to be as high as is acceptable at all.
     """
     effect = math.log(_geometric_mean(head) / _geometric_mean(base))
     delta_pct = 100 * math.expm1(effect)
@@ -115,6 +116,12 @@ def judge_change(
     told = p_value < alpha if p_value is not None else abs(effect) > least
     matters = abs(delta_pct) > least_effect_pct
     return Change(delta_pct, told and matters, p_value, max(least_effect_pct, 100 * math.expm1(least)), basis)
+
+
+def noise_of(series: Sequence[float]) -> float:
+    """Return the standard deviation of a series without its shifts: from the differences of neighbours, robustly."""
+    steps = [abs(after - before) for before, after in itertools.pairwise(series)]
+    return statistics.median(steps) / MAD_TO_SIGMA / math.sqrt(2)
 
 
 def _welch(base: Sequence[float], head: Sequence[float], alpha: float) -> tuple[float, float]:
@@ -136,8 +143,9 @@ def _least_for_single_runs(
     """Return the smallest effect (logarithm) that single runs can tell, and from what that is known."""
     scale = math.sqrt(1 / len(base) + 1 / len(head))
     if len(history) >= HISTORY_FROM:
-        deviation = statistics.stdev(math.log(value) for value in history)
-        return _t_quantile(len(history) - 1, alpha) * deviation * scale, f"the spread of {len(history)} earlier runs"
+        recent = history[-HISTORY_TO:]
+        deviation = noise_of([math.log(value) for value in recent])
+        return _t_quantile(len(recent) // 2, alpha) * deviation * scale, f"the noise of {len(recent)} earlier runs"
     quantile = statistics.NormalDist().inv_cdf(1 - alpha / 2)
     deviation = math.log1p(ACCEPTABLE_CV_PCT / 100)
     return quantile * deviation * scale, f"one run each, noise assumed to be {ACCEPTABLE_CV_PCT:g} %"

@@ -6,6 +6,7 @@ comparison of two runs: large enough to matter and more than noise. In fewer tha
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics as basic
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from compbench.report import charts, drawing, render
 from compbench.report.history import METRICS, Metric, Past, series_key, series_name
-from compbench.report.statistics import MAD_TO_SIGMA, judge_change
+from compbench.report.statistics import judge_change, noise_of
 from compbench.runs import iso_utc, write_whole
 
 PAGE_NAME = "trend.html"
@@ -93,7 +94,7 @@ def find_shifts(values: Sequence[float], least_effect_pct: float) -> list[int]:
     import ruptures  # noqa: PLC0415 - see above
 
     logs = np.log(np.asarray(values, dtype=float))
-    noise = _noise(logs.tolist())
+    noise = noise_of(logs.tolist())
     if noise == 0:
         noise = math.log1p(least_effect_pct / 100) / 10  # a level that never varies: any step that matters stands out
     signal = (logs / noise).reshape(-1, 1)
@@ -106,17 +107,11 @@ def find_shifts(values: Sequence[float], least_effect_pct: float) -> list[int]:
 def _confirmed(values: Sequence[float], bounds: list[int], least_effect_pct: float) -> list[int]:
     """Keep the shifts that a comparison of the levels on both sides confirms."""
     kept = [0]
-    for start, end in zip(bounds[1:-1], bounds[2:], strict=True):
+    for start, end in itertools.pairwise(bounds[1:]):
         before, after = values[kept[-1] : start], values[start:end]
         if judge_change(before, after, least_effect_pct=least_effect_pct, alpha=_ALPHA).changed:
             kept.append(start)
     return kept[1:]
-
-
-def _noise(logs: Sequence[float]) -> float:
-    """Return the standard deviation of a series without its shifts: from the differences of neighbours, robustly."""
-    steps = [abs(after - before) for before, after in zip(logs, logs[1:], strict=False)]
-    return basic.median(steps) / MAD_TO_SIGMA / math.sqrt(2)
 
 
 def _panel(scenario: str, metric: Metric, points: Sequence[Past]) -> Panel:
@@ -167,7 +162,7 @@ def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequenc
     changes = [{"at": s.at, "label": f"{s.delta_pct:+.0f} %", "worse": s.worse} for s in shifts]
     machines = [
         {"at": iso_utc(after.opened_at), "label": "another machine"}
-        for before, after in zip(points, points[1:], strict=False)
+        for before, after in itertools.pairwise(points)
         if before.fingerprint.get("machine") != after.fingerprint.get("machine")
     ]
     spec = charts.history(rows, metric.title, changes, machines)

@@ -14,8 +14,8 @@ from compbench.records import Capture, Manifest
 from compbench.report import charts, distributions, validity
 from compbench.report.baselines import Comparison
 from compbench.report.charts import Spec
-from compbench.report.history import FoundCapacity
 from compbench.report.groups import Group, group_captures, metrics_of
+from compbench.report.history import FoundCapacity
 from compbench.report.statistics import Spread, spread
 from compbench.report.validity import Doubt
 from compbench.scenarios import Validation
