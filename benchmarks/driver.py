@@ -181,7 +181,8 @@ def own_rate(url: str, options: argparse.Namespace, offered: float, processes: i
     endpoint = Endpoint(url)
     totals, _ = send(endpoint, partial(Bare, endpoint), offered, options.seconds, options.connections, processes)
     assert set(totals.reasons) <= {NEVER_SENT, NO_ANSWER}, totals.reasons
-    return float(sum(second.completed for second in totals.series[1 : options.seconds])) / (options.seconds - 1)
+    completed: int = sum(second.completed for second in totals.series[1 : options.seconds])
+    return completed / (int(options.seconds) - 1)
 
 
 def compare_lag(url: str, seconds: int) -> None:
