@@ -62,6 +62,9 @@ def test_a_closed_terminal_and_a_signal_during_cooldown_lose_nothing(project: Pr
     assert code == 130, out + err
     assert [line["scenario"] for line in project.started("loadtest")] == ["alpha"]
     assert len(project.started("engram")) == 1, "the signal came while there was no server"
+    summary = project.file("summary.txt").read_text()
+    assert "interrupted" in summary
+    assert "beta" in summary
     ended_at = project.capture("alpha")["ended_at"]
 
     second = project.start()

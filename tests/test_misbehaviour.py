@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+from compbench import flamegraph
 from tests.project import NAMES, Project, eventually, is_running
 
 ERROR = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR ")
@@ -20,10 +24,10 @@ def phase(capture: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_a_slow_start_is_awaited_leaks_are_told_and_a_servers_children_end_with_it(tmp_path: Path) -> None:
+def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", names=NAMES[:3])
-    project.set(cooldown_s=1.5)
-    done = project.doit(STAND_IN_ENGRAM="1:slow_start=1.5,2:leak,3:fork_child")
+    project.set(cooldown_s=1.5, flamegraph=True)
+    done = project.doit(STAND_IN_ENGRAM="1:slow_start=1.5,2:leak,3:fork_child,3:busy")
     assert done.returncode == 0, done.stdout + done.stderr
     alpha, beta, gamma = (project.capture(name) for name in project.names)
 
@@ -40,6 +44,19 @@ def test_a_slow_start_is_awaited_leaks_are_told_and_a_servers_children_end_with_
     assert not is_running(child["pid"])
     assert [c["server"]["port_freed"] for c in (alpha, beta, gamma)] == [True, True, True]
     assert [c["server"]["zombie_left"] for c in (alpha, beta, gamma)] == [False, False, False]
+
+    for start, seed in zip(project.started("loadtest"), ("42", "43", "44"), strict=True):
+        options = dict(zip(start["argv"][2::2], start["argv"][3::2], strict=True))
+        assert (options["--duration"], options["--seed"]) == ("1", seed)
+        assert {"--scenario", "--output", "--endpoint"} <= set(options)
+    folders = [start["data"] for start in project.started("engram")]
+    assert len(set(folders)) == 3, "each server has a data folder of its own"
+    assert not any(Path(folder).exists() for folder in folders)
+    for name in project.names:
+        assert "Engram server started successfully" in project.file(f"{name}_server.log").read_text()
+    if flamegraph.can_record() is None:
+        picture = ET.fromstring(project.file("gamma_flamegraph.svg").read_text())
+        assert any("gamma" in (node.text or "") for node in picture.iter())
 
     # A rest between scenarios only, and counted from the end of the last one.
     assert [record["name"] for record in alpha["phases"]] == ["start", "prepare", "measure", "snapshot", "stop"]
@@ -106,3 +123,18 @@ def test_a_fault_in_compbench_is_one_line_and_its_traceback_is_kept(tmp_path: Pa
     assert "its traceback is in" in done.stderr
     assert "capture_that_is_not_there" in (project.root / "tmp" / "compbench.log").read_text()
     assert len([line for line in done.stderr.splitlines() if not ERROR.match(line)]) == 0, done.stderr
+
+
+def test_a_foreign_server_is_named_and_outlives_whatever_doit_is_asked(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=("alpha",))
+    shutil.copy("/bin/sleep", tmp_path / "engram")
+    with subprocess.Popen([str(tmp_path / "engram"), "300"]) as foreign:
+        done = project.doit()
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert f"running: process {foreign.pid} ({tmp_path}/engram)" in done.stderr
+        assert "compbench ends no process that it did not start" in done.stderr
+        for words, code in ((["list"], 0), (["taget=engram"], 2), (["preflight"], 1), (["clean"], 0)):
+            assert project.doit(*words).returncode == code, words
+        assert foreign.poll() is None
+        assert project.started() == []
+        foreign.kill()
