@@ -51,6 +51,11 @@ def task_plan() -> tasks.Task:
     return tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))
 
 
+def task_capacity() -> Iterator[tasks.Task]:
+    """Search for the highest rate that the server sustains."""
+    yield from tasks.capacities(SUITE)
+
+
 def task_preflight() -> Iterator[tasks.Task]:
     """Check the machine, the binaries and the scenarios."""
     yield from tasks.preflight_checks(SUITE)

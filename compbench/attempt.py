@@ -88,6 +88,7 @@ class Attempt:
     driver: DriverFacts = field(default_factory=DriverFacts)
     data_set: DataSet | None = None
     result: results.Result | None = None
+    capacity: results.Capacity | None = None
     samples: list[Sample] = field(default_factory=list)
     snapshot: dict[str, str] = field(default_factory=dict)
     machine_before: dict[str, Any] = field(default_factory=dict)
@@ -128,6 +129,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         run=attempt.run.name,
         scenario=scenario.name,
         repeat=attempt.measurement.repeat,
+        is_capacity=attempt.measurement.is_capacity,
         title=scenario.title,
         attempt=attempt.number,
         target=settings.target,
@@ -144,6 +146,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         server=attempt.server,
         driver_process=attempt.driver,
         result=msgspec.to_builtins(attempt.result) if attempt.result else None,
+        capacity=msgspec.to_builtins(attempt.capacity) if attempt.capacity else None,
         samples=attempt.samples,
         notices=attempt.notices,
         machine_before=attempt.machine_before,

@@ -15,6 +15,7 @@ import msgspec
 
 from compbench import drivers, flamegraph, monitor, process, results, runs, server
 from compbench.attempt import MEGABYTE, Attempt, ScenarioFailed
+from compbench.drivers import DriverFiles, Job
 from compbench.errors import UserError
 from compbench.following import Following
 from compbench.probes import machine, snapshot
@@ -30,7 +31,7 @@ def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
     scenario, settings = attempt.scenario, attempt.settings
     wanted = max(1, round(scenario.data.num_nodes * settings.data_scale))
     data_set = DataSet(nodes_in_scenario=scenario.data.num_nodes, scale=settings.data_scale, wanted=wanted)
-    files = drivers.DriverFiles(work / "prepare.json", work / "prepare.progress")
+    files = DriverFiles(work / "prepare.json", work / "prepare.progress")
     with attempt.phase("prepare", settings.prepare_timeout_s):
         limit_s = settings.prepare_timeout_s + settings.driver_grace_s
         output = Output(work / "prepare.log", MEGABYTE)
@@ -54,40 +55,45 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
     Raises:
         ScenarioFailed: the server died, the driver hung, or its report can't be read.
     """
-    scenario, settings = attempt.scenario, attempt.settings
-    duration_s = drivers.duration_s(settings, scenario)
-    files = drivers.DriverFiles(attempt.partial("driver_json"), work / "measure.progress")
-    argv = drivers.measure_argv(settings, scenario, duration_s, files)
+    job = _job_of(attempt, work)
     stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
-    attempt.driver = DriverFacts(argv=argv, name=settings.driver)
-    with attempt.phase("measure", duration_s), _driver(attempt, argv, stdout, stderr) as child:
-        with _watching(attempt, child, under_test, work) as (begin, each_poll):
-            limit_s = duration_s + settings.driver_grace_s
-            following = Following(attempt, child, under_test, files.progress, limit_s, begin, each_poll)
+    attempt.driver = DriverFacts(argv=job.argv, name=attempt.settings.driver)
+    with attempt.phase("measure", job.duration_s), _driver(attempt, job.argv, stdout, stderr) as child:
+        with _watching(attempt, child, under_test, job, work) as (begin, each_poll):
+            following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll)
             timed_out = not following.until_end()
         ended = child.exit
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
     with attempt.phase("snapshot"):
         _take_snapshot(attempt, under_test, work)
     if timed_out:
-        reason = f"the driver was still running {settings.driver_grace_s:g} s after the {duration_s} s of measuring"
+        reason = f"the driver was still running after {job.limit_s:g} s, for a measurement of {job.duration_s:g} s"
         raise ScenarioFailed("driver-timeout", f"{reason}; it was ended", "see the driver's output")
-    return _judge(attempt, ended, stdout, files.report)
+    return _judge(attempt, ended or Exit(None), stdout, job.files.report)
+
+
+def _job_of(attempt: Attempt, work: Path) -> Job:
+    files = DriverFiles(attempt.partial("driver_json"), work / "measure.progress", attempt.partial("hlog"))
+    job_for = drivers.capacity_job if attempt.measurement.is_capacity else drivers.load_job
+    try:
+        return job_for(attempt.settings, attempt.scenario, files)
+    except UserError as error:
+        raise ScenarioFailed("no-limit", str(error)) from None
 
 
 @contextlib.contextmanager
 def _watching(
-    attempt: Attempt, driver: Child, under_test: Server, work: Path
+    attempt: Attempt, driver: Child, under_test: Server, job: Job, work: Path
 ) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
     """Yield what begins to watch once the driver measures, and what tells warnings meanwhile; keep what was seen."""
-    settings = attempt.settings
-    duration_s = drivers.duration_s(settings, attempt.scenario)
+    settings, duration_s = attempt.settings, job.duration_s
     sampler = Sampler(under_test.child.pid, settings.sample_interval_s, duration_s=duration_s)
     with contextlib.ExitStack() as recording:
 
         def begin() -> None:
             sampler.start(driver_pid=driver.pid)
-            if settings.flamegraph and flamegraph.can_record() is None:
+            wanted = settings.flamegraph and not attempt.measurement.is_capacity
+            if wanted and flamegraph.can_record() is None:
                 recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
 
         def tell_warnings() -> None:
@@ -162,16 +168,26 @@ def _take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
     attempt.machine_after = machine.read_stability()
 
 
-def _judge(attempt: Attempt, ended: Exit | None, stdout: Output, report: Path) -> Outcome:
+def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
     """Turn the driver's report and exit into an outcome."""
-    scenario = attempt.scenario
     try:
-        attempt.result = results.read_result(report, stdout.path)
+        judge = _judge_capacity if attempt.measurement.is_capacity else _judge_load
+        return judge(attempt, ended, stdout, report)
     except UserError as error:
         raise ScenarioFailed("report-unreadable", str(error), "see the driver's output") from None
+
+
+def _judge_capacity(attempt: Attempt, ended: Exit, _stdout: Output, report: Path) -> Outcome:
+    attempt.capacity = results.read_capacity(report)
+    return results.judge_capacity(attempt.capacity, ended, server.tail(attempt.partial("stderr"), 10))
+
+
+def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
+    scenario = attempt.scenario
+    attempt.result = results.read_result(report, stdout.path)
     for notice in results.cautions(attempt.result, attempt.settings.driver, attempt.data_set, scenario):
         attempt.notice(notice)
-    stderr_lines, ended = server.tail(attempt.partial("stderr"), 10), ended or Exit(None)
+    stderr_lines = server.tail(attempt.partial("stderr"), 10)
     outcome = results.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
     if disagreement := results.disagreement(outcome, ended):
         attempt.notice(disagreement)

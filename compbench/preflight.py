@@ -30,6 +30,9 @@ _OPTIONAL_TOOLS = {
 }
 _MODULES = ("usearch", "uvicorn", "httptools", "orjson", "numpy", "hdrh")
 
+# The load average still holds the scenario before; only together with cores that are busy now does it tell of others.
+BUSY_PCT = 10.0
+
 CHECKS: dict[str, str] = {
     "binary_loadtest": "loadtest is there, and a release build",
     "binary_engram": "the server is there, and a release build",
@@ -188,8 +191,12 @@ def judge_stability(
     """Judge the machine right before a scenario (SPEC.md 2): warnings, and why it must not begin, if so."""
     notices = []
     available = readings["available_memory_bytes"]
-    if (load := readings["load_1min"]) is not None and load > settings.warn_load:
-        text = f"load average {load:.2f} before the scenario: something else is busy on this machine"
+    load, busy_pct = readings["load_1min"], readings["busy_pct"]
+    if load is not None and load > settings.warn_load and busy_pct > BUSY_PCT:
+        text = (
+            f"load average {load:.2f} and {busy_pct:.0f} % of the cores' time in use before the scenario:"
+            " something else is busy on this machine"
+        )
         notices.append(Notice(code="busy-machine", text=text))
     if (heat := readings["temperature_c"]) is not None and heat > settings.warn_temperature_c:
         notices.append(Notice(code="hot-machine", text=f"{heat:.0f} C before the scenario: the CPU may throttle"))

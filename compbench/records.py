@@ -154,13 +154,15 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
     `snapshot` holds what was asked of the live server and machine at the end of `measure`, as named texts (health,
     metrics, process maps, limits, sockets, kernel messages ...), each text as it came or `not readable here: why`.
-    `result` is the driver's report as `compbench.results.Result` gives it in builtins, or None if there was none.
+    `result` is the driver's report as `compbench.results.Result` gives it in builtins, or None if there was none;
+    `capacity`, where `is_capacity`, is `compbench.results.Capacity` in the same way.
     """
 
     schema: int = CAPTURE_SCHEMA
     run: str
     scenario: str
     repeat: int | None = None  # 1, 2, ... where each scenario is measured several times in one run
+    is_capacity: bool = False
     title: str
     attempt: int = 1
     target: str
@@ -177,6 +179,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerFacts = ServerFacts()
     driver_process: DriverFacts = DriverFacts()
     result: dict[str, Any] | None = None
+    capacity: dict[str, Any] | None = None
     samples: list[Sample] = []
     notices: list[Notice] = []
     machine_before: dict[str, Any] = {}
@@ -187,7 +190,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def measurement(self) -> str:
         """Return the stem of its files: the scenario, with `_run2` or the like where it is measured repeatedly."""
-        return Measurement(self.scenario, self.repeat).name
+        return Measurement(self.scenario, self.repeat, is_capacity=self.is_capacity).name
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +203,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: int = MANIFEST_SCHEMA
     run: str
+    kind: Literal["suite", "capacity"] = "suite"
     state: Literal["open", "closed", "abandoned"]
     opened_at: float
     boot_at: float

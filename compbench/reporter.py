@@ -17,9 +17,9 @@ from compbench.errors import UserError
 from compbench.preflight import preflight_exit_code
 from compbench.records import Capture, Finding
 from compbench.scenarios import title_of
-from compbench.schedule import measurement_named
+from compbench.schedule import Measurement, measurement_named
 from compbench.suite import Suite
-from compbench.tasks import StopInvocation, measurements_of
+from compbench.tasks import StopInvocation, capacities_of, measurements_of
 
 if TYPE_CHECKING:
     from doit.task import Task
@@ -45,8 +45,11 @@ class Reporter:
         """Learn what was asked for, and let signals unwind from here on."""
         del tasks
         interrupts.arm()
-        self.suite.select(measurements_of(selected_tasks, self.suite.measurements))
-        if self.suite.selected:
+        suite = self.suite
+        suite.select(
+            measurements_of(selected_tasks, suite.measurements), capacities_of(selected_tasks, suite.scenarios)
+        )
+        if suite.is_measuring:
             settings = self.suite.settings
             self.display.line(
                 f"compbench {__version__}: target {settings.target}, driver {settings.driver}, profile"
@@ -63,12 +66,18 @@ class Reporter:
             rest = self.suite.selected[self.place - 1 :]
             title = title_of(self.suite.scenario_path(measurement_named(name).scenario))
             estimate_s = self.suite.estimate_s(rest)
-            self.display.scenario_begins(name, title, self.place, len(self.suite.selected), estimate_s)
+            self.display.scenario_begins(name, title, (self.place, len(self.suite.selected)), estimate_s)
+        elif name := _scenario_of(task, "capacity"):
+            title = f"capacity of {title_of(self.suite.scenario_path(name))}"
+            self.display.scenario_begins(name, title, (1, 1), None)
 
     def add_success(self, task: Task) -> None:
         """Tell a scenario's result at once."""
         if task.name == "gate":
             self._tell_findings()
+        elif _scenario_of(task, "capacity") and self.suite.run is not None:
+            self.display.scenario_ends(self.suite.capacity_captures[-1])
+            self.display.line(f"      results in {self.suite.run.folder}")
         elif name := _scenario_of(task, "measure"):
             run = self.suite.run
             if run is not None:
@@ -143,10 +152,12 @@ class Reporter:
             return FAILED
         if suite.verdict is not None:
             return suite.verdict
-        if not suite.selected:
+        if not suite.is_measuring:
             return preflight_exit_code(suite.findings)
-        verdicts = {capture.measurement: capture.outcome.verdict for capture in self._captures()}
-        return PASSED if all(verdicts.get(name) == "passed" for name in suite.selected) else FAILED
+        captures = [*self._captures(), *suite.capacity_captures]
+        verdicts = {capture.measurement: capture.outcome.verdict for capture in captures}
+        wanted = [*suite.selected, *(Measurement(name, is_capacity=True).name for name in suite.capacities)]
+        return PASSED if all(verdicts.get(name) == "passed" for name in wanted) else FAILED
 
     def _captures(self) -> list[Capture]:
         return self.suite.run.captures() if self.suite.run is not None else []
@@ -157,7 +168,7 @@ class Reporter:
 
         self.told_findings = True
         findings = self.suite.findings
-        shown = findings if not self.suite.selected else [f for f in findings if f.level != "ok"]
+        shown = findings if not self.suite.is_measuring else [f for f in findings if f.level != "ok"]
         text = render("preflight.txt.j2", findings=findings, shown=shown, stopped=self.suite.gate_failed)
         for line in text.splitlines():
             word = (line.split() or [""])[0]
@@ -173,7 +184,7 @@ class Reporter:
     def _tell_interruption(self) -> None:
         suite = self.suite
         self.display.error(f"interrupted by {interrupts.received()}")
-        if suite.run is None or not suite.selected:
+        if suite.run is None or not suite.is_measuring:
             return
         try:
             suite.write_pages(interrupted=True)

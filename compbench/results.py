@@ -9,7 +9,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -52,6 +52,59 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     operations: dict[str, OperationStats] = {}
     own: dict[str, Any] = {}
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One rate that was tried in a search for a capacity; `sustained` is None where the driver spoiled the trial."""
+
+    rate_ops_s: float
+    achieved_ops_s: float
+    p99_ms: float
+    error_rate: float
+    sustained: bool | None
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """The highest rate within the limits: `low_ops_s` is sustained, `high_ops_s` (None: not found) is not.
+
+    `bound` says what ended the search from above: the `target`, the `driver`, the search's own `limit`, or that not
+    even the lowest rate was sustained (`none`).
+    """
+
+    low_ops_s: float
+    high_ops_s: float | None
+    bound: Literal["target", "driver", "limit", "none"]
+    p99_limit_ms: float
+    max_error_rate: float
+    precision_pct: float
+    curve: list[Trial]
+    note: str = ""
+
+
+def read_capacity(report: Path) -> Capacity | None:
+    """Read the report of a search for a capacity; None if there is none.
+
+    Raises:
+        UserError: it is not such a report: names file and key.
+    """
+    if not report.exists():
+        return None
+    try:
+        return msgspec.json.decode(report.read_bytes(), type=Capacity)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{report.name}: not the report of a search for a capacity: {error}") from None
+
+
+def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str]) -> Outcome:
+    """Judge a search that has ended: passed if it found the target's own limit."""
+    if found is None:
+        return _without_report(ended, stderr_lines)
+    if found.bound in ("target", "limit"):
+        return Outcome(verdict="passed", code="passed", reason=found.note)
+    code, advice = "capacity-none", "the lowest rate that was tried is too much: see the curve"
+    if found.bound == "driver":
+        code, advice = "capacity-beyond-driver", "give the driver more processes (processes=2), or a machine of its own"
+    return Outcome(verdict="failed", code=code, phase="measure", reason=found.note, advice=advice)
 
 
 def read_result(report: Path, stdout: Path) -> Result | None:

@@ -22,6 +22,7 @@ import msgspec
 
 from compbench.errors import SuiteBusyError, UserError
 from compbench.records import Capture, Manifest
+from compbench.schedule import measurement_named
 
 T = TypeVar("T")
 TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}")
@@ -34,6 +35,7 @@ MEASURED_KINDS = {
     "stdout": ".txt",
     "stderr": "_stderr.txt",
     "driver_json": ".json",
+    "hlog": ".hlog",
     "server_log": "_server.log",
     "stacks": "_stacks.log",
     "capture": "_capture.json",
@@ -56,6 +58,8 @@ class Run:
     def path(self, measurement: str, kind: str) -> Path:
         """Return the final path of one of a measurement's files (SPEC.md 4)."""
         ending = MEASURED_KINDS.get(kind) or RENDERED_KINDS[kind]
+        if kind == "stdout" and measurement_named(measurement).is_capacity:
+            ending = ".log"  # readers of a run take every other `.txt` for a scenario's report
         return self.folder / f"{self.name}_{measurement}{ending}"
 
     def page(self, name: str) -> Path:
@@ -163,8 +167,9 @@ def find_run(output_dir: Path, name: str) -> Run:
 
 
 def find_open_run(output_dir: Path) -> Run | None:
-    """Return the newest run that is still open."""
-    return next((run for run in reversed(list_runs(output_dir)) if run.manifest.state == "open"), None)
+    """Return the newest run of the suite that is still open; a search for a capacity is never continued."""
+    known = reversed(list_runs(output_dir))
+    return next((run for run in known if run.manifest.state == "open" and run.manifest.kind == "suite"), None)
 
 
 def refusal_to_resume(

@@ -28,7 +28,9 @@ Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Readers of a run's folder take these endings for other kinds of files (SPEC.md 4).
-_RESERVED_ENDINGS = ("metadata", "summary", "stderr", "diag", "sys", "capture", "server", "flamegraph", "progress")
+_RESERVED_ENDINGS = (
+    "metadata", "summary", "stderr", "diag", "sys", "capture", "capacity", "server", "flamegraph", "progress", "report",
+)  # fmt: skip
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Which measurements a run consists of, and in which order: every scenario once, or several times, interleaved.
 
-A measurement is one scenario measured once; its name is the stem of its files. Pure naming and order.
+A measurement is one scenario measured once under its own load, or searched for its capacity; its name is the stem of
+its files. Pure naming and order.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+CAPACITY_ENDING = "_capacity"
 _REPEATED = re.compile(r"(?P<scenario>.+)_run(?P<repeat>[1-9]\d*)")
 
 
@@ -19,15 +21,20 @@ class Measurement:
 
     scenario: str
     repeat: int | None = None
+    is_capacity: bool = False
 
     @property
     def name(self) -> str:
-        """Return the name of its task and the stem of its files: `alpha`, or `alpha_run2`."""
+        """Return the stem of its files: `alpha`, `alpha_run2`, or `alpha_capacity`."""
+        if self.is_capacity:
+            return f"{self.scenario}{CAPACITY_ENDING}"
         return self.scenario if self.repeat is None else f"{self.scenario}_run{self.repeat}"
 
 
 def measurement_named(name: str) -> Measurement:
-    """Return the measurement of that name; no scenario's own name ends in `_run` and a number."""
+    """Return the measurement of that name; no scenario's own name ends in `_run` and a number, or in `_capacity`."""
+    if name.endswith(CAPACITY_ENDING):
+        return Measurement(name.removesuffix(CAPACITY_ENDING), is_capacity=True)
     match = _REPEATED.fullmatch(name)
     return Measurement(match["scenario"], int(match["repeat"])) if match else Measurement(name)
 

@@ -206,7 +206,7 @@ def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
     run, name = attempt.run, attempt.measurement.name
     with interrupts.deferred():
         files = {}
-        for kind in ("stdout", "stderr", "driver_json", "server_log"):
+        for kind in ("stdout", "stderr", "driver_json", "hlog", "server_log"):
             partial, final = attempt.partial(kind), run.path(name, kind)
             if not partial.exists():
                 continue

@@ -59,11 +59,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     duration_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
     repeat: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
     order_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    connections: Annotated[int, msgspec.Meta(ge=1, le=900)] = 64
+    processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     warm_up_s: _Seconds = 0.0
     cooldown_s: _Seconds = 30.0
     sample_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     ready_timeout_s: _Seconds = 30.0
     prepare_timeout_s: _Seconds = 600.0
+    capacity_step_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
+    capacity_repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
+    capacity_precision_pct: Annotated[float, msgspec.Meta(ge=0.5, le=50)] = 5.0
+    capacity_limit_s: _Seconds = 1800.0
     driver_grace_s: _Seconds = 60.0
     stop_grace_s: _Seconds = 5.0
     start_retry_delay_s: _Seconds = 10.0

@@ -26,6 +26,9 @@ from compbench.settings import Settings
 
 # What a run rests on besides its scenarios' own phases, for an estimate before anything was measured.
 _ASSUMED_OVERHEAD_S = 8.0
+# The guards of a runner that was killed end its server and driver within 3 s; this is patience for a busy machine.
+_GUARDS_TIME_S = 10.0
+_GUARDS_POLL_S = 0.1
 
 
 @dataclass
@@ -39,6 +42,8 @@ class Suite:
     open_at_load: Run | None = None
     effects: Effects = field(default_factory=Effects)
     selected: list[str] = field(default_factory=list)
+    capacities: list[str] = field(default_factory=list)
+    capacity_captures: list[Capture] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     run: Run | None = None
     gate_failed: bool = False
@@ -103,21 +108,27 @@ class Suite:
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def select(self, measurements: Sequence[str]) -> None:
-        """Take note of the measurements that the command line asks for."""
+    def select(self, measurements: Sequence[str], capacities: Sequence[str] = ()) -> None:
+        """Take note of the measurements, and of the scenarios' capacities, that the command line asks for."""
         self.selected = list(dict.fromkeys(measurements))
+        self.capacities = list(dict.fromkeys(capacities))
+
+    @property
+    def is_measuring(self) -> bool:
+        """Tell whether this invocation is to measure anything."""
+        return bool(self.selected or self.capacities)
 
     def claim(self) -> None:
         """Take the suite's lock, once, and clear what killed invocations left in the working folders.
 
         Raises:
-            UserError: another invocation holds the lock, or `resume=` names a run that can't be resumed.
+            UserError: another invocation holds the lock, a process is still at work in such a folder, or `resume=`
+                names a run that can't be resumed.
         """
         if self._lock is not None:
             return
         self._lock = runs.take_lock(self.lock_path)
-        for leftover in runs.work_leftovers(Path(self.settings.work_dir)):
-            runs.remove(leftover)
+        self._clear_work_folders()
         if self.settings.resume:
             runs.find_run(self.output_dir, self.settings.resume)
 
@@ -155,6 +166,32 @@ class Suite:
         return session.measure_scenario(
             run, measurement, scenario, self.settings, self.root, self.watcher, self.effects
         )
+
+    def measure_capacity(self, scenario: str) -> Capture:
+        """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended.
+
+        An open run of the suite is left as it is.
+        """
+        self.claim()
+        for earlier in runs.list_runs(self.output_dir):
+            if earlier.manifest.kind == "capacity" and earlier.manifest.state == "open":
+                runs.change_manifest(earlier, state="abandoned", note="the search was interrupted")
+        measurement = Measurement(scenario, is_capacity=True)
+        manifest = msgspec.structs.replace(self._new_manifest(), kind="capacity", selection=[measurement.name])
+        self.run = runs.create_run(self.output_dir, manifest, self.effects.now())
+        capture = session.measure_scenario(
+            self.run,
+            measurement,
+            load_scenario(self.scenario_path(scenario)),
+            self.settings,
+            self.root,
+            self.watcher,
+            self.effects,
+        )
+        self.write_diagnostics(measurement.name)
+        self.write_pages(closing=True)
+        self.capacity_captures.append(capture)
+        return capture
 
     def close_if_complete(self) -> None:
         """Close the run once every measurement of its selection has a capture; its pages are rendered by then."""
@@ -278,6 +315,23 @@ class Suite:
             log.write(f"{runs.iso_utc(time.time())}\n{text}\n")
 
     # -- private -----------------------------------------------------------------------------------------------------
+
+    def _clear_work_folders(self) -> None:
+        """Remove what killed invocations left, once the last process that their guards are ending has left it.
+
+        Raises:
+            UserError: a process stays in such a folder; it is named, not ended.
+        """
+        for leftover in runs.work_leftovers(Path(self.settings.work_dir)):
+            deadline = self.effects.monotonic() + _GUARDS_TIME_S
+            while (inside := machine.processes_in(leftover.path)) and self.effects.monotonic() < deadline:
+                self.effects.sleep(_GUARDS_POLL_S)
+            if inside:
+                raise UserError(
+                    f"process {inside[0]} is still at work in {leftover.path}, which a killed suite has left:"
+                    " end that process, then run the same command again"
+                )
+            runs.remove(leftover)
 
     def _written_run(self) -> Run:
         run = self.current_run()

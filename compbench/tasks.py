@@ -58,6 +58,21 @@ def claim(suite: Suite) -> Task:
     return {"basename": "_claim", "actions": [_succeed_or_stop(suite.claim)]}
 
 
+class CleanAction:
+    """What `doit clean` does; doit calls it because it takes a `dryrun`, and announces it by this text."""
+
+    def __init__(self, clean: Callable[[bool], None]) -> None:
+        self._clean = clean
+
+    def __call__(self, dryrun: bool) -> None:
+        """Remove what may be removed, or only say it."""
+        self._clean(dryrun)
+
+    def __str__(self) -> str:
+        """Return what doit prints of it, in the form that it cuts its text out of."""
+        return "<leftovers, the open run and caches at 0>"
+
+
 def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
     """Return the task that lets the suite begin unless a check was critical; `doit clean` hangs on it."""
 
@@ -69,7 +84,7 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
         "doc": "let the suite begin, unless a check is critical",
         "actions": [_succeed_or_stop(judge)],
         "task_dep": ["_claim", *(f"preflight:{name}" for name in preflight.CHECKS)],
-        "clean": [clean],
+        "clean": [CleanAction(clean)],
     }
 
 
@@ -125,6 +140,22 @@ def renderings(suite: Suite) -> Iterator[Task]:
         }
 
 
+def capacities(suite: Suite) -> Iterator[Task]:
+    """Yield the searches for the highest rate that the server sustains within a scenario's targets."""
+    yield {
+        "basename": "capacity",
+        "name": None,
+        "doc": "the highest rate within a scenario's P99 target: capacity:<scenario>",
+    }
+    for scenario in suite.scenarios:
+        yield {
+            "basename": "capacity",
+            "name": scenario,
+            "actions": [_succeed_or_fail(suite.measure_capacity, scenario)],
+            "task_dep": ["gate"],
+        }
+
+
 def report(render: Action) -> Task:
     """Return the task that renders a run again."""
     doc = "render the newest run again, or run=<timestamp>; never measures"
@@ -141,6 +172,12 @@ def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -
         elif kind in MEASUREMENT_TASKS:
             found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
     return list(found)
+
+
+def capacities_of(tasks: Sequence[str], scenarios: Sequence[str]) -> list[str]:
+    """Return the scenarios whose capacity the selected tasks ask for."""
+    named = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "capacity"]
+    return list(scenarios) if "" in named else named
 
 
 def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:

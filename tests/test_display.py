@@ -58,7 +58,7 @@ def capture(**changes: Any) -> Capture:
 def measured(clock: Clock, stream: TextIO, seconds: int) -> Display:
     """Show a scenario that is measured for so many seconds, with progress four times a second."""
     display = Display(stream, clock)
-    display.scenario_begins("alpha", "Scenario alpha", 2, 4, 90.0)
+    display.scenario_begins("alpha", "Scenario alpha", (2, 4), 90.0)
     display.phase("measure", 60.0)
     for _ in range(seconds * 4):
         clock.now_s += 0.25

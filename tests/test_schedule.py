@@ -30,7 +30,10 @@ def test_the_seed_alone_decides_the_order() -> None:
     assert len({schedule(NAMES, 2, seed)[0] for seed in range(20)}) == len(NAMES)
 
 
-@pytest.mark.parametrize("measurement", [Measurement("a"), Measurement("a_b", 12), Measurement("run_1x", 3)])
+@pytest.mark.parametrize(
+    "measurement",
+    [Measurement("a"), Measurement("a_b", 12), Measurement("run_1x", 3), Measurement("a", is_capacity=True)],
+)
 def test_a_name_tells_its_measurement(measurement: Measurement) -> None:
     assert measurement_named(measurement.name) == measurement
 

@@ -26,8 +26,9 @@ from compbench.loadtest.run import RunOptions, run
 from compbench.scenarios import U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
 
 SCENARIOS = Path("scenarios/competitive")
-# `select`, which this driver waits with, knows file descriptors up to 1023.
+# `select`, which this driver waits with outside of Linux, knows file descriptors up to 1023.
 CONNECTIONS_LIMIT = 900
+PROCESSES_LIMIT = 64
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +48,8 @@ def _run(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     if options.target_rate is not None:
         scenario = msgspec.structs.replace(scenario, arrival=Constant(rate=options.target_rate))
+    if options.processes > options.connections:
+        raise UserError(f"--processes {options.processes}: each needs a connection, and --connections is fewer")
     asked = RunOptions(
         scenario=scenario,
         seed=_seed(options, scenario),
@@ -55,7 +58,9 @@ def _run(options: argparse.Namespace) -> int:
         warm_up_s=options.warm_up,
         scale=options.scale,
         connections=options.connections,
-        output=_checked_output(options.output),
+        processes=options.processes,
+        output=_checked_folder("--output", options.output),
+        hlog=_checked_folder("--hlog", options.hlog),
     )
     with Progress(options.progress) as progress:
         return run(asked, progress)
@@ -63,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
-    output = _checked_output(options.output)
+    output = _checked_folder("--output", options.output)
     asked = PrepareOptions(
         scenario, _seed(options, scenario), Endpoint(options.endpoint), options.scale, options.time_limit
     )
@@ -92,10 +97,10 @@ def _seed(options: argparse.Namespace, scenario: Scenario) -> int:
     return scenario.seed if options.seed is None else int(options.seed)
 
 
-def _checked_output(path: Path | None) -> Path | None:
+def _checked_folder(option: str, path: Path | None) -> Path | None:
     """Refuse an output that has no folder before anything is measured, not after."""
     if path is not None and not path.parent.is_dir():
-        raise UserError(f"--output {path}: no folder {path.parent}")
+        raise UserError(f"{option} {path}: no folder {path.parent}")
     return path
 
 
@@ -117,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--duration", type=_whole(1, 86_400), metavar="S", help="whole seconds, measured")
     measure.add_argument("--warm-up", type=_seconds, default=0.0, metavar="S", help="sent before, not recorded")
     measure.add_argument("--connections", type=_whole(1, CONNECTIONS_LIMIT), default=64, metavar="N")
+    measure.add_argument("--processes", type=_whole(1, PROCESSES_LIMIT), default=1, metavar="N", help="to send from")
+    measure.add_argument("--hlog", type=Path, metavar="PATH", help="write an HdrHistogram log")
     load = commands.add_parser("prepare", parents=[common], allow_abbrev=False, help="load the data set")
     load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")

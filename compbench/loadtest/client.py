@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -24,16 +26,31 @@ CONNECT_TIMEOUT_S = 5.0
 
 
 class Exchange:
-    """One request and what became of it; moments are in the event loop's time, in seconds.
+    """One request and what became of it; moments are those of `time.monotonic()`, in seconds.
 
     `free_at` is when the connection that carried it came free; it and `sent_at` are NaN if the request was never sent.
-    `status` is 0 as long as no response is complete, and `problem` says why there is none.
+    `status` is 0 as long as no response is complete, and `problem` says why there is none. `operation` is the caller's.
     """
 
-    __slots__ = ("body", "done_at", "due_at", "free_at", "index", "on_done", "payload", "problem", "sent_at", "status")
+    __slots__ = (
+        "body",
+        "done_at",
+        "due_at",
+        "free_at",
+        "index",
+        "on_done",
+        "operation",
+        "payload",
+        "problem",
+        "sent_at",
+        "status",
+    )
 
-    def __init__(self, index: int, due_at: float, payload: bytes, on_done: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self, index: int, due_at: float, payload: bytes, on_done: Callable[[Exchange], None], operation: int = 0
+    ) -> None:
         self.index, self.due_at, self.payload, self.on_done = index, due_at, payload, on_done
+        self.operation = operation
         self.sent_at = self.free_at = self.done_at = math.nan
         self.status = 0
         self.problem = ""
@@ -82,7 +99,10 @@ class Endpoint:
 
 
 class Pool:
-    """Keeps up to `size` connections; a request that finds none free waits its turn, first come first served."""
+    """Keeps up to `size` connections; a request that finds none free waits its turn, first come first served.
+
+    `on_room` is called when a connection was lost or opened, so that there may be room which no answer made.
+    """
 
     def __init__(self, endpoint: Endpoint, size: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -93,6 +113,7 @@ class Pool:
         self._opening: set[asyncio.Task[None]] = set()
         self._idle: list[_Connection] = []
         self._waiting: deque[Exchange] = deque()
+        self.on_room: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
         """Open every connection, so that none is opened while the clock runs.
@@ -118,6 +139,10 @@ class Pool:
         reason = problem.strerror or str(problem)
         raise UserError(f"{url}: can't be reached ({reason}): is the server running there?") from None
 
+    def has_room(self) -> bool:
+        """Tell whether a connection is free, or can be opened, for one more request."""
+        return bool(self._idle) or len(self._connections) + len(self._waiting) < self._size
+
     def submit(self, exchange: Exchange) -> None:
         """Send the request on a free connection, or as soon as one comes free."""
         if self._idle:
@@ -129,7 +154,7 @@ class Pool:
     async def ask(self, payload: bytes) -> Exchange:
         """Send one request outside of any schedule and wait for what becomes of it."""
         future: asyncio.Future[Exchange] = self._loop.create_future()
-        self.submit(Exchange(-1, self._loop.time(), payload, future.set_result))
+        self.submit(Exchange(-1, time.monotonic(), payload, future.set_result))
         while not future.done():
             await asyncio.wait([future], timeout=1)
             self.expire()
@@ -137,21 +162,22 @@ class Pool:
 
     def expire(self) -> None:
         """Give up every request that was due longer ago than the timeout; to be called about once a second."""
-        limit = self._loop.time() - REQUEST_TIMEOUT_S
-        problem = f"no response within {REQUEST_TIMEOUT_S:.0f} s of the due time"
+        limit = time.monotonic() - REQUEST_TIMEOUT_S
         while self._waiting and self._waiting[0].due_at < limit:
-            self._finish(self._waiting.popleft(), problem)
+            self._finish(self._waiting.popleft(), f"no connection for {REQUEST_TIMEOUT_S:.0f} s")
         for connection in list(self._connections):
-            if connection.exchange is not None and connection.exchange.due_at < limit:
-                connection.give_up(problem)
+            if connection.exchange is not None and connection.exchange.sent_at < limit:
+                connection.give_up(f"no response for {REQUEST_TIMEOUT_S:.0f} s")
 
-    def close(self) -> None:
-        """Close every connection; what is still in flight stays unanswered."""
+    def close(self, problem: str = "the driver ended") -> None:
+        """Give up every request that is waiting or in flight, and close every connection."""
+        self._size = 0
         for task in self._opening:
             task.cancel()
-        for connection in self._connections:
-            connection.exchange = None
-            connection.close()
+        while self._waiting:
+            self._finish(self._waiting.popleft(), problem)
+        for connection in list(self._connections):
+            connection.give_up(problem)
 
     def released(self, connection: _Connection) -> None:
         """Take back a connection that is free; the longest waiting request gets it at once."""
@@ -166,9 +192,10 @@ class Pool:
         if connection in self._idle:
             self._idle.remove(connection)
         self._grow()
+        self.on_room()
 
     def _finish(self, exchange: Exchange, problem: str) -> None:
-        exchange.done_at = self._loop.time()
+        exchange.done_at = time.monotonic()
         exchange.problem = problem
         exchange.on_done(exchange)
 
@@ -182,6 +209,7 @@ class Pool:
     def _reopened(self, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
         self._grow()
+        self.on_room()
 
     async def _reopen(self) -> None:
         """Open a connection for whoever waits; if that fails, the longest waiting request has failed with it."""
@@ -195,34 +223,42 @@ class Pool:
         host, port = self._address
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await self._loop.create_connection(lambda: _Connection(self, self._loop), host, port)
+                _, connection = await self._loop.create_connection(lambda: _Connection(self), host, port)
         except TimeoutError:
             raise OSError(f"no connection within {CONNECT_TIMEOUT_S:.0f} s") from None
         self._connections.add(connection)
-        connection.free_at = self._loop.time()
+        connection.free_at = time.monotonic()
         self.released(connection)
 
 
 class _Connection(asyncio.Protocol):
     """One keep-alive connection; the parser calls `on_body` and `on_message_complete`."""
 
-    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pool: Pool) -> None:
         self.exchange: Exchange | None = None
         self.free_at = 0.0
         self._pool = pool
-        self._time = loop.time
         self._transport: Any = None
         self._parser: Any = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._file = transport.get_extra_info("socket").fileno()
 
     def send(self, exchange: Exchange) -> None:
+        """Write the request at once: a transport may wait until the loop has dealt with what else has arrived."""
         self.exchange = exchange
         exchange.free_at = self.free_at
-        exchange.sent_at = self._time()
-        self._transport.write(exchange.payload)
-        exchange.payload = b""
+        payload, exchange.payload = exchange.payload, b""
+        exchange.sent_at = time.monotonic()
+        try:
+            written = os.write(self._file, payload)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            return  # `connection_lost` follows, and says why
+        if written < len(payload):
+            self._transport.write(payload[written:])
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -239,7 +275,7 @@ class _Connection(asyncio.Protocol):
         if exchange is None:
             self.close()
             return
-        exchange.done_at = self.free_at = self._time()
+        exchange.done_at = self.free_at = time.monotonic()
         exchange.status = self._parser.get_status_code()
         if self._parser.should_keep_alive():
             self._pool.released(self)
@@ -263,6 +299,6 @@ class _Connection(asyncio.Protocol):
     def _fail(self, problem: str) -> None:
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.done_at = self._time()
+            exchange.done_at = time.monotonic()
             exchange.problem = problem
             exchange.on_done(exchange)

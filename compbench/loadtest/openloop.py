@@ -1,8 +1,8 @@
-"""The timed part: send every request when it is due, whatever became of the ones before, and note three moments.
+"""The timed part: send every request when it is due, whatever became of the ones before.
 
-Runs on asyncio's own loop over `select`, because it is the one that waits with microseconds: epoll and libuv (uvloop)
-wait whole milliseconds, which alone would make requests half a millisecond late. While it measures, the garbage
-collector is off, nothing is recorded but times, and at most ten failures are printed.
+A request that is due while every connection is busy waits for one, in the order of the schedule; it is made when the
+one before it is sent, so that nothing but the next request is ever held. While this measures, the garbage collector is
+off, and once a second the last second's figures are handed on, a little at a time.
 """
 
 from __future__ import annotations
@@ -10,140 +10,199 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import selectors
+import itertools
+import math
 import time
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compbench.loadtest.client import Exchange, Pool
+from compbench.loadtest.clock import open_alarm
+from compbench.loadtest.recorder import Interval, Recorder
 
-T = TypeVar("T")
-Seconds = NDArray[np.float64]
-
-# So long after the last connection was opened the first request is due.
-LEAD_S = 0.05
-SWEEP_S = 1.0
-
-
-class Times(NamedTuple):
-    """What was noted of the requests, shape (requests,) each; seconds from the start of the schedule.
-
-    `sent` and `free` (when the connection that carried the request came free) are NaN for one that was never sent.
-    """
-
-    due: Seconds
-    sent: Seconds
-    free: Seconds
-    done: Seconds
-    failed: NDArray[np.bool_]
+# So long after the last due time a run waits for answers, and goes on sending what waits for a connection.
+DRAIN_S = 3.0
+NO_ANSWER = "no answer by the end"
+NEVER_SENT_BATCH = 4096
+# A timer of the event loop may be a millisecond early.
+TICK_DELAY_S = 0.002
 
 
-class Timed(NamedTuple):
-    """A finished schedule: its times, the most requests due and unanswered at once, CPU use of this process."""
+class Workload(Protocol):
+    """What is sent. Operations are numbered through from 0; each process that sends has a workload of its own."""
 
-    times: Times
+    def build(self, index: int) -> bytes:
+        """Return the bytes of request `index`; asked in ascending order, before the request is due."""
+
+    def operation(self, index: int) -> int:
+        """Return what kind of operation request `index` is, as an index into the labels."""
+
+    def keeps(self, index: int) -> bool:
+        """Tell whether the answer to request `index` is wanted."""
+
+    def answered(self, index: int, status: int, body: bytes) -> None:
+        """Take an answer that is wanted."""
+
+    def digest(self) -> str:
+        """Return the SHA-256, in hexadecimal, of every operation of the run with its parameters and vectors."""
+
+
+class Ended(NamedTuple):
+    """How a schedule was kept: requests sent, the most in flight at once, this process' use of a core meanwhile."""
+
+    sent: int
     in_flight_max: int
     cpu_pct: float
-    failures: Counter[str]
-
-
-class Tally:
-    """What the timed part counts while it goes on."""
-
-    def __init__(self) -> None:
-        self.submitted = self.completed = self.failed = self.in_flight_max = 0
-        self.failures: Counter[str] = Counter()
 
 
 class OpenLoop:
-    """Sends `build(i)` at `due[i]` for every i.
+    """Sends a schedule over a pool.
 
     Args:
         pool: open connections.
-        due: ascending, seconds from the start.
-        build: makes the bytes of a request; called in order, each time before the request is due.
-        answered: told of every exchange as it ends.
-        tick: told about once a second, with the seconds since the start and the counts so far.
+        due: index and due time of each request, ascending, seconds from the start.
+        workload: makes the requests, and says which answers are wanted.
+        answered: takes index, status and body of an answer that is wanted.
+        start_s: when to start, in `time.monotonic()`'s seconds.
+        warm_up_s: what is due earlier after the start is sent, not measured.
+        end_s: when the schedule ends, seconds from the start.
+        consume: takes each second's figures; its steps are done one by one, between sending and receiving.
     """
 
     def __init__(
         self,
         pool: Pool,
-        due: Seconds,
-        build: Callable[[int], bytes],
-        answered: Callable[[Exchange], None],
-        tick: Callable[[float, Tally], None],
+        due: Iterator[tuple[int, float]],
+        workload: Workload,
+        *,
+        answered: Callable[[int, int, bytes], None],
+        start_s: float,
+        warm_up_s: float,
+        end_s: float,
+        consume: Callable[[Interval], Iterable[None]],
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._pool, self._build, self._answered, self._tick = pool, build, answered, tick
-        self._due = due
-        nothing = np.full(len(due), np.nan)
-        self._times = Times(due, nothing, nothing.copy(), nothing.copy(), np.zeros(len(due), bool))
-        self._tally = Tally()
-        self._start = 0.0
-        self._next = b""
+        self._pool, self._schedule, self._workload = pool, due, workload
+        self._answered, self._consume = answered, consume
+        self._start, self._end = start_s, start_s + end_s
+        self._warm_up_s = warm_up_s
+        self._closed: list[Interval] = []
+        self._recorder = Recorder(start_s, warm_up_s, self._closed.append)
+        self._sent = self._in_flight_max = 0
+        self._request = b""
+        self._index, self._due_at, self._operation = -1, math.inf, 0
+        self._armed = False
         self._finished = asyncio.Event()
+        self._error: BaseException | None = None
 
-    async def run(self) -> Timed:
-        """Send the whole schedule and wait until every request is answered or given up."""
-        if not len(self._due):
-            self._finished.set()
-        else:
-            self._next = self._build(0)
+    async def run(self) -> Ended:
+        """Send the schedule; end when every request is answered or given up, or at the end of the drain."""
+        asyncio.get_running_loop().set_exception_handler(self._failed)
+        self._alarm = open_alarm(self._ring)
+        self._pool.on_room = self._pump
+        self._advance()
         with _collector_off():
             cpu, began = time.process_time(), time.monotonic()
-            self._start = self._loop.time() + LEAD_S
-            if len(self._due):
-                self._loop.call_at(self._start + self._due[0], self._send_next)
-            sweep = self._loop.create_task(self._sweep())
-            await self._finished.wait()
+            self._pump()
+            if self._due_at == math.inf:
+                self._finished.set()
+            tasks: list[asyncio.Task[Any]] = [
+                asyncio.create_task(self._watch()),
+                asyncio.create_task(self._finished.wait()),
+            ]
+            time_left_s = self._end + DRAIN_S - time.monotonic()
+            done, _ = await asyncio.wait(tasks, timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
             cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
-        sweep.cancel()
-        return Timed(self._times, self._tally.in_flight_max, cpu_pct, self._tally.failures)
+        for task in tasks:
+            task.cancel()
+        for task in done:
+            task.result()
+        if self._error is not None:
+            raise self._error
+        self._stop()
+        return Ended(self._sent, self._in_flight_max, cpu_pct)
 
-    def _send_next(self) -> None:
-        """Send one request, set the clock for the next, and build it meanwhile.
+    def _pump(self) -> None:
+        """Send the next request if it is due and there is room for it, or see to it that this is called again.
 
         One at a time even if several are due, so that answers are read in between.
         """
-        tally = self._tally
-        index = tally.submitted
-        tally.submitted = following = index + 1
-        tally.in_flight_max = max(tally.in_flight_max, following - tally.completed)
-        self._pool.submit(Exchange(index, self._start + self._due[index], self._next, self._done))
-        if following < len(self._due):
-            self._loop.call_at(self._start + self._due[following], self._send_next)
-            self._next = self._build(following)
+        if self._due_at > time.monotonic():
+            self._arm()
+        elif self._pool.has_room():
+            self._pool.submit(Exchange(self._index, self._due_at, self._request, self._done, self._operation))
+            self._sent += 1
+            self._in_flight_max = max(self._in_flight_max, self._sent - self._recorder.ended)
+            self._advance()
+            if self._due_at > time.monotonic() or self._pool.has_room():
+                self._arm()
+
+    def _arm(self) -> None:
+        if not self._armed and self._due_at < math.inf:
+            self._armed = True
+            self._alarm.set(self._due_at)
+
+    def _ring(self) -> None:
+        self._armed = False
+        self._pump()
+
+    def _advance(self) -> None:
+        """Make the next request."""
+        self._index, due_s = next(self._schedule, (-1, math.inf))
+        self._due_at = self._start + due_s
+        if self._index >= 0:
+            self._request = self._workload.build(self._index)
+            self._operation = self._workload.operation(self._index)
 
     def _done(self, exchange: Exchange) -> None:
-        index, tally, times = exchange.index, self._tally, self._times
-        times.sent[index] = exchange.sent_at - self._start
-        times.free[index] = exchange.free_at - self._start
-        times.done[index] = exchange.done_at - self._start
-        tally.completed += 1
-        if exchange.failed:
-            times.failed[index] = True
-            tally.failed += 1
-            tally.failures[exchange.problem or f"HTTP {exchange.status}"] += 1
-        self._answered(exchange)
-        if tally.completed == len(self._due):
+        self._recorder.add(exchange)
+        if exchange.status and self._workload.keeps(exchange.index):
+            self._answered(exchange.index, exchange.status, b"".join(exchange.body))
+        if self._due_at < math.inf:
+            self._pump()
+        elif self._recorder.ended == self._sent:
             self._finished.set()
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
+    async def _watch(self) -> None:
+        """Hand on each second when it is over, and give up what has waited too long."""
+        measured_from = self._start + self._warm_up_s
+        for second in itertools.count(math.floor(-self._warm_up_s) + 1):
+            await asyncio.sleep(measured_from + second - time.monotonic() + TICK_DELAY_S)
             self._pool.expire()
-            self._tick(self._loop.time() - self._start, self._tally)
+            self._recorder.advance(time.monotonic())
+            for step in self._steps():
+                await asyncio.sleep(step)
 
+    def _steps(self) -> Iterator[int]:
+        while self._closed:
+            for _ in self._consume(self._closed.pop(0)):
+                yield 0
 
-def run_in_precise_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in an event loop whose timers are good to some ten microseconds, on Linux and macOS."""
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        return runner.run(main)
+    def _stop(self) -> None:
+        """Note what was not answered and what was not sent, and hand on the rest of the figures."""
+        never_sent = (
+            self._schedule
+            if self._index < 0
+            else itertools.chain([(self._index, self._due_at - self._start)], self._schedule)
+        )
+        self._due_at = math.inf
+        self._alarm.close()
+        self._pool.close(NO_ANSWER)
+        now = time.monotonic()
+        while batch := list(itertools.islice(never_sent, NEVER_SENT_BATCH)):
+            operations = np.array([self._workload.operation(index) for index, _ in batch])
+            self._recorder.add_never_sent(operations, self._start + np.array([due for _, due in batch]), now)
+        self._recorder.finish()
+        for _ in self._steps():
+            pass
+
+    def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End the run by what went wrong in a callback; what the network does is dealt with by the pool."""
+        error = context.get("exception")
+        if error is not None and not isinstance(error, OSError):
+            self._error = error
+            self._finished.set()
 
 
 @contextlib.contextmanager

@@ -1,9 +1,4 @@
-"""What is sent: the operations of a scenario drawn by weight, each built into the bytes of an HTTP request.
-
-Every draw that needs no vector is made before the clock starts. A request's vector is drawn, encoded and built into
-bytes while the request before it is under way, so that the moment a request is due nothing is left but to send it,
-and no two requests carry the same vector.
-"""
+"""What is sent: the operations of a scenario drawn by weight, and the bytes of the HTTP request of each."""
 
 from __future__ import annotations
 
@@ -15,7 +10,7 @@ from numpy.typing import NDArray
 
 from compbench.loadtest import vectors
 from compbench.loadtest.client import Endpoint
-from compbench.loadtest.vectors import Vector, VectorSource
+from compbench.loadtest.vectors import Vector
 from compbench.scenarios import Operations, Scenario
 
 # Order and labels of the operations, as in Engram's report.
@@ -47,9 +42,9 @@ class Draws(NamedTuple):
     spaces: NDArray[np.uint16]
 
 
-def draw(scenario: Scenario, count: int, seed: int) -> Draws:
-    """Draw operations by weight, result limits, thresholds and memory spaces for `count` requests."""
-    rng = vectors.stream(seed, vectors.DRAWS)
+def draw(scenario: Scenario, count: int, seed: int, chunk: int) -> Draws:
+    """Draw operations by weight, result limits, thresholds and memory spaces for a chunk of `count` requests."""
+    rng = vectors.stream(seed, vectors.DRAWS, chunk)
     operations = rng.choice(len(LABELS), size=count, p=_shares(scenario.operations)).astype(np.uint8)
     recall = operations == RECALL
     low, high = (np.where(recall, *pair) for pair in zip(RECALL_LIMITS, SEARCH_LIMITS, strict=True))
@@ -60,33 +55,6 @@ def draw(scenario: Scenario, count: int, seed: int) -> Draws:
         np.round(thresholds, 3).astype(np.float32),
         rng.integers(scenario.data.memory_spaces, size=count).astype(np.uint16),
     )
-
-
-class RequestBuilder:
-    """Builds the requests of a run one after the other; remembers the queries whose numbers are in `keep`."""
-
-    def __init__(self, scenario: Scenario, draws: Draws, seed: int, endpoint: Endpoint, keep: frozenset[int]) -> None:
-        self.kept: dict[int, Query] = {}
-        self._draws = draws
-        self._keep = keep
-        self._endpoint = endpoint
-        self._space_names = space_names(scenario.data.memory_spaces)
-        self._source = VectorSource(scenario.data, vectors.stream(seed, vectors.QUERIES))
-
-    def build(self, index: int) -> bytes:
-        """Return the bytes of request number `index`."""
-        operation = self._draws.operations[index]
-        vector = self._source.draw(1)[0]
-        space = int(self._draws.spaces[index])
-        name = self._space_names[space]
-        if operation == STORE:
-            return store_request(self._endpoint, f"{STORED_PREFIX}{index}", vector, name)
-        if operation == COMPLETION:
-            return _completion_request(self._endpoint, vector, name)
-        limit, threshold = int(self._draws.limits[index]), float(self._draws.thresholds[index])
-        if index in self._keep:
-            self.kept[index] = Query(vector, limit, threshold, space)
-        return _recall_request(self._endpoint, vector, limit, threshold, name)
 
 
 def space_names(count: int) -> list[str]:
@@ -105,7 +73,8 @@ def store_request(endpoint: Endpoint, memory_id: str, vector: Vector, space: str
     return endpoint.post(_REMEMBER, body)
 
 
-def _recall_request(endpoint: Endpoint, vector: Vector, limit: int, threshold: float, space: str) -> bytes:
+def recall_request(endpoint: Endpoint, vector: Vector, limit: int, threshold: float, space: str) -> bytes:
+    """Return the request for the memories nearest to a vector."""
     # A comma needs no encoding in a query string; brackets do.
     return endpoint.get(
         b"/api/v1/memories/recall?embedding=%%5B%b%%5D&threshold=%.3f&max_results=%d&space=%b"
@@ -113,7 +82,8 @@ def _recall_request(endpoint: Endpoint, vector: Vector, limit: int, threshold: f
     )
 
 
-def _completion_request(endpoint: Endpoint, vector: Vector, space: str) -> bytes:
+def completion_request(endpoint: Endpoint, vector: Vector, space: str) -> bytes:
+    """Return the request to complete a vector of which every other coordinate is missing."""
     slots = _json(vector)[1:-1].split(b",")
     slots[1::2] = [b"null"] * len(slots[1::2])
     body = (

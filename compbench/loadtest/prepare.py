@@ -11,7 +11,7 @@ from typing import NamedTuple
 from compbench.errors import UserError
 from compbench.loadtest import vectors
 from compbench.loadtest.client import Endpoint, Exchange, Pool
-from compbench.loadtest.openloop import run_in_precise_loop
+from compbench.loadtest.clock import run_in_precise_loop
 from compbench.loadtest.operations import PREPARED_PREFIX, space_names, store_request
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import memories_stored
@@ -137,7 +137,7 @@ class _Loading:
                 self._ended.set()
             self._send_next(pool)
 
-        exchange = Exchange(self._sent, asyncio.get_running_loop().time(), payload, done)
+        exchange = Exchange(self._sent, time.monotonic(), payload, done)
         self._sent += 1
         pool.submit(exchange)
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
-from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from compbench.errors import UserError
 from compbench.loadtest import __version__, recall, report, vectors
-from compbench.loadtest.arrivals import due_times
-from compbench.loadtest.client import Endpoint, Exchange, Pool
-from compbench.loadtest.openloop import OpenLoop, Seconds, Tally, Timed, run_in_precise_loop
-from compbench.loadtest.operations import LABELS, RECALL, SEARCH, Draws, Query, RequestBuilder, draw
+from compbench.loadtest.arrivals import Schedule
+from compbench.loadtest.client import Endpoint, Pool
+from compbench.loadtest.clock import run_in_precise_loop
+from compbench.loadtest.hlog import HdrLog
+from compbench.loadtest.operations import LABELS
 from compbench.loadtest.progress import Phase, Progress
+from compbench.loadtest.recorder import EXAMPLES, Interval
+from compbench.loadtest.shards import Plan, keep_schedule
+from compbench.loadtest.totals import Totals
+from compbench.loadtest.workload import Workload
 from compbench.scenarios import Scenario, mean_rate
-
-WARNINGS_LIMIT = 10
 
 
 class RunOptions(NamedTuple):
@@ -35,7 +38,9 @@ class RunOptions(NamedTuple):
     warm_up_s: float
     scale: float
     connections: int
+    processes: int
     output: Path | None
+    hlog: Path | None
 
 
 class _Health(msgspec.Struct):
@@ -49,7 +54,7 @@ def run(options: RunOptions, progress: Progress) -> int:
     """Measure and report; return 0 if every target is met, 1 if one is missed or the measurement is invalid.
 
     Raises:
-        UserError: the server can't be reached, the schedule is too large, or the output can't be written.
+        UserError: the server can't be reached, or a file can't be written.
     """
     scenario = options.scenario
     _log("INFO", f"Starting load test: {scenario.title} (seed: {options.seed})")
@@ -57,19 +62,48 @@ def run(options: RunOptions, progress: Progress) -> int:
     _log("INFO", f"Duration: {options.duration_s} seconds")
     _log("INFO", f"Endpoint: {options.endpoint.url}")
     began = time.monotonic()
-    due = _schedule(options)
-    draws = draw(scenario, len(due), options.seed)
-    timed, answers, stored = run_in_precise_loop(_send(options, due, draws, progress))
-    _log_failures(timed.failures)
+    stored = run_in_precise_loop(_ask_stored(options.endpoint))
+    measured, workload = measure(options, progress)
+    _log_failures(measured)
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
-    measured = report.measure(timed.times, draws.operations, options.warm_up_s, options.duration_s)
-    count = vectors.prepared_count(scenario.data, options.scale)
-    found = recall.check(answers, scenario.data, count, options.seed, stored)
+    answers = [(workload.query(index), body) for index, body in sorted(workload.kept.items())]
+    found = recall.check(answers, scenario.data, workload.prepared, options.seed, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:
-        content = report.json_report(scenario.title, measured, _facts(options, due, timed, measured, found))
-        report.write_json(options.output, content)
+        facts = {**_facts(options, workload), "recall": found._asdict()}
+        report.write_json(options.output, report.json_report(scenario.title, measured, facts))
     return _judge(measured, scenario)
+
+
+def measure(options: RunOptions, progress: Progress) -> tuple[report.Measured, Workload]:
+    """Keep the schedule; return what was measured, and the workload with the answers that it keeps.
+
+    Raises:
+        UserError: the server can't be reached, or a file can't be written.
+    """
+    schedule = schedule_of(options)
+    warm_up, offered = schedule.offered()
+    make = partial(
+        Workload,
+        options.scenario,
+        options.seed,
+        options.endpoint,
+        prepared=vectors.prepared_count(options.scenario.data, options.scale),
+        count=warm_up + sum(offered),
+        warm_up=warm_up,
+    )
+    workload = make()
+    plan = Plan(options.endpoint, schedule, options.connections, options.processes, make)
+    totals = Totals()
+    with HdrLog(options.hlog, LABELS) as hlog:
+        watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
+        ended = keep_schedule(plan, workload, hlog.start, watch.take)
+    return report.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
+
+
+def schedule_of(options: RunOptions) -> Schedule:
+    """Return when the requests of a run are due."""
+    return Schedule(options.scenario.arrival, options.seed, options.warm_up_s, options.duration_s)
 
 
 async def memories_stored(pool: Pool, endpoint: Endpoint) -> int | None:
@@ -87,57 +121,43 @@ async def memories_stored(pool: Pool, endpoint: Endpoint) -> int | None:
         return None
 
 
-def _schedule(options: RunOptions) -> Seconds:
-    """Return when requests are due: the warm-up, then the measurement with a schedule that does not depend on it."""
-    arrival = options.scenario.arrival
-    warm_up = due_times(arrival, options.warm_up_s, vectors.stream(options.seed, vectors.WARM_UP))
-    measured = due_times(arrival, options.duration_s, vectors.stream(options.seed, vectors.ARRIVALS))
-    return np.concatenate([warm_up, options.warm_up_s + measured])
-
-
-async def _send(
-    options: RunOptions, due: Seconds, draws: Draws, progress: Progress
-) -> tuple[Timed, list[tuple[Query, bytes]], int | None]:
-    pool = Pool(options.endpoint, options.connections)
+async def _ask_stored(endpoint: Endpoint) -> int | None:
+    pool = Pool(endpoint, 1)
     await pool.open()
-    stored = await memories_stored(pool, options.endpoint)
-    keep = _sample(draws, due >= options.warm_up_s, options.seed)
-    builder = RequestBuilder(options.scenario, draws, options.seed, options.endpoint, keep)
-    bodies: dict[int, bytes] = {}
-    warnings = 0
-
-    def answered(exchange: Exchange) -> None:
-        nonlocal warnings
-        if exchange.failed and warnings < WARNINGS_LIMIT:
-            warnings += 1
-            operation = LABELS[draws.operations[exchange.index]]
-            _log("WARN", f"Operation failed operation={operation} error={exchange.explain()}")
-        elif exchange.index in keep and not exchange.failed:
-            bodies[exchange.index] = b"".join(exchange.body)
-
-    watch = _Watch(options, due, progress)
-    timed = await OpenLoop(pool, due, builder.build, answered, watch.tick).run()
-    pool.close()
-    return timed, [(builder.kept[index], body) for index, body in sorted(bodies.items())], stored
+    try:
+        return await memories_stored(pool, endpoint)
+    finally:
+        pool.close()
 
 
 class _Watch:
-    """Writes progress, with the counts of each phase on its own."""
+    """Passes each second on to the totals, the log of histograms, whoever reads progress, and the person."""
 
-    def __init__(self, options: RunOptions, due: Seconds, progress: Progress) -> None:
-        self._options, self._progress = options, progress
-        self._warm_up_count = int(np.searchsorted(due, options.warm_up_s))
-        self._measured_count = len(due) - self._warm_up_count
-        self._before = (0, 0)
+    def __init__(
+        self, options: RunOptions, progress: Progress, totals: Totals, hlog: HdrLog, wanted: tuple[int, int]
+    ) -> None:
+        self._options, self._progress, self._totals, self._hlog = options, progress, totals, hlog
+        self._wanted = wanted
+        self._examples_left = EXAMPLES
 
-    def tick(self, elapsed_s: float, tally: Tally) -> None:
-        warm_up_s = self._options.warm_up_s
-        if elapsed_s < warm_up_s:
-            self._before = (tally.completed, tally.failed)
-            self._write("warm-up", elapsed_s, warm_up_s, self._warm_up_count, (tally.completed, tally.failed))
+    def take(self, interval: Interval) -> Iterator[None]:
+        pooled = interval.pooled()
+        yield
+        yield from self._totals.take(interval, pooled)
+        yield from self._hlog.take(interval, pooled)
+        self._report(interval.number + 1)
+        for operation, example in interval.examples[: self._examples_left]:
+            self._examples_left -= 1
+            _log("WARN", f"Operation failed operation={LABELS[operation]} error={example}")
+
+    def _report(self, measured_s: int) -> None:
+        totals, (warm_up, wanted) = self._totals, self._wanted
+        if measured_s <= 0:
+            warm_up_s = self._options.warm_up_s
+            self._write("warm-up", warm_up_s + measured_s, warm_up_s, warm_up, (totals.warm_up, totals.warm_up_errors))
         else:
-            counts = (tally.completed - self._before[0], tally.failed - self._before[1])
-            self._write("measure", elapsed_s - warm_up_s, self._options.duration_s, self._measured_count, counts)
+            counts = (totals.completed + totals.errors, totals.errors)
+            self._write("measure", measured_s, self._options.duration_s, wanted, counts)
 
     def _write(self, phase: Phase, elapsed_s: float, total_s: float, wanted: int, counts: tuple[int, int]) -> None:
         self._progress.write(
@@ -151,17 +171,8 @@ class _Watch:
         )
 
 
-def _sample(draws: Draws, counted: NDArray[np.bool_], seed: int) -> frozenset[int]:
-    searches = np.flatnonzero(counted & np.isin(draws.operations, (RECALL, SEARCH)))
-    vectors.stream(seed, vectors.SAMPLE).shuffle(searches)
-    return frozenset(searches[: recall.SAMPLE_SIZE].tolist())
-
-
-def _facts(
-    options: RunOptions, due: Seconds, timed: Timed, measured: report.Measured, found: recall.Recall
-) -> dict[str, Any]:
+def _facts(options: RunOptions, workload: Workload) -> dict[str, Any]:
     scenario = options.scenario
-    counted = due >= options.warm_up_s
     return {
         "driver_version": __version__,
         "seed": options.seed,
@@ -171,14 +182,20 @@ def _facts(
         "duration_s": options.duration_s,
         "warm_up_s": options.warm_up_s,
         "connections": options.connections,
+        "processes": options.processes,
         "arrival": msgspec.to_builtins(scenario.arrival),
-        "offered_ops_s": int(counted.sum()) / options.duration_s,
-        "sent": int(np.count_nonzero(~np.isnan(timed.times.sent[counted]))),
-        "completed": measured.overall.total - measured.overall.errors,
-        "in_flight_max": timed.in_flight_max,
-        "driver_cpu_pct": round(timed.cpu_pct, 1),
-        "recall": found._asdict(),
+        "workload_digest": _digest(schedule_of(options), workload),
+        "hlog": options.hlog.name if options.hlog else None,
     }
+
+
+def _digest(schedule: Schedule, workload: Workload) -> str:
+    """Return the SHA-256 of the whole work: when every operation is due, what it is, with what parameters."""
+    content = hashlib.sha256()
+    for chunk in schedule.chunks():
+        content.update(chunk.tobytes())
+    content.update(workload.digest().encode())
+    return content.hexdigest()
 
 
 def _judge(measured: report.Measured, scenario: Scenario) -> int:
@@ -193,10 +210,11 @@ def _judge(measured: report.Measured, scenario: Scenario) -> int:
     return 1 if missed or reason else 0
 
 
-def _log_failures(failures: Counter[str]) -> None:
-    if (total := failures.total()) > WARNINGS_LIMIT:
-        counts = ", ".join(f"{count} x {problem}" for problem, count in failures.most_common(5))
-        _log("WARN", f"Operations failed: {total} in all ({counts})")
+def _log_failures(measured: report.Measured) -> None:
+    reasons = measured.totals.reasons
+    if measured.errors > EXAMPLES or measured.pooled.never_sent:
+        counts = ", ".join(f"{count} x {problem}" for problem, count in reasons.most_common(5))
+        _log("WARN", f"Operations failed: {measured.errors} in all ({counts})")
 
 
 def _log(level: str, message: str) -> None:

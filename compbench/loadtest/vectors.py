@@ -18,9 +18,9 @@ HOT_SPOT_STD_DEV = 0.1
 CHUNK = 1024
 
 
-def stream(seed: int, purpose: int) -> np.random.Generator:
-    """Return the seed's random numbers for one purpose; the streams of two purposes are independent."""
-    return np.random.default_rng([seed, purpose])
+def stream(seed: int, purpose: int, chunk: int = 0) -> np.random.Generator:
+    """Return the seed's random numbers for one chunk of one purpose; any two such streams are independent."""
+    return np.random.default_rng([seed, purpose, chunk])
 
 
 class VectorSource:

@@ -21,6 +21,8 @@ import psutil
 
 from compbench.probes.counters import ROOT, read_machine_counters
 
+# Long enough for fifty clock ticks a core, so that the share is good to a few percent.
+BUSY_INTERVAL_S = 0.5
 LOOPBACK_RETRIES_S = (1.0, 2.0, 4.0)  # SPEC.md 5: exponential backoff
 _CONNECT_TIMEOUT_S = 2.0
 # The Linux drivers of sensors in or at the CPU; another chip's heat (a disk's, a radio's) says nothing of it.
@@ -28,9 +30,13 @@ _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
 
 
 def read_stability() -> dict[str, Any]:
-    """Return what must be steady around a measurement, as plain values: load, memory, throttling, heat, governor."""
+    """Return what must be steady around a measurement, as plain values; takes half a second.
+
+    `busy_pct` is the share of all cores' time that was in use during that half second.
+    """
     return {
         "load_1min": load_1min(),
+        "busy_pct": psutil.cpu_percent(BUSY_INTERVAL_S),
         "available_memory_bytes": psutil.virtual_memory().available,
         "swap_used_bytes": psutil.swap_memory().used,
         "throttle_events": read_machine_counters().throttle_events,
@@ -151,6 +157,16 @@ def foreign_servers() -> tuple[list[str], int]:
         if embedded or (executable and Path(executable).name == "engram"):
             found.append(f"process {process.info['pid']} ({'embedded server' if embedded else executable})")
     return found, unreadable
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory is the folder or inside it, as far as this user may know."""
+    found = []
+    for process in psutil.process_iter(["pid", "cwd"]):
+        where = process.info["cwd"]
+        if where and Path(where).is_relative_to(folder):
+            found.append(process.info["pid"])
+    return found
 
 
 def listeners(port: int) -> Iterator[str]:

@@ -28,7 +28,7 @@ _CARGO_TIME_LIMIT_S = 20.0
 MEASURING_SETTINGS = (
     "target", "driver", "profile", "duration_s", "warm_up_s", "cooldown_s", "sample_interval_s", "flamegraph",
     "engram_log_level",
-    "repeat", "order_seed",
+    "repeat", "order_seed", "connections", "processes",
 )  # fmt: skip
 
 
