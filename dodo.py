@@ -76,6 +76,11 @@ def task_gate() -> tasks.Task:
     return tasks.gate(SUITE, lambda dryrun: commands.clean(SUITE, DISPLAY, dryrun=dryrun))
 
 
+def task_make() -> Iterator[tasks.Task]:
+    """Make what is kept."""
+    yield from tasks.makings(SUITE)
+
+
 def task_measure() -> Iterator[tasks.Task]:
     """Measure."""
     yield from tasks.measures(SUITE)

@@ -73,7 +73,7 @@ def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> 
     return Job(argv, files, settings.capacity_limit_s, settings.capacity_limit_s)
 
 
-def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
+def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles, time_limit_s: float) -> list[str]:
     """Return the command line that loads a scenario's data set; always compbench's own: `loadtest` has none."""
     return [
         *_builtin(),
@@ -81,7 +81,25 @@ def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> 
         *_common(settings, scenario, files),
         *("--scale", repr(settings.data_scale)),
         *("--progress", str(files.progress)),
-        *("--time-limit", str(round(settings.prepare_timeout_s))),
+        *("--time-limit", str(round(time_limit_s))),
+    ]
+
+
+def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
+    """Return the command line that computes what a scenario's searches should find, and keeps it in the cache."""
+    return [
+        *_builtin(),
+        "ground-truth",
+        "--scenario",
+        str(scenario.path),
+        "--scale",
+        repr(settings.data_scale),
+        "--seed",
+        str(scenario.seed),
+        "--cache",
+        settings.cache_dir,
+        "--progress",
+        str(files.progress),
     ]
 
 
@@ -107,6 +125,7 @@ def _common(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[
 def _own_options(settings: Settings, files: DriverFiles) -> list[str]:
     return [
         *("--scale", repr(settings.data_scale)),
+        *("--cache", settings.cache_dir),
         *("--progress", str(files.progress)),
         *("--connections", str(settings.connections)),
         *("--processes", str(settings.processes)),

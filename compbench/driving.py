@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from compbench import drivers, flamegraph, monitor, process, results, runs, server
+from compbench import datasets, drivers, flamegraph, monitor, process, results, runs, server
 from compbench.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.drivers import DriverFiles, Job
 from compbench.errors import UserError
@@ -29,13 +29,13 @@ from compbench.server import Server
 def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
     """Load the data set by a child process of its own; a server that can't take it is measured with what it took."""
     scenario, settings = attempt.scenario, attempt.settings
-    wanted = max(1, round(scenario.data.num_nodes * settings.data_scale))
+    wanted = datasets.wanted_memories(settings, scenario)
     data_set = DataSet(nodes_in_scenario=scenario.data.num_nodes, scale=settings.data_scale, wanted=wanted)
     files = DriverFiles(work / "prepare.json", work / "prepare.progress")
     with attempt.phase("prepare", settings.prepare_timeout_s):
         limit_s = settings.prepare_timeout_s + settings.driver_grace_s
         output = Output(work / "prepare.log", MEGABYTE)
-        argv = drivers.prepare_argv(settings, scenario, files)
+        argv = drivers.prepare_argv(settings, scenario, files, settings.prepare_timeout_s)
         with _driver(attempt, argv, output, None) as child:
             Following(attempt, child, under_test, files.progress, limit_s).until_end()
             ended = child.poll()

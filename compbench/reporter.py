@@ -19,7 +19,7 @@ from compbench.records import Capture, Finding
 from compbench.scenarios import title_of
 from compbench.schedule import Measurement, measurement_named
 from compbench.suite import Suite
-from compbench.tasks import StopInvocation, capacities_of, measurements_of
+from compbench.tasks import StopInvocation, capacities_of, measurements_of, scenarios_of
 
 if TYPE_CHECKING:
     from doit.task import Task
@@ -45,12 +45,13 @@ class Reporter:
         """Learn what was asked for, and let signals unwind from here on."""
         del tasks
         interrupts.arm()
-        suite = self.suite
+        suite, settings = self.suite, self.suite.settings
         suite.select(
-            measurements_of(selected_tasks, suite.measurements), capacities_of(selected_tasks, suite.scenarios)
+            measurements_of(selected_tasks, suite.measurements),
+            capacities_of(selected_tasks, suite.scenarios),
+            scenarios_of(selected_tasks),
         )
         if suite.is_measuring:
-            settings = self.suite.settings
             self.display.line(
                 f"compbench {__version__}: target {settings.target}, driver {settings.driver}, profile"
                 f" {settings.profile}, data scale {settings.data_scale:g} ({settings.target_reason})"

@@ -225,6 +225,14 @@ def missed_targets(result: Result, validation: Validation) -> list[str]:
     limit = validation.max_error_rate
     if limit is not None and result.error_rate > limit:
         missed.append(f"errors {result.error_rate * 100:.2f} % are over {limit * 100:g} %")
+    limit = validation.expected_recall
+    if limit is not None and result.own:
+        found = recall_of(result)
+        recall = found.get("exact_traversals") if found.get("mean") is None else found["mean"]
+        if recall is None:
+            missed.append(f"recall can't be told ({found.get('note') or 'no answer was checked'}), wanted {limit:g}")
+        elif recall < limit:
+            missed.append(f"recall {recall:.3f} is under {limit:g}")
     return missed
 
 
@@ -233,6 +241,8 @@ def cautions(result: Result | None, driver: str, data_set: DataSet | None, scena
     notices = []
     if data_set is not None:
         notices += _data_cautions(data_set)
+    if result is not None:
+        notices += _answer_cautions(result, scenario)
     if result is None or driver != "loadtest":
         return notices
     notices.append(_notice("closed-loop", "Engram's loadtest waits for each answer before it sends the next request"))
@@ -243,6 +253,18 @@ def cautions(result: Result | None, driver: str, data_set: DataSet | None, scena
     if scenario.operations.embedding_search_weight > 0:
         text = "Engram's loadtest discards the vector of a search: EmbeddingSearch is a text search"
         notices.append(_notice("text-search", text))
+    return notices
+
+
+def _answer_cautions(result: Result, scenario: Scenario) -> list[Notice]:
+    traversal = result.own.get("traversal")
+    if isinstance(traversal, dict) and traversal.get("note"):
+        return [_notice("no-traversal", str(traversal["note"]))]
+    notices = []
+    if scenario.graph is not None and not result.own:
+        notices.append(_notice("no-traversal", "Engram's loadtest follows no edges: its recalls go by similarity"))
+    if scenario.validation.expected_recall is not None and not result.own:
+        notices.append(_notice("recall-not-checked", "Engram's loadtest checks no answers: recall is not judged"))
     return notices
 
 
@@ -273,10 +295,31 @@ def _invalid(result: Result) -> tuple[str, str, str] | None:
         return "zero-percentiles", reason, _RECORDS_ALL
     if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
         return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong", "report it"
+    if (answers := _answers(result)) is not None:
+        return answers
     if result.own.get("valid") is False:
         reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
         return "measurement-invalid", reason, "end what else is busy on this machine, and measure again"
     return None
+
+
+def _answers(result: Result) -> tuple[str, str, str] | None:
+    """Return what is wrong with the answers as such, by the driver's own check of a sample; None if nothing is."""
+    found = recall_of(result)
+    reason = str(found.get("note") or "the answers mean nothing")
+    match found.get("answers"):
+        case "empty-store":
+            return "empty-store", reason, "see the notes on the data set: the server must hold it to be measured"
+        case "ignores-query":
+            return "ignores-query", reason, "the server's answers do not depend on what is asked: mend the server"
+        case _:
+            return None
+
+
+def recall_of(result: Result) -> dict[str, Any]:
+    """Return what compbench's driver found out about the answers; empty from another driver."""
+    found = result.own.get("recall")
+    return found if isinstance(found, dict) else {}
 
 
 def _without_report(ended: Exit, stderr_lines: list[str]) -> Outcome:

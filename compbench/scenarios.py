@@ -1,7 +1,8 @@
 """Scenario files: TOML in, `Scenario` out, or one line that says which file, key and value is wrong.
 
-The schema is the one that Engram's `loadtest` reads, plus a top-level `seed`; unlike `loadtest`, unknown keys are
-refused, because a misspelt weight would silently measure something else. Knows nothing of settings, targets or runs.
+The schema is the one that Engram's `loadtest` reads, plus `seed`, `expected_recall` and `[graph]`, which `loadtest`
+ignores as it does every key that it doesn't know. Here unknown keys are refused, because a misspelt weight would
+silently measure something else. Knows nothing of settings, targets or runs.
 """
 
 from __future__ import annotations
@@ -109,12 +110,25 @@ class Data(_Table, frozen=True):
     embedding_distribution: Distribution = Clustered()
 
 
+class Graph(_Table, frozen=True):
+    """Directed edges between the memories, `average_degree` from each on average, and how far operations follow them.
+
+    With a graph a recall is a traversal of `recall_hops` steps, a search one of `search_hops`. The limits keep what
+    is within two steps under the 1000 results that one answer may hold.
+    """
+
+    average_degree: Annotated[float, msgspec.Meta(gt=0, le=20)]
+    recall_hops: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    search_hops: Annotated[int, msgspec.Meta(ge=1, le=2)] = 2
+
+
 class Validation(_Table, frozen=True):
-    """The targets of a scenario; one that is absent is not judged. `max_error_rate` is a fraction of 0 to 1."""
+    """The targets of a scenario; one that is absent is not judged. Error rate and recall are fractions of 0 to 1."""
 
     expected_p99_latency_ms: Positive | None = None
     expected_throughput_ops_sec: Positive | None = None
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    expected_recall: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
 
 
 class _Duration(_Table, frozen=True):
@@ -135,6 +149,7 @@ class _File(_Table, frozen=True):
     duration: _Duration = _Duration(total_seconds=300)
     validation: Validation = Validation()
     chaos: _Chaos | None = None
+    graph: Graph | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +166,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     operations: Operations
     data: Data
     validation: Validation
+    graph: Graph | None = None
 
 
 def scenario_names(folder: Path) -> list[str]:
@@ -215,6 +231,10 @@ def load_scenario(path: Path) -> Scenario:
     if file.operations.total_weight() <= 0:
         raise UserError(f"{path}: operations: all weights are 0: give at least one operation a weight above 0")
     _check_burst(file.arrival, path)
+    if file.graph is not None and file.data.memory_spaces > 1:
+        raise UserError(
+            f"{path}: data.memory_spaces = {file.data.memory_spaces}: a graph lies in one space: set it to 1"
+        )
     return Scenario(
         name=path.stem,
         title=file.name,
@@ -227,6 +247,7 @@ def load_scenario(path: Path) -> Scenario:
         operations=file.operations,
         data=file.data,
         validation=file.validation,
+        graph=file.graph,
     )
 
 

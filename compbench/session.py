@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from compbench import driving, interrupts, process, runs, server
+from compbench import datasets, driving, interrupts, process, runs, server
 from compbench.attempt import Attempt, Effects, Progress, ScenarioFailed, Watcher, capture_of
 from compbench.preflight import judge_stability
 from compbench.probes import machine, snapshot
@@ -76,6 +76,7 @@ def _run_phases(attempt: Attempt) -> Outcome:
     _check_stability(attempt)
     with server.work_folder(attempt.settings) as work, contextlib.ExitStack() as stack:
         log = attempt.output("server_log")
+        datasets.hand_over(datasets.data_set_folder(attempt.settings, attempt.scenario), work / "data")
         under_test = _start(attempt, work, log, stack)
         try:
             driving.prepare(attempt, under_test, work)

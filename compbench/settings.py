@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     expected_scenarios: Annotated[int, msgspec.Meta(ge=1)] = 4
     output_dir: str = "tmp/competitive_benchmarks"
     work_dir: str = "tmp/work"
+    cache_dir: str = "tmp/cache"
     port: _Port = 7432
     grpc_port: _OptionalPort = 0
 
@@ -70,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     capacity_repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
     capacity_precision_pct: Annotated[float, msgspec.Meta(ge=0.5, le=50)] = 5.0
     capacity_limit_s: _Seconds = 1800.0
+    data_set_timeout_s: _Seconds = 7200.0
     driver_grace_s: _Seconds = 60.0
     stop_grace_s: _Seconds = 5.0
     start_retry_delay_s: _Seconds = 10.0
@@ -174,7 +176,7 @@ def _decide(settings: Settings, root: Path, *, engram_root_is_set: bool) -> Sett
     """Make paths absolute and `auto` concrete; any trace of an Engram build means Engram (DESIGN.md)."""
     paths = {
         key: str((root / Path(getattr(settings, key)).expanduser()).resolve())
-        for key in ("engram_root", "scenarios_dir", "output_dir", "work_dir")
+        for key in ("engram_root", "scenarios_dir", "output_dir", "work_dir", "cache_dir")
     }
     settings = msgspec.structs.replace(settings, **paths)
     target, reason = settings.target, f"target={settings.target} is set"

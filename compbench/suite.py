@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from compbench import drivers, preflight, runs, session
+from compbench import datasets, drivers, preflight, runs, session
 from compbench.attempt import Effects, Watcher
 from compbench.errors import UserError
 from compbench.probes import machine, provenance
@@ -44,6 +44,7 @@ class Suite:
     selected: list[str] = field(default_factory=list)
     capacities: list[str] = field(default_factory=list)
     capacity_captures: list[Capture] = field(default_factory=list)
+    concerned: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     run: Run | None = None
     gate_failed: bool = False
@@ -92,7 +93,7 @@ class Suite:
 
     def check(self, name: str) -> Finding:
         """Make one preflight check, keep its finding, and write it to `tmp/preflight/`."""
-        finding = preflight.run_check(name, self.settings, self.root)
+        finding = preflight.run_check(name, self.settings, self.root, self.concerned)
         self.findings.append(finding)
         path = self.finding_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,10 +109,11 @@ class Suite:
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def select(self, measurements: Sequence[str], capacities: Sequence[str] = ()) -> None:
-        """Take note of the measurements, and of the scenarios' capacities, that the command line asks for."""
+    def select(self, measurements: Sequence[str], capacities: Sequence[str], concerned: Sequence[str]) -> None:
+        """Take note of what the command line asks for: measurements, scenarios' capacities, and scenarios at all."""
         self.selected = list(dict.fromkeys(measurements))
         self.capacities = list(dict.fromkeys(capacities))
+        self.concerned = list(concerned)
 
     @property
     def is_measuring(self) -> bool:
@@ -156,6 +158,38 @@ class Suite:
             self.run = runs.create_run(self.output_dir, self._new_manifest(), self.effects.now())
         self._writing = True
         return self.run
+
+    # -- what is made before measuring -------------------------------------------------------------------------------
+
+    def has_data_set(self, scenario: str) -> bool:
+        """Tell whether the scenario's data set need not be made: it is kept already, or is loaded anew each time."""
+        folder = datasets.data_set_folder(self.settings, self._scenario(scenario))
+        return folder is None or folder.is_dir()
+
+    def make_data_set(self, scenario: str) -> None:
+        """Make and keep the scenario's data set; a failure is a remark, and loading is tried again before measuring."""
+        facts = self._scenario(scenario)
+        folder = datasets.data_set_folder(self.settings, facts)
+        if folder is not None:
+            count = datasets.wanted_memories(self.settings, facts)
+            self.remarks.append(f"{scenario}: loading {count} memories once, to be kept in {folder}")
+            self._make(scenario, "data set", lambda making: datasets.make_data_set(making, facts, folder))
+
+    def has_ground_truth(self, scenario: str) -> bool:
+        """Tell whether what the scenario's searches should find is known, or is not asked for."""
+        path = datasets.ground_truth_file(self.settings, self._scenario(scenario))
+        return path is None or path.exists()
+
+    def make_ground_truth(self, scenario: str) -> None:
+        """Compute what the scenario's searches should find; a failure is a remark, and recall is then not told."""
+        facts = self._scenario(scenario)
+        self._make(scenario, "exact neighbours", lambda making: datasets.make_ground_truth(making, facts))
+
+    def _make(self, scenario: str, what: str, make: Callable[[datasets.Making], None]) -> None:
+        try:
+            make(datasets.Making(self.settings, self.root, self.watcher))
+        except UserError as error:
+            self.remarks.append(f"{scenario}: no {what}: {error}")
 
     def measure(self, measurement: Measurement) -> Capture | None:
         """Make one measurement of the run unless it has its capture."""
@@ -284,7 +318,7 @@ class Suite:
 
     def leftovers(self) -> list[runs.Leftover]:
         """Return what `doit clean` removes."""
-        caches = [self.root / "tmp" / "preflight", self.log_path]
+        caches = [self.root / "tmp" / "preflight", Path(self.settings.cache_dir), self.log_path]
         return runs.leftovers(self.output_dir, Path(self.settings.work_dir), caches)
 
     def estimate_s(self, measurements: Iterable[str]) -> float:
@@ -299,7 +333,7 @@ class Suite:
 
     def plan_lines(self) -> list[tuple[str, bool]]:
         """Return each measurement, and whether `doit` would leave it alone because it is measured already."""
-        self.select(self.names)
+        self.select(self.names, (), ())
         run, self.refusal = (None, "") if self.settings.new else self._choose()
         self.run = run
         return [(name, run is not None and run.has_capture(name)) for name in self.names]
@@ -410,6 +444,9 @@ class Suite:
 
     def _fingerprint(self) -> dict[str, str]:
         return provenance.fingerprint(self.settings, self._scenarios(), self.root)
+
+    def _scenario(self, name: str) -> Scenario:
+        return load_scenario(self.scenario_path(name))
 
     def _scenarios(self) -> list[Scenario]:
         return [load_scenario(self.scenario_path(name)) for name in self.scenarios]

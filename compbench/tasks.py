@@ -13,7 +13,7 @@ from doit.exceptions import TaskFailed
 from compbench import preflight
 from compbench.errors import UserError
 from compbench.scenarios import title_of
-from compbench.schedule import Measurement, of_scenarios
+from compbench.schedule import Measurement, measurement_named, of_scenarios
 from compbench.suite import Suite
 
 Task = dict[str, Any]
@@ -88,6 +88,27 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
     }
 
 
+def makings(suite: Suite) -> Iterator[Task]:
+    """Yield what is made once and kept; an `uptodate` callable looks whether it is there, since names are hashes."""
+    yield {"basename": "data_set", "name": None, "doc": "load a large data set once, to keep: data_set:<scenario>"}
+    yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
+    for name in suite.scenarios:
+        yield {
+            "basename": "data_set",
+            "name": name,
+            "actions": [_succeed_or_fail(suite.make_data_set, name)],
+            "task_dep": ["gate"],
+            "uptodate": [lambda name=name: suite.has_data_set(name)],
+        }
+        yield {
+            "basename": "ground_truth",
+            "name": name,
+            "actions": [_succeed_or_fail(suite.make_ground_truth, name)],
+            "task_dep": [f"data_set:{name}"],
+            "uptodate": [lambda name=name: suite.has_ground_truth(name)],
+        }
+
+
 def measures(suite: Suite) -> Iterator[Task]:
     """Yield the costly tasks. No file_dep: the capture on disk alone says that a scenario is done."""
     yield {"basename": "measure", "name": None, "doc": "only the measuring, without pages: measure:<scenario>"}
@@ -97,15 +118,16 @@ def measures(suite: Suite) -> Iterator[Task]:
             "basename": "measure",
             "name": name,
             "actions": [_succeed_or_fail(suite.measure, measurement)],
-            "task_dep": ["gate"],
+            "task_dep": [f"ground_truth:{measurement.scenario}"],
             "targets": suite.known_capture(name),
             "uptodate": [lambda name=name: suite.is_measured(name)],
         }
 
 
 def default_tasks(suite: Suite) -> list[str]:
-    """Return what `doit` does: the gate, every measurement with its pages in the order of the run, the run's end."""
-    return ["gate", *(f"pages:{name}" for name in suite.names), *(f"run:{name}" for name in suite.scenarios)]
+    """Return what `doit` does: the gate, what is made once, every measurement with its pages, the run's end."""
+    made = [f"ground_truth:{name}" for name in suite.scenarios]
+    return ["gate", *made, *(f"pages:{name}" for name in suite.names), *(f"run:{name}" for name in suite.scenarios)]
 
 
 def renderings(suite: Suite) -> Iterator[Task]:
@@ -178,6 +200,12 @@ def capacities_of(tasks: Sequence[str], scenarios: Sequence[str]) -> list[str]:
     """Return the scenarios whose capacity the selected tasks ask for."""
     named = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "capacity"]
     return list(scenarios) if "" in named else named
+
+
+def scenarios_of(tasks: Sequence[str]) -> list[str]:
+    """Return the scenarios that the selected tasks name, in any way; empty if one task concerns all of them."""
+    names = [task.partition(":")[2] for task in tasks if task.partition(":")[0] != "preflight" and task != "gate"]
+    return [] if "" in names else list(dict.fromkeys(measurement_named(name).scenario for name in names))
 
 
 def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:

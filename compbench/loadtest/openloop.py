@@ -33,16 +33,16 @@ TICK_DELAY_S = 0.002
 class Workload(Protocol):
     """What is sent. Operations are numbered through from 0; each process that sends has a workload of its own."""
 
-    def build(self, index: int) -> bytes:
+    def build(self, index: int, /) -> bytes:
         """Return the bytes of request `index`; asked in ascending order, before the request is due."""
 
-    def operation(self, index: int) -> int:
+    def operation(self, index: int, /) -> int:
         """Return what kind of operation request `index` is, as an index into the labels."""
 
-    def keeps(self, index: int) -> bool:
+    def keeps(self, index: int, /) -> bool:
         """Tell whether the answer to request `index` is wanted."""
 
-    def answered(self, index: int, status: int, body: bytes) -> None:
+    def answered(self, index: int, status: int, body: bytes, /) -> None:
         """Take an answer that is wanted."""
 
     def digest(self) -> str:

@@ -11,7 +11,7 @@ import orjson
 
 from compbench.errors import UserError
 
-Phase = Literal["prepare", "warm-up", "measure"]
+Phase = Literal["prepare", "warm-up", "measure", "capacity"]
 
 
 class Progress:

@@ -80,11 +80,16 @@ class Measured(NamedTuple):
 
 def invalid_reason(measured: Measured) -> str:
     """Say why this is no measurement of the server; empty if it is one."""
-    pooled = measured.pooled
-    if not pooled.count:
+    if not measured.pooled.count:
         return "no operation was due"
-    if measured.errors == pooled.count:
+    if measured.errors == measured.pooled.count:
         return "every operation failed"
+    return driver_fault(measured)
+
+
+def driver_fault(measured: Measured) -> str:
+    """Say how the driver itself has spoiled the measurement; empty if it has not."""
+    pooled = measured.pooled
     if measured.late_fraction > LATE_FRACTION_LIMIT:
         return f"{measured.late_fraction:.1%} of the operations were sent over {LATE_S:.0f} s late by the driver"
     lag_ms = pooled.times.lag.percentile_ms(99)

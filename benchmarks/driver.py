@@ -1,0 +1,218 @@
+"""How fast the built-in driver is and how exact, against the tools people know, on one local nginx.
+
+Speed: requests a second with small requests over the same connections, each tool in turn, several rounds; printed are
+the medians, and the median of each round's ratio to wrk. wrk, hey and locust send the next request when an answer is
+there; so does this driver when it is offered twice what wrk reaches: all connections are busy all the time, and every
+request is timed and recorded as in any run. Lag: how late requests are sent at fixed rates, with small requests and
+with vectors of 768 dimensions. What is not installed is left out, and said so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from compbench.loadtest.arrivals import Schedule
+from compbench.loadtest.client import Endpoint
+from compbench.loadtest.openloop import NO_ANSWER, Workload
+from compbench.loadtest.recorder import NEVER_SENT, Part
+from compbench.loadtest.shards import Plan, keep_schedule
+from compbench.loadtest.totals import Totals
+from compbench.loadtest.vectors import prepared_count
+from compbench.loadtest.workload import Workload as ScenarioWorkload
+from compbench.scenarios import Constant, load_scenario
+
+ROOT = Path(__file__).resolve().parent.parent
+SCENARIO = ROOT / "scenarios" / "competitive" / "qdrant_ann_1m_768d.toml"
+LAG_RATES = (500, 1000, 5000)
+NGINX = """\
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log crit;
+worker_processes 1;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  keepalive_requests 1000000000;
+  large_client_header_buffers 4 64k;
+  server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{{"memories":[]}}'; }} }}
+}}
+"""
+LOCUST = """\
+from locust import FastHttpUser, constant, task
+class Small(FastHttpUser):
+    wait_time = constant(0)
+    @task
+    def get(self):
+        self.client.get("/")
+"""
+
+
+class Bare:
+    """A workload of the same small request again and again."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._request = endpoint.get(b"/")
+
+    def build(self, _index: int) -> bytes:
+        """Return the request."""
+        return self._request
+
+    def operation(self, _index: int) -> int:
+        """Return the only kind there is."""
+        return 0
+
+    def keeps(self, _index: int) -> bool:
+        """Want no answer."""
+        return False
+
+    def answered(self, index: int, status: int, body: bytes) -> None:
+        """Never called."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the request."""
+        return hashlib.sha256(self._request).hexdigest()
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--locust", default="locust", help="the locust program, where it is not on the PATH")
+    options = parser.parse_args()
+    if shutil.which("nginx") is None:
+        sys.exit("nginx is not installed: nothing to measure against")
+    with nginx() as url:
+        compare_speed(url, options)
+        compare_lag(url, options.seconds)
+
+
+@contextlib.contextmanager
+def nginx() -> Iterator[str]:
+    """Run nginx on a free port; yield its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+        argv = ["nginx", "-p", folder, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+        with subprocess.Popen(argv) as process:
+            try:
+                for _ in range(100):
+                    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                        break
+                    time.sleep(0.05)
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                process.terminate()
+
+
+def compare_speed(url: str, options: argparse.Namespace) -> None:
+    """Print requests a second of each tool."""
+    connections, seconds = str(options.connections), str(options.seconds)
+    tools: dict[str, Callable[[], float]] = {}
+    commands = {
+        "wrk": (["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url], r"Requests/sec:\s+([\d.]+)"),
+        "hey": (["hey", "-z", f"{seconds}s", "-c", connections, f"{url}/"], r"Requests/sec:\s+([\d.]+)"),
+    }
+    for name, (argv, pattern) in commands.items():
+        if shutil.which(name):
+            tools[name] = partial(rate_of, argv, pattern)
+        else:
+            print(f"{name}: not installed, left out")
+    if shutil.which(options.locust):
+        tools["locust (FastHttpUser)"] = partial(locust_rate, url, options)
+    else:
+        print("locust: not installed, left out")
+    reference = rate_of(*commands["wrk"]) if "wrk" in tools else 50_000.0
+    for processes in (1, 2):
+        tools[f"compbench, {processes} process{'es'[: 2 * (processes - 1)]}"] = partial(
+            own_rate, url, options, 2 * reference, processes
+        )
+    rounds = [{name: measure() for name, measure in tools.items()} for _ in range(options.rounds)]
+    print(f"\n{connections} connections, {seconds} s, {options.rounds} rounds, one nginx worker")
+    print(f"{'':24} {'requests/s':>11} {'of wrk':>8}")
+    for name in tools:
+        ratio = statistics.median(r[name] / r["wrk"] for r in rounds) if "wrk" in tools else float("nan")
+        print(f"{name:24} {statistics.median(r[name] for r in rounds):11.0f} {ratio:8.2f}")
+
+
+def rate_of(argv: list[str], pattern: str) -> float:
+    """Return the rate that a tool prints."""
+    output = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    match = re.search(pattern, output)
+    assert match, output
+    return float(match[1])
+
+
+def locust_rate(url: str, options: argparse.Namespace) -> float:
+    """Return the rate of locust's fastest client in one process; its start is left out by its own count of time."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "locustfile.py"
+        file.write_text(LOCUST)
+        users = str(options.connections)
+        argv = [options.locust, "-f", str(file), "--headless", "-u", users, "-r", users, "--host", url, "--json"]
+        ended = subprocess.run(
+            [*argv, "-t", f"{options.seconds + 1}s", "--reset-stats"], capture_output=True, text=True, check=True
+        )
+        stats = json.loads(ended.stdout)[0]
+        return float(stats["num_requests"]) / float(stats["last_request_timestamp"] - stats["start_time"])
+
+
+def own_rate(url: str, options: argparse.Namespace, offered: float, processes: int) -> float:
+    """Return the requests a second that were answered, the schedule being twice as fast as wrk."""
+    endpoint = Endpoint(url)
+    totals, _ = send(endpoint, partial(Bare, endpoint), offered, options.seconds, options.connections, processes)
+    assert set(totals.reasons) <= {NEVER_SENT, NO_ANSWER}, totals.reasons
+    return float(sum(second.completed for second in totals.series[1 : options.seconds])) / (options.seconds - 1)
+
+
+def compare_lag(url: str, seconds: int) -> None:
+    """Print how late requests are sent."""
+    endpoint, scenario = Endpoint(url), load_scenario(SCENARIO)
+    print(f"\nlag of one process in ms, {seconds} s{'':8} {'P50':>8} {'P99':>8} {'P99.9':>8} {'max':>8}")
+    for rate in LAG_RATES:
+        searches = partial(
+            ScenarioWorkload,
+            scenario,
+            scenario.seed,
+            endpoint,
+            prepared=prepared_count(scenario.data, 1),
+            count=rate * seconds,
+        )
+        makers: dict[str, Callable[[], Workload]] = {"small": partial(Bare, endpoint), "768-d": searches}
+        for name, make in makers.items():
+            _, pooled = send(endpoint, make, rate, seconds, 32, 1)
+            lag = pooled.times.lag.summary()
+            print(f"{rate:6} requests/s, {name:16} {lag.p50:8.3f} {lag.p99:8.3f} {lag.p999:8.3f} {lag.max:8.3f}")
+
+
+def send(
+    endpoint: Endpoint, make: Callable[[], Workload], rate: float, seconds: int, connections: int, processes: int
+) -> tuple[Totals, Part]:
+    """Keep a constant schedule; return what was measured."""
+    totals = Totals()
+    plan = Plan(endpoint, Schedule(Constant(rate=rate), 1, 0, seconds), connections, processes, make)
+    keep_schedule(plan, make(), lambda _: None, lambda interval: totals.take(interval, interval.pooled()))
+    return totals, totals.pooled()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""`capacity`: the trials of a search, each a run of its own at a constant rate, and what they amount to."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from compbench.loadtest import __version__, report
+from compbench.loadtest.capacity import Capacity, Goal, Point, Search, Trial
+from compbench.loadtest.progress import Progress
+from compbench.loadtest.run import RunOptions, measure
+from compbench.scenarios import Constant
+
+SCHEMA = 1
+# The target works off what the trial before has left, and is warm, before each trial's figures count.
+SETTLE_S = 0.5
+WARM_UP_S = 1.0
+
+
+class CapacityOptions(NamedTuple):
+    """What the command line asks of a search; `trial` is a run, but for its rate."""
+
+    trial: RunOptions
+    goal: Goal
+    output: Path | None
+
+
+def find_capacity(options: CapacityOptions, progress: Progress) -> int:
+    """Search, printing each trial; return 0 if the target's own limit was found, 1 if not.
+
+    Raises:
+        UserError: the server can't be reached, or a file can't be written.
+    """
+    goal, began = options.goal, time.monotonic()
+    search = Search(goal)
+    _say(f"Capacity of {options.trial.endpoint.url}: {options.trial.scenario.title}")
+    _say(f"Sustained: P99 up to {goal.p99_ms:g}ms, errors up to {goal.max_error_rate:.2%}, all but 3% achieved\n")
+    _say(f"{'ops/sec':>10} {'achieved':>10} {'P99 ms':>10} {'errors':>8}  sustained")
+    while (rate := search.next_rate) is not None:
+        search.add(_try(options, rate, progress, began))
+        _say(_line(search.points[-1]))
+        time.sleep(SETTLE_S)
+    found = search.result()
+    _say(f"\n{_conclusion(found)}")
+    if options.output:
+        report.write_json(options.output, _json(options, found, search.points))
+    return 0 if found.bound in {"target", "limit"} else 1
+
+
+def _try(options: CapacityOptions, rate: float, progress: Progress, began: float) -> Trial:
+    scenario = msgspec.structs.replace(options.trial.scenario, arrival=Constant(rate=rate))
+    measured, _ = measure(options.trial._replace(scenario=scenario, warm_up_s=WARM_UP_S), progress)
+    progress.write(
+        "capacity",
+        elapsed_s=time.monotonic() - began,
+        total_s=None,
+        offered_ops_s=rate,
+        operations=measured.pooled.count,
+        errors=measured.errors,
+        wanted=measured.pooled.count,
+    )
+    return Trial(
+        rate=rate,
+        achieved=measured.throughput,
+        p99_ms=measured.pooled.times.response.percentile_ms(99),
+        error_rate=measured.error_rate,
+        invalid_reason=report.driver_fault(measured),
+    )
+
+
+def _line(point: Point) -> str:
+    trial = point.trial
+    verdict = {True: "yes", False: "no", None: f"no evidence: {trial.invalid_reason}"}[point.sustained]
+    return f"{trial.rate:10.0f} {trial.achieved:10.0f} {trial.p99_ms:10.2f} {trial.error_rate:8.2%}  {verdict}"
+
+
+def _conclusion(found: Capacity) -> str:
+    if found.bound == "none":
+        return f"Capacity: none; not even {found.high or 0:.0f} ops/sec were sustained"
+    if found.high is None:
+        return f"Capacity: at least {found.low:.0f} ops/sec, where the search ends"
+    text = f"Capacity: {found.low:.0f} ops/sec sustained, {found.high:.0f} not"
+    if found.bound == "driver":
+        return f"{text}, but that is the driver's limit and no evidence about the server: try --processes"
+    return text
+
+
+def _json(options: CapacityOptions, found: Capacity, points: list[Point]) -> dict[str, Any]:
+    trial, goal = options.trial, options.goal
+    return {
+        "schema": SCHEMA,
+        "driver_version": __version__,
+        "scenario": trial.scenario.name,
+        "endpoint": trial.endpoint.url,
+        "seed": trial.seed,
+        "scale": trial.scale,
+        "connections": trial.connections,
+        "processes": trial.processes,
+        "step_duration_s": trial.duration_s,
+        "repeats": goal.repeats,
+        "p99_limit_ms": goal.p99_ms,
+        "max_error_rate": goal.max_error_rate,
+        "precision_pct": goal.precision_pct,
+        "rate_ops_s": found.low,
+        "low_ops_s": found.low,
+        "high_ops_s": found.high,
+        "bound": found.bound,
+        "note": _conclusion(found),
+        "curve": [
+            {
+                "rate_ops_s": point.trial.rate,
+                "achieved_ops_s": point.trial.achieved,
+                "p99_ms": point.trial.p99_ms,
+                "error_rate": point.trial.error_rate,
+                "valid": not point.trial.invalid_reason,
+                "invalid_reason": point.trial.invalid_reason or None,
+                "sustained": point.sustained,
+            }
+            for point in points
+        ],
+    }
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the report
