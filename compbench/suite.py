@@ -407,13 +407,18 @@ class Suite:
         return run
 
     def _reopen(self, run: Run) -> Run:
-        """Make the run open for writing; with `resume=`, set failed scenarios aside, so that they are pending."""
+        """Make the run open for writing; with `resume=`, set failed scenarios aside, so that they are pending.
+
+        Raises:
+            UserError: a capture can't be read; told before anything is measured beside it.
+        """
+        captures = run.captures()
         runs.remove_temporary_files(run.folder)
         run = runs.change_manifest(
             run, state="open", closed_at=None, invocations=run.manifest.invocations + 1, findings=self.findings
         )
         if self.settings.resume:
-            for capture in run.captures():
+            for capture in captures:
                 if capture.outcome.verdict == "failed" and capture.measurement in (self.selected or self.names):
                     runs.set_aside(run, capture.measurement)
         return run

@@ -6,14 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from compbench import results
 from compbench.errors import UserError
 from compbench.process import Exit
-from compbench.records import Outcome, Verdict
-from compbench.scenarios import Validation
+from compbench.records import DataSet, Outcome, Verdict
+from compbench.scenarios import Validation, load_scenario, load_scenarios
 
+ROOT = Path(__file__).resolve().parent.parent
 REPORT: dict[str, Any] = {
     "config_name": "Q",
     "elapsed_seconds": 60.0,
@@ -24,7 +26,7 @@ REPORT: dict[str, Any] = {
     "p50_latency_ms": 0.2,
     "p95_latency_ms": 0.3,
     "p99_latency_ms": 0.4,
-    "per_operation_stats": {"Search": {"count": 60000, "success_count": 60000, "error_count": 0}},
+    "per_operation_stats": {"Search": {"count": 60000, "success_count": 60000, "p99_latency_us": 400}},
 }
 TEXT = """\
 2026-11-24T03:03:22Z  INFO loadtest: Duration: 60 seconds
@@ -148,3 +150,53 @@ def test_an_exit_that_says_otherwise_than_the_report_is_noted(verdict: Verdict, 
     notice = results.disagreement(Outcome(verdict=verdict), ended)
     assert (notice is not None) is disagrees
     assert notice is None or str(ended) in notice.text
+
+
+SLOW = {"count": 10, "success_count": 10, "p99_latency_us": 0}
+FAILED = {"count": 10, "success_count": 0, "error_count": 10, "p99_latency_us": 0}
+
+
+@pytest.mark.parametrize(("recall", "verdict"), [(SLOW, "failed"), (FAILED, "passed")])
+def test_one_kind_of_operation_that_was_never_recorded_spoils_the_result(
+    recall: dict[str, int], verdict: Verdict
+) -> None:
+    result = parsed(per_operation_stats={**REPORT["per_operation_stats"], "Recall": recall})
+    outcome = results.judge(result, TARGETS, 1000.0, Exit(0), [])
+    assert outcome.verdict == verdict
+    assert ("all percentiles of Recall are 0" in outcome.reason) is (verdict == "failed")
+
+
+def data_set(**changes: Any) -> DataSet:
+    whole = DataSet(nodes_in_scenario=1000, scale=1.0, wanted=1000, stored=1000, prepared=True)
+    return msgspec.structs.replace(whole, **changes)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "codes"),
+    [
+        (data_set(), []),
+        (data_set(stored=0), ["empty-data-set"]),
+        (data_set(stored=0, prepared=False, note="refused"), ["empty-data-set"]),
+        (data_set(stored=999), ["incomplete-data-set"]),
+        (data_set(stored=None), []),
+        (data_set(stored=None, prepared=False), ["incomplete-data-set"]),
+        (data_set(scale=0.1, wanted=100), ["scaled-down"]),
+    ],
+)
+def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: list[str]) -> None:
+    (scenario, *_) = load_scenarios(ROOT / "scenarios" / "competitive", 4)
+    assert [notice.code for notice in results.cautions(parsed(), "builtin", loaded, scenario)] == codes
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "codes"),
+    [
+        ("qdrant_ann_1m_768d", {}, ["closed-loop", "text-search"]),
+        ("qdrant_ann_1m_768d", {"p99_latency_ms": 65.0}, ["closed-loop", "censored", "text-search"]),
+        ("qdrant_ann_1m_768d", {"overall_throughput": 100.0}, ["closed-loop", "censored", "text-search"]),
+    ],
+)
+def test_what_engrams_own_driver_leaves_out_is_told(name: str, changes: dict[str, Any], codes: list[str]) -> None:
+    scenario = load_scenario(ROOT / "scenarios" / "competitive" / f"{name}.toml")
+    assert [notice.code for notice in results.cautions(parsed(**changes), "loadtest", None, scenario)] == codes
+    assert results.cautions(parsed(**changes), "builtin", None, scenario) == []
