@@ -286,6 +286,15 @@ def _data_cautions(data_set: DataSet) -> list[Notice]:
 def _invalid(result: Result) -> tuple[str, str, str] | None:
     if result.total_operations == 0:
         return "no-operations", "the driver sent no operation", "see the driver's output"
+    if wrong := _wrong_percentiles(result) or _wrong_answers(result):
+        return wrong
+    if result.own.get("valid") is False:
+        reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
+        return "measurement-invalid", reason, "end what else is busy on this machine, and measure again"
+    return None
+
+
+def _wrong_percentiles(result: Result) -> tuple[str, str, str] | None:
     if result.p99_latency_ms == 0:
         reason = f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
         return "zero-percentiles", reason, _RECORDS_ALL
@@ -295,15 +304,10 @@ def _invalid(result: Result) -> tuple[str, str, str] | None:
         return "zero-percentiles", reason, _RECORDS_ALL
     if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
         return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong", "report it"
-    if (answers := _answers(result)) is not None:
-        return answers
-    if result.own.get("valid") is False:
-        reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
-        return "measurement-invalid", reason, "end what else is busy on this machine, and measure again"
     return None
 
 
-def _answers(result: Result) -> tuple[str, str, str] | None:
+def _wrong_answers(result: Result) -> tuple[str, str, str] | None:
     """Return what is wrong with the answers as such, by the driver's own check of a sample; None if nothing is."""
     found = recall_of(result)
     reason = str(found.get("note") or "the answers mean nothing")

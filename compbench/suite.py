@@ -109,7 +109,9 @@ class Suite:
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def select(self, measurements: Sequence[str], capacities: Sequence[str], concerned: Sequence[str]) -> None:
+    def select(
+        self, measurements: Sequence[str], capacities: Sequence[str] = (), concerned: Sequence[str] = ()
+    ) -> None:
         """Take note of what the command line asks for: measurements, scenarios' capacities, and scenarios at all."""
         self.selected = list(dict.fromkeys(measurements))
         self.capacities = list(dict.fromkeys(capacities))
@@ -333,7 +335,7 @@ class Suite:
 
     def plan_lines(self) -> list[tuple[str, bool]]:
         """Return each measurement, and whether `doit` would leave it alone because it is measured already."""
-        self.select(self.names, (), ())
+        self.select(self.names)
         run, self.refusal = (None, "") if self.settings.new else self._choose()
         self.run = run
         return [(name, run is not None and run.has_capture(name)) for name in self.names]
