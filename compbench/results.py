@@ -20,7 +20,6 @@ from compbench.scenarios import Scenario, Validation, mean_rate
 
 # Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
 CENSORED_FROM_MS = 65.0
-_RECORDS_ALL = "use driver=builtin, which records without a limit"
 _USAGE_EXIT_CODE = 2
 _PANIC_EXIT_CODE = 101
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -286,13 +285,8 @@ def _data_cautions(data_set: DataSet) -> list[Notice]:
 def _invalid(result: Result) -> tuple[str, str, str] | None:
     if result.total_operations == 0:
         return "no-operations", "the driver sent no operation", "see the driver's output"
-    if result.p99_latency_ms == 0:
-        reason = f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
-        return "zero-percentiles", reason, _RECORDS_ALL
-    # Overall percentiles are the highest of all kinds of operation: a kind without any is easily overlooked.
-    if silent := [name for name, kind in result.operations.items() if kind.success_count and not kind.p99_latency_us]:
-        reason = f"all percentiles of {', '.join(silent)} are 0: every one of them was slower than is recorded"
-        return "zero-percentiles", reason, _RECORDS_ALL
+    if unrecorded := _unrecorded(result):
+        return "zero-percentiles", unrecorded, "use driver=builtin, which records without a limit"
     if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
         return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong", "report it"
     if (answers := _answers(result)) is not None:
@@ -301,6 +295,15 @@ def _invalid(result: Result) -> tuple[str, str, str] | None:
         reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
         return "measurement-invalid", reason, "end what else is busy on this machine, and measure again"
     return None
+
+
+def _unrecorded(result: Result) -> str:
+    """Say which latencies are missing from the report altogether, or return an empty text."""
+    if result.p99_latency_ms == 0:
+        return f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
+    # Overall percentiles are the highest of all kinds of operation: a kind without any is easily overlooked.
+    silent = [name for name, kind in result.operations.items() if kind.success_count and not kind.p99_latency_us]
+    return f"all percentiles of {', '.join(silent)} are 0: all were slower than is recorded" if silent else ""
 
 
 def _answers(result: Result) -> tuple[str, str, str] | None:
