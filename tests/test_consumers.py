@@ -39,6 +39,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A finished run of one scenario, measured by compbench's own driver."""
     project = Project(tmp_path_factory.mktemp("consumers") / "project", names=("alpha",))
     done = project.doit("driver=builtin")
+    for _ in range(5):
+        # On a machine that others use at the same time the driver may find that its own figures are spoiled.
+        if "measurement invalid" not in done.stdout:
+            break
+        done = project.doit("driver=builtin", "new=1")
     assert done.returncode == 0, done.stdout + done.stderr
     return project
 
