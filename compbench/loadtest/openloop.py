@@ -1,8 +1,8 @@
 """The timed part: send every request when it is due, whatever became of the ones before.
 
 A request that is due while every connection is busy waits for one, in the order of the schedule; it is made when the
-one before it is sent, so that nothing but the next request is ever held. While this measures, the garbage collector is
-off, and once a second the last second's figures are handed on, a little at a time.
+one before it is sent, so that nothing but the next request is ever held. Once a second the last second's figures are
+handed on, a little at a time.
 """
 
 from __future__ import annotations
@@ -102,18 +102,17 @@ class OpenLoop:
         self._alarm = open_alarm(self._ring)
         self._pool.on_room = self._pump
         self._advance()
-        with _collector_off():
-            cpu, began = time.process_time(), time.monotonic()
-            self._pump()
-            if self._due_at == math.inf:
-                self._finished.set()
-            tasks: list[asyncio.Task[Any]] = [
-                asyncio.create_task(self._watch()),
-                asyncio.create_task(self._finished.wait()),
-            ]
-            time_left_s = self._end + DRAIN_S - time.monotonic()
-            done, _ = await asyncio.wait(tasks, timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
-            cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
+        cpu, began = time.process_time(), time.monotonic()
+        self._pump()
+        if self._due_at == math.inf:
+            self._finished.set()
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._watch()),
+            asyncio.create_task(self._finished.wait()),
+        ]
+        time_left_s = self._end + DRAIN_S - time.monotonic()
+        done, _ = await asyncio.wait(tasks, timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
+        cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
         for task in tasks:
             task.cancel()
         for task in done:
@@ -206,7 +205,8 @@ class OpenLoop:
 
 
 @contextlib.contextmanager
-def _collector_off() -> Iterator[None]:
+def collector_off() -> Iterator[None]:
+    """Collect garbage now, and not again before this ends: a collection would be a pause."""
     gc.collect()
     gc.freeze()
     gc.disable()
