@@ -150,6 +150,7 @@ class Reporter:
     def _tell_end_and_judge(self) -> int:
         try:
             self._tell_end()
+            self._notify()
             return self._exit_code()
         except UserError as error:  # a capture that was damaged meanwhile
             self.display.error(str(error))
@@ -169,6 +170,16 @@ class Reporter:
         verdicts = {capture.measurement: capture.outcome.verdict for capture in captures}
         wanted = [*suite.selected, *(Measurement(name, is_capacity=True).name for name in suite.capacities)]
         return PASSED if all(verdicts.get(name) == "passed" for name in wanted) else FAILED
+
+    def _notify(self) -> None:
+        suite = self.suite
+        if suite.run is None or not suite.selected or suite.verdict is not None or not suite.settings.notify.variables:
+            return
+        from compbench import review  # noqa: PLC0415 - only for who asked to be told
+
+        passed = self._exit_code() == PASSED
+        for warning in review.notify_end(suite.settings, suite.run, self._captures(), passed=passed):
+            self.display.line(f"warning: {warning}", "warning")
 
     def _captures(self) -> list[Capture]:
         return self.suite.run.captures() if self.suite.run is not None else []

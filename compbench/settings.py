@@ -19,7 +19,7 @@ from compbench.scenarios import convert_table
 FILE_NAME = "compbench.toml"
 ENVIRONMENT_PREFIX = "COMPBENCH_"
 # What only a single invocation can ask for; refused in the file and in the environment.
-INVOCATION_KEYS = ("new", "resume", "run")
+INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 # The data set's share that the embedded server is given by default: it must fit into a laptop and two minutes.
 EMBEDDED_SCALE = 0.001
 
@@ -34,6 +34,13 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _OptionalPort = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 _Gigabytes = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who hears of a run's end, and when. `variables` are the environment variables that hold the addresses."""
+
+    variables: tuple[str, ...] = ()
+    on: tuple[Literal["end", "failure", "regression"], ...] = ("failure", "regression")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -78,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     resume_max_age_h: Annotated[float, msgspec.Meta(gt=0)] = 24.0
     max_output_mb: Annotated[int, msgspec.Meta(ge=1)] = 256
     flamegraph: bool = True
+    notify: Notify = Notify()
 
     min_scenario_memory_gb: _Gigabytes | None = None
     min_available_memory_gb: _Gigabytes | None = None
@@ -90,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     new: bool = False
     resume: str = ""
     run: str = ""
+    base: str = ""
+    head: str = ""
     target_reason: str = ""
 
     @property

@@ -275,8 +275,11 @@ class Suite:
             return False
         return run.path(measurement, "flamegraph").exists() or not run.path(measurement, "stacks").exists()
 
-    def write_pages(self, *, interrupted: bool = False, closing: bool = False) -> None:
-        """Render metadata, summary, results and report of the current run from every capture on disk."""
+    def write_pages(self, *, interrupted: bool = False, closing: bool = False, report: bool = False) -> None:
+        """Render metadata, summary and results of the current run from every capture on disk.
+
+        The report with its charts takes seconds, so it is rendered only when the run ends here, or for `report`.
+        """
         from compbench.report import pages  # noqa: PLC0415 - see write_diagnostics
 
         run = self._written_run()
@@ -289,9 +292,12 @@ class Suite:
             run.manifest,
             run.captures(),
             interrupted=interrupted,
-            baselines_path=Path(self.settings.scenarios_dir).parent / "baselines.toml",
+            scenarios_dir=Path(self.settings.scenarios_dir),
             now=now,
         )
+        if closing or interrupted or report:
+            state = "interrupted" if interrupted else run.manifest.state
+            pages.run_report(run.folder, Path(self.settings.scenarios_dir), state=state)
         if closing:
             self.run = runs.change_manifest(run, state="closed", closed_at=now)
 
@@ -312,7 +318,7 @@ class Suite:
         for capture in self.run.captures():
             self.write_diagnostics(capture.measurement)
             self.write_flamegraph(capture.measurement)
-        self.write_pages(interrupted=self.run.manifest.state != "closed")
+        self.write_pages(interrupted=self.run.manifest.state != "closed", report=True)
         self.verdict = 0
         return self.run
 
@@ -339,6 +345,10 @@ class Suite:
         run, self.refusal = (None, "") if self.settings.new else self._choose()
         self.run = run
         return [(name, run is not None and run.has_capture(name)) for name in self.names]
+
+    def judge(self, exit_code: int) -> None:
+        """Take the verdict of a task that judges; a None of doit's action means that it succeeded."""
+        self.verdict = exit_code
 
     def log_traceback(self) -> None:
         """Keep the traceback of the exception being handled in the log."""

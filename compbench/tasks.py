@@ -5,7 +5,7 @@ The tasks of one scenario form a chain, never a group of siblings: doit releases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from doit.exceptions import TaskFailed
@@ -182,6 +182,16 @@ def report(render: Action) -> Task:
     """Return the task that renders a run again."""
     doc = "render the newest run again, or run=<timestamp>; never measures"
     return {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)]}
+
+
+def looking_back(shows: Mapping[str, tuple[str, Callable[[], int]]], judge: Callable[[int], None]) -> Iterator[Task]:
+    """Yield the tasks that look back over closed runs; each hands the exit code that it ends with to `judge`."""
+    for name, (doc, show) in shows.items():
+
+        def action(show: Callable[[], int] = show) -> None:
+            judge(show())
+
+        yield {"basename": name, "doc": doc, "actions": [_succeed_or_stop(action)]}
 
 
 def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
