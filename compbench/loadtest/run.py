@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from compbench.loadtest import __version__, ground_truth, recall, report, vectors
+from compbench.loadtest import __version__, answers, ground_truth, recall, report, vectors
 from compbench.loadtest.arrivals import due_times
 from compbench.loadtest.client import Endpoint, Exchange, Pool
 from compbench.loadtest.inventory import can_traverse, memories_stored
@@ -104,7 +104,7 @@ async def _send(options: RunOptions, due: Seconds, progress: Progress) -> tuple[
     return timed, workload, stored
 
 
-def _recall(options: RunOptions, workload: Workload, stored: int | None) -> recall.Recall:
+def _recall(options: RunOptions, workload: Workload, stored: int | None) -> answers.Recall:
     truth = None
     if not workload.traverses:
         data, seed = options.scenario.data, options.seed
@@ -145,7 +145,7 @@ class _Watch:
 
 
 def _facts(
-    options: RunOptions, due: Seconds, timed: Timed, measured: report.Measured, found: recall.Recall
+    options: RunOptions, due: Seconds, timed: Timed, measured: report.Measured, found: answers.Recall
 ) -> dict[str, Any]:
     scenario = options.scenario
     counted = due >= options.warm_up_s
@@ -164,15 +164,15 @@ def _facts(
         "completed": measured.overall.total - measured.overall.errors,
         "in_flight_max": timed.in_flight_max,
         "driver_cpu_pct": round(timed.cpu_pct, 1),
-        "recall": recall.as_json(found),
+        "recall": answers.as_json(found),
     }
 
 
-def _judge(measured: report.Measured, scenario: Scenario, found: recall.Recall) -> int:
+def _judge(measured: report.Measured, scenario: Scenario, found: answers.Recall) -> int:
     reason = report.invalid_reason(measured)
     missed = report.missed_targets(measured, scenario.validation)
     missed += recall.missed(found, scenario.validation.expected_recall)
-    if found.answers in recall.MEANINGLESS:
+    if found.answers in answers.MEANINGLESS:
         _log("WARN", f"Answers are wrong ({found.answers}): {found.note}")
         reason = reason or found.note
     if reason:
