@@ -200,3 +200,25 @@ def test_what_engrams_own_driver_leaves_out_is_told(name: str, changes: dict[str
     scenario = load_scenario(ROOT / "scenarios" / "competitive" / f"{name}.toml")
     assert [notice.code for notice in results.cautions(parsed(**changes), "loadtest", None, scenario)] == codes
     assert results.cautions(parsed(**changes), "builtin", None, scenario) == []
+
+
+def judged_recall(recall: dict[str, Any], expected: float | None = None) -> Outcome:
+    result = parsed(compbench={"recall": recall})
+    validation = Validation(expected_recall=expected)
+    return results.judge(result, validation, 1000.0, Exit(0), [])
+
+
+def test_answers_that_mean_nothing_fail_whatever_the_figures() -> None:
+    for answers in ("empty-store", "ignores-query"):
+        outcome = judged_recall({"answers": answers, "note": "why", "mean": None})
+        assert (outcome.verdict, outcome.code, outcome.reason) == ("failed", answers, "why")
+    assert judged_recall({"answers": "ok", "mean": 0.1}).verdict == "passed"
+
+
+def test_an_expected_recall_is_judged_where_it_is_told() -> None:
+    assert judged_recall({"answers": "ok", "mean": 0.9}, 0.9).verdict == "passed"
+    assert judged_recall({"answers": "ok", "mean": 0.899}, 0.9).reason == "recall 0.899 is under 0.9"
+    assert judged_recall({"answers": "ok", "mean": None, "exact_traversals": 0.5}, 0.9).verdict == "missed"
+    assert "can't be told" in judged_recall({"answers": "not-checked", "note": "x", "mean": None}, 0.9).reason
+    loadtest = results.judge(parsed(), Validation(expected_recall=0.9), 1000.0, Exit(0), [])
+    assert loadtest.verdict == "passed"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from compbench.loadtest import __version__, ground_truth, recall, report, vectors
+from compbench.loadtest import __version__, answers, ground_truth, recall, report, vectors
 from compbench.loadtest.arrivals import Schedule
 from compbench.loadtest.client import Endpoint, Pool
 from compbench.loadtest.clock import run_in_precise_loop
@@ -65,7 +65,7 @@ def run(options: RunOptions, progress: Progress) -> int:
     found = _recall(options, workload, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:
-        facts = {**_facts(options, workload), "recall": recall.as_json(found)}
+        facts = {**_facts(options, workload), "recall": answers.as_json(found)}
         report.write_json(options.output, report.json_report(scenario.title, measured, facts))
     return _judge(measured, scenario, found)
 
@@ -112,7 +112,7 @@ async def _ask(endpoint: Endpoint, question: Callable[[Ask, Endpoint], Awaitable
         pool.close()
 
 
-def _recall(options: RunOptions, workload: Workload, stored: int | None) -> recall.Recall:
+def _recall(options: RunOptions, workload: Workload, stored: int | None) -> answers.Recall:
     truth = None
     if not workload.traverses:
         data, seed = options.scenario.data, options.seed
@@ -191,11 +191,11 @@ def _digest(schedule: Schedule, workload: Workload) -> str:
     return content.hexdigest()
 
 
-def _judge(measured: report.Measured, scenario: Scenario, found: recall.Recall) -> int:
+def _judge(measured: report.Measured, scenario: Scenario, found: answers.Recall) -> int:
     reason = report.invalid_reason(measured)
     missed = report.missed_targets(measured, scenario.validation)
     missed += recall.missed(found, scenario.validation.expected_recall)
-    if found.answers in recall.MEANINGLESS:
+    if found.answers in answers.MEANINGLESS:
         _log("WARN", f"Answers are wrong ({found.answers}): {found.note}")
         reason = reason or found.note
     if reason:
