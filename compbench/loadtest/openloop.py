@@ -97,7 +97,7 @@ class OpenLoop:
         self._error: BaseException | None = None
 
     async def run(self) -> Ended:
-        """Send the schedule; end when every request is answered or given up, or at the end of the drain."""
+        """Send the schedule; end with it, or later when the last request is answered, or at the end of the drain."""
         asyncio.get_running_loop().set_exception_handler(self._failed)
         self._alarm = open_alarm(self._ring)
         self._pool.on_room = self._pump
@@ -113,6 +113,8 @@ class OpenLoop:
         time_left_s = self._end + DRAIN_S - time.monotonic()
         done, _ = await asyncio.wait(tasks, timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
         cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
+        if self._error is None:
+            await asyncio.sleep(self._end - time.monotonic())
         for task in tasks:
             task.cancel()
         for task in done:
