@@ -93,7 +93,7 @@ def measure(options: RunOptions, progress: Progress) -> tuple[report.Measured, W
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
         watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
-        ended = keep_schedule(plan, workload, hlog.start, watch.take)
+        ended = keep_schedule(plan, workload, watch.started, watch.take)
     return report.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
 
 
@@ -132,7 +132,13 @@ class _Watch:
         self._wanted = wanted
         self._examples_left = EXAMPLES
 
+    def started(self, in_s: float) -> None:
+        """Take notice that everything is ready, and measuring starts in so many seconds."""
+        self._hlog.start(in_s)
+        self._report(-self._options.warm_up_s)
+
     def take(self, interval: Interval) -> Iterator[None]:
+        """Take a second that is over."""
         pooled = interval.pooled()
         yield
         yield from self._totals.take(interval, pooled)
@@ -142,11 +148,11 @@ class _Watch:
             self._examples_left -= 1
             _log("WARN", f"Operation failed operation={LABELS[operation]} error={example}")
 
-    def _report(self, measured_s: int) -> None:
-        totals, (warm_up, wanted) = self._totals, self._wanted
-        if measured_s <= 0:
-            warm_up_s = self._options.warm_up_s
-            self._write("warm-up", warm_up_s + measured_s, warm_up_s, warm_up, (totals.warm_up, totals.warm_up_errors))
+    def _report(self, measured_s: float) -> None:
+        totals, warm_up_s, (warm_up, wanted) = self._totals, self._options.warm_up_s, self._wanted
+        if measured_s < 0:
+            counts = (totals.warm_up, totals.warm_up_errors)
+            self._write("warm-up", warm_up_s + measured_s, warm_up_s, warm_up, counts)
         else:
             counts = (totals.completed + totals.errors, totals.errors)
             self._write("measure", measured_s, self._options.duration_s, wanted, counts)
