@@ -30,6 +30,7 @@ LAYERS = (
     "following",
     "attempt",
     "report",
+    "judgement",
     "notify",
     "server",
     "targets",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from compbench import results
+from compbench import judgement, results
 from compbench.errors import UserError
 from compbench.process import Exit
 from compbench.records import DataSet, Outcome, Verdict
@@ -114,7 +114,7 @@ def test_json_is_read_before_the_text(tmp_path: Path) -> None:
 )
 def test_a_report_is_judged_by_its_own_figures(changes: dict[str, Any], verdict: str, code: str, reason: str) -> None:
     for exit_code in (0, 1):  # what the driver thinks of the targets does not decide
-        outcome = results.judge(parsed(**changes), TARGETS, 1000.0, Exit(exit_code), [])
+        outcome = judgement.judge(parsed(**changes), TARGETS, 1000.0, Exit(exit_code), [])
         assert (outcome.verdict, outcome.code) == (verdict, code)
         assert reason in outcome.reason
 
@@ -130,7 +130,7 @@ def test_a_report_is_judged_by_its_own_figures(changes: dict[str, Any], verdict:
     ],
 )
 def test_without_a_report_the_scenario_failed_and_says_what_the_driver_said(ended: Exit, code: str) -> None:
-    outcome = results.judge(None, TARGETS, 1000.0, ended, ["Error: no such file"])
+    outcome = judgement.judge(None, TARGETS, 1000.0, ended, ["Error: no such file"])
     assert (outcome.verdict, outcome.code) == ("failed", code)
     assert "Error: no such file" in outcome.reason
 
@@ -147,7 +147,7 @@ def test_without_a_report_the_scenario_failed_and_says_what_the_driver_said(ende
     ],
 )
 def test_an_exit_that_says_otherwise_than_the_report_is_noted(verdict: Verdict, ended: Exit, disagrees: bool) -> None:
-    notice = results.disagreement(Outcome(verdict=verdict), ended)
+    notice = judgement.disagreement(Outcome(verdict=verdict), ended)
     assert (notice is not None) is disagrees
     assert notice is None or str(ended) in notice.text
 
@@ -161,7 +161,7 @@ def test_one_kind_of_operation_that_was_never_recorded_spoils_the_result(
     recall: dict[str, int], verdict: Verdict
 ) -> None:
     result = parsed(per_operation_stats={**REPORT["per_operation_stats"], "Recall": recall})
-    outcome = results.judge(result, TARGETS, 1000.0, Exit(0), [])
+    outcome = judgement.judge(result, TARGETS, 1000.0, Exit(0), [])
     assert outcome.verdict == verdict
     assert ("all percentiles of Recall are 0" in outcome.reason) is (verdict == "failed")
 
@@ -185,7 +185,7 @@ def data_set(**changes: Any) -> DataSet:
 )
 def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: list[str]) -> None:
     (scenario, *_) = load_scenarios(ROOT / "scenarios" / "competitive", 4)
-    assert [notice.code for notice in results.cautions(parsed(), "builtin", loaded, scenario)] == codes
+    assert [notice.code for notice in judgement.cautions(parsed(), "builtin", loaded, scenario)] == codes
 
 
 @pytest.mark.parametrize(
@@ -198,14 +198,14 @@ def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: li
 )
 def test_what_engrams_own_driver_leaves_out_is_told(name: str, changes: dict[str, Any], codes: list[str]) -> None:
     scenario = load_scenario(ROOT / "scenarios" / "competitive" / f"{name}.toml")
-    assert [notice.code for notice in results.cautions(parsed(**changes), "loadtest", None, scenario)] == codes
-    assert results.cautions(parsed(**changes), "builtin", None, scenario) == []
+    assert [notice.code for notice in judgement.cautions(parsed(**changes), "loadtest", None, scenario)] == codes
+    assert judgement.cautions(parsed(**changes), "builtin", None, scenario) == []
 
 
 def judged_recall(recall: dict[str, Any], expected: float | None = None) -> Outcome:
     result = parsed(compbench={"recall": recall})
     validation = Validation(expected_recall=expected)
-    return results.judge(result, validation, 1000.0, Exit(0), [])
+    return judgement.judge(result, validation, 1000.0, Exit(0), [])
 
 
 def test_answers_that_mean_nothing_fail_whatever_the_figures() -> None:
@@ -220,5 +220,5 @@ def test_an_expected_recall_is_judged_where_it_is_told() -> None:
     assert judged_recall({"answers": "ok", "mean": 0.899}, 0.9).reason == "recall 0.899 is under 0.9"
     assert judged_recall({"answers": "ok", "mean": None, "exact_traversals": 0.5}, 0.9).verdict == "missed"
     assert "can't be told" in judged_recall({"answers": "not-checked", "note": "x", "mean": None}, 0.9).reason
-    loadtest = results.judge(parsed(), Validation(expected_recall=0.9), 1000.0, Exit(0), [])
+    loadtest = judgement.judge(parsed(), Validation(expected_recall=0.9), 1000.0, Exit(0), [])
     assert loadtest.verdict == "passed"
