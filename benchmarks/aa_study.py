@@ -37,7 +37,7 @@ def measurements(random: np.random.Generator, noise_pct: float, repeats: int) ->
 
 
 def called(random: np.random.Generator, noise_pct: float, repeats: int, factor: float, history: int) -> list[bool]:
-    """Return whether each scenario of one pair of runs is called changed; `history` is how many runs came before."""
+    """Return for each scenario of one pair whether it is called changed; `history` is how many runs came before."""
     base = measurements(random, noise_pct, repeats)
     head = measurements(random, noise_pct, repeats) * factor
     past = [measurements(random, noise_pct, 1) for _ in range(history)]

@@ -173,7 +173,8 @@ def locust_rate(url: str, options: argparse.Namespace) -> float:
             [*argv, "-t", f"{options.seconds + 1}s", "--reset-stats"], capture_output=True, text=True, check=True
         )
         stats = json.loads(ended.stdout)[0]
-        return float(stats["num_requests"]) / float(stats["last_request_timestamp"] - stats["start_time"])
+        seconds = float(stats["last_request_timestamp"] - stats["start_time"])
+        return float(stats["num_requests"]) / seconds
 
 
 def own_rate(url: str, options: argparse.Namespace, offered: float, processes: int) -> float:
@@ -181,7 +182,8 @@ def own_rate(url: str, options: argparse.Namespace, offered: float, processes: i
     endpoint = Endpoint(url)
     totals, _ = send(endpoint, partial(Bare, endpoint), offered, options.seconds, options.connections, processes)
     assert set(totals.reasons) <= {NEVER_SENT, NO_ANSWER}, totals.reasons
-    return float(sum(second.completed for second in totals.series[1 : options.seconds])) / (options.seconds - 1)
+    seconds: int = options.seconds
+    return sum(second.completed for second in totals.series[1:seconds]) / (seconds - 1)
 
 
 def compare_lag(url: str, seconds: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from compbench import datasets, drivers, flamegraph, monitor, process, results, runs, server
+from compbench import datasets, drivers, flamegraph, judgement, monitor, process, results, runs, server
 from compbench.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.drivers import DriverFiles, Job
 from compbench.errors import UserError
@@ -179,17 +179,17 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
 
 def _judge_capacity(attempt: Attempt, ended: Exit, _stdout: Output, report: Path) -> Outcome:
     attempt.capacity = results.read_capacity(report)
-    return results.judge_capacity(attempt.capacity, ended, server.tail(attempt.partial("stderr"), 10))
+    return judgement.judge_capacity(attempt.capacity, ended, server.tail(attempt.partial("stderr"), 10))
 
 
 def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
     scenario = attempt.scenario
     attempt.result = results.read_result(report, stdout.path)
-    for notice in results.cautions(attempt.result, attempt.settings.driver, attempt.data_set, scenario):
+    for notice in judgement.cautions(attempt.result, attempt.settings.driver, attempt.data_set, scenario):
         attempt.notice(notice)
     stderr_lines = server.tail(attempt.partial("stderr"), 10)
-    outcome = results.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
-    if disagreement := results.disagreement(outcome, ended):
+    outcome = judgement.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
+    if disagreement := judgement.disagreement(outcome, ended):
         attempt.notice(disagreement)
     return outcome
 

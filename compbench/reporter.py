@@ -136,15 +136,25 @@ class Reporter:
             raise SystemExit(NOT_STARTED)
         if isinstance(error, SystemExit):
             raise error
+        if isinstance(error, UserError):
+            self.display.error(str(error))
+            raise SystemExit(FAILED)
         if error is not None:
             self.suite.log_traceback()
             self.display.error(f"{type(error).__name__}: {error}; the traceback is in {self.suite.log_path}")
             raise SystemExit(FAILED)
         if self.suite.findings and not self.told_findings and self.suite.verdict is None:
             self._tell_findings()
-        self._tell_end()
-        self._notify()
-        raise SystemExit(self._exit_code())
+        raise SystemExit(self._tell_end_and_judge())
+
+    def _tell_end_and_judge(self) -> int:
+        try:
+            self._tell_end()
+            self._notify()
+            return self._exit_code()
+        except UserError as error:  # a capture that was damaged meanwhile
+            self.display.error(str(error))
+            return FAILED
 
     def _exit_code(self) -> int:
         suite = self.suite

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from compbench import datasets, drivers, preflight, runs, session
+from compbench import datasets, drivers, leftovers, lock, preflight, runs, session
 from compbench.attempt import Effects, Watcher
 from compbench.errors import UserError
 from compbench.probes import machine, provenance
@@ -109,7 +109,9 @@ class Suite:
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def select(self, measurements: Sequence[str], capacities: Sequence[str], concerned: Sequence[str]) -> None:
+    def select(
+        self, measurements: Sequence[str], capacities: Sequence[str] = (), concerned: Sequence[str] = ()
+    ) -> None:
         """Take note of what the command line asks for: measurements, scenarios' capacities, and scenarios at all."""
         self.selected = list(dict.fromkeys(measurements))
         self.capacities = list(dict.fromkeys(capacities))
@@ -129,7 +131,7 @@ class Suite:
         """
         if self._lock is not None:
             return
-        self._lock = runs.take_lock(self.lock_path)
+        self._lock = lock.take(self.lock_path)
         self._clear_work_folders()
         if self.settings.resume:
             runs.find_run(self.output_dir, self.settings.resume)
@@ -322,10 +324,10 @@ class Suite:
 
     # -- clean and plan ----------------------------------------------------------------------------------------------
 
-    def leftovers(self) -> list[runs.Leftover]:
+    def leftovers(self) -> list[leftovers.Leftover]:
         """Return what `doit clean` removes."""
         caches = [self.root / "tmp" / "preflight", Path(self.settings.cache_dir), self.log_path]
-        return runs.leftovers(self.output_dir, Path(self.settings.work_dir), caches)
+        return leftovers.find(self.output_dir, Path(self.settings.work_dir), caches)
 
     def estimate_s(self, measurements: Iterable[str]) -> float:
         """Return how long making these measurements will take, from the phases already measured in this run."""
@@ -339,7 +341,7 @@ class Suite:
 
     def plan_lines(self) -> list[tuple[str, bool]]:
         """Return each measurement, and whether `doit` would leave it alone because it is measured already."""
-        self.select(self.names, (), ())
+        self.select(self.names)
         run, self.refusal = (None, "") if self.settings.new else self._choose()
         self.run = run
         return [(name, run is not None and run.has_capture(name)) for name in self.names]
@@ -366,7 +368,7 @@ class Suite:
         Raises:
             UserError: a process stays in such a folder; it is named, not ended.
         """
-        for leftover in runs.work_leftovers(Path(self.settings.work_dir)):
+        for leftover in leftovers.in_work_folder(Path(self.settings.work_dir)):
             deadline = self.effects.monotonic() + _GUARDS_TIME_S
             while (inside := machine.processes_in(leftover.path)) and self.effects.monotonic() < deadline:
                 self.effects.sleep(_GUARDS_POLL_S)
@@ -375,7 +377,7 @@ class Suite:
                     f"process {inside[0]} is still at work in {leftover.path}, which a killed suite has left:"
                     " end that process, then run the same command again"
                 )
-            runs.remove(leftover)
+            leftovers.remove(leftover)
 
     def _written_run(self) -> Run:
         run = self.current_run()
@@ -417,13 +419,18 @@ class Suite:
         return run
 
     def _reopen(self, run: Run) -> Run:
-        """Make the run open for writing; with `resume=`, set failed scenarios aside, so that they are pending."""
+        """Make the run open for writing; with `resume=`, set failed scenarios aside, so that they are pending.
+
+        Raises:
+            UserError: a capture can't be read; told before anything is measured beside it.
+        """
+        captures = run.captures()
         runs.remove_temporary_files(run.folder)
         run = runs.change_manifest(
             run, state="open", closed_at=None, invocations=run.manifest.invocations + 1, findings=self.findings
         )
         if self.settings.resume:
-            for capture in run.captures():
+            for capture in captures:
                 if capture.outcome.verdict == "failed" and capture.measurement in (self.selected or self.names):
                     runs.set_aside(run, capture.measurement)
         return run

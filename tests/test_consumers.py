@@ -36,9 +36,12 @@ FLAT_KEYS = {"p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "throughput_q
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A finished run of one scenario, measured by compbench's own driver."""
+    """A finished run of one scenario, measured by compbench's own driver, which refuses to be short of CPU time."""
     project = Project(tmp_path_factory.mktemp("consumers") / "project", names=("alpha",))
-    done = project.doit("driver=builtin")
+    for _ in range(5):
+        done = project.doit("driver=builtin")
+        if "measurement invalid" not in done.stderr:
+            break
     assert done.returncode == 0, done.stdout + done.stderr
     return project
 

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -187,26 +188,32 @@ def test_the_living_line_is_taken_away_before_a_lasting_line(terminal: tuple[Tex
     assert COLOUR.sub("", read_all(ours)).endswith("done\r\n")
 
 
-def through_terminal(project: Project, *words: str) -> tuple[int, str, str]:
-    """Run doit with a terminal as its output; return exit code, what the terminal got, and standard error."""
+def through_terminal(project: Project, *, interrupt_at: str = "") -> tuple[int, str, str]:
+    """Run doit with a terminal as its output; return exit code, what the terminal got, and standard error.
+
+    Ctrl-C is pressed as soon as the terminal has shown `interrupt_at`.
+    """
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     environment |= {"TERM": "xterm-256color", "COLUMNS": "120", "STAND_IN_STATE": str(project.state)}
-    argv = [sys.executable, "-m", "doit", *words]
+    argv = [sys.executable, "-m", "doit"]
     doit = subprocess.Popen(
         argv, cwd=project.root, env=environment, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True
     )
     os.close(theirs)
-    text, deadline = b"", time.monotonic() + 120
+    text, deadline = "", time.monotonic() + 120
     while doit.poll() is None and time.monotonic() < deadline:
         if select.select([ours], [], [], 0.1)[0]:
             try:
-                text += os.read(ours, 65_536)
+                text += os.read(ours, 65_536).decode(errors="replace")
             except OSError:  # Linux's word for the other end's being closed
                 break
+        if interrupt_at and interrupt_at in text:
+            interrupt_at = ""
+            doit.send_signal(signal.SIGINT)
     _, err = doit.communicate(timeout=30)
     os.close(ours)
-    return doit.returncode, text.decode(errors="replace"), err
+    return doit.returncode, text, err
 
 
 def test_the_real_command_lives_on_a_terminal(tmp_path: Path) -> None:
@@ -219,3 +226,13 @@ def test_the_real_command_lives_on_a_terminal(tmp_path: Path) -> None:
     assert re.search(r"\[1/1\].*measure: \ds elapsed, \ds left", plain)
     assert "Summary: 1/1 scenarios passed" in plain
     assert "\x1b[?25h" in text[text.rindex("\x1b[?25l") :], "the cursor is shown again"
+
+
+def test_ctrl_c_on_a_terminal_gives_the_cursor_back(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=("alpha",))
+    project.set(duration_s=30)
+    code, text, err = through_terminal(project, interrupt_at="measure: ")
+    assert code == 130, text + err
+    assert re.fullmatch(rf"{ISO} ERROR interrupted by SIGINT\n", err)
+    assert "\x1b[?25h" in text[text.rindex("\x1b[?25l") :]
+    assert "Competitive benchmark suite interrupted." in COLOUR.sub("", text)

@@ -22,7 +22,7 @@ from compbench.settings import (
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DEFAULTS = msgspec.to_builtins(Settings())
+DEFAULTS = msgspec.json.decode(msgspec.json.encode(Settings()))
 KEYS = [key for key in DEFAULTS if key not in (*INVOCATION_KEYS, "target_reason")]
 LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
@@ -119,3 +119,9 @@ def test_every_test_that_the_documentation_names_is_there() -> None:
     tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
     assert [name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests] == []
     assert [name for name in re.findall(r"`(tests/\w+\.py)`", text) if not (ROOT / name).is_file()] == []
+
+
+def test_the_folder_of_the_runs_is_kept_and_what_is_in_it_is_not() -> None:
+    assert (ROOT / DEFAULTS["output_dir"] / ".gitkeep").is_file()
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8")
+    assert "!/tmp/competitive_benchmarks/.gitkeep" in ignored or "!tmp/competitive_benchmarks/.gitkeep" in ignored

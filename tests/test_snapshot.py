@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from compbench.probes import snapshot
-from tests.project import eventually, free_port
+from tests.project import eventually, free_port, is_running
 
 NO_SERVER = f"http://127.0.0.1:{free_port()}"
 
@@ -103,7 +103,7 @@ def test_external_diagnostics_that_hang_are_ended_with_their_children_and_what_t
     assert time.monotonic() - began < 60, "the time limit does not hold"
     assert text == "ended after 1 s, because it was still running\nbegun"
     pid = int((tmp_path / "pid").read_text())
-    assert eventually(lambda: not psutil.pid_exists(pid)), "a child of the script is left"
+    assert eventually(lambda: not is_running(pid)), "a child of the script is left"
 
 
 def test_external_diagnostics_that_flood_are_cut(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_what_goes_wrong_costs_one_scenario_and_says_why(
     assert reason in outcome["reason"]
     assert project.capture("beta")["outcome"]["verdict"] == "passed"
     assert done.returncode == (0 if verdict == "passed" else 1)
+    assert project.file("alpha.txt").is_file() is (verdict != "failed"), "only what did not run whole is partial"
     if verdict == "failed":
         assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR alpha", done.stderr, re.MULTILINE)
         assert project.file("alpha_diag.txt").is_file()

@@ -36,16 +36,18 @@ def ranks(total: int, percentile: float, confidence: float = CONFIDENCE) -> tupl
     return (low if low >= 1 else None), (high if high <= total else None)
 
 
+def percentile_interval(histogram: Histogram, percentile: float) -> tuple[float | None, float | None]:
+    """Return between which two times, in milliseconds, the percentile lies; None for a side without bound."""
+    low, high = ranks(histogram.total, percentile)
+    return (
+        None if low is None else histogram.rank_ms(low)[0],
+        None if high is None else histogram.rank_ms(high)[1],
+    )
+
+
 def percentile_intervals(histogram: Histogram) -> dict[str, Any]:
-    """Return method, confidence and the interval of each percentile in milliseconds; None for a side without bound."""
-    total = histogram.total
-    intervals: dict[str, list[float | None]] = {}
-    for name, percentile in PERCENTILES.items():
-        low, high = ranks(total, percentile)
-        intervals[name] = [
-            None if low is None else histogram.rank_ms(low)[0],
-            None if high is None else histogram.rank_ms(high)[1],
-        ]
+    """Return confidence and method, and under its name the interval of each percentile in milliseconds."""
+    intervals = {name: list(percentile_interval(histogram, percentile)) for name, percentile in PERCENTILES.items()}
     return {"confidence": CONFIDENCE, "method": METHOD, **intervals}
 
 

@@ -1,8 +1,8 @@
 """The timed part: send every request when it is due, whatever became of the ones before.
 
 A request that is due while every connection is busy waits for one, in the order of the schedule; it is made when the
-one before it is sent, so that nothing but the next request is ever held. While this measures, the garbage collector is
-off, and once a second the last second's figures are handed on, a little at a time.
+one before it is sent, so that nothing but the next request is ever held. Once a second the last second's figures are
+handed on, a little at a time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gc
 import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -87,7 +88,8 @@ class OpenLoop:
         self._answered, self._consume = answered, consume
         self._start, self._end = start_s, start_s + end_s
         self._warm_up_s = warm_up_s
-        self._closed: list[Interval] = []
+        self._closed: deque[Interval] = deque()
+        self._handing: Iterator[object] = iter(())
         self._recorder = Recorder(start_s, warm_up_s, self._closed.append)
         self._sent = self._in_flight_max = 0
         self._request = b""
@@ -97,23 +99,24 @@ class OpenLoop:
         self._error: BaseException | None = None
 
     async def run(self) -> Ended:
-        """Send the schedule; end when every request is answered or given up, or at the end of the drain."""
+        """Send the schedule; end with it, or later when the last request is answered, or at the end of the drain."""
         asyncio.get_running_loop().set_exception_handler(self._failed)
         self._alarm = open_alarm(self._ring)
         self._pool.on_room = self._pump
         self._advance()
-        with _collector_off():
-            cpu, began = time.process_time(), time.monotonic()
-            self._pump()
-            if self._due_at == math.inf:
-                self._finished.set()
-            tasks: list[asyncio.Task[Any]] = [
-                asyncio.create_task(self._watch()),
-                asyncio.create_task(self._finished.wait()),
-            ]
-            time_left_s = self._end + DRAIN_S - time.monotonic()
-            done, _ = await asyncio.wait(tasks, timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
-            cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
+        cpu, began = time.process_time(), time.monotonic()
+        self._pump()
+        if self._due_at == math.inf:
+            self._finished.set()
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._watch()),
+            asyncio.create_task(self._finished.wait()),
+        ]
+        time_left_s = self._end + DRAIN_S - time.monotonic()
+        done, _ = await asyncio.wait(tasks, timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
+        cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
+        if self._error is None:
+            await asyncio.sleep(self._end - time.monotonic())
         for task in tasks:
             task.cancel()
         for task in done:
@@ -171,13 +174,16 @@ class OpenLoop:
             await asyncio.sleep(measured_from + second - time.monotonic() + TICK_DELAY_S)
             self._pool.expire()
             self._recorder.advance(time.monotonic())
-            for step in self._steps():
-                await asyncio.sleep(step)
+            while self._hand_on():
+                await asyncio.sleep(0)
 
-    def _steps(self) -> Iterator[int]:
-        while self._closed:
-            for _ in self._consume(self._closed.pop(0)):
-                yield 0
+    def _hand_on(self) -> bool:
+        """Do a step of handing on what was recorded; tell whether there was one."""
+        while next(self._handing, self) is self:
+            if not self._closed:
+                return False
+            self._handing = iter(self._consume(self._closed.popleft()))
+        return True
 
     def _stop(self) -> None:
         """Note what was not answered and what was not sent, and hand on the rest of the figures."""
@@ -194,7 +200,7 @@ class OpenLoop:
             operations = np.array([self._workload.operation(index) for index, _ in batch])
             self._recorder.add_never_sent(operations, self._start + np.array([due for _, due in batch]), now)
         self._recorder.finish()
-        for _ in self._steps():
+        while self._hand_on():
             pass
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -206,7 +212,8 @@ class OpenLoop:
 
 
 @contextlib.contextmanager
-def _collector_off() -> Iterator[None]:
+def collector_off() -> Iterator[None]:
+    """Collect garbage now, and not again before this ends: a collection would be a pause."""
     gc.collect()
     gc.freeze()
     gc.disable()

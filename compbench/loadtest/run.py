@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from compbench.loadtest import __version__, ground_truth, recall, report, vectors
+from compbench.loadtest import __version__, answers, ground_truth, recall, report, vectors
 from compbench.loadtest.arrivals import Schedule
 from compbench.loadtest.client import Endpoint, Pool
 from compbench.loadtest.clock import run_in_precise_loop
@@ -65,7 +65,7 @@ def run(options: RunOptions, progress: Progress) -> int:
     found = _recall(options, workload, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:
-        facts = {**_facts(options, workload), "recall": recall.as_json(found)}
+        facts = {**_facts(options, workload), "recall": answers.as_json(found)}
         report.write_json(options.output, report.json_report(scenario.title, measured, facts))
     return _judge(measured, scenario, found)
 
@@ -93,7 +93,7 @@ def measure(options: RunOptions, progress: Progress) -> tuple[report.Measured, W
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
         watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
-        ended = keep_schedule(plan, workload, hlog.start, watch.take)
+        ended = keep_schedule(plan, workload, watch.started, watch.take)
     return report.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
 
 
@@ -112,7 +112,7 @@ async def _ask(endpoint: Endpoint, question: Callable[[Ask, Endpoint], Awaitable
         pool.close()
 
 
-def _recall(options: RunOptions, workload: Workload, stored: int | None) -> recall.Recall:
+def _recall(options: RunOptions, workload: Workload, stored: int | None) -> answers.Recall:
     truth = None
     if not workload.traverses:
         data, seed = options.scenario.data, options.seed
@@ -132,7 +132,13 @@ class _Watch:
         self._wanted = wanted
         self._examples_left = EXAMPLES
 
+    def started(self, in_s: float) -> None:
+        """Take notice that everything is ready, and measuring starts in so many seconds."""
+        self._hlog.start(in_s)
+        self._report(-self._options.warm_up_s)
+
     def take(self, interval: Interval) -> Iterator[None]:
+        """Take a second that is over."""
         pooled = interval.pooled()
         yield
         yield from self._totals.take(interval, pooled)
@@ -142,11 +148,11 @@ class _Watch:
             self._examples_left -= 1
             _log("WARN", f"Operation failed operation={LABELS[operation]} error={example}")
 
-    def _report(self, measured_s: int) -> None:
-        totals, (warm_up, wanted) = self._totals, self._wanted
-        if measured_s <= 0:
-            warm_up_s = self._options.warm_up_s
-            self._write("warm-up", warm_up_s + measured_s, warm_up_s, warm_up, (totals.warm_up, totals.warm_up_errors))
+    def _report(self, measured_s: float) -> None:
+        totals, warm_up_s, (warm_up, wanted) = self._totals, self._options.warm_up_s, self._wanted
+        if measured_s < 0:
+            counts = (totals.warm_up, totals.warm_up_errors)
+            self._write("warm-up", warm_up_s + measured_s, warm_up_s, warm_up, counts)
         else:
             counts = (totals.completed + totals.errors, totals.errors)
             self._write("measure", measured_s, self._options.duration_s, wanted, counts)
@@ -191,11 +197,11 @@ def _digest(schedule: Schedule, workload: Workload) -> str:
     return content.hexdigest()
 
 
-def _judge(measured: report.Measured, scenario: Scenario, found: recall.Recall) -> int:
+def _judge(measured: report.Measured, scenario: Scenario, found: answers.Recall) -> int:
     reason = report.invalid_reason(measured)
     missed = report.missed_targets(measured, scenario.validation)
     missed += recall.missed(found, scenario.validation.expected_recall)
-    if found.answers in recall.MEANINGLESS:
+    if found.answers in answers.MEANINGLESS:
         _log("WARN", f"Answers are wrong ({found.answers}): {found.note}")
         reason = reason or found.note
     if reason:

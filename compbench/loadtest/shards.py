@@ -18,7 +18,7 @@ from compbench.errors import UserError
 from compbench.loadtest.arrivals import Schedule
 from compbench.loadtest.client import Endpoint, Pool
 from compbench.loadtest.clock import run_in_precise_loop
-from compbench.loadtest.openloop import Ended, OpenLoop, Workload
+from compbench.loadtest.openloop import Ended, OpenLoop, Workload, collector_off
 from compbench.loadtest.recorder import Interval
 
 Consume = Callable[[Interval], Iterable[None]]
@@ -71,17 +71,18 @@ async def _drive(
     share = len(range(number, plan.connections, plan.processes))
     pool = Pool(plan.endpoint, share)
     await pool.open()
-    loop = OpenLoop(
-        pool,
-        plan.schedule.shard(number, plan.processes),
-        workload,
-        answered=answered,
-        start_s=begin(),
-        warm_up_s=plan.schedule.warm_up_s,
-        end_s=plan.schedule.end_s,
-        consume=consume,
-    )
-    return await loop.run()
+    with collector_off():
+        loop = OpenLoop(
+            pool,
+            plan.schedule.shard(number, plan.processes),
+            workload,
+            answered=answered,
+            start_s=begin(),
+            warm_up_s=plan.schedule.warm_up_s,
+            end_s=plan.schedule.end_s,
+            consume=consume,
+        )
+        return await loop.run()
 
 
 class _Shards:

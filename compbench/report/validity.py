@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from compbench import monitor
+from compbench.judgement import CENSORED_FROM_MS
 from compbench.records import Capture, Manifest, Sample
 from compbench.report.groups import Group
 from compbench.report.statistics import ACCEPTABLE_CV_PCT, Spread
-from compbench.results import CENSORED_FROM_MS
 
 Level = Literal["ok", "warning", "bad", "unknown"]
 NOT_RECORDED = "not recorded by this driver"
