@@ -211,12 +211,17 @@ def history(
 ) -> Spec | None:
     """Return one figure over all runs: `rows` have `at` (ISO 8601), `value`, `series`, `run`, `commit`, `state`.
 
-    `changes` (`at`, `label`) are change points, `machines` the same for where another machine begins.
+    `changes` (`at`, `label`, `worse`) are change points, `machines` (`at`, `label`) are where another machine begins.
     """
     if not rows:
         return None
     series = list(dict.fromkeys(row["series"] for row in rows))
-    x = {"field": "at", "type": "temporal", "title": None, "axis": {"grid": False, "labelOverlap": True}}
+    x = {
+        "field": "at",
+        "type": "temporal",
+        "title": None,
+        "axis": {"grid": False, "labelOverlap": True, "format": "%Y-%m-%d"},
+    }
     y = _y("value", title, zero=zero)
     tooltip = _tooltips(run="run", value=title, commit="commit", state="outcome", series="measured on")
     legend = {"columns": 1, "symbolType": "stroke"} if len(series) > 1 else None
@@ -225,7 +230,8 @@ def history(
         {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": base},
         {"mark": {"type": "point", "filled": True, "size": 28, "opacity": 1}, "encoding": {**base, "tooltip": tooltip}},
     ]
-    for marked, colour in ((changes, BAD), (machines, SOFT)):
+    worse, better = ([change for change in changes if change["worse"] == is_worse] for is_worse in (True, False))
+    for marked, colour in ((worse, BAD), (better, GOOD), (machines, SOFT)):
         if marked:
             layers += _moments(marked, colour, x)
     return _spec(list(rows), {"layer": layers, "height": 180})
@@ -304,7 +310,13 @@ def _spec(rows: Sequence[Row], parts: Spec) -> Spec:
 
 def _y(field: str, title: str, *, log: bool = False, zero: bool = True) -> Spec:
     scale = {"type": "log"} if log else {"zero": zero}
-    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": {"tickCount": 5}}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": scale,
+        "axis": {"tickCount": 5, "format": ",.4~g"},
+    }
 
 
 def _colour(names: Sequence[str], field: str = "what") -> Spec:
