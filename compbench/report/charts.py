@@ -206,6 +206,10 @@ def _warnings(marks: Sequence[tuple[float, str]], x: Spec) -> list[Spec]:
     ]
 
 
+# Labels of moments stand at the foot of the chart, which axes that begin at zero leave free.
+_HISTORY_HEIGHT = 180
+
+
 def history(
     rows: Sequence[Row], title: str, changes: Sequence[Row], machines: Sequence[Row], *, zero: bool = False
 ) -> Spec | None:
@@ -234,14 +238,14 @@ def history(
     for marked, colour in ((worse, BAD), (better, GOOD), (machines, SOFT)):
         if marked:
             layers += _moments(marked, colour, x)
-    return _spec(list(rows), {"layer": layers, "height": 180})
+    return _spec(list(rows), {"layer": layers, "height": _HISTORY_HEIGHT})
 
 
 def _moments(values: Sequence[Row], colour: str, x: Spec) -> list[Spec]:
     data = {"values": list(values)}
     rule = {"type": "rule", "color": colour, "strokeDash": [5, 3], "strokeWidth": 1.5}
     text = {"type": "text", "align": "left", "dx": 4, "fontSize": 11, "color": colour}
-    place = {"x": x, "y": {"value": 8}, "text": {"field": "label"}}
+    place = {"x": x, "y": {"value": _HISTORY_HEIGHT - 8}, "text": {"field": "label"}}
     return [
         {"data": data, "mark": rule, "encoding": {"x": x, "tooltip": _tooltips(label="change", at="from")}},
         {"data": data, "mark": text, "encoding": place},
