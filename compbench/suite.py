@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from compbench import datasets, drivers, leftovers, lock, preflight, runs, session
+from compbench import checks, datasets, drivers, leftovers, lock, runs, session
 from compbench.attempt import Effects, Watcher
 from compbench.errors import UserError
 from compbench.probes import machine, provenance
@@ -93,7 +93,7 @@ class Suite:
 
     def check(self, name: str) -> Finding:
         """Make one preflight check, keep its finding, and write it to `tmp/preflight/`."""
-        finding = preflight.run_check(name, self.settings, self.root, self.concerned)
+        finding = checks.run_check(name, self.settings, self.root, self.concerned)
         self.findings.append(finding)
         path = self.finding_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)

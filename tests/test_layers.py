@@ -23,6 +23,7 @@ LAYERS = (
     "review",
     "display",
     "session",
+    "checks",
     "preflight",
     "fit",
     "driving",
