@@ -22,6 +22,8 @@ LAYERS = (
     "suite",
     "review",
     "display",
+    "rendering",
+    "opening",
     "session",
     "checks",
     "preflight",
