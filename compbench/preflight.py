@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compbench import datasets, fit, runs
+from compbench import datasets, fit, leftovers, lock, runs
 from compbench.errors import UserError
 from compbench.probes import binaries, machine, provenance
 from compbench.records import Finding, Level, Notice
@@ -269,7 +269,7 @@ def _check_output_dir(settings: Settings) -> Finding:
 
 def _check_leftovers(settings: Settings) -> Finding:
     try:
-        found = runs.leftovers(Path(settings.output_dir), Path(settings.work_dir), [])
+        found = leftovers.find(Path(settings.output_dir), Path(settings.work_dir), [])
     except UserError as error:
         return Finding(check="leftovers", level="warning", found=str(error))
     open_run = runs.find_open_run(Path(settings.output_dir))
@@ -304,7 +304,7 @@ def _check_network() -> Finding:
 
 
 def _check_suite(root: Path) -> Finding:
-    holder = runs.lock_holder(root / "tmp" / "lock")
+    holder = lock.holder(root / "tmp" / "lock")
     if holder is None or holder.startswith(f"pid {os.getpid()} "):
         return Finding(check="suite", level="ok", found="no other suite is running")
     text = f"a suite is running: {holder}"

@@ -6,13 +6,9 @@ that is there means a scenario that is done. Knows nothing of how a scenario is 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
-import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from compbench.errors import SuiteBusyError, UserError
+from compbench.errors import UserError
 from compbench.records import Capture, Manifest
 from compbench.schedule import measurement_named
 
@@ -261,100 +257,6 @@ def remove_temporary_files(folder: Path) -> None:
     """Remove what a killed `write_whole` left in a folder; only for the holder of the suite's lock."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """Something that `doit clean` may remove: where it is, and what it is."""
-
-    path: Path
-    what: str
-
-
-def leftovers(output_dir: Path, work_dir: Path, caches: Sequence[Path]) -> list[Leftover]:
-    """Return what interrupted runs and caches have left; never anything of a closed run's finished files."""
-    found = work_leftovers(work_dir)
-    for run in list_runs(output_dir):
-        if run.manifest.state != "closed":
-            found.append(Leftover(run.folder, f"{run.manifest.state} run"))
-        else:
-            found += [Leftover(path, "temporary file") for path in sorted(run.folder.glob(".*.tmp"))]
-    for folder in _children(output_dir):
-        if TIMESTAMP.fullmatch(folder.name) and folder.is_dir() and not (folder / MANIFEST_NAME).exists():
-            found.append(Leftover(folder, "run that was never opened"))
-    return found + [Leftover(path, "cache") for path in caches if path.exists()]
-
-
-def work_leftovers(work_dir: Path) -> list[Leftover]:
-    """Return the working folders of servers whose runner was killed."""
-    return [Leftover(path, "server's working folder") for path in _children(work_dir)]
-
-
-def remove(leftover: Leftover) -> None:
-    """Remove a leftover, file or folder."""
-    if leftover.path.is_dir() and not leftover.path.is_symlink():
-        shutil.rmtree(leftover.path)
-    else:
-        leftover.path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def suite_lock(path: Path) -> Iterator[None]:
-    """Hold the suite's lock for a block; the kernel releases it when this process dies, however it dies.
-
-    Raises:
-        SuiteBusyError: another process holds it; names that process.
-    """
-    descriptor = take_lock(path)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def take_lock(path: Path) -> int:
-    """Take the suite's lock and return the descriptor that holds it until it is closed.
-
-    Raises:
-        SuiteBusyError: another process holds it; names that process.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise SuiteBusyError(
-            f"another compbench is at work here ({_holder(path)}): wait until it has finished, or end it with Ctrl-C"
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"pid {os.getpid()} since {iso_utc(time.time())}\n".encode())
-    return descriptor
-
-
-def lock_holder(path: Path) -> str | None:
-    """Return who holds the suite's lock, or None if nobody does; takes nothing."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _holder(path)
-    finally:
-        os.close(descriptor)
-    return None
-
-
-def _holder(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        return path.read_text(encoding="utf-8", errors="replace").strip() or "unknown process"
-    return "unknown process"
-
-
-def _children(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _short(value: str | None) -> str:

@@ -14,7 +14,7 @@ import msgspec
 import tomli
 
 from compbench.errors import UserError, did_you_mean
-from compbench.scenarios import convert_table
+from compbench.tables import convert_table
 
 FILE_NAME = "compbench.toml"
 ENVIRONMENT_PREFIX = "COMPBENCH_"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from compbench import datasets, drivers, preflight, runs, session
+from compbench import datasets, drivers, leftovers, lock, preflight, runs, session
 from compbench.attempt import Effects, Watcher
 from compbench.errors import UserError
 from compbench.probes import machine, provenance
@@ -131,7 +131,7 @@ class Suite:
         """
         if self._lock is not None:
             return
-        self._lock = runs.take_lock(self.lock_path)
+        self._lock = lock.take(self.lock_path)
         self._clear_work_folders()
         if self.settings.resume:
             runs.find_run(self.output_dir, self.settings.resume)
@@ -324,10 +324,10 @@ class Suite:
 
     # -- clean and plan ----------------------------------------------------------------------------------------------
 
-    def leftovers(self) -> list[runs.Leftover]:
+    def leftovers(self) -> list[leftovers.Leftover]:
         """Return what `doit clean` removes."""
         caches = [self.root / "tmp" / "preflight", Path(self.settings.cache_dir), self.log_path]
-        return runs.leftovers(self.output_dir, Path(self.settings.work_dir), caches)
+        return leftovers.find(self.output_dir, Path(self.settings.work_dir), caches)
 
     def estimate_s(self, measurements: Iterable[str]) -> float:
         """Return how long making these measurements will take, from the phases already measured in this run."""
@@ -368,7 +368,7 @@ class Suite:
         Raises:
             UserError: a process stays in such a folder; it is named, not ended.
         """
-        for leftover in runs.work_leftovers(Path(self.settings.work_dir)):
+        for leftover in leftovers.in_work_folder(Path(self.settings.work_dir)):
             deadline = self.effects.monotonic() + _GUARDS_TIME_S
             while (inside := machine.processes_in(leftover.path)) and self.effects.monotonic() < deadline:
                 self.effects.sleep(_GUARDS_POLL_S)
@@ -377,7 +377,7 @@ class Suite:
                     f"process {inside[0]} is still at work in {leftover.path}, which a killed suite has left:"
                     " end that process, then run the same command again"
                 )
-            runs.remove(leftover)
+            leftovers.remove(leftover)
 
     def _written_run(self) -> Run:
         run = self.current_run()

@@ -13,7 +13,7 @@ import tomli
 from compbench.errors import UserError
 from compbench.records import Capture
 from compbench.report.groups import group_captures
-from compbench.scenarios import convert_table
+from compbench.tables import convert_table
 
 # What counts as a difference; the report generator that reads our files uses the same tenth.
 COMPARABLE_SHARE = 0.10
