@@ -10,7 +10,7 @@ import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from compbench import commands, runs, tasks  # noqa: E402
+from compbench import commands, review, runs, tasks  # noqa: E402
 from compbench.display import Display  # noqa: E402
 from compbench.errors import UserError  # noqa: E402
 from compbench.reporter import reporter_for  # noqa: E402
@@ -37,7 +37,7 @@ DOIT_CONFIG = {
     "backend": "sqlite3",
     "dep_file": ":memory:",
     "reporter": reporter_for(SUITE, DISPLAY),
-    "default_tasks": ["gate", *(f"run:{name}" for name in SCENARIOS)],
+    "default_tasks": tasks.default_tasks(SUITE),
 }
 
 
@@ -51,6 +51,11 @@ def task_plan() -> tasks.Task:
     return tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))
 
 
+def task_capacity() -> Iterator[tasks.Task]:
+    """Search for the highest rate that the server sustains."""
+    yield from tasks.capacities(SUITE)
+
+
 def task_preflight() -> Iterator[tasks.Task]:
     """Check the machine, the binaries and the scenarios."""
     yield from tasks.preflight_checks(SUITE)
@@ -61,6 +66,11 @@ def task_report() -> tasks.Task:
     return tasks.report(lambda: commands.show_report(SUITE, DISPLAY))
 
 
+def task_review() -> Iterator[tasks.Task]:
+    """Look back over closed runs."""
+    yield from tasks.looking_back(review.tasks_of(SETTINGS, DISPLAY), SUITE.judge)
+
+
 def task_claim() -> tasks.Task:
     """Take the suite's lock."""
     return tasks.claim(SUITE)
@@ -69,6 +79,11 @@ def task_claim() -> tasks.Task:
 def task_gate() -> tasks.Task:
     """Let the suite begin."""
     return tasks.gate(SUITE, lambda dryrun: commands.clean(SUITE, DISPLAY, dryrun=dryrun))
+
+
+def task_make() -> Iterator[tasks.Task]:
+    """Make what is kept."""
+    yield from tasks.makings(SUITE)
 
 
 def task_measure() -> Iterator[tasks.Task]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from compbench import preflight, runs
+from compbench import leftovers, lock, preflight
 from compbench.display import Display, span
 from compbench.errors import UserError
 from compbench.preflight import preflight_exit_code
@@ -85,17 +85,16 @@ def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
         SystemExit: 2, with one line, if a suite is at work.
     """
     try:
-        lock = runs.take_lock(suite.lock_path)
+        lock.take(suite.lock_path)  # held until this process ends
     except UserError as error:
         display.error(str(error))
         raise SystemExit(2) from None
-    del lock  # held until this process ends
     found = suite.leftovers()
     for leftover in found:
         shown = _relative(leftover.path, suite.root)
         display.line(f"{'would remove' if dryrun else 'removing'} {shown} ({leftover.what})")
         if not dryrun:
-            runs.remove(leftover)
+            leftovers.remove(leftover)
     if not found:
         display.line("nothing to remove: no leftovers, no open run, no caches")
 

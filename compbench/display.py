@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from compbench.attempt import Progress
 from compbench.records import Capture, Notice, Phase
 from compbench.runs import iso_utc
-from compbench.session import Progress
 
 PLAIN_INTERVAL_S = 10.0
 LIVE_INTERVAL_S = 1.0
@@ -44,13 +44,15 @@ class Display:
     def line(self, text: str = "", style: str | None = None) -> None:
         """Print a line that stays; `style` colours its first word on a terminal that wants colour."""
         if self.is_living:
-            from rich.text import Text  # noqa: PLC0415 - costs 0.1 s that plain output and preflight need not pay
+            from rich.padding import Padding  # noqa: PLC0415 - costs 0.1 s that plain output and preflight need not pay
+            from rich.text import Text  # noqa: PLC0415 - see above
 
-            rendered = Text(text)
+            words = text.lstrip()
+            rendered = Text(words)
             if style is not None:
-                indent = len(text) - len(text.lstrip())
-                rendered.stylize(_STYLES[style], indent, indent + len((text.split() or [""])[0]))
-            self._rich_console().print(rendered, soft_wrap=True, highlight=False)
+                rendered.stylize(_STYLES[style], 0, len((words.split() or [""])[0]))
+            # Padding, so that a long line goes on under its own beginning.
+            self._rich_console().print(Padding(rendered, (0, 0, 0, len(text) - len(words)), expand=False))
         else:
             self.stream.write(f"{text}\n")
             self.stream.flush()
@@ -61,11 +63,12 @@ class Display:
         sys.stderr.write(f"{iso_utc(time.time())} ERROR {where + ': ' if where else ''}{text}\n")
         sys.stderr.flush()
 
-    def scenario_begins(self, name: str, title: str, place: int, total: int, estimate_s: float) -> None:
-        """Name the scenario and its place in the suite."""
-        self._scenario, self._place = name, f"[{place}/{total}]"
-        self._ends_at = self.clock() + estimate_s
-        self.line(f"{self._place} {name}: {title} (about {span(estimate_s)} left in the suite)")
+    def scenario_begins(self, name: str, title: str, place: tuple[int, int], estimate_s: float | None) -> None:
+        """Name the scenario, its place among how many, and how long they all will take if that can be told."""
+        self._scenario, self._place = name, f"[{place[0]}/{place[1]}]"
+        self._ends_at = None if estimate_s is None else self.clock() + estimate_s
+        left = "" if estimate_s is None else f" (about {span(estimate_s)} left in the suite)"
+        self.line(f"{self._place} {name}: {title}{left}")
 
     def phase(self, name: Phase, limit_s: float | None) -> None:
         """Take note that a phase has begun."""
@@ -96,7 +99,7 @@ class Display:
         outcome = capture.outcome
         self.line(f"      {outcome.verdict}  {headline(capture)}", outcome.verdict)
         if outcome.verdict == "failed":
-            self.error(outcome.reason, capture.scenario, outcome.phase or "")
+            self.error(outcome.reason, capture.measurement, outcome.phase or "")
 
     def stop(self) -> None:
         """Take the live line away."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compbench import runs
+from compbench import datasets, fit, leftovers, lock, runs
 from compbench.errors import UserError
 from compbench.probes import binaries, machine, provenance
 from compbench.records import Finding, Level, Notice
-from compbench.scenarios import load_scenarios
+from compbench.scenarios import Scenario, load_scenarios
 from compbench.settings import MachineLimits, Settings
 
 _GB = 1_000_000_000
@@ -30,6 +30,9 @@ _OPTIONAL_TOOLS = {
 }
 _MODULES = ("usearch", "uvicorn", "httptools", "orjson", "numpy", "hdrh")
 
+# The load average still holds the scenario before; only together with cores that are busy now does it tell of others.
+BUSY_PCT = 10.0
+
 CHECKS: dict[str, str] = {
     "binary_loadtest": "loadtest is there, and a release build",
     "binary_engram": "the server is there, and a release build",
@@ -39,6 +42,7 @@ CHECKS: dict[str, str] = {
     "disk": "disk space",
     "leftovers": "what interrupted runs have left",
     "memory": "memory",
+    "data_set": "the data sets fit into this machine",
     "cpu_governor": "CPU frequency scaling",
     "temperature": "CPU temperature",
     "load": "background load",
@@ -51,8 +55,13 @@ CHECKS: dict[str, str] = {
 }
 
 
-def run_check(name: str, settings: Settings, root: Path) -> Finding:
-    """Make one check now; a name that is not in `CHECKS` is a KeyError."""
+def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str] = ()) -> Finding:
+    """Make one check now; a name that is not in `CHECKS` is a KeyError.
+
+    `scenarios` are those that are about to be measured, all if empty: only their data sets have to fit.
+    """
+    if name == "data_set":
+        return _check_data_set(settings, scenarios)
     return _READERS[name](settings, root)
 
 
@@ -188,8 +197,12 @@ def judge_stability(
     """Judge the machine right before a scenario (SPEC.md 2): warnings, and why it must not begin, if so."""
     notices = []
     available = readings["available_memory_bytes"]
-    if (load := readings["load_1min"]) is not None and load > settings.warn_load:
-        text = f"load average {load:.2f} before the scenario: something else is busy on this machine"
+    load, busy_pct = readings["load_1min"], readings["busy_pct"]
+    if load is not None and load > settings.warn_load and busy_pct > BUSY_PCT:
+        text = (
+            f"load average {load:.2f} and {busy_pct:.0f} % of the cores' time in use before the scenario:"
+            " something else is busy on this machine"
+        )
         notices.append(Notice(code="busy-machine", text=text))
     if (heat := readings["temperature_c"]) is not None and heat > settings.warn_temperature_c:
         notices.append(Notice(code="hot-machine", text=f"{heat:.0f} C before the scenario: the CPU may throttle"))
@@ -256,7 +269,7 @@ def _check_output_dir(settings: Settings) -> Finding:
 
 def _check_leftovers(settings: Settings) -> Finding:
     try:
-        found = runs.leftovers(Path(settings.output_dir), Path(settings.work_dir), [])
+        found = leftovers.find(Path(settings.output_dir), Path(settings.work_dir), [])
     except UserError as error:
         return Finding(check="leftovers", level="warning", found=str(error))
     open_run = runs.find_open_run(Path(settings.output_dir))
@@ -291,7 +304,7 @@ def _check_network() -> Finding:
 
 
 def _check_suite(root: Path) -> Finding:
-    holder = runs.lock_holder(root / "tmp" / "lock")
+    holder = lock.holder(root / "tmp" / "lock")
     if holder is None or holder.startswith(f"pid {os.getpid()} "):
         return Finding(check="suite", level="ok", found="no other suite is running")
     text = f"a suite is running: {holder}"
@@ -305,6 +318,40 @@ def _check_memory(settings: Settings) -> Finding:
 
     memory = psutil.virtual_memory()
     return judge_memory(memory.total, memory.available, settings.limits)
+
+
+def _check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
+    if settings.target != "embedded":
+        return Finding(
+            check="data_set", level="ok", found="not judged: what Engram needs for its data is not known here"
+        )
+    try:
+        scenarios = load_scenarios(Path(settings.scenarios_dir), settings.expected_scenarios)
+    except UserError:
+        return Finding(check="data_set", level="ok", found="not judged: see the check of the scenarios")
+    import psutil  # noqa: PLC0415 - see _check_memory
+
+    room = fit.Room(
+        available_bytes=psutil.virtual_memory().available,
+        reserve_bytes=round(settings.limits.min_scenario_memory_gb * _GB),
+        free_disk_bytes=machine.free_disk_bytes(Path(settings.cache_dir)),
+        cores=os.cpu_count() or 1,
+        time_limit_s=settings.data_set_timeout_s,
+    )
+    concerned = [scenario for scenario in scenarios if not names or scenario.name in names]
+    return fit.judge_data_set([_need(settings, scenario) for scenario in concerned], room)
+
+
+def _need(settings: Settings, scenario: Scenario) -> fit.Need:
+    folder = datasets.data_set_folder(settings, scenario)
+    return fit.Need(
+        scenario=scenario.name,
+        num_nodes=scenario.data.num_nodes,
+        count=datasets.wanted_memories(settings, scenario),
+        dimension=scenario.data.embedding_dim,
+        is_kept=folder is not None and folder.is_dir(),
+        kept_from_now=folder is not None,
+    )
 
 
 _READERS: dict[str, Callable[[Settings, Path], Finding]] = {

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,7 +69,7 @@ class Output:
 
     def pump(self, source: BinaryIO) -> None:
         """Copy `source` to the file until it ends; runs in a thread of its own."""
-        with source, self.path.open("ab") as file:
+        with source, self._opened() as file:
             pending = b""
             while chunk := os.read(source.fileno(), _CHUNK_BYTES):
                 self.total_bytes += len(chunk)
@@ -77,7 +78,15 @@ class Output:
             self._take(file, _ANSI.sub(b"", pending))
             self._finish(file)
 
-    def _take(self, file: BinaryIO, text: bytes) -> None:
+    def _opened(self) -> FileIO:
+        """Open the file unbuffered: what a full disk refuses must not be tried, and fail, once more on closing it."""
+        try:
+            return self.path.open("ab", buffering=0)
+        except OSError as error:
+            self._note(error)
+            return Path(os.devnull).open("ab", buffering=0)
+
+    def _take(self, file: FileIO, text: bytes) -> None:
         head, rest = text[: self._room], text[self._room :]
         if head:
             self._room -= len(head)
@@ -91,24 +100,27 @@ class Output:
             if self.left_out_bytes:
                 time.sleep(_FLOOD_PAUSE_S)
 
-    def _finish(self, file: BinaryIO) -> None:
+    def _finish(self, file: FileIO) -> None:
         if self.left_out_bytes:
             note = f"\n[compbench: {self.left_out_bytes} bytes left out here: over the limit of max_output_mb]\n"
             self._write(file, note.encode())
         for text in self._tail:
             self._write(file, text)
         try:
-            file.flush()
             os.fsync(file.fileno())
         except OSError as error:
-            self.error = self.error or os.strerror(error.errno or errno.EIO)
+            self._note(error)
 
-    def _write(self, file: BinaryIO, text: bytes) -> None:
+    def _write(self, file: FileIO, text: bytes) -> None:
+        left = memoryview(text)
         try:
-            file.write(text)
-            file.flush()
+            while left:
+                left = left[file.write(left) :]
         except OSError as error:
-            self.error = self.error or os.strerror(error.errno or errno.EIO)
+            self._note(error)
+
+    def _note(self, error: OSError) -> None:
+        self.error = self.error or os.strerror(error.errno or errno.EIO)
 
 
 class Child:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from compbench.schedule import Measurement
+
 CAPTURE_SCHEMA = 1
 MANIFEST_SCHEMA = 1
 
@@ -152,13 +154,15 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
     `snapshot` holds what was asked of the live server and machine at the end of `measure`, as named texts (health,
     metrics, process maps, limits, sockets, kernel messages ...), each text as it came or `not readable here: why`.
-    `result` is the driver's report as `compbench.results.Result` gives it in builtins, or None if there was none.
+    `result` is the driver's report as `compbench.results.Result` gives it in builtins, or None if there was none;
+    `capacity`, where `is_capacity`, is `compbench.results.Capacity` in the same way.
     """
 
     schema: int = CAPTURE_SCHEMA
     run: str
     scenario: str
     repeat: int | None = None  # 1, 2, ... where each scenario is measured several times in one run
+    is_capacity: bool = False
     title: str
     attempt: int = 1
     target: str
@@ -175,6 +179,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerFacts = ServerFacts()
     driver_process: DriverFacts = DriverFacts()
     result: dict[str, Any] | None = None
+    capacity: dict[str, Any] | None = None
     samples: list[Sample] = []
     notices: list[Notice] = []
     machine_before: dict[str, Any] = {}
@@ -182,16 +187,23 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: dict[str, str] = {}
     files: dict[str, str] = {}
 
+    @property
+    def measurement(self) -> str:
+        """Return the stem of its files: the scenario, with `_run2` or the like where it is measured repeatedly."""
+        return Measurement(self.scenario, self.repeat, is_capacity=self.is_capacity).name
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is: its selection in order, its fingerprint, and whether it is open, closed or abandoned.
 
-    `fingerprint` maps names of inputs to values or hashes; two invocations may share a run only if theirs are equal.
-    `provenance` is what `compbench.probes.provenance` read when the run opened (git, machine, versions).
+    `selection` holds the names of its measurements in order. `fingerprint` maps names of inputs to values or hashes;
+    two invocations may share a run only if theirs are equal. `provenance` is what `compbench.probes.provenance` read
+    when the run opened (git, machine, versions).
     """
 
     schema: int = MANIFEST_SCHEMA
     run: str
+    kind: Literal["suite", "capacity"] = "suite"
     state: Literal["open", "closed", "abandoned"]
     opened_at: float
     boot_at: float

@@ -17,8 +17,9 @@ from compbench.errors import UserError
 from compbench.preflight import preflight_exit_code
 from compbench.records import Capture, Finding
 from compbench.scenarios import title_of
+from compbench.schedule import Measurement, measurement_named
 from compbench.suite import Suite
-from compbench.tasks import StopInvocation, scenarios_of
+from compbench.tasks import StopInvocation, capacities_of, measurements_of, scenarios_of
 
 if TYPE_CHECKING:
     from doit.task import Task
@@ -44,9 +45,13 @@ class Reporter:
         """Learn what was asked for, and let signals unwind from here on."""
         del tasks
         interrupts.arm()
-        self.suite.select(scenarios_of(selected_tasks, self.suite.names))
-        if self.suite.selected:
-            settings = self.suite.settings
+        suite, settings = self.suite, self.suite.settings
+        suite.select(
+            measurements_of(selected_tasks, suite.measurements),
+            capacities_of(selected_tasks, suite.scenarios),
+            scenarios_of(selected_tasks),
+        )
+        if suite.is_measuring:
             self.display.line(
                 f"compbench {__version__}: target {settings.target}, driver {settings.driver}, profile"
                 f" {settings.profile}, data scale {settings.data_scale:g} ({settings.target_reason})"
@@ -60,18 +65,24 @@ class Reporter:
         if name := _scenario_of(task, "measure"):
             self.place += 1
             rest = self.suite.selected[self.place - 1 :]
-            title = title_of(self.suite.scenario_path(name))
+            title = title_of(self.suite.scenario_path(measurement_named(name).scenario))
             estimate_s = self.suite.estimate_s(rest)
-            self.display.scenario_begins(name, title, self.place, len(self.suite.selected), estimate_s)
+            self.display.scenario_begins(name, title, (self.place, len(self.suite.selected)), estimate_s)
+        elif name := _scenario_of(task, "capacity"):
+            title = f"capacity of {title_of(self.suite.scenario_path(name))}"
+            self.display.scenario_begins(name, title, (1, 1), None)
 
     def add_success(self, task: Task) -> None:
         """Tell a scenario's result at once."""
         if task.name == "gate":
             self._tell_findings()
+        elif _scenario_of(task, "capacity") and self.suite.run is not None:
+            self.display.scenario_ends(self.suite.capacity_captures[-1])
+            self.display.line(f"      results in {self.suite.run.folder}")
         elif name := _scenario_of(task, "measure"):
             run = self.suite.run
             if run is not None:
-                capture = next(c for c in run.captures() if c.scenario == name)
+                capture = next(c for c in run.captures() if c.measurement == name)
                 self.display.scenario_ends(capture)
         self._tell_remarks()
 
@@ -125,14 +136,25 @@ class Reporter:
             raise SystemExit(NOT_STARTED)
         if isinstance(error, SystemExit):
             raise error
+        if isinstance(error, UserError):
+            self.display.error(str(error))
+            raise SystemExit(FAILED)
         if error is not None:
             self.suite.log_traceback()
             self.display.error(f"{type(error).__name__}: {error}; the traceback is in {self.suite.log_path}")
             raise SystemExit(FAILED)
         if self.suite.findings and not self.told_findings and self.suite.verdict is None:
             self._tell_findings()
-        self._tell_end()
-        raise SystemExit(self._exit_code())
+        raise SystemExit(self._tell_end_and_judge())
+
+    def _tell_end_and_judge(self) -> int:
+        try:
+            self._tell_end()
+            self._notify()
+            return self._exit_code()
+        except UserError as error:  # a capture that was damaged meanwhile
+            self.display.error(str(error))
+            return FAILED
 
     def _exit_code(self) -> int:
         suite = self.suite
@@ -142,10 +164,22 @@ class Reporter:
             return FAILED
         if suite.verdict is not None:
             return suite.verdict
-        if not suite.selected:
+        if not suite.is_measuring:
             return preflight_exit_code(suite.findings)
-        verdicts = {capture.scenario: capture.outcome.verdict for capture in self._captures()}
-        return PASSED if all(verdicts.get(name) == "passed" for name in suite.selected) else FAILED
+        captures = [*self._captures(), *suite.capacity_captures]
+        verdicts = {capture.measurement: capture.outcome.verdict for capture in captures}
+        wanted = [*suite.selected, *(Measurement(name, is_capacity=True).name for name in suite.capacities)]
+        return PASSED if all(verdicts.get(name) == "passed" for name in wanted) else FAILED
+
+    def _notify(self) -> None:
+        suite = self.suite
+        if suite.run is None or not suite.selected or suite.verdict is not None or not suite.settings.notify.variables:
+            return
+        from compbench import review  # noqa: PLC0415 - only for who asked to be told
+
+        passed = self._exit_code() == PASSED
+        for warning in review.notify_end(suite.settings, suite.run, self._captures(), passed=passed):
+            self.display.line(f"warning: {warning}", "warning")
 
     def _captures(self) -> list[Capture]:
         return self.suite.run.captures() if self.suite.run is not None else []
@@ -156,7 +190,7 @@ class Reporter:
 
         self.told_findings = True
         findings = self.suite.findings
-        shown = findings if not self.suite.selected else [f for f in findings if f.level != "ok"]
+        shown = findings if not self.suite.is_measuring else [f for f in findings if f.level != "ok"]
         text = render("preflight.txt.j2", findings=findings, shown=shown, stopped=self.suite.gate_failed)
         for line in text.splitlines():
             word = (line.split() or [""])[0]
@@ -172,7 +206,7 @@ class Reporter:
     def _tell_interruption(self) -> None:
         suite = self.suite
         self.display.error(f"interrupted by {interrupts.received()}")
-        if suite.run is None or not suite.selected:
+        if suite.run is None or not suite.is_measuring:
             return
         try:
             suite.write_pages(interrupted=True)

@@ -1,4 +1,4 @@
-"""A driver's report: read, checked, judged against a scenario's targets, and what could make it wrong.
+"""A driver's report, read and checked; what it amounts to is `compbench.judgement`'s business.
 
 Pure but for reading the two files that a driver wrote. Both drivers write the same JSON and text (`loadtest`'s).
 """
@@ -9,19 +9,12 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from compbench.errors import UserError
-from compbench.process import Exit
-from compbench.records import DataSet, Notice, Outcome
-from compbench.scenarios import Scenario, Validation, mean_rate
 
-# Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
-CENSORED_FROM_MS = 65.0
-_USAGE_EXIT_CODE = 2
-_PANIC_EXIT_CODE = 101
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -52,6 +45,47 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     operations: dict[str, OperationStats] = {}
     own: dict[str, Any] = {}
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One rate that was tried in a search for a capacity; `sustained` is None where the driver spoiled the trial."""
+
+    rate_ops_s: float
+    achieved_ops_s: float
+    p99_ms: float
+    error_rate: float
+    sustained: bool | None
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """The highest rate within the limits: `low_ops_s` is sustained, `high_ops_s` (None: not found) is not.
+
+    `bound` says what ended the search from above: the `target`, the `driver`, the search's own `limit`, or that not
+    even the lowest rate was sustained (`none`).
+    """
+
+    low_ops_s: float
+    high_ops_s: float | None
+    bound: Literal["target", "driver", "limit", "none"]
+    p99_limit_ms: float
+    max_error_rate: float
+    precision_pct: float
+    curve: list[Trial]
+    note: str = ""
+
+
+def read_capacity(report: Path) -> Capacity | None:
+    """Read the report of a search for a capacity; None if there is none.
+
+    Raises:
+        UserError: it is not such a report: names file and key.
+    """
+    if not report.exists():
+        return None
+    try:
+        return msgspec.json.decode(report.read_bytes(), type=Capacity)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{report.name}: not the report of a search for a capacity: {error}") from None
 
 
 def read_result(report: Path, stdout: Path) -> Result | None:
@@ -128,98 +162,10 @@ def parse_text(text: str) -> Result | None:
     )
 
 
-def judge(
-    result: Result | None, validation: Validation, offered_ops_s: float, ended: Exit, stderr_lines: list[str]
-) -> Outcome:
-    """Judge what a driver that ended by itself reported: passed, missed, or failed with the reason."""
-    if result is None:
-        return _without_report(ended, stderr_lines)
-    if wrong := _invalid(result):
-        return Outcome(verdict="failed", code=wrong[0], reason=wrong[1], phase="measure", advice=wrong[2])
-    if missed := missed_targets(result, validation):
-        return Outcome(
-            verdict="missed",
-            code="targets-missed",
-            phase="measure",
-            reason="; ".join(missed),
-            advice=f"the load was {offered_ops_s:g} ops/s: see the table of samples for what was short",
-        )
-    return Outcome(verdict="passed", code="passed")
-
-
-def missed_targets(result: Result, validation: Validation) -> list[str]:
-    """Return each target that is not met, with both numbers."""
-    missed = []
-    limit = validation.expected_p99_latency_ms
-    if limit is not None and result.p99_latency_ms > limit:
-        missed.append(f"P99 {result.p99_latency_ms:.2f} ms is over {limit:g} ms")
-    limit = validation.expected_throughput_ops_sec
-    if limit is not None and result.throughput_ops_s < limit:
-        missed.append(f"throughput {result.throughput_ops_s:.0f} ops/s is under {limit:g} ops/s")
-    limit = validation.max_error_rate
-    if limit is not None and result.error_rate > limit:
-        missed.append(f"errors {result.error_rate * 100:.2f} % are over {limit * 100:g} %")
-    return missed
-
-
-def cautions(result: Result | None, driver: str, data_set: DataSet | None, scenario: Scenario) -> list[Notice]:
-    """Return what could make the figures wrong or mean something else than they seem to."""
-    notices = []
-    if data_set is not None:
-        notices += _data_cautions(data_set)
-    if result is None or driver != "loadtest":
-        return notices
-    notices.append(_notice("closed-loop", "Engram's loadtest waits for each answer before it sends the next request"))
-    rate = mean_rate(scenario.arrival)
-    if result.p99_latency_ms >= CENSORED_FROM_MS or result.throughput_ops_s < rate / 2:
-        text = f"Engram's loadtest drops every latency over {CENSORED_FROM_MS:g} ms: the percentiles flatter"
-        notices.append(_notice("censored", text))
-    if scenario.operations.embedding_search_weight > 0:
-        text = "Engram's loadtest discards the vector of a search: EmbeddingSearch is a text search"
-        notices.append(_notice("text-search", text))
-    return notices
-
-
-def _data_cautions(data_set: DataSet) -> list[Notice]:
-    notices = []
-    if data_set.scale < 1:
-        text = f"the data set is scaled down: {data_set.wanted} memories instead of {data_set.nodes_in_scenario}"
-        notices.append(_notice("scaled-down", text))
-    if data_set.stored == 0:
-        notices.append(_notice("empty-data-set", "the server holds no memories: searches have nothing to find"))
-    elif not data_set.prepared or (data_set.stored is not None and data_set.stored < data_set.wanted):
-        held = "an unknown number" if data_set.stored is None else data_set.stored
-        why = f": {data_set.note}" if data_set.note else ""
-        text = f"the data set is incomplete: {held} of {data_set.wanted} memories{why}"
-        notices.append(_notice("incomplete-data-set", text))
-    return notices
-
-
-def _invalid(result: Result) -> tuple[str, str, str] | None:
-    if result.total_operations == 0:
-        return "no-operations", "the driver sent no operation", "see the driver's output"
-    if result.p99_latency_ms == 0:
-        reason = f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
-        return "zero-percentiles", reason, "use driver=builtin, which records without a limit"
-    if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
-        return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong", "report it"
-    if result.own.get("valid") is False:
-        reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
-        return "measurement-invalid", reason, "end what else is busy on this machine, and measure again"
-    return None
-
-
-def _without_report(ended: Exit, stderr_lines: list[str]) -> Outcome:
-    said = " ".join(line.strip() for line in stderr_lines if line.strip())
-    code, reason = "driver-error", f"the driver ended without a report ({ended})"
-    if ended.code == _USAGE_EXIT_CODE:
-        code = "driver-usage"
-    elif ended.code == _PANIC_EXIT_CODE or ended.signal == "SIGABRT":
-        code, reason = "driver-panicked", f"the driver panicked ({ended})"
-    elif ended.signal:
-        code = "driver-signal"
-    reason = f"{reason}: {said}" if said else reason
-    return Outcome(verdict="failed", code=code, reason=reason, phase="measure", advice="see the driver's output")
+def recall_of(result: Result) -> dict[str, Any]:
+    """Return what compbench's driver found out about the answers; empty from another driver."""
+    found = result.own.get("recall")
+    return found if isinstance(found, dict) else {}
 
 
 def _number(raw: dict[str, Any], key: str, where: str) -> float:
@@ -229,7 +175,3 @@ def _number(raw: dict[str, Any], key: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise UserError(f"{where}: {key} = {value!r}: a finite number from 0 on is wanted")
     return float(value)
-
-
-def _notice(code: str, text: str) -> Notice:
-    return Notice(code=code, text=text)

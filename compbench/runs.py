@@ -6,13 +6,9 @@ that is there means a scenario that is done. Knows nothing of how a scenario is 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
-import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +16,9 @@ from typing import TypeVar
 
 import msgspec
 
-from compbench.errors import SuiteBusyError, UserError
+from compbench.errors import UserError
 from compbench.records import Capture, Manifest
+from compbench.schedule import measurement_named
 
 T = TypeVar("T")
 TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}")
@@ -34,6 +31,7 @@ MEASURED_KINDS = {
     "stdout": ".txt",
     "stderr": "_stderr.txt",
     "driver_json": ".json",
+    "hlog": ".hlog",
     "server_log": "_server.log",
     "stacks": "_stacks.log",
     "capture": "_capture.json",
@@ -53,21 +51,23 @@ class Run:
         """Return the run's timestamp."""
         return self.manifest.run
 
-    def path(self, scenario: str, kind: str) -> Path:
-        """Return the final path of one of a scenario's files (SPEC.md 4)."""
+    def path(self, measurement: str, kind: str) -> Path:
+        """Return the final path of one of a measurement's files (SPEC.md 4)."""
         ending = MEASURED_KINDS.get(kind) or RENDERED_KINDS[kind]
-        return self.folder / f"{self.name}_{scenario}{ending}"
+        if kind == "stdout" and measurement_named(measurement).is_capacity:
+            ending = ".log"  # readers of a run take every other `.txt` for a scenario's report
+        return self.folder / f"{self.name}_{measurement}{ending}"
 
     def page(self, name: str) -> Path:
         """Return the path of one of the run's own pages, such as `summary.txt`."""
         return self.folder / f"{self.name}_{name}"
 
-    def has_capture(self, scenario: str) -> bool:
-        """Tell whether the scenario is done."""
-        return self.path(scenario, "capture").exists()
+    def has_capture(self, measurement: str) -> bool:
+        """Tell whether the measurement is done."""
+        return self.path(measurement, "capture").exists()
 
     def pending(self) -> list[str]:
-        """Return the selected scenarios that have no capture yet, in order."""
+        """Return the selected measurements that have no capture yet, in order."""
         return [name for name in self.manifest.selection if not self.has_capture(name)]
 
     def captures(self) -> list[Capture]:
@@ -163,8 +163,9 @@ def find_run(output_dir: Path, name: str) -> Run:
 
 
 def find_open_run(output_dir: Path) -> Run | None:
-    """Return the newest run that is still open."""
-    return next((run for run in reversed(list_runs(output_dir)) if run.manifest.state == "open"), None)
+    """Return the newest run of the suite that is still open; a search for a capacity is never continued."""
+    known = reversed(list_runs(output_dir))
+    return next((run for run in known if run.manifest.state == "open" and run.manifest.kind == "suite"), None)
 
 
 def refusal_to_resume(
@@ -224,18 +225,18 @@ def change_manifest(run: Run, **changes: object) -> Run:
     return Run(run.folder, manifest)
 
 
-def set_aside(run: Run, scenario: str) -> list[Path]:
-    """Keep what an earlier attempt at a scenario left, as `<name>.attemptN.partial`; return the new paths.
+def set_aside(run: Run, measurement: str) -> list[Path]:
+    """Keep what an earlier attempt at a measurement left, as `<name>.attemptN.partial`; return the new paths.
 
-    Only the holder of the suite's lock may call this, before the scenario is measured (again).
+    Only the holder of the suite's lock may call this, before it is made (again).
     """
     endings = [*MEASURED_KINDS.values(), *RENDERED_KINDS.values()]
-    stem = f"{run.name}_{scenario}"
+    stem = f"{run.name}_{measurement}"
     found = [run.folder / f"{stem}{ending}{state}" for ending in endings for state in ("", PARTIAL)]
     found = [path for path in found if path.exists()]
     if not found:
         return []
-    number = attempts_kept(run, scenario) + 1
+    number = attempts_kept(run, measurement) + 1
     kept = []
     for path in found:
         new = path.with_name(f"{path.name.removesuffix(PARTIAL)}.attempt{number}{PARTIAL}")
@@ -245,9 +246,9 @@ def set_aside(run: Run, scenario: str) -> list[Path]:
     return kept
 
 
-def attempts_kept(run: Run, scenario: str) -> int:
-    """Return how many earlier attempts at the scenario have been set aside."""
-    pattern = re.compile(re.escape(f"{run.name}_{scenario}") + r"[._].*\.attempt(\d+)\.partial")
+def attempts_kept(run: Run, measurement: str) -> int:
+    """Return how many earlier attempts at the measurement have been set aside."""
+    pattern = re.compile(re.escape(f"{run.name}_{measurement}") + r"[._].*\.attempt(\d+)\.partial")
     numbers = [int(match[1]) for path in run.folder.iterdir() if (match := pattern.fullmatch(path.name))]
     return max(numbers, default=0)
 
@@ -256,100 +257,6 @@ def remove_temporary_files(folder: Path) -> None:
     """Remove what a killed `write_whole` left in a folder; only for the holder of the suite's lock."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """Something that `doit clean` may remove: where it is, and what it is."""
-
-    path: Path
-    what: str
-
-
-def leftovers(output_dir: Path, work_dir: Path, caches: Sequence[Path]) -> list[Leftover]:
-    """Return what interrupted runs and caches have left; never anything of a closed run's finished files."""
-    found = work_leftovers(work_dir)
-    for run in list_runs(output_dir):
-        if run.manifest.state != "closed":
-            found.append(Leftover(run.folder, f"{run.manifest.state} run"))
-        else:
-            found += [Leftover(path, "temporary file") for path in sorted(run.folder.glob(".*.tmp"))]
-    for folder in _children(output_dir):
-        if TIMESTAMP.fullmatch(folder.name) and folder.is_dir() and not (folder / MANIFEST_NAME).exists():
-            found.append(Leftover(folder, "run that was never opened"))
-    return found + [Leftover(path, "cache") for path in caches if path.exists()]
-
-
-def work_leftovers(work_dir: Path) -> list[Leftover]:
-    """Return the working folders of servers whose runner was killed."""
-    return [Leftover(path, "server's working folder") for path in _children(work_dir)]
-
-
-def remove(leftover: Leftover) -> None:
-    """Remove a leftover, file or folder."""
-    if leftover.path.is_dir() and not leftover.path.is_symlink():
-        shutil.rmtree(leftover.path)
-    else:
-        leftover.path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def suite_lock(path: Path) -> Iterator[None]:
-    """Hold the suite's lock for a block; the kernel releases it when this process dies, however it dies.
-
-    Raises:
-        SuiteBusyError: another process holds it; names that process.
-    """
-    descriptor = take_lock(path)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def take_lock(path: Path) -> int:
-    """Take the suite's lock and return the descriptor that holds it until it is closed.
-
-    Raises:
-        SuiteBusyError: another process holds it; names that process.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise SuiteBusyError(
-            f"another compbench is at work here ({_holder(path)}): wait until it has finished, or end it with Ctrl-C"
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"pid {os.getpid()} since {iso_utc(time.time())}\n".encode())
-    return descriptor
-
-
-def lock_holder(path: Path) -> str | None:
-    """Return who holds the suite's lock, or None if nobody does; takes nothing."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _holder(path)
-    finally:
-        os.close(descriptor)
-    return None
-
-
-def _holder(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        return path.read_text(encoding="utf-8", errors="replace").strip() or "unknown process"
-    return "unknown process"
-
-
-def _children(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _short(value: str | None) -> str:

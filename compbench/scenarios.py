@@ -1,7 +1,8 @@
 """Scenario files: TOML in, `Scenario` out, or one line that says which file, key and value is wrong.
 
-The schema is the one that Engram's `loadtest` reads, plus a top-level `seed`; unlike `loadtest`, unknown keys are
-refused, because a misspelt weight would silently measure something else. Knows nothing of settings, targets or runs.
+The schema is the one that Engram's `loadtest` reads, plus `seed`, `expected_recall` and `[graph]`, which `loadtest`
+ignores as it does every key that it doesn't know. Here unknown keys are refused, because a misspelt weight would
+silently measure something else. Knows nothing of settings, targets or runs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import tomli
 
-from compbench.errors import UserError, did_you_mean
+from compbench.errors import UserError
+from compbench.tables import convert_table
 
 T = TypeVar("T")
 U64_MAX = 2**64 - 1
@@ -28,7 +30,9 @@ Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Readers of a run's folder take these endings for other kinds of files (SPEC.md 4).
-_RESERVED_ENDINGS = ("metadata", "summary", "stderr", "diag", "sys", "capture", "server", "flamegraph", "progress")
+_RESERVED_ENDINGS = (
+    "metadata", "summary", "stderr", "diag", "sys", "capture", "capacity", "server", "flamegraph", "progress", "report",
+)  # fmt: skip
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,12 +111,25 @@ class Data(_Table, frozen=True):
     embedding_distribution: Distribution = Clustered()
 
 
+class Graph(_Table, frozen=True):
+    """Directed edges between the memories, `average_degree` from each on average, and how far operations follow them.
+
+    With a graph a recall is a traversal of `recall_hops` steps, a search one of `search_hops`. The limits keep what
+    is within two steps under the 1000 results that one answer may hold.
+    """
+
+    average_degree: Annotated[float, msgspec.Meta(gt=0, le=20)]
+    recall_hops: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    search_hops: Annotated[int, msgspec.Meta(ge=1, le=2)] = 2
+
+
 class Validation(_Table, frozen=True):
-    """The targets of a scenario; one that is absent is not judged. `max_error_rate` is a fraction of 0 to 1."""
+    """The targets of a scenario; one that is absent is not judged. Error rate and recall are fractions of 0 to 1."""
 
     expected_p99_latency_ms: Positive | None = None
     expected_throughput_ops_sec: Positive | None = None
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    expected_recall: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
 
 
 class _Duration(_Table, frozen=True):
@@ -133,6 +150,7 @@ class _File(_Table, frozen=True):
     duration: _Duration = _Duration(total_seconds=300)
     validation: Validation = Validation()
     chaos: _Chaos | None = None
+    graph: Graph | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +167,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     operations: Operations
     data: Data
     validation: Validation
+    graph: Graph | None = None
 
 
 def scenario_names(folder: Path) -> list[str]:
@@ -173,6 +192,10 @@ def check_name(name: str, where: Path) -> None:
         raise UserError(
             f"{where}: the file name {name!r} can't name a scenario:"
             " use letters, digits, '_', '-' and single dots, beginning with a letter or digit"
+        )
+    if re.search(r"_run\d+$", name):
+        raise UserError(
+            f"{where}: a scenario's name must not end in '_run' and a number, as repeats do: rename the file"
         )
     for ending in _RESERVED_ENDINGS:
         if name == ending or name.endswith(f"_{ending}"):
@@ -209,6 +232,10 @@ def load_scenario(path: Path) -> Scenario:
     if file.operations.total_weight() <= 0:
         raise UserError(f"{path}: operations: all weights are 0: give at least one operation a weight above 0")
     _check_burst(file.arrival, path)
+    if file.graph is not None and file.data.memory_spaces > 1:
+        raise UserError(
+            f"{path}: data.memory_spaces = {file.data.memory_spaces}: a graph lies in one space: set it to 1"
+        )
     return Scenario(
         name=path.stem,
         title=file.name,
@@ -221,6 +248,7 @@ def load_scenario(path: Path) -> Scenario:
         operations=file.operations,
         data=file.data,
         validation=file.validation,
+        graph=file.graph,
     )
 
 
@@ -279,75 +307,3 @@ def _convert(raw: dict[str, Any], path: Path) -> _File:
     if isinstance(seed := raw.get("seed"), int) and seed > U64_MAX:
         raise UserError(f"{path}: seed = {seed}: must be at most {U64_MAX}")
     return convert_table(raw, _File, str(path))
-
-
-def convert_table(raw: dict[str, Any], kind: type[T], where: str, *, strict: bool = True) -> T:
-    """Convert a table of plain values to a struct, naming file, key and value of what doesn't fit.
-
-    Raises:
-        UserError: with the one line for a person.
-    """
-    try:
-        return msgspec.convert(raw, kind, strict=strict)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{where}: {_explain(str(error), raw, kind)}") from None
-
-
-def _explain(message: str, raw: dict[str, Any], kind: Any) -> str:
-    problem, _, at = message.partition(" - at `$")
-    key = at.rstrip("`").lstrip(".")
-    if match := re.fullmatch(r"Object contains unknown field `(.*)`", problem):
-        known = _known_keys(raw, kind, key)
-        full = ".".join(filter(None, (key, match[1])))
-        return f"{full}: unknown key{did_you_mean(match[1], known)}; known here: {', '.join(known)}"
-    if match := re.fullmatch(r"Object missing required field `(.*)`", problem):
-        return f"{'.'.join(filter(None, (key, match[1])))}: missing, but required"
-    value = _value_at(raw, key)
-    if problem.startswith("Invalid"):
-        choices = sorted(_choices(raw, kind, key))
-        return f"{key} = {value!r}: unknown value{did_you_mean(str(value), choices)}; known: {', '.join(choices)}"
-    problem = problem.replace("Expected", "expected", 1).replace("`", "")
-    return f"{key} = {value!r}: {problem[:1].lower()}{problem[1:]}"
-
-
-def _value_at(raw: Any, key: str) -> Any:
-    for part in re.findall(r"[^.\[\]]+", key):
-        if isinstance(raw, dict):
-            raw = raw.get(part)
-        elif isinstance(raw, list) and part.isdigit():
-            raw = raw[int(part)]
-    return raw
-
-
-def _known_keys(raw: Any, kind: Any, key: str) -> list[str]:
-    """Follow `key` through the struct types to the table in question; unions are told apart by their tag."""
-    for part in filter(None, key.split(".")):
-        field = next(f for f in msgspec.structs.fields(kind) if f.encode_name == part)
-        raw = raw[part]
-        kinds = [t for t in _members(field.type) if isinstance(t, type) and issubclass(t, msgspec.Struct)]
-        kind = next((k for k in kinds if _tag_fits(k, raw)), kinds[0])
-    tag_field = kind.__struct_config__.tag_field
-    return sorted([f.encode_name for f in msgspec.structs.fields(kind)] + ([tag_field] if tag_field else []))
-
-
-def _choices(raw: Any, kind: Any, key: str) -> list[str]:
-    """Return the values that a key of a fixed set, or the tag of a union, may have."""
-    *parents, last = key.split(".")
-    for part in parents:
-        field = next(f for f in msgspec.structs.fields(kind) if f.encode_name == part)
-        members = [t for t in _members(field.type) if hasattr(t, "__struct_config__")]
-        tags = [t.__struct_config__.tag for t in members if t.__struct_config__.tag_field == last]
-        if tags:
-            return tags
-        kind, raw = members[0], raw[part]
-    hint = next(f.type for f in msgspec.structs.fields(kind) if f.encode_name == last)
-    return [str(choice) for choice in _members(hint)]
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return getattr(hint, "__args__", None) or (hint,)
-
-
-def _tag_fits(kind: Any, raw: Any) -> bool:
-    config = kind.__struct_config__
-    return config.tag_field is None or raw.get(config.tag_field) == config.tag

@@ -162,6 +162,18 @@ def count_memories(settings: Settings) -> int | None:
     return sum(known) if known else None
 
 
+def compact(settings: Settings, timeout_s: float) -> str:
+    """Let the server write its state to its data folder; return why it didn't, or an empty text."""
+    import requests  # noqa: PLC0415 - see health_status
+
+    try:
+        with _session() as session:
+            answer = session.post(f"{endpoint(settings)}/api/v1/maintenance/compact", timeout=timeout_s)
+    except requests.RequestException as error:
+        return str(error)
+    return "" if answer.ok else f"HTTP {answer.status_code}: {answer.text[:200]}"
+
+
 def version_of(settings: Settings, root: Path) -> str:
     """Return the first line that the server's program prints for `--version`, or why there is none."""
     argv = targets.load(settings.target).version_argv(settings)

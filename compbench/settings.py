@@ -14,12 +14,12 @@ import msgspec
 import tomli
 
 from compbench.errors import UserError, did_you_mean
-from compbench.scenarios import convert_table
+from compbench.tables import convert_table
 
 FILE_NAME = "compbench.toml"
 ENVIRONMENT_PREFIX = "COMPBENCH_"
 # What only a single invocation can ask for; refused in the file and in the environment.
-INVOCATION_KEYS = ("new", "resume", "run")
+INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 # The data set's share that the embedded server is given by default: it must fit into a laptop and two minutes.
 EMBEDDED_SCALE = 0.001
 
@@ -34,6 +34,13 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _OptionalPort = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 _Gigabytes = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who hears of a run's end, and when. `variables` are the environment variables that hold the addresses."""
+
+    variables: tuple[str, ...] = ()
+    on: tuple[Literal["end", "failure", "regression"], ...] = ("failure", "regression")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,21 +60,32 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     expected_scenarios: Annotated[int, msgspec.Meta(ge=1)] = 4
     output_dir: str = "tmp/competitive_benchmarks"
     work_dir: str = "tmp/work"
+    cache_dir: str = "tmp/cache"
     port: _Port = 7432
     grpc_port: _OptionalPort = 0
 
     duration_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
+    repeat: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    order_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    connections: Annotated[int, msgspec.Meta(ge=1, le=900)] = 64
+    processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     warm_up_s: _Seconds = 0.0
     cooldown_s: _Seconds = 30.0
     sample_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     ready_timeout_s: _Seconds = 30.0
     prepare_timeout_s: _Seconds = 600.0
+    capacity_step_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
+    capacity_repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
+    capacity_precision_pct: Annotated[float, msgspec.Meta(ge=0.5, le=50)] = 5.0
+    capacity_limit_s: _Seconds = 1800.0
+    data_set_timeout_s: _Seconds = 7200.0
     driver_grace_s: _Seconds = 60.0
     stop_grace_s: _Seconds = 5.0
     start_retry_delay_s: _Seconds = 10.0
     resume_max_age_h: Annotated[float, msgspec.Meta(gt=0)] = 24.0
     max_output_mb: Annotated[int, msgspec.Meta(ge=1)] = 256
     flamegraph: bool = True
+    notify: Notify = Notify()
 
     min_scenario_memory_gb: _Gigabytes | None = None
     min_available_memory_gb: _Gigabytes | None = None
@@ -80,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     new: bool = False
     resume: str = ""
     run: str = ""
+    base: str = ""
+    head: str = ""
     target_reason: str = ""
 
     @property
@@ -166,7 +186,7 @@ def _decide(settings: Settings, root: Path, *, engram_root_is_set: bool) -> Sett
     """Make paths absolute and `auto` concrete; any trace of an Engram build means Engram (DESIGN.md)."""
     paths = {
         key: str((root / Path(getattr(settings, key)).expanduser()).resolve())
-        for key in ("engram_root", "scenarios_dir", "output_dir", "work_dir")
+        for key in ("engram_root", "scenarios_dir", "output_dir", "work_dir", "cache_dir")
     }
     settings = msgspec.structs.replace(settings, **paths)
     target, reason = settings.target, f"target={settings.target} is set"

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from compbench import drivers, preflight, runs, session
+from compbench import datasets, drivers, leftovers, lock, preflight, runs, session
+from compbench.attempt import Effects, Watcher
 from compbench.errors import UserError
 from compbench.probes import machine, provenance
 from compbench.records import Capture, Finding, Manifest
 from compbench.runs import Run
 from compbench.scenarios import Scenario, load_scenario
-from compbench.session import Effects, Watcher
+from compbench.schedule import Measurement, measurement_named, schedule
 from compbench.settings import Settings
 
 # What a run rests on besides its scenarios' own phases, for an estimate before anything was measured.
 _ASSUMED_OVERHEAD_S = 8.0
+# The guards of a runner that was killed end its server and driver within 3 s; this is patience for a busy machine.
+_GUARDS_TIME_S = 10.0
+_GUARDS_POLL_S = 0.1
 
 
 @dataclass
@@ -33,20 +37,30 @@ class Suite:
 
     root: Path
     settings: Settings
-    names: list[str]
+    scenarios: list[str]
     watcher: Watcher
     open_at_load: Run | None = None
     effects: Effects = field(default_factory=Effects)
     selected: list[str] = field(default_factory=list)
+    capacities: list[str] = field(default_factory=list)
+    capacity_captures: list[Capture] = field(default_factory=list)
+    concerned: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     run: Run | None = None
     gate_failed: bool = False
     verdict: int | None = None
     remarks: list[str] = field(default_factory=list)
-    measured_now: list[str] = field(default_factory=list)
     refusal: str = ""
     _lock: int | None = None
     _writing: bool = False
+
+    def __post_init__(self) -> None:
+        self.measurements = schedule(self.scenarios, self.settings.repeat, self.settings.order_seed)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all measurements of a whole run, in order."""
+        return [measurement.name for measurement in self.measurements]
 
     @property
     def output_dir(self) -> Path:
@@ -79,7 +93,7 @@ class Suite:
 
     def check(self, name: str) -> Finding:
         """Make one preflight check, keep its finding, and write it to `tmp/preflight/`."""
-        finding = preflight.run_check(name, self.settings, self.root)
+        finding = preflight.run_check(name, self.settings, self.root, self.concerned)
         self.findings.append(finding)
         path = self.finding_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,21 +109,30 @@ class Suite:
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def select(self, scenarios: Sequence[str]) -> None:
-        """Take note of the scenarios that the command line asks for."""
-        self.selected = list(dict.fromkeys(scenarios))
+    def select(
+        self, measurements: Sequence[str], capacities: Sequence[str] = (), concerned: Sequence[str] = ()
+    ) -> None:
+        """Take note of what the command line asks for: measurements, scenarios' capacities, and scenarios at all."""
+        self.selected = list(dict.fromkeys(measurements))
+        self.capacities = list(dict.fromkeys(capacities))
+        self.concerned = list(concerned)
+
+    @property
+    def is_measuring(self) -> bool:
+        """Tell whether this invocation is to measure anything."""
+        return bool(self.selected or self.capacities)
 
     def claim(self) -> None:
         """Take the suite's lock, once, and clear what killed invocations left in the working folders.
 
         Raises:
-            UserError: another invocation holds the lock, or `resume=` names a run that can't be resumed.
+            UserError: another invocation holds the lock, a process is still at work in such a folder, or `resume=`
+                names a run that can't be resumed.
         """
         if self._lock is not None:
             return
-        self._lock = runs.take_lock(self.lock_path)
-        for leftover in runs.work_leftovers(Path(self.settings.work_dir)):
-            runs.remove(leftover)
+        self._lock = lock.take(self.lock_path)
+        self._clear_work_folders()
         if self.settings.resume:
             runs.find_run(self.output_dir, self.settings.resume)
 
@@ -119,10 +142,10 @@ class Suite:
             self.run, _ = self._choose()
         return self.run
 
-    def is_measured(self, scenario: str) -> bool:
-        """Tell whether the run that is continued has this scenario's capture."""
+    def is_measured(self, measurement: str) -> bool:
+        """Tell whether the run that is continued has this measurement's capture."""
         run = self.current_run()
-        return run is not None and run.has_capture(scenario)
+        return run is not None and run.has_capture(measurement)
 
     def run_for_writing(self) -> Run:
         """Return the run to measure into: the open one if it can be continued, else a new one, under the lock."""
@@ -138,61 +161,125 @@ class Suite:
         self._writing = True
         return self.run
 
-    def measure(self, scenario: str) -> Capture | None:
-        """Measure one scenario of the run unless it has its capture."""
+    # -- what is made before measuring -------------------------------------------------------------------------------
+
+    def has_data_set(self, scenario: str) -> bool:
+        """Tell whether the scenario's data set need not be made: it is kept already, or is loaded anew each time."""
+        folder = datasets.data_set_folder(self.settings, self._scenario(scenario))
+        return folder is None or folder.is_dir()
+
+    def make_data_set(self, scenario: str) -> None:
+        """Make and keep the scenario's data set; a failure is a remark, and loading is tried again before measuring."""
+        facts = self._scenario(scenario)
+        folder = datasets.data_set_folder(self.settings, facts)
+        if folder is not None:
+            count = datasets.wanted_memories(self.settings, facts)
+            self.remarks.append(f"{scenario}: loading {count} memories once, to be kept in {folder}")
+            self._make(scenario, "data set", lambda making: datasets.make_data_set(making, facts, folder))
+
+    def has_ground_truth(self, scenario: str) -> bool:
+        """Tell whether what the scenario's searches should find is known, or is not asked for."""
+        path = datasets.ground_truth_file(self.settings, self._scenario(scenario))
+        return path is None or path.exists()
+
+    def make_ground_truth(self, scenario: str) -> None:
+        """Compute what the scenario's searches should find; a failure is a remark, and recall is then not told."""
+        facts = self._scenario(scenario)
+        self._make(scenario, "exact neighbours", lambda making: datasets.make_ground_truth(making, facts))
+
+    def _make(self, scenario: str, what: str, make: Callable[[datasets.Making], None]) -> None:
+        try:
+            make(datasets.Making(self.settings, self.root, self.watcher))
+        except UserError as error:
+            self.remarks.append(f"{scenario}: no {what}: {error}")
+
+    def measure(self, measurement: Measurement) -> Capture | None:
+        """Make one measurement of the run unless it has its capture."""
         run = self.run_for_writing()
-        if run.has_capture(scenario):
+        if run.has_capture(measurement.name):
             return None
-        self.measured_now.append(scenario)
-        workload = load_scenario(self.scenario_path(scenario))
-        return session.measure_scenario(run, workload, self.settings, self.root, self.watcher, self.effects)
+        scenario = load_scenario(self.scenario_path(measurement.scenario))
+        return session.measure_scenario(
+            run, measurement, scenario, self.settings, self.root, self.watcher, self.effects
+        )
+
+    def measure_capacity(self, scenario: str) -> Capture:
+        """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended.
+
+        An open run of the suite is left as it is.
+        """
+        self.claim()
+        for earlier in runs.list_runs(self.output_dir):
+            if earlier.manifest.kind == "capacity" and earlier.manifest.state == "open":
+                runs.change_manifest(earlier, state="abandoned", note="the search was interrupted")
+        measurement = Measurement(scenario, is_capacity=True)
+        manifest = msgspec.structs.replace(self._new_manifest(), kind="capacity", selection=[measurement.name])
+        self.run = runs.create_run(self.output_dir, manifest, self.effects.now())
+        capture = session.measure_scenario(
+            self.run,
+            measurement,
+            load_scenario(self.scenario_path(scenario)),
+            self.settings,
+            self.root,
+            self.watcher,
+            self.effects,
+        )
+        self.write_diagnostics(measurement.name)
+        self.write_pages(closing=True)
+        self.capacity_captures.append(capture)
+        return capture
 
     def close_if_complete(self) -> None:
-        """Close the run once every scenario of its selection has a capture; its pages are rendered by then."""
+        """Close the run once every measurement of its selection has a capture; its pages are rendered by then."""
         if self.run is None or self.run.manifest.state != "open" or self.run.pending():
             return
         self.write_pages(closing=True)
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
-    def write_diagnostics(self, scenario: str) -> None:
-        """Render `_diag.txt` and `_sys.txt` from the scenario's capture."""
+    def write_diagnostics(self, measurement: str) -> None:
+        """Render `_diag.txt` and `_sys.txt` from the measurement's capture."""
         from compbench.report import diagnostics  # noqa: PLC0415 - templates need not be loaded to run the checks
 
         run = self._written_run()
-        capture = runs.read_record(run.path(scenario, "capture"), Capture)
-        runs.write_whole(run.path(scenario, "diagnostics"), diagnostics.render_diagnostics(capture))
-        runs.write_whole(run.path(scenario, "system"), diagnostics.render_system(capture))
+        capture = runs.read_record(run.path(measurement, "capture"), Capture)
+        runs.write_whole(run.path(measurement, "diagnostics"), diagnostics.render_diagnostics(capture))
+        runs.write_whole(run.path(measurement, "system"), diagnostics.render_system(capture))
 
-    def has_diagnostics(self, scenario: str) -> bool:
+    def has_diagnostics(self, measurement: str) -> bool:
         """Tell whether both files are there for the capture that is there."""
         run = self.current_run()
-        return run is not None and all(run.path(scenario, kind).exists() for kind in ("diagnostics", "system"))
+        return run is not None and all(run.path(measurement, kind).exists() for kind in ("diagnostics", "system"))
 
-    def write_flamegraph(self, scenario: str) -> None:
+    def write_flamegraph(self, measurement: str) -> None:
         """Render the flame graph if stacks were recorded; whatever goes wrong is a remark, never a failure."""
         from compbench import flamegraph  # noqa: PLC0415 - see write_diagnostics
 
         run = self._written_run()
-        stacks = run.path(scenario, "stacks")
+        stacks = run.path(measurement, "stacks")
         if not stacks.exists():
             return
         try:
             folded = flamegraph.parse_folded(stacks.read_text(encoding="utf-8"))
-            runs.write_whole(run.path(scenario, "flamegraph"), flamegraph.render_svg(folded, f"{scenario} {run.name}"))
+            runs.write_whole(
+                run.path(measurement, "flamegraph"), flamegraph.render_svg(folded, f"{measurement} {run.name}")
+            )
         except Exception as error:  # noqa: BLE001 - an optional picture must not cost the pages that follow it
-            self.remarks.append(f"{scenario}: no flame graph: {error}")
+            self.remarks.append(f"{measurement}: no flame graph: {error}")
             self.log_traceback()
 
-    def has_flamegraph(self, scenario: str) -> bool:
+    def has_flamegraph(self, measurement: str) -> bool:
         """Tell whether the flame graph is there, or there is nothing to draw it from."""
         run = self.current_run()
-        if run is None or not run.has_capture(scenario):
+        if run is None or not run.has_capture(measurement):
             return False
-        return run.path(scenario, "flamegraph").exists() or not run.path(scenario, "stacks").exists()
+        return run.path(measurement, "flamegraph").exists() or not run.path(measurement, "stacks").exists()
 
-    def write_pages(self, *, interrupted: bool = False, closing: bool = False) -> None:
-        """Render metadata, summary, results and report of the current run from every capture on disk."""
+    def write_pages(self, *, interrupted: bool = False, closing: bool = False, report: bool = False) -> None:
+        """Render metadata, summary and results of the current run from every capture on disk.
+
+        The report with its charts takes seconds, so it is rendered only when the run ends here, or for `report`.
+        """
         from compbench.report import pages  # noqa: PLC0415 - see write_diagnostics
 
         run = self._written_run()
@@ -205,9 +292,12 @@ class Suite:
             run.manifest,
             run.captures(),
             interrupted=interrupted,
-            baselines_path=Path(self.settings.scenarios_dir).parent / "baselines.toml",
+            scenarios_dir=Path(self.settings.scenarios_dir),
             now=now,
         )
+        if closing or interrupted or report:
+            state = "interrupted" if interrupted else run.manifest.state
+            pages.run_report(run.folder, Path(self.settings.scenarios_dir), state=state)
         if closing:
             self.run = runs.change_manifest(run, state="closed", closed_at=now)
 
@@ -226,22 +316,22 @@ class Suite:
         else:
             raise UserError(f"no run in {self.output_dir} yet: `doit` measures one")
         for capture in self.run.captures():
-            self.write_diagnostics(capture.scenario)
-            self.write_flamegraph(capture.scenario)
-        self.write_pages(interrupted=self.run.manifest.state != "closed")
+            self.write_diagnostics(capture.measurement)
+            self.write_flamegraph(capture.measurement)
+        self.write_pages(interrupted=self.run.manifest.state != "closed", report=True)
         self.verdict = 0
         return self.run
 
     # -- clean and plan ----------------------------------------------------------------------------------------------
 
-    def leftovers(self) -> list[runs.Leftover]:
+    def leftovers(self) -> list[leftovers.Leftover]:
         """Return what `doit clean` removes."""
-        caches = [self.root / "tmp" / "preflight", self.log_path]
-        return runs.leftovers(self.output_dir, Path(self.settings.work_dir), caches)
+        caches = [self.root / "tmp" / "preflight", Path(self.settings.cache_dir), self.log_path]
+        return leftovers.find(self.output_dir, Path(self.settings.work_dir), caches)
 
-    def estimate_s(self, scenarios: Iterable[str]) -> float:
-        """Return how long measuring these scenarios will take, from the phases already measured in this run."""
-        names = list(scenarios)
+    def estimate_s(self, measurements: Iterable[str]) -> float:
+        """Return how long making these measurements will take, from the phases already measured in this run."""
+        names = list(measurements)
         done = self.run.captures() if self.run else []
         spent = [sum(p.duration_s for p in c.phases if p.name not in ("cooldown", "measure")) for c in done]
         overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S
@@ -250,11 +340,15 @@ class Suite:
         return sum(durations) + len(names) * overhead_s + gaps * self.settings.cooldown_s
 
     def plan_lines(self) -> list[tuple[str, bool]]:
-        """Return each scenario, and whether `doit` would leave it alone because it is measured already."""
+        """Return each measurement, and whether `doit` would leave it alone because it is measured already."""
         self.select(self.names)
         run, self.refusal = (None, "") if self.settings.new else self._choose()
         self.run = run
         return [(name, run is not None and run.has_capture(name)) for name in self.names]
+
+    def judge(self, exit_code: int) -> None:
+        """Take the verdict of a task that judges; a None of doit's action means that it succeeded."""
+        self.verdict = exit_code
 
     def log_traceback(self) -> None:
         """Keep the traceback of the exception being handled in the log."""
@@ -268,6 +362,23 @@ class Suite:
 
     # -- private -----------------------------------------------------------------------------------------------------
 
+    def _clear_work_folders(self) -> None:
+        """Remove what killed invocations left, once the last process that their guards are ending has left it.
+
+        Raises:
+            UserError: a process stays in such a folder; it is named, not ended.
+        """
+        for leftover in leftovers.in_work_folder(Path(self.settings.work_dir)):
+            deadline = self.effects.monotonic() + _GUARDS_TIME_S
+            while (inside := machine.processes_in(leftover.path)) and self.effects.monotonic() < deadline:
+                self.effects.sleep(_GUARDS_POLL_S)
+            if inside:
+                raise UserError(
+                    f"process {inside[0]} is still at work in {leftover.path}, which a killed suite has left:"
+                    " end that process, then run the same command again"
+                )
+            leftovers.remove(leftover)
+
     def _written_run(self) -> Run:
         run = self.current_run()
         if run is None:
@@ -276,7 +387,7 @@ class Suite:
 
     def _duration_s(self, name: str) -> float:
         try:
-            scenario = load_scenario(self.scenario_path(name))
+            scenario = load_scenario(self.scenario_path(measurement_named(name).scenario))
         except UserError:
             return 0.0
         return float(drivers.duration_s(self.settings, scenario))
@@ -308,15 +419,20 @@ class Suite:
         return run
 
     def _reopen(self, run: Run) -> Run:
-        """Make the run open for writing; with `resume=`, set failed scenarios aside, so that they are pending."""
+        """Make the run open for writing; with `resume=`, set failed scenarios aside, so that they are pending.
+
+        Raises:
+            UserError: a capture can't be read; told before anything is measured beside it.
+        """
+        captures = run.captures()
         runs.remove_temporary_files(run.folder)
         run = runs.change_manifest(
             run, state="open", closed_at=None, invocations=run.manifest.invocations + 1, findings=self.findings
         )
         if self.settings.resume:
-            for capture in run.captures():
-                if capture.outcome.verdict == "failed" and capture.scenario in (self.selected or self.names):
-                    runs.set_aside(run, capture.scenario)
+            for capture in captures:
+                if capture.outcome.verdict == "failed" and capture.measurement in (self.selected or self.names):
+                    runs.set_aside(run, capture.measurement)
         return run
 
     def _abandon(self, refusal: str) -> None:
@@ -341,5 +457,8 @@ class Suite:
     def _fingerprint(self) -> dict[str, str]:
         return provenance.fingerprint(self.settings, self._scenarios(), self.root)
 
+    def _scenario(self, name: str) -> Scenario:
+        return load_scenario(self.scenario_path(name))
+
     def _scenarios(self) -> list[Scenario]:
-        return [load_scenario(self.scenario_path(name)) for name in self.names]
+        return [load_scenario(self.scenario_path(name)) for name in self.scenarios]

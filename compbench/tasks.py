@@ -5,7 +5,7 @@ The tasks of one scenario form a chain, never a group of siblings: doit releases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from doit.exceptions import TaskFailed
@@ -13,20 +13,24 @@ from doit.exceptions import TaskFailed
 from compbench import preflight
 from compbench.errors import UserError
 from compbench.scenarios import title_of
+from compbench.schedule import Measurement, measurement_named, of_scenarios
 from compbench.suite import Suite
 
 Task = dict[str, Any]
 Action = Callable[[], Any]
-# The tasks that lead to measuring the scenario that they name.
-SCENARIO_TASKS = ("run", "measure", "diagnostics", "flamegraph", "pages")
+# The tasks that lead to making the measurement that they name.
+MEASUREMENT_TASKS = ("measure", "diagnostics", "flamegraph", "pages")
 
 
 def scenario_runs(suite: Suite) -> Iterator[Task]:
     """Yield what a user names: `run:<scenario>`, with everything that belongs to it."""
-    for name in suite.names:
-        title = title_of(suite.scenario_path(name))
-        close = _succeed_or_fail(suite.close_if_complete)
-        yield {"basename": f"run:{name}", "doc": title, "actions": [close], "task_dep": [f"pages:{name}"]}
+    for scenario in suite.scenarios:
+        yield {
+            "basename": f"run:{scenario}",
+            "doc": title_of(suite.scenario_path(scenario)),
+            "actions": [_succeed_or_fail(suite.close_if_complete)],
+            "task_dep": [f"pages:{name}" for name in of_scenarios(suite.measurements, [scenario])],
+        }
 
 
 def plan(show: Action) -> Task:
@@ -54,6 +58,21 @@ def claim(suite: Suite) -> Task:
     return {"basename": "_claim", "actions": [_succeed_or_stop(suite.claim)]}
 
 
+class CleanAction:
+    """What `doit clean` does; doit calls it because it takes a `dryrun`, and announces it by this text."""
+
+    def __init__(self, clean: Callable[[bool], None]) -> None:
+        self._clean = clean
+
+    def __call__(self, dryrun: bool) -> None:
+        """Remove what may be removed, or only say it."""
+        self._clean(dryrun)
+
+    def __str__(self) -> str:
+        """Return what doit prints of it, in the form that it cuts its text out of."""
+        return "<leftovers, the open run and caches at 0>"
+
+
 def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
     """Return the task that lets the suite begin unless a check was critical; `doit clean` hangs on it."""
 
@@ -65,22 +84,50 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
         "doc": "let the suite begin, unless a check is critical",
         "actions": [_succeed_or_stop(judge)],
         "task_dep": ["_claim", *(f"preflight:{name}" for name in preflight.CHECKS)],
-        "clean": [clean],
+        "clean": [CleanAction(clean)],
     }
+
+
+def makings(suite: Suite) -> Iterator[Task]:
+    """Yield what is made once and kept; an `uptodate` callable looks whether it is there, since names are hashes."""
+    yield {"basename": "data_set", "name": None, "doc": "load a large data set once, to keep: data_set:<scenario>"}
+    yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
+    for name in suite.scenarios:
+        yield {
+            "basename": "data_set",
+            "name": name,
+            "actions": [_succeed_or_fail(suite.make_data_set, name)],
+            "task_dep": ["gate"],
+            "uptodate": [lambda name=name: suite.has_data_set(name)],
+        }
+        yield {
+            "basename": "ground_truth",
+            "name": name,
+            "actions": [_succeed_or_fail(suite.make_ground_truth, name)],
+            "task_dep": [f"data_set:{name}"],
+            "uptodate": [lambda name=name: suite.has_ground_truth(name)],
+        }
 
 
 def measures(suite: Suite) -> Iterator[Task]:
     """Yield the costly tasks. No file_dep: the capture on disk alone says that a scenario is done."""
     yield {"basename": "measure", "name": None, "doc": "only the measuring, without pages: measure:<scenario>"}
-    for name in suite.names:
+    for measurement in suite.measurements:
+        name = measurement.name
         yield {
             "basename": "measure",
             "name": name,
-            "actions": [_succeed_or_fail(suite.measure, name)],
-            "task_dep": ["gate"],
+            "actions": [_succeed_or_fail(suite.measure, measurement)],
+            "task_dep": [f"ground_truth:{measurement.scenario}"],
             "targets": suite.known_capture(name),
             "uptodate": [lambda name=name: suite.is_measured(name)],
         }
+
+
+def default_tasks(suite: Suite) -> list[str]:
+    """Return what `doit` does: the gate, what is made once, every measurement with its pages, the run's end."""
+    made = [f"ground_truth:{name}" for name in suite.scenarios]
+    return ["gate", *made, *(f"pages:{name}" for name in suite.names), *(f"run:{name}" for name in suite.scenarios)]
 
 
 def renderings(suite: Suite) -> Iterator[Task]:
@@ -115,20 +162,60 @@ def renderings(suite: Suite) -> Iterator[Task]:
         }
 
 
+def capacities(suite: Suite) -> Iterator[Task]:
+    """Yield the searches for the highest rate that the server sustains within a scenario's targets."""
+    yield {
+        "basename": "capacity",
+        "name": None,
+        "doc": "the highest rate within a scenario's P99 target: capacity:<scenario>",
+    }
+    for scenario in suite.scenarios:
+        yield {
+            "basename": "capacity",
+            "name": scenario,
+            "actions": [_succeed_or_fail(suite.measure_capacity, scenario)],
+            "task_dep": ["gate"],
+        }
+
+
 def report(render: Action) -> Task:
     """Return the task that renders a run again."""
     doc = "render the newest run again, or run=<timestamp>; never measures"
     return {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)]}
 
 
-def scenarios_of(tasks: list[str], names: list[str]) -> list[str]:
-    """Return the scenarios that the selected tasks lead to measuring, in their order, each once."""
+def looking_back(shows: Mapping[str, tuple[str, Callable[[], int]]], judge: Callable[[int], None]) -> Iterator[Task]:
+    """Yield the tasks that look back over closed runs; each hands the exit code that it ends with to `judge`."""
+    for name, (doc, show) in shows.items():
+
+        def action(show: Callable[[], int] = show) -> None:
+            judge(show())
+
+        yield {"basename": name, "doc": doc, "actions": [_succeed_or_stop(action)]}
+
+
+def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
+    """Return the measurements that the selected tasks lead to, in the order of the tasks, each once."""
     found: dict[str, None] = {}
     for task in tasks:
         kind, _, name = task.partition(":")
-        if kind in SCENARIO_TASKS:
-            found |= dict.fromkeys([name] if name else names)
+        if kind == "run":
+            found |= dict.fromkeys(of_scenarios(measurements, [name]))
+        elif kind in MEASUREMENT_TASKS:
+            found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
     return list(found)
+
+
+def capacities_of(tasks: Sequence[str], scenarios: Sequence[str]) -> list[str]:
+    """Return the scenarios whose capacity the selected tasks ask for."""
+    named = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "capacity"]
+    return list(scenarios) if "" in named else named
+
+
+def scenarios_of(tasks: Sequence[str]) -> list[str]:
+    """Return the scenarios that the selected tasks name, in any way; empty if one task concerns all of them."""
+    names = [task.partition(":")[2] for task in tasks if task.partition(":")[0] != "preflight" and task != "gate"]
+    return [] if "" in names else list(dict.fromkeys(measurement_named(name).scenario for name in names))
 
 
 def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:

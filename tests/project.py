@@ -86,6 +86,14 @@ def eventually(condition: Callable[[], object], timeout_s: float = 20.0) -> bool
     return met
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether a process still runs; one that only waits to be collected has ended."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @dataclass
 class Project:
     """A copy of the product with its own scenarios, settings and fake Engram build."""
@@ -193,9 +201,7 @@ class Project:
 
     def _is_ours(self, pid: int) -> bool:
         try:
-            process = psutil.Process(pid)
-            return process.status() != psutil.STATUS_ZOMBIE and str(self.root) in process.environ().get(
-                "STAND_IN_STATE", ""
-            )
+            state = psutil.Process(pid).environ().get("STAND_IN_STATE", "")
         except psutil.Error:
             return False
+        return is_running(pid) and str(self.root) in state

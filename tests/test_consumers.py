@@ -36,14 +36,12 @@ FLAT_KEYS = {"p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "throughput_q
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A finished run of one scenario, measured by compbench's own driver."""
+    """A finished run of one scenario, measured by compbench's own driver, which refuses to be short of CPU time."""
     project = Project(tmp_path_factory.mktemp("consumers") / "project", names=("alpha",))
-    done = project.doit("driver=builtin")
     for _ in range(5):
-        # On a machine that others use at the same time the driver may find that its own figures are spoiled.
-        if "measurement invalid" not in done.stdout:
+        done = project.doit("driver=builtin")
+        if "measurement invalid" not in done.stderr:
             break
-        done = project.doit("driver=builtin", "new=1")
     assert done.returncode == 0, done.stdout + done.stderr
     return project
 
@@ -98,7 +96,7 @@ def test_the_driver_is_open_loop_and_says_what_its_clock_measures(project: Proje
 
 def test_results_json_has_everything_but_the_samples(project: Project) -> None:
     results = json.loads((project.run() / "results.json").read_text())
-    assert results["schema"] == 1
+    assert results["schema"] == 2
     (scenario,) = results["scenarios"]
     assert scenario["outcome"]["verdict"] == "passed"
     assert scenario["data_set"]["stored"] == 5

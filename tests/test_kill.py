@@ -67,6 +67,18 @@ def run_kills(project: Project, kills: int, seed: int) -> None:
     assert eventually(lambda: not project.orphans(), 10.0)
 
 
+def test_the_next_doit_waits_for_what_a_killed_one_has_left_to_its_guards(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=NAMES[:1])
+    process = project.start(STAND_IN_ENGRAM="1:ignore_sigterm")
+    assert eventually(lambda: project.started("loadtest"))
+    process.kill()
+    process.wait()
+    assert project.orphans()
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list((project.root / "tmp" / "work").iterdir())
+
+
 @pytest.mark.timeout(300)
 def test_twenty_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
     run_kills(Project(tmp_path / "project", names=NAMES[:3]), 20, seed=1)

@@ -150,3 +150,16 @@ def test_a_program_does_not_outlive_a_runner_that_is_killed(tmp_path: Path, whol
         runner.kill()
     runner.wait()
     assert eventually(lambda: not any(map(is_running, pids)), 10.0), "SIGTERM is ignored, so SIGKILL must have come"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_noted_and_hinders_nobody(tmp_path: Path) -> None:
+    full = Output(Path("/dev/full"), 1_000_000)
+    absent = Output(tmp_path / "absent" / "file", 1_000_000)
+    program = "import sys; sys.stdout.write('x' * 500_000); sys.stderr.write('x' * 500_000)"
+    with process.running(
+        [sys.executable, "-c", program], environment=os.environ, folder=tmp_path, stdout=full, stderr=absent
+    ) as child:
+        assert child.wait(30) == Exit(0)
+    assert (full.error, full.total_bytes) == ("No space left on device", 500_000)
+    assert (absent.error, absent.total_bytes) == ("No such file or directory", 500_000)

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from compbench import results
+from compbench import judgement, results
 from compbench.errors import UserError
 from compbench.process import Exit
-from compbench.scenarios import Validation
+from compbench.records import DataSet, Outcome, Verdict
+from compbench.scenarios import Validation, load_scenario, load_scenarios
 
+ROOT = Path(__file__).resolve().parent.parent
 REPORT: dict[str, Any] = {
     "config_name": "Q",
     "elapsed_seconds": 60.0,
@@ -23,7 +26,7 @@ REPORT: dict[str, Any] = {
     "p50_latency_ms": 0.2,
     "p95_latency_ms": 0.3,
     "p99_latency_ms": 0.4,
-    "per_operation_stats": {"Search": {"count": 60000, "success_count": 60000, "error_count": 0}},
+    "per_operation_stats": {"Search": {"count": 60000, "success_count": 60000, "p99_latency_us": 400}},
 }
 TEXT = """\
 2026-11-24T03:03:22Z  INFO loadtest: Duration: 60 seconds
@@ -111,7 +114,7 @@ def test_json_is_read_before_the_text(tmp_path: Path) -> None:
 )
 def test_a_report_is_judged_by_its_own_figures(changes: dict[str, Any], verdict: str, code: str, reason: str) -> None:
     for exit_code in (0, 1):  # what the driver thinks of the targets does not decide
-        outcome = results.judge(parsed(**changes), TARGETS, 1000.0, Exit(exit_code), [])
+        outcome = judgement.judge(parsed(**changes), TARGETS, 1000.0, Exit(exit_code), [])
         assert (outcome.verdict, outcome.code) == (verdict, code)
         assert reason in outcome.reason
 
@@ -127,6 +130,95 @@ def test_a_report_is_judged_by_its_own_figures(changes: dict[str, Any], verdict:
     ],
 )
 def test_without_a_report_the_scenario_failed_and_says_what_the_driver_said(ended: Exit, code: str) -> None:
-    outcome = results.judge(None, TARGETS, 1000.0, ended, ["Error: no such file"])
+    outcome = judgement.judge(None, TARGETS, 1000.0, ended, ["Error: no such file"])
     assert (outcome.verdict, outcome.code) == ("failed", code)
     assert "Error: no such file" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ended", "disagrees"),
+    [
+        ("passed", Exit(0), False),
+        ("missed", Exit(1), False),
+        ("passed", Exit(1), True),
+        ("missed", Exit(0), True),
+        ("passed", Exit(None, "SIGSEGV"), True),
+        ("failed", Exit(1), False),
+    ],
+)
+def test_an_exit_that_says_otherwise_than_the_report_is_noted(verdict: Verdict, ended: Exit, disagrees: bool) -> None:
+    notice = judgement.disagreement(Outcome(verdict=verdict), ended)
+    assert (notice is not None) is disagrees
+    assert notice is None or str(ended) in notice.text
+
+
+SLOW = {"count": 10, "success_count": 10, "p99_latency_us": 0}
+FAILED = {"count": 10, "success_count": 0, "error_count": 10, "p99_latency_us": 0}
+
+
+@pytest.mark.parametrize(("recall", "verdict"), [(SLOW, "failed"), (FAILED, "passed")])
+def test_one_kind_of_operation_that_was_never_recorded_spoils_the_result(
+    recall: dict[str, int], verdict: Verdict
+) -> None:
+    result = parsed(per_operation_stats={**REPORT["per_operation_stats"], "Recall": recall})
+    outcome = judgement.judge(result, TARGETS, 1000.0, Exit(0), [])
+    assert outcome.verdict == verdict
+    assert ("all percentiles of Recall are 0" in outcome.reason) is (verdict == "failed")
+
+
+def data_set(**changes: Any) -> DataSet:
+    whole = DataSet(nodes_in_scenario=1000, scale=1.0, wanted=1000, stored=1000, prepared=True)
+    return msgspec.structs.replace(whole, **changes)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "codes"),
+    [
+        (data_set(), []),
+        (data_set(stored=0), ["empty-data-set"]),
+        (data_set(stored=0, prepared=False, note="refused"), ["empty-data-set"]),
+        (data_set(stored=999), ["incomplete-data-set"]),
+        (data_set(stored=None), []),
+        (data_set(stored=None, prepared=False), ["incomplete-data-set"]),
+        (data_set(scale=0.1, wanted=100), ["scaled-down"]),
+    ],
+)
+def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: list[str]) -> None:
+    (scenario, *_) = load_scenarios(ROOT / "scenarios" / "competitive", 4)
+    assert [notice.code for notice in judgement.cautions(parsed(), "builtin", loaded, scenario)] == codes
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "codes"),
+    [
+        ("qdrant_ann_1m_768d", {}, ["closed-loop", "text-search"]),
+        ("qdrant_ann_1m_768d", {"p99_latency_ms": 65.0}, ["closed-loop", "censored", "text-search"]),
+        ("qdrant_ann_1m_768d", {"overall_throughput": 100.0}, ["closed-loop", "censored", "text-search"]),
+    ],
+)
+def test_what_engrams_own_driver_leaves_out_is_told(name: str, changes: dict[str, Any], codes: list[str]) -> None:
+    scenario = load_scenario(ROOT / "scenarios" / "competitive" / f"{name}.toml")
+    assert [notice.code for notice in judgement.cautions(parsed(**changes), "loadtest", None, scenario)] == codes
+    assert judgement.cautions(parsed(**changes), "builtin", None, scenario) == []
+
+
+def judged_recall(recall: dict[str, Any], expected: float | None = None) -> Outcome:
+    result = parsed(compbench={"recall": recall})
+    validation = Validation(expected_recall=expected)
+    return judgement.judge(result, validation, 1000.0, Exit(0), [])
+
+
+def test_answers_that_mean_nothing_fail_whatever_the_figures() -> None:
+    for answers in ("empty-store", "ignores-query"):
+        outcome = judged_recall({"answers": answers, "note": "why", "mean": None})
+        assert (outcome.verdict, outcome.code, outcome.reason) == ("failed", answers, "why")
+    assert judged_recall({"answers": "ok", "mean": 0.1}).verdict == "passed"
+
+
+def test_an_expected_recall_is_judged_where_it_is_told() -> None:
+    assert judged_recall({"answers": "ok", "mean": 0.9}, 0.9).verdict == "passed"
+    assert judged_recall({"answers": "ok", "mean": 0.899}, 0.9).reason == "recall 0.899 is under 0.9"
+    assert judged_recall({"answers": "ok", "mean": None, "exact_traversals": 0.5}, 0.9).verdict == "missed"
+    assert "can't be told" in judged_recall({"answers": "not-checked", "note": "x", "mean": None}, 0.9).reason
+    loadtest = judgement.judge(parsed(), Validation(expected_recall=0.9), 1000.0, Exit(0), [])
+    assert loadtest.verdict == "passed"

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compbench import runs
+from compbench import leftovers, lock, runs
 from compbench.errors import SuiteBusyError, UserError
 from compbench.records import Capture, Manifest, Outcome
 
@@ -147,9 +147,9 @@ def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Pa
     }
     (work / "tmpabc").mkdir(parents=True)
     (made["closed"].folder / "kept.txt.partial").write_text("what an attempt left")
-    found = runs.leftovers(output, work, [tmp_path / "cache"])
+    found = leftovers.find(output, work, [tmp_path / "cache"])
     for leftover in found:
-        runs.remove(leftover)
+        leftovers.remove(leftover)
     assert {path.name for path in output.iterdir()} == {made["closed"].name}
     assert (made["closed"].folder / "kept.txt.partial").exists()
     assert list(work.iterdir()) == []
@@ -158,25 +158,25 @@ def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Pa
 HOLDER = """
 import sys, time
 from pathlib import Path
-from compbench import runs
-runs.take_lock(Path(sys.argv[1]))
+from compbench import lock
+lock.take(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(300)
 """
 
 
 def test_a_second_suite_is_refused_while_one_holds_the_lock_and_not_after_it_was_killed(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
+    path = tmp_path / "lock"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], env=environment, stdout=subprocess.PIPE)
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], env=environment, stdout=subprocess.PIPE)
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(SuiteBusyError, match=f"pid {holder.pid} since"):
-            runs.take_lock(lock)
-        assert f"pid {holder.pid}" in (runs.lock_holder(lock) or "")
+            lock.take(path)
+        assert f"pid {holder.pid}" in (lock.holder(path) or "")
     finally:
         holder.kill()
         holder.communicate()
-    assert runs.lock_holder(lock) is None
-    os.close(runs.take_lock(lock))
+    assert lock.holder(path) is None
+    os.close(lock.take(path))

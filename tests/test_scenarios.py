@@ -116,3 +116,11 @@ def test_a_name_that_would_escape_or_collide_is_refused(tmp_path: Path, name: st
     written(tmp_path, GOOD, name)
     with pytest.raises(UserError, match=r"rename the file|can't name a scenario"):
         scenario_names(tmp_path)
+
+
+def test_only_the_files_right_in_the_folder_are_scenarios(tmp_path: Path) -> None:
+    written(tmp_path, GOOD)
+    (tmp_path / "old").mkdir()
+    written(tmp_path / "old", GOOD, "two")
+    (tmp_path / "notes.txt").touch()
+    assert scenario_names(tmp_path) == ["one"]

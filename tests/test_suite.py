@@ -52,6 +52,18 @@ def test_the_order_holds_under_every_hash_seed(project: Project) -> None:
     assert orders == {("alpha", "beta")}
 
 
+def test_repeats_are_interleaved_and_each_has_its_own_files(project: Project) -> None:
+    done = project.doit("repeat=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    selection = project.manifest()["selection"]
+    assert sorted(selection) == ["alpha_run1", "alpha_run2", "beta_run1", "beta_run2"]
+    assert [line["scenario"] for line in project.started("loadtest")] == [n.rpartition("_")[0] for n in selection]
+    assert {name.rpartition("_")[2] for name in selection[:2]} == {"run1"}
+    assert "Summary: 4/4 scenarios passed" in done.stdout
+    assert all(project.file(f"{name}.txt").is_file() for name in selection)
+    assert (project.capture("beta_run2")["scenario"], project.capture("beta_run2")["repeat"]) == ("beta", 2)
+
+
 def test_one_scenario_alone_makes_a_run_of_its_own(project: Project) -> None:
     done = project.doit("run:beta")
     assert done.returncode == 0, done.stderr
@@ -86,6 +98,7 @@ def test_what_goes_wrong_costs_one_scenario_and_says_why(
     assert reason in outcome["reason"]
     assert project.capture("beta")["outcome"]["verdict"] == "passed"
     assert done.returncode == (0 if verdict == "passed" else 1)
+    assert project.file("alpha.txt").is_file() is (verdict != "failed"), "only what did not run whole is partial"
     if verdict == "failed":
         assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR alpha", done.stderr, re.MULTILINE)
         assert project.file("alpha_diag.txt").is_file()

@@ -1,7 +1,7 @@
 """`python -m compbench.embedded start`: the embedded server as a process of its own, with Engram's command line.
 
 Unlike Engram it never takes another port than the one asked for, and it serves no gRPC: `--grpc-port` is accepted so
-that one command line fits both. `ENGRAM_DATA_DIR` is made if it is missing, and stays empty.
+that one command line fits both. `ENGRAM_DATA_DIR` is made if it is missing; a snapshot in it is recovered at start.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _leave)
     try:
         listener = _bind(os.environ.get("ENGRAM_HTTP_BIND", "127.0.0.1"), options.port)
-        Path(os.environ.get("ENGRAM_DATA_DIR", "engram-data")).mkdir(parents=True, exist_ok=True)
+        data_dir = Path(os.environ.get("ENGRAM_DATA_DIR", "engram-data"))
+        data_dir.mkdir(parents=True, exist_ok=True)
         with listener, _pid_file(listener.getsockname()[1]):
-            _serve(listener)
+            _serve(listener, data_dir)
     except OSError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the contract's one line
         return 1
@@ -104,10 +105,10 @@ def _pid_file(port: int) -> Iterator[None]:
                 path.unlink()
 
 
-def _serve(listener: socket.socket) -> None:
+def _serve(listener: socket.socket, data_dir: Path) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
-            app=Application(__version__, stop=lambda: setattr(server, "should_exit", True)),
+            app=Application(__version__, data_dir, stop=lambda: setattr(server, "should_exit", True)),
             loop="uvloop",
             http="httptools",
             ws="none",

@@ -2,7 +2,9 @@
 
 It keeps to Engram's interface, with these differences: `POST /api/v1/memories` honours an `embedding` and an `id`
 (Engram ignores them); `POST /api/v1/complete` answers from the stored memories; a text `query` is compared by words,
-never by vectors; tags, times and places as filters are refused (501) rather than ignored; nothing is deduplicated.
+never by vectors; `mode=spreading` follows loaded edges (and is a 400 without any, as in Engram); tags, times and
+places as filters are refused (501) rather than ignored; nothing is deduplicated; `/api/v1/memories/bulk` and
+`/api/v1/memories/edges` load in bulk; compacting writes a snapshot that the next start recovers.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from compbench.embedded import memories, wire
-from compbench.embedded.memories import MemorySpace
+from compbench.embedded import loading, memories, snapshot, wire
+from compbench.embedded.memories import Match, MemorySpace
 from compbench.embedded.wire import Answer, Refusal, Request
 
 Scope = dict[str, Any]
@@ -28,17 +31,30 @@ Handler = Callable[[Request], Answer]
 BODY_LIMIT_BYTES = 2 * 1024 * 1024
 LIST_LIMIT = 1000
 RESULT_LIMIT = 1000
+HOP_LIMIT = 5
 _MEMORIES = "/api/v1/memories"
+_BULK = f"{_MEMORIES}/bulk"
+_EDGES = f"{_MEMORIES}/edges"
 _FILTERS = ("required_tags", "excluded_tags", "from_time", "to_time", "location")
 
 
 class Application:
-    """The server's state and its routes. `stop` is called when a client asks for a shutdown."""
+    """The server's state and its routes.
 
-    def __init__(self, version: str, stop: Callable[[], None]) -> None:
+    Args:
+        version: what the health report calls the server's version.
+        data_dir: where a snapshot was left, and will be.
+        stop: called when a client asks for a shutdown.
+
+    Raises:
+        OSError: the snapshot can't be read.
+    """
+
+    def __init__(self, version: str, data_dir: Path, stop: Callable[[], None]) -> None:
         self._version = version
+        self._data_dir = data_dir
         self._stop = stop
-        self._spaces: dict[str, MemorySpace] = {"default": MemorySpace()}
+        self._spaces: dict[str, MemorySpace] = {"default": MemorySpace(), **snapshot.recover(data_dir)}
         self._answered: Counter[tuple[str, int]] = Counter()
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": self._health},
@@ -48,16 +64,22 @@ class Application:
             "/shutdown": {"POST": self._shutdown},
             "/api/v1/system/health": {"GET": self._system_health},
             "/api/v1/complete": {"POST": self._complete},
+            "/api/v1/maintenance/compact": {"POST": self._compact},
             _MEMORIES: {"GET": self._list, "POST": self._remember},
             f"{_MEMORIES}/remember": {"POST": self._remember},
             f"{_MEMORIES}/recall": {"GET": self._recall},
             f"{_MEMORIES}/search": {"GET": self._search},
+            _BULK: {
+                "GET": lambda request: loading.describe(self._space(request)),
+                "POST": lambda request: loading.load_rows(self._space(request), request, _now()),
+            },
+            _EDGES: {"POST": lambda request: loading.load_edges(self._space(request), request)},
         }
         self._one_memory: dict[str, Handler] = {"GET": self._get}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        body = b"" if scope["method"] == "GET" else await _read_body(receive)
+        body = b"" if scope["method"] == "GET" else await _read_body(receive, _body_limit(scope["path"]))
         answer = self._answer(scope, body)
         headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -85,7 +107,7 @@ class Application:
         if handler is None:
             raise Refusal(405, "METHOD_NOT_ALLOWED", f"{scope['path']} allows {', '.join(methods)}")
         if body is None:
-            raise Refusal(413, "PAYLOAD_TOO_LARGE", f"the body is larger than {BODY_LIMIT_BYTES} bytes")
+            raise Refusal(413, "PAYLOAD_TOO_LARGE", f"the body is larger than {_body_limit(scope['path'])} bytes")
         header = next((value for name, value in scope["headers"] if name == b"x-memory-space"), None)
         query = wire.parse_query(scope["query_string"]) if scope["query_string"] else {}
         space = header.decode("latin-1") if header is not None else None
@@ -122,7 +144,11 @@ class Application:
         limit = request.integer("max_results", 10, 1, RESULT_LIMIT)
         threshold = request.number("threshold", 0.5)
         started = time.perf_counter()
-        if query := request.text("query"):
+        hops = 0
+        if request.text("mode") == "spreading":
+            space, hops = self._space(request), request.integer("hops", 1, 1, HOP_LIMIT)
+            found, path = _spread(space, request, hops, limit), "spreading activation"
+        elif query := request.text("query"):
             space = self._space(request)
             found, path = space.sharing_words(query, limit, threshold), "shared words"
         elif raw := request.query.get("embedding"):
@@ -136,7 +162,7 @@ class Application:
             elapsed_ms = (time.perf_counter() - started) * 1000
             metadata = {
                 "total_memories_searched": len(space),
-                "activation_spread_hops": 0,
+                "activation_spread_hops": hops,
                 "processing_time_ms": elapsed_ms,
                 "memory_system_load": 0.0,
             }
@@ -165,6 +191,10 @@ class Application:
         if done is None:
             raise wire.unfit(f"insufficient evidence: no memory is as similar as {body.config.ca1_threshold}")
         return wire.completion_answer(done, body.partial_episode, int(known.sum()))
+
+    def _compact(self, _request: Request) -> Answer:
+        folder = snapshot.save(self._spaces, self._data_dir)
+        return wire.json_answer({"status": "completed", "snapshot": folder.name})
 
     def _list(self, request: Request) -> Answer:
         space = self._space(request)
@@ -232,22 +262,39 @@ class Application:
         return wire.json_answer({"status": "shutdown_initiated", "message": "the server is stopping"})
 
 
-async def _read_body(receive: Receive) -> bytes | None:
+def _body_limit(path: str) -> int:
+    return loading.BODY_LIMIT_BYTES if path in {_BULK, _EDGES} else BODY_LIMIT_BYTES
+
+
+async def _read_body(receive: Receive, limit_bytes: int) -> bytes | None:
     """Return the request's body, or None if it is larger than the limit."""
     message = await receive()
-    body: bytes = message.get("body", b"")
+    parts: list[bytes] = [message.get("body", b"")]
+    size = len(parts[0])
     while message.get("more_body"):
         message = await receive()
-        body = body + message.get("body", b"") if len(body) <= BODY_LIMIT_BYTES else body
-    return body if len(body) <= BODY_LIMIT_BYTES else None
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size <= limit_bytes:
+            parts.append(part)
+    return b"".join(parts) if size <= limit_bytes else None
+
+
+def _spread(space: MemorySpace, request: Request, hops: int, limit: int) -> list[Match]:
+    cue = request.text("query")
+    if cue is None:
+        raise wire.bad_input("mode=spreading: give the id of a memory, or words of its content, as query")
+    if not len(space.graph):
+        raise wire.bad_input("mode=spreading: this space has no edges to follow; leave it out or say similarity")
+    return space.spread(cue, hops, limit)
 
 
 def _refuse_what_is_missing(request: Request) -> None:
     for name in _FILTERS:
         if name in request.query:
             raise Refusal(501, "NOT_IMPLEMENTED", f"{name}: this server has no such filter")
-    if request.text("mode") in {"spreading", "hybrid"}:
-        raise wire.bad_input("mode: this server has no spreading activation; leave it out or say similarity")
+    if request.text("mode") == "hybrid":
+        raise wire.bad_input("mode: this server has no hybrid recall; leave it out or say similarity")
 
 
 def _now() -> str:

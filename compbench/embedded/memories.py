@@ -1,20 +1,23 @@
 """Memory spaces: what the server knows, and how it finds it again. Knows nothing of HTTP or JSON.
 
 A memory with an embedding lies in a vector index (HNSW, cosine, 16 bit floats). There is no language model here, so
-a text is never turned into a vector: texts are compared by the words they share. Everything is held in main memory
-and is gone when the server stops.
+a text is never turned into a vector: texts are compared by the words they share. Everything is held in main memory.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index
+
+from compbench.embedded.graph import Graph, Pairs
+from compbench.embedded.rows import Memory, Rows
 
 DIMENSION = 768
 Vector = NDArray[np.float32]
@@ -27,21 +30,14 @@ SEARCH_CANDIDATES = 96
 COMPLETION_CANDIDATES = 32
 # A word that stands in more memories than this says little: only the first ones count, so that a search stays quick.
 WORD_LIMIT = 1000
+# Memories of their own have keys from here on; below it a key is the number of a row that was loaded in bulk.
+FIRST_OWN_KEY = 1 << 48
 
 _WORD = re.compile(r"\w+")
 
 
-class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored memory. `key` is its place in the vector index, `stored_at` an RFC 3339 time."""
-
-    key: int
-    id: str
-    content: str
-    confidence: float
-    memory_type: str
-    tags: list[str]
-    stored_at: str
-    has_embedding: bool
+class ConflictError(Exception):
+    """Rows or edges that don't fit what the space holds: one line that says why."""
 
 
 class Match(NamedTuple):
@@ -59,23 +55,26 @@ class Completion(NamedTuple):
 
 
 class MemorySpace:
-    """The memories of one space, found by id, by nearness of vectors, or by words."""
+    """The memories of one space, found by id, by nearness of vectors, by words, or along edges."""
 
     def __init__(self) -> None:
-        self._memories: dict[str, Memory] = {}
-        self._by_key: dict[int, Memory] = {}
-        self._keys_of_word: dict[str, list[int]] = {}
-        self._next_key = 0
-        self._index = Index(
+        self.rows: Rows | None = None
+        self.replaced: set[int] = set()
+        self.graph = Graph()
+        self.index = Index(
             ndim=DIMENSION,
             metric="cos",
             dtype="f16",
             expansion_add=INSERT_CANDIDATES,
             expansion_search=SEARCH_CANDIDATES,
         )
+        self._memories: dict[str, Memory] = {}
+        self._by_key: dict[int, Memory] = {}
+        self._keys_of_word: dict[str, list[int]] = {}
+        self._next_key = FIRST_OWN_KEY
 
     def __len__(self) -> int:
-        return len(self._memories)
+        return len(self._memories) + (self.rows.count if self.rows else 0) - len(self.replaced)
 
     def store(
         self,
@@ -89,7 +88,7 @@ class MemorySpace:
         embedding: Vector | None,
     ) -> Memory:
         """Keep a memory; one of the same id is replaced. Only a memory with an embedding is found by vectors."""
-        if (old := self._memories.get(memory_id)) is not None:
+        if (old := self.get(memory_id)) is not None:
             self._forget(old)
         memory = Memory(
             key=self._next_key,
@@ -101,21 +100,66 @@ class MemorySpace:
             stored_at=stored_at,
             has_embedding=embedding is not None,
         )
-        self._next_key += 1
         if embedding is not None:
-            self._index.add(memory.key, embedding, threads=1)
-        for word in _words(content):
-            self._keys_of_word.setdefault(word, []).append(memory.key)
-        self._memories[memory_id] = self._by_key[memory.key] = memory
+            self.index.add(memory.key, embedding, threads=1)
+        self.keep(memory)
         return memory
+
+    def keep(self, memory: Memory) -> None:
+        """List a memory whose vector, if it has one, is in the index already."""
+        self._next_key = max(self._next_key, memory.key + 1)
+        for word in _words(memory.content):
+            self._keys_of_word.setdefault(word, []).append(memory.key)
+        self._memories[memory.id] = self._by_key[memory.key] = memory
+
+    def load_rows(self, prefix: str, first: int, step: int, vectors: Vector, stored_at: str) -> Rows:
+        """Keep vectors, shape (n, 768), as the memories `prefix` + first, first + step, ...; uses every core.
+
+        Raises:
+            ConflictError: they don't continue the rows that are there, or a memory of its own has one of the ids.
+        """
+        rows = self.rows or Rows(prefix=prefix, first=first, step=step, count=0, stored_at=stored_at)
+        if (prefix, step, first) != (rows.prefix, rows.step, rows.next_number):
+            raise ConflictError(f"rows go on with {rows.prefix}{rows.next_number}, {rows.step} apart")
+        numbers = range(first, first + step * len(vectors), step)
+        if numbers and numbers[-1] >= FIRST_OWN_KEY:
+            raise ConflictError(f"a row's number must be below {FIRST_OWN_KEY}")
+        if self._memories and (taken := [n for n in numbers if f"{prefix}{n}" in self._memories]):
+            raise ConflictError(f"{prefix}{taken[0]} is there already")
+        self.index.add(np.arange(first, numbers.stop, step, dtype=np.uint64), vectors, threads=0)
+        self.rows = Rows(
+            prefix=prefix, first=rows.first, step=step, count=rows.count + len(vectors), stored_at=stored_at
+        )
+        return self.rows
+
+    def load_edges(self, pairs: Pairs) -> None:
+        """Connect rows by their numbers, shape (edges, 2).
+
+        Raises:
+            ConflictError: an edge begins or ends at a number that no row has.
+        """
+        rows = self.rows
+        if rows is None or not len(pairs):
+            raise ConflictError("edges connect rows: load rows first, then at least one edge")
+        places, rest = np.divmod(pairs.astype(np.int64) - rows.first, rows.step)
+        if rest.any() or places.min() < 0 or places.max() >= rows.count:
+            raise ConflictError(f"an edge begins or ends at a number that none of the {rows.count} rows has")
+        self.graph.add(pairs)
 
     def get(self, memory_id: str) -> Memory | None:
         """Return the memory of that id, or None."""
-        return self._memories.get(memory_id)
+        if (memory := self._memories.get(memory_id)) is not None:
+            return memory
+        number = self.rows.number_of(memory_id) if self.rows else None
+        return None if self.rows is None or number is None or number in self.replaced else self.rows.memory(number)
+
+    def own_memories(self) -> list[Memory]:
+        """Return the memories that were not loaded in bulk, in the order in which they came."""
+        return list(self._memories.values())
 
     def page(self, offset: int, limit: int) -> list[Memory]:
-        """Return up to `limit` memories in the order in which they came, without the first `offset`."""
-        return list(self._memories.values())[offset : offset + limit]
+        """Return up to `limit` memories without the first `offset`: rows first, then the others as they came."""
+        return list(islice(self._all(), offset, offset + limit))
 
     def embedding_of(self, memory: Memory) -> Vector | None:
         """Return the vector that came with the memory, shape (768,), or None if none did."""
@@ -123,14 +167,29 @@ class MemorySpace:
 
     def nearest(self, vector: Vector, limit: int, threshold: float) -> list[Match]:
         """Return up to `limit` memories of cosine similarity `threshold` or more to `vector` (768,), best first."""
-        found = self._index.search(vector, limit, threads=1)
-        by_key = self._by_key
+        found = self.index.search(vector, limit, threads=1)
         similarities = (1.0 - found.distances).tolist()
         return [
-            Match(by_key[key], similarity)
+            Match(self._memory(key), similarity)
             for key, similarity in zip(found.keys.tolist(), similarities, strict=True)
             if similarity >= threshold
         ]
+
+    def spread(self, cue: str, hops: int, limit: int) -> list[Match]:
+        """Return up to `limit` memories that edges lead to, within `hops` steps, from the memory that `cue` names.
+
+        The cue is an id, or words of a content. Activation halves with each step: 1 after the first, 0.5 after two.
+        """
+        start = self.get(cue) or next((match.memory for match in self.sharing_words(cue, 1)), None)
+        if start is None:
+            return []
+        found = (
+            Match(self._memory(number), 0.5**step)
+            for step, numbers in enumerate(self.graph.levels(start.key, hops))
+            for number in numbers
+            if number not in self.replaced
+        )
+        return list(islice(found, limit))
 
     def sharing_words(self, query: str, limit: int, threshold: float = 0.0) -> list[Match]:
         """Return up to `limit` memories that hold the largest share, at least `threshold`, of the words of `query`."""
@@ -138,7 +197,9 @@ class MemorySpace:
         counts: Counter[int] = Counter()
         for word in words:
             counts.update(self._keys_of_word.get(word, ())[:WORD_LIMIT])
-        shares = ((self._by_key[key], count / len(words)) for key, count in counts.most_common(limit))
+            if self.rows:
+                counts.update(n for n in self.rows.numbers_with_word(word, WORD_LIMIT) if n not in self.replaced)
+        shares = ((self._memory(key), count / len(words)) for key, count in counts.most_common(limit))
         return [Match(memory, share) for memory, share in shares if share >= threshold]
 
     def complete(
@@ -159,7 +220,7 @@ class MemorySpace:
             None if no memory is similar enough.
         """
         cue = np.where(known, partial, np.float32(0))
-        keys = self._index.search(cue, COMPLETION_CANDIDATES, threads=1).keys.tolist()
+        keys = self.index.search(cue, COMPLETION_CANDIDATES, threads=1).keys.tolist()
         if not keys:
             return None
         vectors = self._vectors(keys)
@@ -169,18 +230,30 @@ class MemorySpace:
             return None
         weights = np.maximum(similarity[chosen], np.float32(1e-6))
         filling = np.average(vectors[chosen], axis=0, weights=weights).astype(np.float32)
-        sources = [Match(self._by_key[keys[i]], float(similarity[i])) for i in chosen]
+        sources = [Match(self._memory(keys[i]), float(similarity[i])) for i in chosen]
         return Completion(np.where(known, partial, filling), sources)
 
+    def _memory(self, key: int) -> Memory:
+        return self.rows.memory(key) if self.rows and key < FIRST_OWN_KEY else self._by_key[key]
+
+    def _all(self) -> Iterator[Memory]:
+        if self.rows:
+            numbers = range(self.rows.first, self.rows.next_number, self.rows.step)
+            yield from (self.rows.memory(number) for number in numbers if number not in self.replaced)
+        yield from self._memories.values()
+
     def _forget(self, memory: Memory) -> None:
-        del self._by_key[memory.key]
         if memory.has_embedding:
-            self._index.remove(memory.key)
+            self.index.remove(memory.key)
+        if memory.key < FIRST_OWN_KEY:
+            self.replaced.add(memory.key)
+            return
+        del self._by_key[memory.key]
         for word in _words(memory.content):
             self._keys_of_word[word].remove(memory.key)
 
     def _vectors(self, keys: list[int]) -> Vector:
-        return np.asarray(self._index.get(np.array(keys, dtype=np.uint64)), dtype=np.float32)
+        return np.asarray(self.index.get(np.array(keys, dtype=np.uint64)), dtype=np.float32)
 
 
 def _words(text: str) -> set[str]:

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 import orjson
 
-from compbench.embedded.memories import DIMENSION, Completion, Match, Memory, Vector
+from compbench.embedded.memories import DIMENSION, Completion, Match, Vector
+from compbench.embedded.rows import Memory
 
 T = TypeVar("T")
 JSON = b"application/json"

@@ -19,16 +19,18 @@ from pathlib import Path
 import msgspec
 
 from compbench.errors import UserError
-from compbench.loadtest import __version__, report
+from compbench.loadtest import __version__, ground_truth, report
 from compbench.loadtest.capacity import Goal
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
 from compbench.loadtest.client import Endpoint
 from compbench.loadtest.prepare import PrepareOptions, prepare
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
+from compbench.loadtest.vectors import prepared_count
 from compbench.scenarios import U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
 
 SCENARIOS = Path("scenarios/competitive")
+CACHE = Path("tmp/cache")
 # `select`, which this driver waits with outside of Linux, knows file descriptors up to 1023.
 CONNECTIONS_LIMIT = 900
 PROCESSES_LIMIT = 64
@@ -39,7 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A shell's background job inherits SIGINT ignored; this program must end by it all the same.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     options = _parser().parse_args(arguments)
-    commands = {"run": _run, "capacity": _capacity, "prepare": _prepare, "list": _list}
+    commands = {
+        "run": _run,
+        "capacity": _capacity,
+        "prepare": _prepare,
+        "ground-truth": _ground_truth,
+        "list": _list,
+    }
     try:
         return commands[options.command](options)
     except UserError as error:
@@ -87,6 +95,7 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
         # Each process needs a connection of its own.
         connections=max(options.connections, options.processes),
         processes=options.processes,
+        cache=options.cache,
     )
 
 
@@ -105,6 +114,28 @@ def _prepare(options: argparse.Namespace) -> int:
         return 1
     rate = result.sent / max(result.elapsed_s, 1e-9)
     print(f"Loaded {result.wanted} memories in {result.elapsed_s:.2f}s ({rate:.0f}/s)")  # noqa: T201 - the answer
+    return 0
+
+
+def _ground_truth(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    count = prepared_count(scenario.data, options.scale)
+    seed = _seed(options, scenario)
+    with Progress(options.progress) as progress:
+
+        def tick(elapsed_s: float, done: int) -> None:
+            progress.write(
+                "prepare",
+                elapsed_s=elapsed_s,
+                total_s=None,
+                offered_ops_s=None,
+                operations=done,
+                errors=0,
+                wanted=count,
+            )
+
+        ground_truth.find(options.cache, scenario.data, count, seed, tick)
+    print(ground_truth.path_of(options.cache, scenario.data, count, seed))  # noqa: T201 - the answer
     return 0
 
 
@@ -141,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--endpoint", default="http://localhost:7432", metavar="URL")
     common.add_argument("--output", type=Path, metavar="PATH", help="write a JSON report")
     common.add_argument("--progress", type=Path, metavar="PATH", help="append JSON lines, about one a second")
+    common.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where exact neighbours are kept")
     sending = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common])
     sending.add_argument("--connections", type=_whole(1, CONNECTIONS_LIMIT), default=64, metavar="N")
     sending.add_argument("--processes", type=_whole(1, PROCESSES_LIMIT), default=1, metavar="N", help="to send from")
@@ -149,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_capacity_arguments(search)
     load = commands.add_parser("prepare", parents=[common], allow_abbrev=False, help="load the data set")
     load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
+    commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser
 

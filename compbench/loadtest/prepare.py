@@ -1,20 +1,27 @@
-"""`prepare`: load a scenario's data set, watch whether the server takes it, and say early if it doesn't."""
+"""`prepare`: load a scenario's data set, watch whether the server takes it, and say early if it doesn't.
+
+What the server holds already is not sent again, so that an interrupted load goes on where it was.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Coroutine, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from compbench.errors import UserError
-from compbench.loadtest import vectors
-from compbench.loadtest.client import Endpoint, Exchange, Pool
+from compbench.loadtest import batches, inventory, vectors
+from compbench.loadtest.batches import Batch
+from compbench.loadtest.client import Endpoint, Pool
 from compbench.loadtest.clock import run_in_precise_loop
-from compbench.loadtest.operations import PREPARED_PREFIX, space_names, store_request
+from compbench.loadtest.edges import edge_chunks
+from compbench.loadtest.operations import PREPARED_PREFIX, space_names
 from compbench.loadtest.progress import Progress
-from compbench.loadtest.run import memories_stored
 from compbench.scenarios import Scenario
 
 IN_FLIGHT = 16
@@ -38,18 +45,25 @@ class PrepareOptions(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """How loading ended: `stored` is the server's own count (all spaces), None if it gives none."""
+    """How loading ended.
+
+    `sent` memories were sent now, `found` were there before; `stored` is the server's own count (all spaces), None
+    if it gives none; `method` is how they were sent, `edges` how many the server says it has.
+    """
 
     wanted: int
     sent: int
+    found: int
     stored: int | None
+    edges: int | None
+    method: str
     elapsed_s: float
     complete: bool
     note: str
 
 
 class Look(NamedTuple):
-    """What one look at the loading saw."""
+    """What one look at the loading saw; `acknowledged` counts the memories that were there before, too."""
 
     elapsed_s: float
     acknowledged: int
@@ -60,7 +74,7 @@ def prepare(options: PrepareOptions, progress: Progress) -> Prepared:
     """Load round(num_nodes x scale) memories, at least one, as `node-<i>`; stop early where that can't succeed.
 
     Raises:
-        UserError: the server can't be reached.
+        UserError: the server can't be reached, or holds another data set under the same ids.
     """
     return run_in_precise_loop(_Loading(options, progress).run())
 
@@ -91,77 +105,151 @@ def _not_kept(stored: int, acknowledged: int) -> str:
 
 
 class _Loading:
-    """Keeps a fixed number of inserts in flight until all are acknowledged, or something says stop."""
+    """Keeps requests in flight until all are acknowledged, or something says stop."""
 
     def __init__(self, options: PrepareOptions, progress: Progress) -> None:
         self._options, self._progress = options, progress
         self._wanted = vectors.prepared_count(options.scenario.data, options.scale)
-        self._requests = self._build()
-        self._sent = self._acknowledged = 0
+        self._spaces = space_names(options.scenario.data.memory_spaces)
+        self._found = self._acknowledged = self._sent = 0
         self._note = ""
-        self._ended = asyncio.Event()
 
     async def run(self) -> Prepared:
-        pool = Pool(self._options.endpoint, IN_FLIGHT + 1)  # one more for the questions about its count
+        endpoint = self._options.endpoint
+        pool = Pool(endpoint, IN_FLIGHT + 1)  # one more for the questions about its count
         await pool.open()
         began = time.monotonic()
-        for _ in range(IN_FLIGHT):
-            self._send_next(pool)
-        await self._watch(pool, began)
+        bulk = [await inventory.bulk_of(pool.ask, endpoint, space) for space in self._spaces]
+        told = [
+            each for each in bulk if each is not None and each.dimension == self._options.scenario.data.embedding_dim
+        ]
+        in_bulk = len(told) == len(self._spaces)
+        load = self._load_bulk(pool, told) if in_bulk else self._load_singly(pool)
+        await self._watched(load, pool, began)
         stored = await self._stored(pool)
+        edges = await self._edges_loaded(pool) if in_bulk else None
         pool.close()
         if not self._note and stored is not None and stored < self._wanted:
             self._note = _not_kept(stored, self._wanted)
-        elapsed_s = round(time.monotonic() - began, 3)
-        return Prepared(self._wanted, self._sent, stored, elapsed_s, not self._note, self._note)
+        return Prepared(
+            wanted=self._wanted,
+            sent=self._sent,
+            found=self._found,
+            stored=stored,
+            edges=edges,
+            method="bulk" if in_bulk else "one by one",
+            elapsed_s=round(time.monotonic() - began, 3),
+            complete=not self._note,
+            note=self._note,
+        )
 
-    def _build(self) -> Iterator[bytes]:
-        data = self._options.scenario.data
-        names = space_names(data.memory_spaces)
-        for first, chunk in vectors.prepared_vectors(data, self._wanted, self._options.seed):
-            for number, vector in enumerate(chunk, first):
-                space = names[number % len(names)]
-                yield store_request(self._options.endpoint, f"{PREPARED_PREFIX}{number}", vector, space)
+    # -- in bulk -----------------------------------------------------------------------------------------------------
 
-    def _send_next(self, pool: Pool) -> None:
-        payload = next(self._requests, None)
-        if payload is None or self._note:
+    async def _load_bulk(self, pool: Pool, bulk: list[inventory.Bulk]) -> None:
+        """Send rows in order, the next ones being drawn in a thread meanwhile, then the edges."""
+        scenario, seed, endpoint = self._options.scenario, self._options.seed, self._options.endpoint
+        loaded = [self._rows_loaded(space, each.rows) for space, each in enumerate(bulk)]
+        await self._begin_after(pool, min(sum(loaded), self._wanted))
+        rows = batches.row_batches(scenario, seed, endpoint, loaded, self._wanted)
+        await self._send_in_turn(pool, rows)
+        if scenario.graph is not None and not self._note:
+            expected = self._edges_expected()
+            if await self._edges_loaded(pool) != expected:
+                await self._send_in_turn(pool, batches.edge_batches(scenario, seed, endpoint, self._wanted))
+                if not self._note and (edges := await self._edges_loaded(pool)) != expected:
+                    self._note = f"the server has {edges} of {expected} edges"
+
+    def _rows_loaded(self, space: int, rows: inventory.LoadedRows | None) -> int:
+        if rows is None:
+            return 0
+        if (rows.prefix, rows.first, rows.step) != (PREPARED_PREFIX, space, len(self._spaces)):
+            raise UserError(f"{self._options.endpoint.url} holds rows of another data set: start it afresh")
+        return rows.count
+
+    async def _send_in_turn(self, pool: Pool, source: Iterator[Batch]) -> None:
+        batch = await asyncio.to_thread(next, source, None)
+        while batch is not None and not self._note:
+            following = asyncio.create_task(asyncio.to_thread(next, source, None))
+            await self._send(pool, batch)
+            batch = await following
+
+    async def _edges_loaded(self, pool: Pool) -> int | None:
+        bulk = await inventory.bulk_of(pool.ask, self._options.endpoint, self._spaces[0])
+        return bulk.edges if bulk else None
+
+    def _edges_expected(self) -> int:
+        graph = self._options.scenario.graph
+        return sum(len(c) for c in edge_chunks(self._wanted, graph.average_degree, self._options.seed)) if graph else 0
+
+    # -- one by one --------------------------------------------------------------------------------------------------
+
+    async def _load_singly(self, pool: Pool) -> None:
+        first = await self._first_missing(pool)
+        await self._begin_after(pool, first)
+        source = batches.single_batches(
+            self._options.scenario, self._options.seed, self._options.endpoint, first, self._wanted
+        )
+
+        async def send_all() -> None:
+            while not self._note and (batch := next(source, None)) is not None:
+                await self._send(pool, batch)
+
+        await asyncio.gather(*(send_all() for _ in range(IN_FLIGHT)))
+
+    async def _first_missing(self, pool: Pool) -> int:
+        """Return a number below which every memory is there; they were sent in order, with a few in flight."""
+        if not await inventory.memories_stored(pool.ask, self._options.endpoint):
+            return 0
+        low, high = 0, self._wanted
+        while low < high:
+            middle = (low + high) // 2
+            space = self._spaces[middle % len(self._spaces)]
+            known = await inventory.has_memory(pool.ask, self._options.endpoint, f"{PREPARED_PREFIX}{middle}", space)
+            low, high = (middle + 1, high) if known else (low, middle)
+        return low if low == self._wanted else max(0, low - IN_FLIGHT)
+
+    # -- both --------------------------------------------------------------------------------------------------------
+
+    async def _begin_after(self, pool: Pool, found: int) -> None:
+        """Take note of what is there already, if it is this data set."""
+        self._found = self._acknowledged = found
+        if not found:
             return
+        _, chunk = next(vectors.prepared_vectors(self._options.scenario.data, 1, self._options.seed))
+        own = np.asarray(chunk[0])
+        if await inventory.holds_other_vector(
+            pool.ask, self._options.endpoint, f"{PREPARED_PREFIX}0", self._spaces[0], own
+        ):
+            raise UserError(f"{self._options.endpoint.url} holds the data set of another seed: start it afresh")
 
-        def done(exchange: Exchange) -> None:
-            if exchange.failed:
-                self._note = self._note or f"{PREPARED_PREFIX}{exchange.index} was refused: {exchange.explain()}"
-            else:
-                self._acknowledged += 1
-            if self._note or self._acknowledged == self._wanted:
-                self._ended.set()
-            self._send_next(pool)
+    async def _send(self, pool: Pool, batch: Batch) -> None:
+        exchange = await pool.ask(batch.payload)
+        self._sent += batch.memories
+        if exchange.failed:
+            self._note = self._note or f"{batch.name}: refused: {exchange.explain()}"
+        else:
+            self._acknowledged += batch.memories
 
-        exchange = Exchange(self._sent, time.monotonic(), payload, done)
-        self._sent += 1
-        pool.submit(exchange)
-
-    async def _watch(self, pool: Pool, began: float) -> None:
-        looks: deque[Look] = deque([Look(0.0, 0, None)], maxlen=RATE_WINDOW)
-        while not self._ended.is_set():
-            try:
-                await asyncio.wait_for(self._ended.wait(), LOOK_EVERY_S)
-            except TimeoutError:
-                pool.expire()
-            stored = await self._stored(pool)
-            looks.append(Look(time.monotonic() - began, self._acknowledged, stored))
+    async def _watched(self, load: Coroutine[Any, Any, None], pool: Pool, began: float) -> None:
+        looks: deque[Look] = deque(maxlen=RATE_WINDOW)
+        task = asyncio.create_task(load)
+        while not task.done():
+            await asyncio.wait([task], timeout=LOOK_EVERY_S)
+            looks.append(Look(time.monotonic() - began, self._acknowledged, await self._stored(pool)))
             self._report(looks[-1])
-            if not self._ended.is_set() and (reason := why_stop(looks, self._wanted, self._options.time_limit_s)):
-                self._note = reason
-                self._ended.set()
+            if not task.done():
+                self._note = self._note or why_stop(looks, self._wanted, self._options.time_limit_s)
+            if self._note:
+                task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
     async def _stored(self, pool: Pool) -> int | None:
         """Return the server's count; a server that is gone is a reason to stop, with what was loaded till then."""
         try:
-            return await memories_stored(pool, self._options.endpoint)
+            return await inventory.memories_stored(pool.ask, self._options.endpoint)
         except UserError as error:
             self._note = self._note or str(error)
-            self._ended.set()
             return None
 
     def _report(self, look: Look) -> None:

@@ -1,166 +1,151 @@
-"""recall@k of a sample of the timed searches, against an exact search of the prepared data set.
+"""recall@k of a sample of the measured searches, and whether the answers can be meant at all.
 
-Only prepared memories (`node-<i>`) count. What the run itself stored is left out on both sides: an answer of k that
-holds s of those is compared with the exact best k - s prepared ones. An answer's memory is right if its exact cosine
-similarity is at least that of the last one expected, less a tolerance for rounding, so that ties can't count as wrong.
-Expected are only those at or above the request's threshold; a search that nothing can answer is left out.
+An answer of k memories is compared with the exact k nearest prepared ones (`node-<i>`). What the run itself stored
+(`load-<i>`) is left out on both sides: an answer that holds s of those is compared with the best k - s. A memory is
+right if its cosine is at least that of the last one expected, less a tolerance for rounding, so that ties can't count
+as wrong. Expected are only those at or above the request's threshold; a search that expects none is left out.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.loadtest.operations import PREPARED_PREFIX, STORED_PREFIX, Query
-from compbench.loadtest.vectors import Vector, prepared_vectors
-from compbench.scenarios import Data
+from compbench.loadtest.answers import OVERLAP_LIMIT, NotCheckableError, Recall, half_width, ids_of, is_gain
+from compbench.loadtest.ground_truth import Truth
+from compbench.loadtest.operations import PREPARED_PREFIX, STORED_PREFIX
+from compbench.loadtest.traversals import check_traversals
+from compbench.loadtest.workload import Query, Workload
 
-SAMPLE_SIZE = 200
 TOLERANCE = 1e-5
-# An exact search of the sample passes the whole data set once; a large one is given up rather than waited for.
-TIME_LIMIT_S = 20.0
+# A store that holds no more than this share of the data set is all but empty: whatever it answers, it answers quickly.
+EMPTY_SHARE = 0.1
 _NODE = re.compile(rf"{PREPARED_PREFIX}(\d{{1,18}})")
 
 
-class Recall(NamedTuple):
-    """Mean recall@k of the `checked` searches; None with a note where it can't be told."""
+class _Search(NamedTuple):
+    """A vector search with what was found: numbers of prepared memories, and how many other memories."""
 
-    mean: float | None
-    checked: int
-    note: str = ""
-
-
-class _Item(msgspec.Struct):
-    id: str
+    query: Query
+    nodes: list[int]
+    others: int
 
 
-class _Found(msgspec.Struct):
-    vivid: list[_Item] = []
-    associated: list[_Item] = []
-    reconstructed: list[_Item] = []
-
-
-class _Answer(msgspec.Struct):
-    memories: _Found
-
-
-def found_ids(body: bytes) -> list[str]:
-    """Return the ids that a recall's answer holds.
-
-    Raises:
-        msgspec.DecodeError: it has not the shape of Engram's answers.
-    """
-    found = msgspec.json.decode(body, type=_Answer).memories
-    return [item.id for item in (*found.vivid, *found.associated, *found.reconstructed)]
-
-
-def check(answers: Sequence[tuple[Query, bytes]], data: Data, count: int, seed: int, stored: int | None) -> Recall:
-    """Judge the sampled answers.
+def check(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None, stored: int | None) -> Recall:
+    """Judge the kept answers.
 
     Args:
-        answers: queries and the bodies of their answers.
-        data: the scenario's data set, of which `count` memories should have been prepared from `seed`.
-        count: how many.
-        seed: the seed.
+        workload: what was sent.
+        kept: the bodies of answers, by the number of their request.
+        truth: the exact neighbours of the workload's pool, None if they are not known.
         stored: how many memories the server held before the run, None if it does not tell.
     """
+    if stored is not None and stored <= EMPTY_SHARE * workload.prepared:
+        share = f"holds {stored} of the {workload.prepared} memories of the data set"
+        return Recall("empty-store", f"the server {share}: its figures are those of an all but empty store")
     try:
-        shares = _shares(answers, data, count, seed, stored)
-    except _NotCheckableError as reason:
-        return Recall(None, 0, str(reason))
-    return Recall(float(np.mean(shares)), len(shares))
+        return check_traversals(workload, kept) if workload.traverses else _searches(workload, kept, truth)
+    except NotCheckableError as reason:
+        return Recall("not-checked", str(reason))
 
 
-class _NotCheckableError(Exception):
-    """Why the recall of a run can't be told."""
+def missed(found: Recall, expected_recall: float | None) -> list[str]:
+    """Return a line if the expected recall was asked for and not reached, or can't be told."""
+    if expected_recall is None:
+        return []
+    reached = found.exact_traversals if found.mean is None else found.mean
+    if reached is None:
+        return [f"Recall can't be told ({found.note}), expected {expected_recall:.3f}"]
+    return [f"Recall {reached:.3f} below target {expected_recall:.3f}"] if reached < expected_recall else []
 
 
-def _shares(
-    answers: Sequence[tuple[Query, bytes]], data: Data, count: int, seed: int, stored: int | None
-) -> list[float]:
-    if not answers:
-        raise _NotCheckableError("no vector search was answered")
-    if stored is not None and stored < count:
-        raise _NotCheckableError(f"the server held {stored} of the {count} memories of the data set before the run")
-    try:
-        ids = [found_ids(body) for _, body in answers]
-    except msgspec.DecodeError as error:
-        raise _NotCheckableError(f"an answer has another shape than Engram's: {error}") from None
-    queries = [query for query, _ in answers]
-    exact = _exact_search(queries, [_prepared(found, count) for found in ids], data, count, seed)
-    shares = [_share(query, len(found), answer) for query, found, answer in zip(queries, ids, exact, strict=True)]
-    judged = [share for share in shares if share is not None]
+def _searches(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None) -> Recall:
+    searches = [_search(workload.query(index), body, workload.prepared) for index, body in sorted(kept.items())]
+    if not searches:
+        raise NotCheckableError("no vector search was answered")
+    if not any(search.nodes for search in searches):
+        return Recall("empty-store", f"none of {len(searches)} checked searches found a memory of the data set")
+    if truth is None:
+        raise NotCheckableError("the exact neighbours are not known: `python -m compbench.loadtest ground-truth`")
+    own = [_share(truth, search.query, search) for search in searches]
+    judged = [(search, share) for search, share in zip(searches, own, strict=True) if share is not None]
     if not judged:
-        raise _NotCheckableError("no prepared memory is as similar as the searches asked for")
-    return judged
+        raise NotCheckableError("no prepared memory is as similar as the searches asked for")
+    if reason := _ignores_query(truth, judged, workload.scenario.data.memory_spaces):
+        return Recall("ignores-query", reason)
+    shares = np.array([share for _, share in judged])
+    limits = [search.query.limit for search, _ in judged]
+    half = half_width(shares)
+    mean = float(shares.mean())
+    return Recall(
+        "ok",
+        mean=mean,
+        low=max(0.0, mean - half),
+        high=min(1.0, mean + half),
+        checked=len(shares),
+        k_min=min(limits),
+        k_max=max(limits),
+    )
 
 
-class _Exact(NamedTuple):
-    """The exact similarities of the best prepared memories, descending, and of those in the answer."""
-
-    best: NDArray[np.float32]
-    answered: NDArray[np.float32]
-
-
-def _share(query: Query, answered: int, exact: _Exact) -> float | None:
-    """Return the share of the expected memories that was found, or None if none is expected."""
-    own = answered - len(exact.answered)
-    expected = exact.best[: query.limit - own]
-    expected = expected[expected >= query.threshold]
-    if not len(expected):
-        return None
-    right = int((exact.answered >= expected[-1] - TOLERANCE).sum())
-    return min(right, len(expected)) / len(expected)
-
-
-def _prepared(ids: list[str], count: int) -> list[int]:
-    """Return the numbers of the prepared memories among the ids."""
-    numbers = []
+def _search(query: Query, body: bytes, prepared: int) -> _Search:
+    ids = ids_of(body)
+    nodes = []
     for memory_id in ids:
         match = _NODE.fullmatch(memory_id)
-        if match and int(match[1]) < count:
-            numbers.append(int(match[1]))
+        if match and int(match[1]) < prepared:
+            nodes.append(int(match[1]))
         elif not memory_id.startswith(STORED_PREFIX):
-            raise _NotCheckableError(f"{memory_id!r} is a memory that neither `prepare` nor this run has stored")
-    return list(dict.fromkeys(numbers))
+            raise NotCheckableError(f"{memory_id!r} is a memory that neither `prepare` nor this run has stored")
+    return _Search(query, list(dict.fromkeys(nodes)), len(ids) - len(nodes))
 
 
-def _exact_search(queries: list[Query], nodes: list[list[int]], data: Data, count: int, seed: int) -> list[_Exact]:
-    """Compare every query with every prepared memory of its space."""
-    deadline = time.monotonic() + TIME_LIMIT_S
-    wanted = _directions(np.stack([query.vector for query in queries]))
-    spaces = np.array([query.space for query in queries])
-    depth = max(query.limit for query in queries)
-    best = np.full((len(queries), depth), -np.inf, np.float32)
-    answered = [np.full(len(numbers), -np.inf, np.float32) for numbers in nodes]
-    for first, similarity in _similarities(wanted, spaces, data, count, seed):
-        best = -np.sort(-np.concatenate([best, similarity], axis=1), axis=1)[:, :depth]
-        for row, numbers in enumerate(nodes):
-            for place, number in enumerate(numbers):
-                if first <= number < first + similarity.shape[1]:
-                    answered[row][place] = similarity[row, number - first]
-        if time.monotonic() > deadline:
-            raise _NotCheckableError(f"an exact search of {count} memories takes longer than {TIME_LIMIT_S:.0f} s")
-    return [_Exact(row[np.isfinite(row)], found) for row, found in zip(best, answered, strict=True)]
+def _share(truth: Truth, query: Query, answer: _Search) -> float | None:
+    """Return the share of what the query should find that the answer holds, or None if it should find nothing."""
+    right = _expected(truth, query, answer.others)
+    if not right.size:
+        return None
+    lowest = right[-1] - TOLERANCE
+    near = truth.numbers[query.number][truth.similarities[query.number] >= lowest]
+    return min(len(np.intersect1d(near, answer.nodes)), len(right)) / len(right)
 
 
-def _similarities(
-    wanted: Vector, spaces: NDArray[np.int_], data: Data, count: int, seed: int
-) -> Iterator[tuple[int, Vector]]:
-    """Yield cosine similarities in chunks, (number of the first memory, (queries, memories)); -inf across spaces."""
-    for first, chunk in prepared_vectors(data, count, seed):
-        similarity = wanted @ _directions(chunk).T
-        space_of = np.arange(first, first + len(chunk)) % data.memory_spaces
-        similarity[spaces[:, None] != space_of[None, :]] = -np.inf
-        yield first, similarity
+def _expected(truth: Truth, query: Query, others: int) -> NDArray[np.float32]:
+    """Return the similarities of what the query should find besides that many other memories, descending."""
+    best = truth.similarities[query.number][: max(0, query.limit - others)]
+    expected: NDArray[np.float32] = best[best >= max(query.threshold, -1.0)]
+    return expected
 
 
-def _directions(rows: Vector) -> Vector:
-    directions: Vector = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-30))
-    return directions
+def _ignores_query(truth: Truth, judged: list[tuple[_Search, float]], spaces: int) -> str:
+    """Say why the answers don't depend on the queries; empty if they do, or if that can't be told.
+
+    An answer that depends on its query fits that query better than another one's. Each answer is judged by the query
+    of the next search of its space, too; the answers are meant only if the mean gain is above 0 by its 95 %
+    confidence interval.
+    """
+    gains = []
+    judged = sorted(judged, key=lambda each: each[0].query.number % spaces)
+    for (search, own), (other, _) in zip(judged, [*judged[1:], judged[0]], strict=True):
+        foreign = search.query._replace(number=other.query.number)
+        same_space = (search.query.number - other.query.number) % spaces == 0
+        if same_space and _overlap(truth, search.query, foreign) <= OVERLAP_LIMIT:
+            gains.append(own - (_share(truth, foreign, search) or 0.0))
+    if is_gain(gains):
+        return ""
+    firsts = {search.nodes[0] for search, _ in judged if search.nodes}
+    if len(firsts) == 1:
+        return f"{len(judged)} searches with different vectors were all answered with {PREPARED_PREFIX}{firsts.pop()}"
+    return (
+        f"the answers to {len(judged)} searches fit other searches' vectors as well as their own"
+        f" (recall {np.mean([share for _, share in judged]):.3f})"
+    )
+
+
+def _overlap(truth: Truth, one: Query, other: Query) -> float:
+    first, second = (truth.numbers[query.number][: query.limit] for query in (one, other))
+    return len(np.intersect1d(first[first >= 0], second)) / max(1, int((first >= 0).sum()))

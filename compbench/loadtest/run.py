@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from compbench.errors import UserError
-from compbench.loadtest import __version__, recall, report, vectors
+from compbench.loadtest import __version__, answers, ground_truth, recall, report, vectors
 from compbench.loadtest.arrivals import Schedule
 from compbench.loadtest.client import Endpoint, Pool
 from compbench.loadtest.clock import run_in_precise_loop
 from compbench.loadtest.hlog import HdrLog
+from compbench.loadtest.inventory import Ask, can_traverse, memories_stored
 from compbench.loadtest.operations import LABELS
 from compbench.loadtest.progress import Phase, Progress
 from compbench.loadtest.recorder import EXAMPLES, Interval
@@ -26,6 +26,8 @@ from compbench.loadtest.shards import Plan, keep_schedule
 from compbench.loadtest.totals import Totals
 from compbench.loadtest.workload import Workload
 from compbench.scenarios import Scenario, mean_rate
+
+T = TypeVar("T")
 
 
 class RunOptions(NamedTuple):
@@ -38,16 +40,10 @@ class RunOptions(NamedTuple):
     scale: float
     connections: int
     processes: int
+    cache: Path
     warm_up_s: float = 0.0
     output: Path | None = None
     hlog: Path | None = None
-
-
-class _Health(msgspec.Struct):
-    class Space(msgspec.Struct):
-        memories: int
-
-    spaces: list[Space]
 
 
 def run(options: RunOptions, progress: Progress) -> int:
@@ -62,17 +58,16 @@ def run(options: RunOptions, progress: Progress) -> int:
     _log("INFO", f"Duration: {options.duration_s} seconds")
     _log("INFO", f"Endpoint: {options.endpoint.url}")
     began = time.monotonic()
-    stored = run_in_precise_loop(_ask_stored(options.endpoint))
+    stored = run_in_precise_loop(_ask(options.endpoint, memories_stored))
     measured, workload = measure(options, progress)
     _log_failures(measured)
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
-    answers = [(workload.query(index), body) for index, body in sorted(workload.kept.items())]
-    found = recall.check(answers, scenario.data, workload.prepared, options.seed, stored)
+    found = _recall(options, workload, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:
-        facts = {**_facts(options, workload), "recall": found._asdict()}
+        facts = {**_facts(options, workload), "recall": answers.as_json(found)}
         report.write_json(options.output, report.json_report(scenario.title, measured, facts))
-    return _judge(measured, scenario)
+    return _judge(measured, scenario, found)
 
 
 def measure(options: RunOptions, progress: Progress) -> tuple[report.Measured, Workload]:
@@ -81,7 +76,7 @@ def measure(options: RunOptions, progress: Progress) -> tuple[report.Measured, W
     Raises:
         UserError: the server can't be reached, or a file can't be written.
     """
-    schedule = schedule_of(options)
+    schedule, graph = schedule_of(options), options.scenario.graph
     warm_up, offered = schedule.offered()
     make = partial(
         Workload,
@@ -91,6 +86,7 @@ def measure(options: RunOptions, progress: Progress) -> tuple[report.Measured, W
         prepared=vectors.prepared_count(options.scenario.data, options.scale),
         count=warm_up + sum(offered),
         warm_up=warm_up,
+        traverses=graph is not None and run_in_precise_loop(_ask(options.endpoint, can_traverse)),
     )
     workload = make()
     plan = Plan(options.endpoint, schedule, options.connections, options.processes, make)
@@ -106,28 +102,24 @@ def schedule_of(options: RunOptions) -> Schedule:
     return Schedule(options.scenario.arrival, options.seed, options.warm_up_s, options.duration_s)
 
 
-async def memories_stored(pool: Pool, endpoint: Endpoint) -> int | None:
-    """Return the server's own count of its memories in all spaces, or None if it gives none.
-
-    Raises:
-        UserError: there is no answer at all.
-    """
-    exchange = await pool.ask(endpoint.get(b"/api/v1/system/health"))
-    if not exchange.status:
-        raise UserError(f"{endpoint.url}: no answer ({exchange.problem}): is the server running there?")
-    try:
-        return sum(space.memories for space in msgspec.json.decode(b"".join(exchange.body), type=_Health).spaces)
-    except msgspec.DecodeError:
-        return None
-
-
-async def _ask_stored(endpoint: Endpoint) -> int | None:
+async def _ask(endpoint: Endpoint, question: Callable[[Ask, Endpoint], Awaitable[T]]) -> T:
+    """Ask the server something outside of any schedule."""
     pool = Pool(endpoint, 1)
     await pool.open()
     try:
-        return await memories_stored(pool, endpoint)
+        return await question(pool.ask, endpoint)
     finally:
         pool.close()
+
+
+def _recall(options: RunOptions, workload: Workload, stored: int | None) -> answers.Recall:
+    truth = None
+    if not workload.traverses:
+        data, seed = options.scenario.data, options.seed
+        truth = ground_truth.find(
+            options.cache, data, workload.prepared, seed, lambda _elapsed_s, _done: None, ground_truth.SHORT_LIMIT_S
+        )
+    return recall.check(workload, workload.kept, truth, stored)
 
 
 class _Watch:
@@ -191,6 +183,7 @@ def _facts(options: RunOptions, workload: Workload) -> dict[str, Any]:
         "processes": options.processes,
         "arrival": msgspec.to_builtins(scenario.arrival),
         "workload_digest": workload_digest(schedule_of(options), workload),
+        "traversal": workload.traversal_facts(),
         "hlog": options.hlog.name if options.hlog else None,
     }
 
@@ -204,9 +197,13 @@ def workload_digest(schedule: Schedule, workload: Workload) -> str:
     return content.hexdigest()
 
 
-def _judge(measured: report.Measured, scenario: Scenario) -> int:
+def _judge(measured: report.Measured, scenario: Scenario, found: answers.Recall) -> int:
     reason = report.invalid_reason(measured)
     missed = report.missed_targets(measured, scenario.validation)
+    missed += recall.missed(found, scenario.validation.expected_recall)
+    if found.answers in answers.MEANINGLESS:
+        _log("WARN", f"Answers are wrong ({found.answers}): {found.note}")
+        reason = reason or found.note
     if reason:
         _log("WARN", f"Measurement invalid: {reason}")
     for line in missed:

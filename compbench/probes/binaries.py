@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +22,7 @@ Release = Literal["yes", "no", "unknown"]
 
 
 class Binary(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one file: `kind` is `ELF`, `Mach-O`, `script` or `other`."""
+    """What is known of one file: `kind` is `ELF`, `Mach-O`, `damaged ELF`, `damaged Mach-O`, `script` or `other`."""
 
     path: str
     kind: str
@@ -41,11 +43,9 @@ def read_binary(path: Path) -> Binary | None:
         path=str(path), kind="other", size_bytes=path.stat().st_size, sha256=digest.hexdigest() if digest else ""
     )
     if magic == b"\x7fELF":
-        debug, symbols = _elf_sections(path)
-        return msgspec.structs.replace(facts, kind="ELF", has_debug_info=debug, has_symbols=symbols)
+        return _parsed(facts, "ELF", _elf_sections, path)
     if magic in (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe"):
-        debug = _macho_has_debug_info(path)
-        return msgspec.structs.replace(facts, kind="Mach-O", has_debug_info=debug)
+        return _parsed(facts, "Mach-O", _macho_segments, path)
     return msgspec.structs.replace(facts, kind="script") if magic[:2] == b"#!" else facts
 
 
@@ -86,16 +86,37 @@ def version_of(path: Path) -> str | None:
     return None
 
 
+def _parsed(facts: Binary, kind: str, read: Callable[[Path], tuple[bool, bool | None]], path: Path) -> Binary:
+    """Add what a format's own structure tells; a file cut short, as an interrupted copy is, is called damaged."""
+    try:
+        debug, symbols = read(path)
+    except _Damaged:
+        return msgspec.structs.replace(facts, kind=f"damaged {kind}")
+    return msgspec.structs.replace(facts, kind=kind, has_debug_info=debug, has_symbols=symbols)
+
+
+class _Damaged(Exception):  # noqa: N818 - a finding, not an error
+    """The file begins as an executable of its format but does not go on as one."""
+
+
 def _elf_sections(path: Path) -> tuple[bool, bool]:
-    from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - only a real Engram build needs it
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415 - only a real Engram build needs it
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - see line above
 
     with path.open("rb") as file:
-        names = {section.name for section in ELFFile(file).iter_sections()}
+        try:
+            names = {section.name for section in ELFFile(file).iter_sections()}
+        except (ELFError, ValueError, OSError) as error:  # an offset beyond all sense makes `seek` an OSError
+            raise _Damaged from error
     return bool(names & {".debug_info", ".zdebug_info"}), ".symtab" in names
 
 
-def _macho_has_debug_info(path: Path) -> bool:
+def _macho_segments(path: Path) -> tuple[bool, None]:
     from macholib.MachO import MachO  # noqa: PLC0415 - only a real Engram build needs it
 
-    segments = (part for header in MachO(str(path)).headers for _, part, _ in header.commands)
-    return any(getattr(part, "segname", b"").rstrip(b"\0") == b"__DWARF" for part in segments)
+    try:
+        headers = MachO(str(path)).headers
+    except (ValueError, OSError, struct.error) as error:
+        raise _Damaged from error
+    segments = (part for header in headers for _, part, _ in header.commands)
+    return any(getattr(part, "segname", b"").rstrip(b"\0") == b"__DWARF" for part in segments), None

@@ -19,17 +19,24 @@ from typing import Any
 
 import psutil
 
-from compbench.probes.counters import read_machine_counters
+from compbench.probes.counters import ROOT, read_machine_counters
 
+# Long enough for fifty clock ticks a core, so that the share is good to a few percent.
+BUSY_INTERVAL_S = 0.5
 LOOPBACK_RETRIES_S = (1.0, 2.0, 4.0)  # SPEC.md 5: exponential backoff
-_CPU = Path("/sys/devices/system/cpu")
 _CONNECT_TIMEOUT_S = 2.0
+# The Linux drivers of sensors in or at the CPU; another chip's heat (a disk's, a radio's) says nothing of it.
+_CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
 
 
 def read_stability() -> dict[str, Any]:
-    """Return what must be steady around a measurement, as plain values: load, memory, throttling, heat, governor."""
+    """Return what must be steady around a measurement, as plain values; takes half a second.
+
+    `busy_pct` is the share of all cores' time that was in use during that half second.
+    """
     return {
         "load_1min": load_1min(),
+        "busy_pct": psutil.cpu_percent(BUSY_INTERVAL_S),
         "available_memory_bytes": psutil.virtual_memory().available,
         "swap_used_bytes": psutil.swap_memory().used,
         "throttle_events": read_machine_counters().throttle_events,
@@ -53,10 +60,10 @@ def free_disk_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def governors() -> list[str] | None:
+def governors(root: Path = ROOT) -> list[str] | None:
     """Return the distinct CPU frequency governors, or None where the machine has or shows none."""
     found = set()
-    for path in _CPU.glob("cpu[0-9]*/cpufreq/scaling_governor"):
+    for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"):
         with contextlib.suppress(OSError):
             found.add(path.read_text(encoding="ascii").strip())
     return sorted(found) or None
@@ -68,16 +75,15 @@ def temperature_c() -> float | None:
     if read is None:
         return None
     chips = read()
-    names = [name for name in chips if name in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")]
-    values = [reading.current for name in names or chips for reading in chips[name] if reading.current]
+    values = [reading.current for name in _CPU_SENSORS for reading in chips.get(name, []) if reading.current]
     return max(values, default=None)
 
 
-def virtualization() -> str | None:
+def virtualization(root: Path = ROOT) -> str | None:
     """Return `virtual machine` with what names it, `none seen`, or None where the machine doesn't tell."""
     with contextlib.suppress(OSError):
-        if " hypervisor" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"):
-            product = Path("/sys/class/dmi/id/product_name")
+        if " hypervisor" in (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace"):
+            product = root / "sys/class/dmi/id/product_name"
             name = product.read_text(encoding="utf-8").strip() if product.is_file() else ""
             return f"virtual machine{f' ({name})' if name else ''}"
         return "none seen"
@@ -151,6 +157,16 @@ def foreign_servers() -> tuple[list[str], int]:
         if embedded or (executable and Path(executable).name == "engram"):
             found.append(f"process {process.info['pid']} ({'embedded server' if embedded else executable})")
     return found, unreadable
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory is the folder or inside it, as far as this user may know."""
+    found = []
+    for process in psutil.process_iter(["pid", "cwd"]):
+        where = process.info["cwd"]
+        if where and Path(where).is_relative_to(folder):
+            found.append(process.info["pid"])
+    return found
 
 
 def listeners(port: int) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import psutil
 
 from compbench import __version__
 from compbench.probes import binaries, machine
+from compbench.probes.counters import ROOT
 from compbench.scenarios import Scenario
 from compbench.settings import Settings
 
@@ -26,6 +28,7 @@ _CARGO_TIME_LIMIT_S = 20.0
 MEASURING_SETTINGS = (
     "target", "driver", "profile", "duration_s", "warm_up_s", "cooldown_s", "sample_interval_s", "flamegraph",
     "engram_log_level",
+    "repeat", "order_seed", "connections", "processes",
 )  # fmt: skip
 
 
@@ -67,7 +70,7 @@ def repository_state(folder: Path) -> dict[str, Any] | None:
     return {
         "commit": _first_line(["git", "rev-parse", "HEAD"], folder),
         "branch": _first_line(["git", "rev-parse", "--abbrev-ref", "HEAD"], folder),
-        "dirty": (_output(["git", "status", "--porcelain"], folder) or "").splitlines(),
+        "dirty": (_output(["git", "--no-optional-locks", "status", "--porcelain"], folder) or "").splitlines(),
         "message": (_output(["git", "log", "-1", "--pretty=%B"], folder) or "").strip() or None,
     }
 
@@ -83,15 +86,15 @@ def cargo_versions(engram_root: Path) -> dict[str, str]:
     return {}
 
 
-def disk_type(folder: Path) -> str | None:
+def disk_type(folder: Path, root: Path = ROOT) -> str | None:
     """Return `SSD` or `HDD` for the disk that holds a folder, None where the machine doesn't tell."""
     while not folder.exists():
         folder = folder.parent
     if sys.platform == "darwin":
-        text = _output(["diskutil", "info", "/"], folder) or ""
-        return "SSD" if "Solid State:" in text and "Yes" in text.partition("Solid State:")[2][:40] else None
+        told = (_output(["diskutil", "info", "/"], folder) or "").partition("Solid State:")[2].split()
+        return {"Yes": "SSD", "No": "HDD"}.get(told[0]) if told else None
     device = folder.stat().st_dev
-    base = Path(f"/sys/dev/block/{device >> 8}:{device & 0xFF}")
+    base = root / f"sys/dev/block/{os.major(device)}:{os.minor(device)}"
     for path in (base / "queue/rotational", base / "../queue/rotational"):
         with contextlib.suppress(OSError):
             return "HDD" if path.read_text(encoding="ascii").strip() == "1" else "SSD"

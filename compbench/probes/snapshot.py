@@ -6,21 +6,26 @@ Whatever can't be read is the text `not readable here: why`; a process that has 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
+from compbench import process
+from compbench.process import Output
+
 _REQUEST_TIMEOUT_S = 3.0
 _KERNEL_LOG_TIMEOUT_S = 5.0
-_DIAGNOSTICS_TIMEOUT_S = 15.0
+DIAGNOSTICS_TIMEOUT_S = 15.0
+_MOST_DIAGNOSTICS_BYTES = 1_000_000
 _MOST_BODY_CHARACTERS = 20_000
 _MOST_KERNEL_LINES = 20
 _KERNEL_LINES = re.compile(r"oom|out of memory|killed process|thrott|i/o error", re.IGNORECASE)
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _PAGES = {
     "health": "/health",
     "system health": "/api/v1/system/health",
@@ -28,7 +33,14 @@ _PAGES = {
 }
 
 
-def read_snapshot(pid: int, base_url: str, *, engram_root: Path | None, work_dir: Path) -> dict[str, str]:
+def read_snapshot(
+    pid: int,
+    base_url: str,
+    *,
+    engram_root: Path | None,
+    work_dir: Path,
+    diagnostics_timeout_s: float = DIAGNOSTICS_TIMEOUT_S,
+) -> dict[str, str]:
     """Return the named texts about a live server.
 
     Args:
@@ -36,6 +48,7 @@ def read_snapshot(pid: int, base_url: str, *, engram_root: Path | None, work_dir
         base_url: the server's address, asked once for health and metrics.
         engram_root: Engram's checkout; its own diagnostics script is run if it is there.
         work_dir: a scratch folder that the script may write into.
+        diagnostics_timeout_s: the script is ended after so long; what it has printed until then is kept.
     """
     texts = {
         "process": _told(lambda: _process(pid)),
@@ -47,7 +60,7 @@ def read_snapshot(pid: int, base_url: str, *, engram_root: Path | None, work_dir
     }
     texts |= {name: _page(f"{base_url}{path}") for name, path in _PAGES.items()}
     if engram_root is not None and (script := engram_root / "scripts" / "engram_diagnostics.sh").is_file():
-        texts["engram_diagnostics.sh"] = _told(lambda: _external(script, work_dir))
+        texts["engram_diagnostics.sh"] = _told(lambda: _external(script, work_dir, diagnostics_timeout_s))
     return texts
 
 
@@ -69,7 +82,8 @@ def was_oom_killed(pid: int, since_s: float) -> bool | None:
     log = _kernel_log()
     if log is None:
         return None
-    boot_s = psutil.boot_time()
+    # The log's clock, like the monotonic one, stands still while the machine sleeps.
+    boot_s = time.time() - time.monotonic()
     for line in log.splitlines():
         stamp = re.match(r"\[\s*(\d+\.\d+)\]", line)
         is_recent = stamp is None or boot_s + float(stamp[1]) >= since_s - 1
@@ -86,16 +100,16 @@ def _told(read: Callable[[], str]) -> str:
 
 
 def _process(pid: int) -> str:
-    process = psutil.Process(pid)
-    with process.oneshot():
-        memory, times = process.memory_info(), process.cpu_times()
+    server = psutil.Process(pid)
+    with server.oneshot():
+        memory, times = server.memory_info(), server.cpu_times()
         return "\n".join(
             (
-                f"command: {' '.join(process.cmdline())}",
-                f"status: {process.status()}",
+                f"command: {' '.join(server.cmdline())}",
+                f"status: {server.status()}",
                 f"CPU time: {times.user:.2f} s user, {times.system:.2f} s system",
                 f"memory: {memory.rss} bytes resident, {memory.vms} bytes virtual",
-                f"threads: {process.num_threads()}",
+                f"threads: {server.num_threads()}",
             )
         )
 
@@ -147,17 +161,14 @@ def _page(url: str) -> str:
         return f"not readable here: {error}"
 
 
-def _external(script: Path, work_dir: Path) -> str:
+def _external(script: Path, work_dir: Path, timeout_s: float) -> str:
     """Run Engram's own diagnostics; it writes relative to its working directory, and its exit code 1 says little."""
-    done = subprocess.run(
-        ["bash", str(script)],
-        cwd=work_dir,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_DIAGNOSTICS_TIMEOUT_S,
-        check=False,
-    )
-    head = f"exit code {done.returncode} (1 only means that it found a process, as it must while the server runs)"
-    return _ANSI.sub("", f"{head}\n{done.stdout}{done.stderr}")
+    printed = Output(work_dir / "engram_diagnostics.txt", _MOST_DIAGNOSTICS_BYTES)
+    with process.running(
+        ["bash", str(script)], environment=os.environ, folder=work_dir, stdout=printed, stop_grace_s=1.0
+    ) as child:
+        ended = child.wait(timeout_s)
+    head = f"ended after {timeout_s:g} s, because it was still running"
+    if ended is not None:
+        head = f"{ended} (1 only means that it found a process, as it must while the server runs)"
+    return f"{head}\n{printed.path.read_text(encoding='utf-8', errors='replace')}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,8 @@ import tomli
 
 from compbench.errors import UserError
 from compbench.records import Capture
-from compbench.scenarios import convert_table
+from compbench.report.groups import group_captures
+from compbench.tables import convert_table
 
 # What counts as a difference; the report generator that reads our files uses the same tenth.
 COMPARABLE_SHARE = 0.10
@@ -44,16 +46,33 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A scenario's P99 beside a baseline's; `ratio` below 1 is faster."""
+    """A scenario's P99 (of several repeats: the median) beside one baseline's; a negative `delta_pct` is faster.
+
+    With `NO_BASELINE` nobody has published a figure for the scenario, and all that is published is None.
+    """
 
     scenario: str
-    system: str
+    status: Literal["BETTER", "WORSE", "COMPARABLE", "NO_BASELINE"]
     measured_p99_ms: float
-    published_p99_ms: float
-    ratio: float
-    status: Literal["BETTER", "WORSE", "COMPARABLE"]
-    source: str
-    hardware: str
+    system: str = ""
+    published_p99_ms: float | None = None
+    published_p99_high_ms: float | None = None
+    ratio: float | None = None
+    delta_pct: float | None = None
+    source: str = ""
+    accessed: str = ""
+    hardware: str = ""
+
+
+class Priority(msgspec.Struct, frozen=True, kw_only=True):
+    """What to optimise, and by how much its P99 must fall to reach `wanted_p99_ms`."""
+
+    scenario: str
+    against: str
+    measured_p99_ms: float
+    wanted_p99_ms: float
+    gap_ms: float
+    gap_pct: float
 
 
 def load_baselines(path: Path) -> list[Baseline]:
@@ -72,32 +91,62 @@ def load_baselines(path: Path) -> list[Baseline]:
 
 
 def compare(captures: Sequence[Capture], baselines: Sequence[Baseline]) -> list[Comparison]:
-    """Return each measured P99 beside the baselines of its scenario; a failed scenario has none."""
-    return [
-        _comparison(capture, baseline, baseline.p99_low_ms)
-        for capture in captures
-        for baseline in baselines
-        if baseline.scenario == capture.scenario and baseline.p99_low_ms and _p99_ms(capture) is not None
+    """Return each measured scenario's P99 beside every baseline of it, or beside none; a failed one has no P99."""
+    found = []
+    for group in group_captures(captures):
+        values = group.values("p99_latency_ms")
+        if values:
+            measured_ms = statistics.median(values)
+            own = [b for b in baselines if b.scenario == group.scenario and b.p99_low_ms]
+            found += [_comparison(group.scenario, measured_ms, baseline) for baseline in own]
+            if not own:
+                found.append(Comparison(scenario=group.scenario, status="NO_BASELINE", measured_p99_ms=measured_ms))
+    return found
+
+
+def priorities(comparisons: Sequence[Comparison], targets_ms: Mapping[str, float]) -> list[Priority]:
+    """Return what is too slow, the largest gap to close first: against the scenario's target and the baselines.
+
+    Args:
+        comparisons: what `compare` returned.
+        targets_ms: the P99 that a scenario asks for, by its name.
+    """
+    measured = {comparison.scenario: comparison.measured_p99_ms for comparison in comparisons}
+    wanted = [(name, "its target", targets_ms[name]) for name in measured if name in targets_ms]
+    wanted += [
+        (comparison.scenario, comparison.system, comparison.published_p99_ms)
+        for comparison in comparisons
+        if comparison.status == "WORSE" and comparison.published_p99_ms is not None
     ]
+    gaps = [
+        Priority(
+            scenario=name,
+            against=against,
+            measured_p99_ms=measured[name],
+            wanted_p99_ms=wanted_ms,
+            gap_ms=measured[name] - wanted_ms,
+            gap_pct=100 * (1 - wanted_ms / measured[name]),
+        )
+        for name, against, wanted_ms in wanted
+        if measured[name] > wanted_ms
+    ]
+    return sorted(gaps, key=lambda gap: -gap.gap_pct)
 
 
-def _comparison(capture: Capture, baseline: Baseline, published_ms: float) -> Comparison:
-    measured_ms = _p99_ms(capture) or 0.0
+def _comparison(scenario: str, measured_ms: float, baseline: Baseline) -> Comparison:
+    published_ms = baseline.p99_low_ms or 0.0
     ratio = measured_ms / published_ms
     same = abs(ratio - 1) <= COMPARABLE_SHARE
     return Comparison(
-        scenario=capture.scenario,
+        scenario=scenario,
         system=f"{baseline.system} {baseline.version}",
         measured_p99_ms=measured_ms,
         published_p99_ms=published_ms,
+        published_p99_high_ms=baseline.p99_high_ms,
         ratio=ratio,
+        delta_pct=100 * (ratio - 1),
         status="COMPARABLE" if same else "BETTER" if ratio < 1 else "WORSE",
         source=baseline.source,
+        accessed=baseline.accessed,
         hardware=baseline.hardware,
     )
-
-
-def _p99_ms(capture: Capture) -> float | None:
-    if capture.result is None or capture.outcome.verdict == "failed":
-        return None
-    return float(capture.result["p99_latency_ms"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from compbench import monitor
-from compbench.records import Capture
+from compbench.records import Capture, Sample
 from compbench.report import render
 from compbench.runs import iso_utc
 
@@ -13,8 +16,61 @@ def render_diagnostics(capture: Capture) -> str:
     return render("diag.txt.j2", capture=capture, iso=iso_utc)
 
 
+class Reading(NamedTuple):
+    """A further line of `_sys.txt`: what it is called, where a sample has it, in which unit, with how many decimals."""
+
+    label: str
+    name: str
+    unit: float = 1.0
+    decimals: int = 1
+
+
+READINGS = (
+    Reading("Driver CPU (% of a core)", "driver_cpu_pct"),
+    Reading("Steal (%)", "steal_pct"),
+    Reading("RSS (MB)", "memory_bytes", 1e6, 0),
+    Reading("VSZ (MB)", "virtual_bytes", 1e6, 0),
+    Reading("Driver RSS (MB)", "driver_memory_bytes", 1e6, 0),
+    Reading("Machine memory (%)", "machine_memory_pct"),
+    Reading("Swap used (MB)", "swap_used_bytes", 1e6, 0),
+    Reading("Swap in (MB/s)", "swap_in_bytes_s", 1e6, 2),
+    Reading("Swap out (MB/s)", "swap_out_bytes_s", 1e6, 2),
+    Reading("Disk read (MB/s)", "disk_read_bytes_s", 1e6, 2),
+    Reading("Disk write (MB/s)", "disk_write_bytes_s", 1e6, 2),
+    Reading("Disk latency (ms)", "disk_latency_ms", 1, 2),
+    Reading("Server read (MB/s)", "server_read_bytes_s", 1e6, 2),
+    Reading("Server write (MB/s)", "server_write_bytes_s", 1e6, 2),
+    Reading("Loopback packets (1/s)", "net_packets_s", 1, 0),
+    Reading("Loopback errors and drops", "net_errors", 1, 0),
+    Reading("Other networks (KB/s)", "external_net_kb_s"),
+    Reading("Open files of the server", "open_files", 1, 0),
+    Reading("CPU clock (MHz)", "cpu_mhz", 1, 0),
+    Reading("Load average, 1 min", "load_1min", 1, 2),
+    Reading("Throttle events", "throttle_events", 1, 0),
+    Reading("CPU quota throttles", "quota_throttles", 1, 0),
+    Reading("OOM kills", "oom_kills", 1, 0),
+)
+
+
 def render_system(capture: Capture) -> str:
     """Return the text of `_sys.txt`: SPEC.md 8's table first, then cores, memory, disk, network and warnings."""
-    samples = capture.samples
-    cores = [list(column) for column in zip(*(s.per_core_pct for s in samples if s.per_core_pct), strict=False)]
-    return render("sys.txt.j2", capture=capture, samples=samples, table=monitor.format_table(samples), cores=cores)
+    table = monitor.format_table(capture.samples)
+    return render("sys.txt.j2", capture=capture, table=table, lines=further_lines(capture.samples))
+
+
+def further_lines(samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
+    """Return (label, average, peak) of each core and of all further readings, as printed."""
+    cores = zip(*(sample.per_core_pct for sample in samples if sample.per_core_pct), strict=False)
+    lines = [(f"CPU core {number} (%)", *_average_and_peak(core, Reading("", ""))) for number, core in enumerate(cores)]
+    for reading in READINGS:
+        values = [getattr(sample, reading.name) for sample in samples]
+        lines.append((reading.label, *_average_and_peak([v for v in values if v is not None], reading)))
+    return lines
+
+
+def _average_and_peak(values: Sequence[float], reading: Reading) -> tuple[str, str]:
+    if not values:
+        return monitor.NOT_READABLE, monitor.NOT_READABLE
+    figures = (sum(values) / len(values), max(values))
+    average, peak = (f"{value / reading.unit:.{reading.decimals}f}" for value in figures)
+    return average, peak

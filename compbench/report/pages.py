@@ -1,21 +1,31 @@
-"""The pages of a run, rendered afresh from its manifest and every capture on disk."""
+"""The light pages of a run, rendered afresh from its manifest and every capture on disk, while a suite is at work.
+
+The report with its charts is `compbench.report.page`'s, in a process of its own: `run_report` starts it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from compbench import monitor
+from compbench.errors import UserError
 from compbench.records import Capture, Manifest
-from compbench.report import baselines, render, summary
+from compbench.report import TEMPLATES, baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
+from compbench.report.groups import group_captures, metrics_of
 from compbench.runs import iso_utc, write_whole
+from compbench.scenarios import Validation, load_scenario
 
-RESULTS_SCHEMA = 1
+RESULTS_SCHEMA = 2
 UNREADABLE = "not readable here"
+# A report takes some seconds; on a machine that is still busy it may take several times that.
+_REPORT_LIMIT_S = 180.0
 
 
 def write_pages(
@@ -24,27 +34,72 @@ def write_pages(
     captures: Sequence[Capture],
     *,
     interrupted: bool,
-    baselines_path: Path,
+    scenarios_dir: Path,
     now: float,
 ) -> None:
-    """Write metadata, summary, results.json and the reports of a run, each whole.
+    """Write metadata, summary, results.json and the flat results of a run, each whole.
 
     Raises:
         OSError: a page could not be written; the pages before it are replaced, the others are as they were.
         UserError: the file of baselines is wrong.
     """
-    comparisons = baselines.compare(captures, baselines.load_baselines(baselines_path))
+    comparisons = baselines.compare(captures, baselines.load_baselines(baselines_file(scenarios_dir)))
     stem = folder / folder.name
     write_whole(stem.with_name(f"{folder.name}_metadata.txt"), render_metadata(manifest, captures))
     text = summary.render_summary(manifest, captures, folder, comparisons, interrupted=interrupted)
     write_whole(stem.with_name(f"{folder.name}_summary.txt"), text)
-    results = results_of(manifest, captures, comparisons, now)
+    targets = read_targets(scenarios_dir, manifest)
+    results = results_of(manifest, captures, comparisons, targets, now)
     write_whole(folder / "results.json", msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    for name in ("report.md", "report.html"):
-        write_whole(folder / name, _render_report(f"{name}.j2", manifest, captures, comparisons))
     for capture in captures:
         if capture.result is not None:
-            write_whole(folder / f"{capture.scenario}_loadtest.json", _flat_result(capture.result))
+            write_whole(folder / f"{capture.measurement}_loadtest.json", _flat_result(capture.result))
+
+
+def run_report(folder: Path, scenarios_dir: Path, *, state: str) -> None:
+    """Render the report of a run in a child process: charts take more memory than a runner that measures may have.
+
+    Raises:
+        UserError: it could not be rendered; the line says why. Nothing that was measured is touched.
+    """
+    argv = [sys.executable, "-m", "compbench.report", str(folder), str(scenarios_dir), "--state", state]
+    again = f"what was measured is kept, and `doit report run={folder.name}` renders it again"
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=TEMPLATES.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_REPORT_LIMIT_S,
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"the report took over {_REPORT_LIMIT_S:g} s: {again}") from None
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise UserError(f"the report could not be rendered: {said}; {again}")
+
+
+def baselines_file(scenarios_dir: Path) -> Path:
+    """Return where the published figures are: beside the folder of scenarios."""
+    return scenarios_dir.parent / "baselines.toml"
+
+
+def read_targets(scenarios_dir: Path, manifest: Manifest) -> dict[str, Validation]:
+    """Return the targets of the run's scenarios; one whose file was changed or removed since has none."""
+    found = {}
+    for path in sorted(scenarios_dir.glob("*.toml")):
+        known = manifest.fingerprint.get(f"scenario:{path.stem}")
+        if known is None:
+            continue
+        try:
+            scenario = load_scenario(path)
+        except UserError:
+            continue  # it is not the file that was measured, which was valid
+        if scenario.sha256 == known:
+            found[scenario.name] = scenario.validation
+    return found
 
 
 def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
@@ -70,50 +125,56 @@ def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
 
 
 def results_of(
-    manifest: Manifest, captures: Sequence[Capture], comparisons: Sequence[Comparison], now: float
+    manifest: Manifest,
+    captures: Sequence[Capture],
+    comparisons: Sequence[Comparison],
+    targets: Mapping[str, Validation],
+    now: float,
 ) -> dict[str, Any]:
-    """Return what a program reads of a run, as plain values; docs/results-json.md describes each key."""
-    scenarios = []
-    for capture in captures:
-        plain = msgspec.to_builtins(capture)
-        del plain["samples"], plain["snapshot"]
-        figures = {"peak": monitor.peaks(capture.samples), "average": monitor.averages(capture.samples)}
-        scenarios.append({**plain, "monitoring": msgspec.to_builtins(figures)})
+    """Return what a program reads of a run, as plain values; docs/results.schema.json describes each key."""
+    targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     return {
         "schema": RESULTS_SCHEMA,
         "run": manifest.run,
+        "kind": manifest.kind,
         "state": manifest.state,
+        "opened_at": manifest.opened_at,
+        "closed_at": manifest.closed_at,
         "rendered_at": now,
         "selection": manifest.selection,
         "settings": manifest.settings,
         "provenance": manifest.provenance,
         "fingerprint": manifest.fingerprint,
         "findings": msgspec.to_builtins(manifest.findings),
-        "scenarios": scenarios,
+        "scenarios": [_scenario(capture, targets.get(capture.scenario)) for capture in captures],
+        "statistics": _statistics(captures) if manifest.state == "closed" else [],
         "comparisons": msgspec.to_builtins(comparisons),
         "comparisons_remark": baselines.REMARK,
+        "priorities": msgspec.to_builtins(baselines.priorities(comparisons, targets_ms)),
     }
 
 
-def _render_report(
-    template: str, manifest: Manifest, captures: Sequence[Capture], comparisons: Sequence[Comparison]
-) -> str:
-    return render(
-        template,
-        manifest=manifest,
-        captures=captures,
-        comparisons=comparisons,
-        remark=baselines.REMARK,
-        charts={capture.scenario: _points(capture) for capture in captures},
-    )
+def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
+    plain = msgspec.to_builtins(capture)
+    del plain["samples"], plain["snapshot"]
+    figures = {"peak": monitor.peaks(capture.samples), "average": monitor.averages(capture.samples)}
+    return {
+        **plain,
+        "measurement": capture.measurement,
+        "metrics": metrics_of(capture),
+        "targets": msgspec.to_builtins(target),
+        "monitoring": msgspec.to_builtins(figures),
+    }
 
 
-def _points(capture: Capture) -> str:
-    """Return the server's CPU share over time as the points of an SVG polyline, 300 wide and 60 high."""
-    values = [sample.cpu_pct or 0.0 for sample in capture.samples]
-    top = max([100.0, *values])
-    step = 300 / max(1, len(values) - 1)
-    return " ".join(f"{number * step:.1f},{60 - 60 * value / top:.1f}" for number, value in enumerate(values))
+def _statistics(captures: Sequence[Capture]) -> list[dict[str, Any]]:
+    """Return the spread of each scenario's repeats; only of a closed run, whose repeats are all there."""
+    return [
+        {"scenario": group.scenario, "metric": name, **msgspec.to_builtins(statistics.spread(values))}
+        for group in group_captures(captures)
+        for name in ("p99_latency_ms", "throughput_qps", "recall_pct")
+        if len(values := group.values(name)) > 1
+    ]
 
 
 def _flat_result(result: dict[str, Any]) -> bytes:

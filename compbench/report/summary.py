@@ -54,8 +54,8 @@ def shown_folder(folder: Path) -> str:
 
 
 def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool) -> dict[str, object]:
-    names = {verdict: [c.scenario for c in captures if c.outcome.verdict == verdict] for verdict in _VERDICTS}
-    done = {capture.scenario for capture in captures}
+    names = {verdict: [c.measurement for c in captures if c.outcome.verdict == verdict] for verdict in _VERDICTS}
+    done = {capture.measurement for capture in captures}
     state = "interrupted" if interrupted else "complete" if done >= set(manifest.selection) else "not complete yet"
     return {
         "state": state,

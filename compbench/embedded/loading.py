@@ -1,0 +1,78 @@
+"""Loading in bulk over HTTP: rows of 32 bit floats, and edges between them. An addition to Engram's interface.
+
+`GET .../bulk` says what is taken and how far a load has come; Engram, which has no such path, answers 404. Bodies are
+little-endian arrays: rows of 768 float32, or pairs (from, to) of uint32 numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compbench.embedded import wire
+from compbench.embedded.memories import DIMENSION, FIRST_OWN_KEY, ConflictError, MemorySpace
+from compbench.embedded.wire import Answer, Refusal, Request
+
+# A body of 16 MiB is 5461 rows.
+BODY_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+def describe(space: MemorySpace) -> Answer:
+    """Say which rows are there, and how much one request may bring."""
+    rows = space.rows
+    loaded = None
+    if rows is not None:
+        loaded = {"prefix": rows.prefix, "first": rows.first, "step": rows.step, "count": rows.count}
+    content = {
+        "rows": loaded,
+        "edges": len(space.graph),
+        "dimension": DIMENSION,
+        "row_type": "float32",
+        "edge_type": "uint32",
+        "limit_bytes": BODY_LIMIT_BYTES,
+    }
+    return wire.json_answer(content)
+
+
+def load_rows(space: MemorySpace, request: Request, now: str) -> Answer:
+    """Take the rows of a request: `prefix`, `first` (the first one's number), `step` (1) in the query.
+
+    Raises:
+        Refusal: 400 the body is no such array, 409 the rows don't continue those that are there.
+    """
+    prefix = request.text("prefix")
+    if prefix is None:
+        raise wire.bad_input("prefix is missing")
+    first = request.integer("first", 0, 0, FIRST_OWN_KEY)
+    step = request.integer("step", 1, 1, FIRST_OWN_KEY)
+    vectors = _array(request.body, "<f4", DIMENSION)
+    if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
+        raise wire.bad_input("expected finite 32 bit floats, no row of nothing but zeros")
+    try:
+        rows = space.load_rows(prefix, first, step, vectors, now)
+    except ConflictError as error:
+        raise Refusal(409, "BULK_CONFLICT", str(error)) from None
+    return wire.json_answer({"stored": len(vectors), "count": rows.count}, 201)
+
+
+def load_edges(space: MemorySpace, request: Request) -> Answer:
+    """Take edges between rows.
+
+    Raises:
+        Refusal: 400 the body is no array of pairs, 409 an edge leads to a row that is not there.
+    """
+    pairs = _array(request.body, "<u4", 2)
+    try:
+        space.load_edges(pairs)
+    except ConflictError as error:
+        raise Refusal(409, "BULK_CONFLICT", str(error)) from None
+    return wire.json_answer({"stored": len(pairs), "count": len(space.graph)}, 201)
+
+
+def _array(body: bytes, kind: str, width: int) -> NDArray[Any]:
+    size = np.dtype(kind).itemsize * width
+    if not body or len(body) % size:
+        raise wire.bad_input(f"the body has {len(body)} bytes, expected a multiple of {size}")
+    return np.frombuffer(body, dtype=kind).reshape(-1, width)

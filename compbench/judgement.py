@@ -1,0 +1,181 @@
+"""What a driver's report amounts to: an outcome by a scenario's targets, and what could make the figures wrong."""
+
+from __future__ import annotations
+
+from compbench.process import Exit
+from compbench.records import DataSet, Notice, Outcome
+from compbench.results import Capacity, Result, recall_of
+from compbench.scenarios import Scenario, Validation, mean_rate
+
+# Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
+CENSORED_FROM_MS = 65.0
+_RECORDS_ALL = "use driver=builtin, which records without a limit"
+_USAGE_EXIT_CODE = 2
+_PANIC_EXIT_CODE = 101
+
+
+def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str]) -> Outcome:
+    """Judge a search that has ended: passed if it found the target's own limit."""
+    if found is None:
+        return _without_report(ended, stderr_lines)
+    if found.bound in ("target", "limit"):
+        return Outcome(verdict="passed", code="passed", reason=found.note)
+    code, advice = "capacity-none", "the lowest rate that was tried is too much: see the curve"
+    if found.bound == "driver":
+        code, advice = "capacity-beyond-driver", "give the driver more processes (processes=2), or a machine of its own"
+    return Outcome(verdict="failed", code=code, phase="measure", reason=found.note, advice=advice)
+
+
+def judge(
+    result: Result | None, validation: Validation, offered_ops_s: float, ended: Exit, stderr_lines: list[str]
+) -> Outcome:
+    """Judge what a driver that ended by itself reported: passed, missed, or failed with the reason."""
+    if result is None:
+        return _without_report(ended, stderr_lines)
+    if wrong := _invalid(result):
+        return Outcome(verdict="failed", code=wrong[0], reason=wrong[1], phase="measure", advice=wrong[2])
+    if missed := missed_targets(result, validation):
+        return Outcome(
+            verdict="missed",
+            code="targets-missed",
+            phase="measure",
+            reason="; ".join(missed),
+            advice=f"the load was {offered_ops_s:g} ops/s: see the table of samples for what was short",
+        )
+    return Outcome(verdict="passed", code="passed")
+
+
+def disagreement(outcome: Outcome, ended: Exit) -> Notice | None:
+    """Return a warning if the driver's exit says otherwise than its own report, by which the scenario is judged.
+
+    `loadtest` ends with 1 if a target of the scenario is missed, else with 0.
+    """
+    if outcome.verdict == "failed" or ended.code == (1 if outcome.verdict == "missed" else 0):
+        return None
+    said = "misses a target" if outcome.verdict == "missed" else "meets every target"
+    text = f"the driver ended with {ended}, but its report {said}: the scenario is judged by the report"
+    return _notice("driver-disagrees", text)
+
+
+def missed_targets(result: Result, validation: Validation) -> list[str]:
+    """Return each target that is not met, with both numbers."""
+    missed = []
+    limit = validation.expected_p99_latency_ms
+    if limit is not None and result.p99_latency_ms > limit:
+        missed.append(f"P99 {result.p99_latency_ms:.2f} ms is over {limit:g} ms")
+    limit = validation.expected_throughput_ops_sec
+    if limit is not None and result.throughput_ops_s < limit:
+        missed.append(f"throughput {result.throughput_ops_s:.0f} ops/s is under {limit:g} ops/s")
+    limit = validation.max_error_rate
+    if limit is not None and result.error_rate > limit:
+        missed.append(f"errors {result.error_rate * 100:.2f} % are over {limit * 100:g} %")
+    limit = validation.expected_recall
+    if limit is not None and result.own:
+        found = recall_of(result)
+        recall = found.get("exact_traversals") if found.get("mean") is None else found["mean"]
+        if recall is None:
+            missed.append(f"recall can't be told ({found.get('note') or 'no answer was checked'}), wanted {limit:g}")
+        elif recall < limit:
+            missed.append(f"recall {recall:.3f} is under {limit:g}")
+    return missed
+
+
+def cautions(result: Result | None, driver: str, data_set: DataSet | None, scenario: Scenario) -> list[Notice]:
+    """Return what could make the figures wrong or mean something else than they seem to."""
+    notices = []
+    if data_set is not None:
+        notices += _data_cautions(data_set)
+    if result is not None:
+        notices += _answer_cautions(result, scenario)
+    if result is None or driver != "loadtest":
+        return notices
+    notices.append(_notice("closed-loop", "Engram's loadtest waits for each answer before it sends the next request"))
+    rate = mean_rate(scenario.arrival)
+    if result.p99_latency_ms >= CENSORED_FROM_MS or result.throughput_ops_s < rate / 2:
+        text = f"Engram's loadtest drops every latency over {CENSORED_FROM_MS:g} ms: the percentiles flatter"
+        notices.append(_notice("censored", text))
+    if scenario.operations.embedding_search_weight > 0:
+        text = "Engram's loadtest discards the vector of a search: EmbeddingSearch is a text search"
+        notices.append(_notice("text-search", text))
+    return notices
+
+
+def _answer_cautions(result: Result, scenario: Scenario) -> list[Notice]:
+    traversal = result.own.get("traversal")
+    if isinstance(traversal, dict) and traversal.get("note"):
+        return [_notice("no-traversal", str(traversal["note"]))]
+    notices = []
+    if scenario.graph is not None and not result.own:
+        notices.append(_notice("no-traversal", "Engram's loadtest follows no edges: its recalls go by similarity"))
+    if scenario.validation.expected_recall is not None and not result.own:
+        notices.append(_notice("recall-not-checked", "Engram's loadtest checks no answers: recall is not judged"))
+    return notices
+
+
+def _data_cautions(data_set: DataSet) -> list[Notice]:
+    notices = []
+    if data_set.scale < 1:
+        text = f"the data set is scaled down: {data_set.wanted} memories instead of {data_set.nodes_in_scenario}"
+        notices.append(_notice("scaled-down", text))
+    if data_set.stored == 0:
+        notices.append(_notice("empty-data-set", "the server holds no memories: searches have nothing to find"))
+    elif not data_set.prepared or (data_set.stored is not None and data_set.stored < data_set.wanted):
+        held = "an unknown number" if data_set.stored is None else data_set.stored
+        why = f": {data_set.note}" if data_set.note else ""
+        text = f"the data set is incomplete: {held} of {data_set.wanted} memories{why}"
+        notices.append(_notice("incomplete-data-set", text))
+    return notices
+
+
+def _invalid(result: Result) -> tuple[str, str, str] | None:
+    if result.total_operations == 0:
+        return "no-operations", "the driver sent no operation", "see the driver's output"
+    if wrong := _wrong_percentiles(result) or _wrong_answers(result):
+        return wrong
+    if result.own.get("valid") is False:
+        reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
+        return "measurement-invalid", reason, "end what else is busy on this machine, and measure again"
+    return None
+
+
+def _wrong_percentiles(result: Result) -> tuple[str, str, str] | None:
+    if result.p99_latency_ms == 0:
+        reason = f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
+        return "zero-percentiles", reason, _RECORDS_ALL
+    # Overall percentiles are the highest of all kinds of operation: a kind without any is easily overlooked.
+    if silent := [name for name, kind in result.operations.items() if kind.success_count and not kind.p99_latency_us]:
+        reason = f"all percentiles of {', '.join(silent)} are 0: every one of them was slower than is recorded"
+        return "zero-percentiles", reason, _RECORDS_ALL
+    if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
+        return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong", "report it"
+    return None
+
+
+def _wrong_answers(result: Result) -> tuple[str, str, str] | None:
+    """Return what is wrong with the answers as such, by the driver's own check of a sample; None if nothing is."""
+    found = recall_of(result)
+    reason = str(found.get("note") or "the answers mean nothing")
+    match found.get("answers"):
+        case "empty-store":
+            return "empty-store", reason, "see the notes on the data set: the server must hold it to be measured"
+        case "ignores-query":
+            return "ignores-query", reason, "the server's answers do not depend on what is asked: mend the server"
+        case _:
+            return None
+
+
+def _without_report(ended: Exit, stderr_lines: list[str]) -> Outcome:
+    said = " ".join(line.strip() for line in stderr_lines if line.strip())
+    code, reason = "driver-error", f"the driver ended without a report ({ended})"
+    if ended.code == _USAGE_EXIT_CODE:
+        code = "driver-usage"
+    elif ended.code == _PANIC_EXIT_CODE or ended.signal == "SIGABRT":
+        code, reason = "driver-panicked", f"the driver panicked ({ended})"
+    elif ended.signal:
+        code = "driver-signal"
+    reason = f"{reason}: {said}" if said else reason
+    return Outcome(verdict="failed", code=code, reason=reason, phase="measure", advice="see the driver's output")
+
+
+def _notice(code: str, text: str) -> Notice:
+    return Notice(code=code, text=text)

@@ -1,0 +1,86 @@
+"""What is found out about the answers to measured requests: the record of it, and what all checks share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+# So many pairs tell whether answers depend on what was asked.
+PAIRS_WANTED = 20
+# Two requests tell it if at most half of what they should find is the same.
+OVERLAP_LIMIT = 0.5
+_Z_95 = 1.96
+
+Verdict = Literal["ok", "empty-store", "ignores-query", "not-checked"]
+# Answers of this kind make every figure meaningless.
+MEANINGLESS = ("empty-store", "ignores-query")
+
+
+class Recall(NamedTuple):
+    """What the checked answers were worth.
+
+    `mean` is the mean recall of `checked` vector searches with its 95 % confidence interval (`low`, `high`; normal
+    approximation), over result limits from `k_min` to `k_max`; None where it can't be told. `exact_traversals` is the
+    share of `traversals` whose answer was exactly right. `answers` is the verdict on the answers as such.
+    """
+
+    answers: Verdict
+    note: str = ""
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    checked: int = 0
+    k_min: int | None = None
+    k_max: int | None = None
+    traversals: int = 0
+    exact_traversals: float | None = None
+
+
+class NotCheckableError(Exception):
+    """Why the answers can't be judged."""
+
+
+class _Item(msgspec.Struct):
+    id: str
+
+
+class _Found(msgspec.Struct):
+    vivid: list[_Item] = []
+    associated: list[_Item] = []
+    reconstructed: list[_Item] = []
+
+
+class _Answer(msgspec.Struct):
+    memories: _Found
+
+
+def ids_of(body: bytes) -> list[str]:
+    """Return the ids that a recall's answer holds.
+
+    Raises:
+        NotCheckableError: it has not the shape of Engram's answers.
+    """
+    try:
+        found = msgspec.json.decode(body, type=_Answer).memories
+    except msgspec.DecodeError as error:
+        raise NotCheckableError(f"an answer has another shape than Engram's: {error}") from None
+    return [item.id for item in (*found.vivid, *found.associated, *found.reconstructed)]
+
+
+def is_gain(gains: list[float]) -> bool:
+    """Tell whether the mean is above 0 by its 95 % confidence interval; too few are no ground for suspicion."""
+    return len(gains) < PAIRS_WANTED or float(np.mean(gains)) - half_width(np.array(gains)) > 0
+
+
+def half_width(values: NDArray[np.float64]) -> float:
+    """Return half of the 95 % confidence interval of the mean."""
+    return _Z_95 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def as_json(found: Recall) -> dict[str, Any]:
+    """Return the record for the report: fractions, counts."""
+    return found._asdict()

@@ -1,0 +1,55 @@
+"""`python -m compbench.report FOLDER SCENARIOS_DIR`: renders the report of one run; what the runner calls as a child.
+
+Exit code 0, or 1 with one line that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from compbench import runs
+from compbench.errors import UserError
+from compbench.records import Manifest
+from compbench.report import export, page
+
+
+def main() -> int:
+    """Render the report of the folder that is named."""
+    parser = argparse.ArgumentParser(prog="python -m compbench.report")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("scenarios_dir", type=Path)
+    parser.add_argument("--state", default="", help="what to call the run; its manifest's state if not given")
+    asked = parser.parse_args()
+    try:
+        render_run(asked.folder, asked.scenarios_dir, state=asked.state)
+    except (UserError, OSError) as error:
+        sys.stderr.write(f"compbench: {error}\n")
+        return 1
+    return 0
+
+
+def render_run(folder: Path, scenarios_dir: Path, *, state: str) -> None:
+    """Render everything of a run that takes charts or statistics.
+
+    Raises:
+        OSError: a file could not be written.
+        UserError: the manifest or a capture can't be read, or the baselines are wrong.
+    """
+    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    captures = runs.Run(folder, manifest).captures()
+    report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
+    markdown = page.write_report(folder, report)
+    if find_spec("junitparser") is not None:
+        runs.write_whole(folder / f"{folder.name}_junit.xml", export.junit_xml(manifest, captures))
+    if state == "closed":
+        export.append_step_summary(os.environ, markdown)
+
+
+if __name__ == "__main__":
+    # A page is no hurry: whatever is measured on this machine goes first.
+    os.nice(10)
+    raise SystemExit(main())

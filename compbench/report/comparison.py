@@ -1,0 +1,112 @@
+"""Two runs side by side: what changed, by how much, and whether these measurements can tell at all.
+
+Pure. A regression is a change for the worse that `statistics.judge_change` calls a change: large enough to matter,
+and more than noise. Runs that are not comparable are shown beside each other, and nothing is said of them.
+"""
+
+from __future__ import annotations
+
+import statistics as basic
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from compbench.report import history
+from compbench.report.baselines import COMPARABLE_SHARE, Comparison
+from compbench.report.history import METRICS, Metric, Past
+from compbench.report.statistics import judge_change
+
+Verdict = Literal["regression", "improvement", "same", "not comparable", "no figure"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of one scenario in two runs; with repeats, `base` and `head` are means."""
+
+    scenario: str
+    metric: Metric
+    base: float | None
+    head: float | None
+    delta_pct: float | None
+    verdict: Verdict
+    remark: str = ""
+    least_pct: float | None = None
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Two runs, what makes them incomparable as a whole, and a row for each figure that either has."""
+
+    base: Past
+    head: Past
+    differences: list[str]
+    rows: list[Row]
+
+    @property
+    def regressions(self) -> list[Row]:
+        """Return the rows that are worse."""
+        return [row for row in self.rows if row.verdict == "regression"]
+
+    @property
+    def compared(self) -> bool:
+        """Tell whether anything was compared."""
+        return any(row.verdict in ("regression", "improvement", "same") for row in self.rows)
+
+
+def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison:
+    """Compare two runs; `known` is the history, whose spread tells what single runs differ by."""
+    names = dict.fromkeys([*head.scenarios, *base.scenarios])
+    rows = [row for name in names for metric in METRICS if (row := _row(base, head, name, metric, known)) is not None]
+    return RunComparison(base, head, history.differences(base, head), rows)
+
+
+def against_published(comparisons: Sequence[Comparison]) -> list[Row]:
+    """Return each measured P99 as a row against its published baseline; worse by over a tenth is a regression."""
+    words: dict[str, Verdict] = {"BETTER": "improvement", "WORSE": "regression", "COMPARABLE": "same"}
+    limit = f"limit {100 * COMPARABLE_SHARE:g} %, published by {{}} from another machine"
+    return [
+        Row(
+            scenario=c.scenario,
+            metric=METRICS[0],
+            base=c.published_p99_ms,
+            head=c.measured_p99_ms,
+            delta_pct=c.delta_pct,
+            verdict=words.get(c.status, "no figure"),
+            remark=limit.format(c.system) if c.system else "no baseline",
+        )
+        for c in comparisons
+    ]
+
+
+def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[Past]) -> Row | None:
+    before, after = (past.values.get(scenario, {}).get(metric.name, []) for past in (base, head))
+    if not before and not after:
+        return None
+    means = tuple(basic.fmean(values) if values else None for values in (before, after))
+    place = (scenario, metric, means[0], means[1])
+    if differing := history.differences(base, head, scenario):
+        return Row(*place, None, "not comparable", "; ".join(differing))
+    if not before or not after:
+        side, past = ("then", base) if not before else ("now", head)
+        remark = f"no figure {side}: {past.verdicts.get(scenario, 'not measured')}"
+        lost = not after and past.verdicts.get(scenario) == "failed" and metric is METRICS[0]
+        return Row(*place, None, "regression" if lost else "no figure", remark)
+    if metric.absolute or min(*before, *after) <= 0:
+        return _absolute_row(scenario, metric, basic.fmean(before), basic.fmean(after))
+    earlier = history.earlier_values(known, head, scenario, metric.name)
+    change = judge_change(before, after, least_effect_pct=metric.least_effect_pct, history=earlier)
+    worse = (change.delta_pct > 0) == (metric.better == "lower")
+    verdict: Verdict = ("regression" if worse else "improvement") if change.changed else "same"
+    untold = not change.changed and abs(change.delta_pct) > metric.least_effect_pct
+    remark = f"less than {change.least_pct:.0f} % can't be told ({change.basis})" if untold else change.basis
+    return Row(*place, change.delta_pct, verdict, remark, change.least_pct)
+
+
+def _absolute_row(scenario: str, metric: Metric, before: float, after: float) -> Row:
+    """Judge percentages by their difference in percentage points: relative to nearly nothing, all is large."""
+    difference = after - before
+    worse = (difference > 0) == (metric.better == "lower")
+    matters = abs(difference) > metric.least_effect_pct
+    verdict: Verdict = ("regression" if worse else "improvement") if matters else "same"
+    relative = 100 * difference / before if before else None
+    return Row(scenario, metric, before, after, relative, verdict, f"{difference:+.2f} percentage points")

@@ -1,0 +1,138 @@
+"""Results in the formats of other programs: CSV, JUnit XML, OpenMetrics, and a step summary of GitHub Actions.
+
+One function a format, each of plain records; JUnit XML and OpenMetrics are written by the libraries of these formats.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from compbench.records import Capture, Manifest
+from compbench.report.history import METRICS, Past
+from compbench.runs import iso_utc, write_whole
+
+CSV_NAME = "runs.csv"
+METRICS_NAME = "compbench.prom"
+STEP_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+_CSV_FACTS = ("run", "opened_at", "commit", "uncommitted", "machine", "target", "driver", "profile", "scale")
+
+
+def write_exports(output_dir: Path, history: Sequence[Past]) -> list[Path]:
+    """Write all runs as CSV and the newest one as OpenMetrics, beside the runs; return the paths.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    paths = output_dir / CSV_NAME, output_dir / METRICS_NAME
+    write_whole(paths[0], csv_text(history))
+    write_whole(paths[1], openmetrics_text(history[-1]))
+    return list(paths)
+
+
+def csv_text(history: Sequence[Past]) -> str:
+    """Return every run as CSV: a line per scenario and repeat, oldest first; an empty cell is not recorded."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*_CSV_FACTS, "scenario", "repeat", "outcome", *(metric.name for metric in METRICS)])
+    for past in history:
+        facts = [past.run, iso_utc(past.opened_at), past.commit, "yes" if past.dirty else "no", past.machine]
+        facts += [past.fingerprint.get(name, "") for name in ("target", "driver", "profile", "scale")]
+        for scenario, verdict in past.verdicts.items():
+            values = past.values.get(scenario, {})
+            for number in range(max(1, *map(len, values.values())) if values else 1):
+                cells = [_cell(values.get(metric.name, []), number) for metric in METRICS]
+                writer.writerow([*facts, scenario, number + 1, verdict, *cells])
+    return out.getvalue()
+
+
+def openmetrics_text(past: Past) -> str:
+    """Return a run for the textfile collector of Prometheus' node exporter.
+
+    Only gauges, which OpenMetrics and the older text format write alike; of repeats the mean.
+    """
+    from prometheus_client import CollectorRegistry, Gauge  # noqa: PLC0415 - an optional library
+    from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415 - see above
+
+    registry = CollectorRegistry()
+    labels = ["scenario", "target", "profile"]
+    facts = [past.fingerprint.get(name, "") for name in ("target", "profile")]
+    opened = Gauge("compbench_run_opened_timestamp_seconds", "When the newest closed run was opened", registry=registry)
+    opened.set(past.opened_at)
+    passed = Gauge("compbench_scenario_passed", "1 if the scenario passed", labels, registry=registry)
+    for scenario, verdict in past.verdicts.items():
+        passed.labels(scenario, *facts).set(verdict == "passed")
+    for name, text, metric, factor in _GAUGES:
+        gauge = Gauge(name, text, labels, registry=registry)
+        for scenario, values in past.values.items():
+            if known := values.get(metric):
+                gauge.labels(scenario, *facts).set(factor * sum(known) / len(known))
+    return str(generate_latest(registry), "utf-8")  # type: ignore[no-untyped-call]
+
+
+# Base units, as Prometheus wants them: seconds and ratios.
+_GAUGES = (
+    ("compbench_p50_latency_seconds", "Median response time", "p50_latency_ms", 1e-3),
+    ("compbench_p99_latency_seconds", "99th percentile of response time", "p99_latency_ms", 1e-3),
+    ("compbench_throughput_operations_per_second", "Operations answered, at a fixed rate", "throughput_qps", 1.0),
+    ("compbench_capacity_operations_per_second", "Highest rate sustained within the limits", "capacity_qps", 1.0),
+    ("compbench_error_ratio", "Share of operations that failed", "error_rate_pct", 1e-2),
+    ("compbench_recall_ratio", "Share of the true neighbours that were found", "recall_pct", 1e-2),
+)
+
+
+def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
+    """Return a run as JUnit XML, a test case per scenario and repeat: missed is a failure, failed an error.
+
+    A selected scenario that was not measured is skipped.
+    """
+    from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite  # noqa: PLC0415 - optional
+
+    suite = TestSuite("compbench")
+    suite.timestamp = iso_utc(manifest.opened_at).removesuffix("Z")
+    for name, value in _properties(manifest):
+        suite.add_property(name, value)
+    known = {capture.measurement: capture for capture in captures}
+    for unit in manifest.selection:
+        case = TestCase(unit, "compbench", 0.0)
+        capture = known.get(unit)
+        if capture is None:
+            case.result = [Skipped("not measured")]
+        else:
+            case.time = capture.ended_at - capture.started_at
+            kind = {"missed": Failure, "failed": Error}.get(capture.outcome.verdict)
+            case.result = [kind(capture.outcome.reason, capture.outcome.code)] if kind else []
+        suite.add_testcase(case)
+    whole = JUnitXml("compbench")
+    whole.add_testsuite(suite)
+    whole.update_statistics()  # type: ignore[no-untyped-call]
+    return bytes(whole.tostring())  # type: ignore[no-untyped-call]
+
+
+def append_step_summary(environment: Mapping[str, str], markdown: str) -> None:
+    """Add the report, without its pictures, to the summary of a step of GitHub Actions, if this is one.
+
+    Raises:
+        OSError: the file that the environment names can't be written.
+    """
+    name = environment.get(STEP_SUMMARY_VARIABLE)
+    if not name:
+        return
+    lines = [line for line in markdown.splitlines() if not line.startswith("![")]
+    with Path(name).open("a", encoding="utf-8") as summary:
+        summary.write("\n".join(lines) + os.linesep)
+
+
+def _properties(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    git = manifest.provenance.get("git") or {}
+    yield "commit", str(git.get("commit") or "unknown")
+    for name in ("target", "driver", "profile", "scale", "machine"):
+        if name in manifest.fingerprint:
+            yield name, manifest.fingerprint[name]
+
+
+def _cell(values: Sequence[float], number: int) -> str:
+    return f"{values[number]:.6g}" if number < len(values) else ""

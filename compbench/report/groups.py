@@ -1,0 +1,71 @@
+"""A run's captures by scenario: one where it is measured once, several where it is repeated.
+
+Pure. Where one picture or one row must stand for several repeats, it is the repeat whose P99 is the median (the lower
+one of an even number): a measurement that happened, not an average of percentiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compbench.records import Capture, Verdict
+
+_WORST_FIRST: tuple[Verdict, ...] = ("failed", "missed", "passed")
+
+
+@dataclass(frozen=True)
+class Group:
+    """All captures of one scenario in one run, by repeat; in a search for its capacity, that one."""
+
+    scenario: str
+    captures: tuple[Capture, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the worst verdict of the repeats."""
+        found = {capture.outcome.verdict for capture in self.captures}
+        return next(verdict for verdict in _WORST_FIRST if verdict in found)
+
+    @property
+    def measured(self) -> tuple[Capture, ...]:
+        """Return the captures whose figures are figures: a failed scenario's are shown, never compared."""
+        return tuple(c for c in self.captures if c.result is not None and c.outcome.verdict != "failed")
+
+    @property
+    def typical(self) -> Capture:
+        """Return the capture that stands for all: of the measured ones, if there are any, that of the median P99."""
+        with_figures = self.measured or [c for c in self.captures if c.result is not None]
+        ordered = sorted(with_figures, key=lambda capture: float((capture.result or {})["p99_latency_ms"]))
+        return ordered[(len(ordered) - 1) // 2] if ordered else self.captures[0]
+
+    def values(self, name: str) -> list[float]:
+        """Return a figure of `metrics_of` over the measured repeats that have it."""
+        found = (metrics_of(capture)[name] for capture in self.measured)
+        return [value for value in found if value is not None]
+
+
+def group_captures(captures: Sequence[Capture]) -> list[Group]:
+    """Return the captures by scenario, in the order in which the scenarios first occur."""
+    names = dict.fromkeys(capture.scenario for capture in captures)
+    return [Group(name, tuple(c for c in captures if c.scenario == name)) for name in names]
+
+
+def metrics_of(capture: Capture) -> dict[str, float | None]:
+    """Return the figures by which captures are compared, with units in the names; None is not recorded.
+
+    `recall_pct` and `error_rate_pct` are per cent; every latency is a response time as the driver reports it.
+    """
+    result = capture.result or {}
+    own = result.get("own") or {}
+    recall = (own.get("recall") or {}).get("mean")
+    rate = result.get("error_rate")
+    return {
+        "p50_latency_ms": result.get("p50_latency_ms"),
+        "p95_latency_ms": result.get("p95_latency_ms"),
+        "p99_latency_ms": result.get("p99_latency_ms"),
+        "p999_latency_ms": (own.get("response_time_ms") or {}).get("p999"),
+        "throughput_qps": result.get("throughput_ops_s"),
+        "error_rate_pct": None if rate is None else 100 * rate,
+        "recall_pct": None if recall is None else 100 * recall,
+    }

@@ -1,0 +1,150 @@
+"""The report of a run: one page that opens offline, its Markdown twin, and the pictures of both.
+
+Everything is rendered from manifest and captures. Without the charting library the page has all its words and tables,
+and says how to get the pictures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compbench.errors import UserError
+from compbench.records import Capture, Manifest
+from compbench.report import baselines, charts, drawing, history, pages, render
+from compbench.report.baselines import Comparison, Priority
+from compbench.report.charts import Spec
+from compbench.report.comparison import RunComparison, compare_runs
+from compbench.report.history import FoundCapacity, Past
+from compbench.report.validity import FIXED_RATE
+from compbench.report.view import ScenarioView, standings, view_scenarios
+from compbench.runs import iso_utc, write_whole
+
+CHART_TITLES = {
+    "percentiles": "Latency by percentile",
+    "latency": "Latency over time",
+    "throughput": "Throughput over time",
+    "cpu": "CPU and waiting",
+    "memory": "Memory",
+    "capacity": "Capacity search",
+}
+# Why a chart is not there; what the machine shows is always recorded unless the scenario failed before.
+CHART_MISSING = {
+    "percentiles": "the driver kept no histogram",
+    "latency": "the driver recorded no time series",
+    "throughput": "the driver recorded no time series",
+    "cpu": "no samples were taken",
+    "memory": "no samples were taken",
+}
+_VERDICTS = {"BETTER": "better", "COMPARABLE": "comparable", "WORSE": "worse"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the templates of the page and its Markdown twin are given."""
+
+    manifest: Manifest
+    captures: Sequence[Capture]
+    views: list[ScenarioView]
+    comparisons: list[Comparison]
+    priorities: list[Priority]
+    sentence: str
+    state: str
+    since: RunComparison | None
+
+
+def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenarios_dir: Path, *, state: str) -> Report:
+    """Read and judge what the report says of a run.
+
+    Raises:
+        UserError: the file of baselines is wrong.
+    """
+    comparisons = baselines.compare(captures, baselines.load_baselines(pages.baselines_file(scenarios_dir)))
+    targets = pages.read_targets(scenarios_dir, manifest)
+    known, _ = history.read_history(folder.parent)
+    capacities = history.find_capacities(known, manifest.fingerprint)
+    capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
+    views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities)
+    targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
+    return Report(
+        manifest=manifest,
+        captures=captures,
+        views=views,
+        comparisons=comparisons,
+        priorities=baselines.priorities(comparisons, targets_ms),
+        sentence=sentence(views, comparisons),
+        state=state,
+        since=since_last_run(folder, manifest, known),
+    )
+
+
+def write_report(folder: Path, report: Report) -> str:
+    """Write `<ts>_report.html`, `<ts>_report.md` and the pictures, each whole; return the Markdown.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    specs = _specs(report)
+    drawn = {name: drawing.draw_svg(spec) for name, spec in specs.items()} if drawing.can_draw() else {}
+    pictures = {name: f"{folder.name}_{name}.svg" for name in drawn}
+    for name, svg in drawn.items():
+        write_whole(folder / pictures[name], drawing.standalone(svg))
+    values: dict[str, Any] = {
+        "report": report,
+        "manifest": report.manifest,
+        "views": report.views,
+        "titles": CHART_TITLES,
+        "missing": CHART_MISSING,
+        "verdicts": _VERDICTS,
+        "remark": baselines.REMARK,
+        "fixed_rate": FIXED_RATE,
+        "iso": iso_utc,
+        "pictures": pictures,
+        "can_draw": drawing.can_draw(),
+    }
+    markdown = render("report.md.j2", **values)
+    write_whole(folder / f"{folder.name}_report.md", markdown)
+    script = drawing.script() if drawn else ""
+    page = render("report.html.j2", **values, drawn=drawn, specs=specs, script=script, light=drawing.LIGHT)
+    write_whole(folder / f"{folder.name}_report.html", page)
+    return markdown
+
+
+def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> RunComparison | None:
+    """Return the comparison with the newest comparable run before this one, None if there is none."""
+    with contextlib.suppress(UserError):
+        past = history.read_past(folder)
+        if past is not None:
+            earlier = [other for other in known if other.run < manifest.run]
+            return compare_runs(*history.latest_pair([*earlier, past]), known)
+    return None
+
+
+def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison]) -> str:
+    """Return the one sentence at the top: what passed, how it stands, and against whom."""
+    names = {
+        verdict: [v.name for v in views if v.group.verdict == verdict] for verdict in ("passed", "missed", "failed")
+    }
+    parts = [f"{len(names['passed'])} of {len(views)} scenarios passed"]
+    if names["missed"]:
+        parts.append(f"{', '.join(names['missed'])} missed a target")
+    if names["failed"]:
+        parts.append(f"{', '.join(names['failed'])} failed")
+    counted = {word: sum(c.status == status for c in comparisons) for status, word in _VERDICTS.items()}
+    told = [f"{word} than" if word != "comparable" else "comparable to" for word in counted]
+    stands = [f"{told[place]} {count}" for place, count in enumerate(counted.values()) if count]
+    if stands:
+        total = sum(counted.values())
+        figures = "figure" if total == 1 else "figures"
+        parts.append(f"P99 is {', '.join(stands)} of {total} {figures} published from other machines")
+    return "; ".join(parts) + "."
+
+
+def _specs(report: Report) -> dict[str, Spec]:
+    """Return every chart of the page by the part of its file's name after the timestamp."""
+    top = charts.overview(standings(report.views))
+    found = {"overview": top} if top else {}
+    return found | {f"{view.name}_{name}": spec for view in report.views for name, spec in view.charts.items()}

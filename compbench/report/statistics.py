@@ -1,0 +1,161 @@
+"""What a few measurements can tell and what they can't: spread, intervals, outliers, and whether something changed.
+
+Pure functions of numbers. "Changed" wants both: an effect that matters, and a test that says that noise alone rarely
+makes such an effect. Latencies and rates are compared as ratios, so tests work on logarithms. `benchmarks/aa_study.py`
+shows how often `judge_change` cries wolf and what it overlooks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+# ENGRAM's quarterly review grades the coefficient of variation of repeats so.
+EXCELLENT_CV_PCT = 2.0
+ACCEPTABLE_CV_PCT = 5.0
+CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
+# Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (ASQC 1993): modified z-scores above 3.5.
+OUTLIER_SCORE = 3.5
+# The third quartile of the standard normal distribution: makes the median absolute deviation comparable to a
+# standard deviation.
+MAD_TO_SIGMA = 0.6745
+# Below this, half of the values lie so near to the median by construction that a deviation means nothing.
+OUTLIERS_FROM = 5
+# Earlier runs that are needed before they say how much single runs differ by chance, and how many are looked at.
+HISTORY_FROM, HISTORY_TO = 10, 30
+
+Grade = Literal["excellent", "acceptable", "unstable"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Repeats of one figure. `low` and `high` bound the mean at 95 % confidence (Student's t); None for one value."""
+
+    count: int
+    mean: float
+    median: float
+    cv_pct: float | None = None
+    grade: Grade | None = None
+    low: float | None = None
+    high: float | None = None
+    outliers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a figure differs between two runs.
+
+    `delta_pct` is head against base; `p_value` is None where no test is possible; `least_pct` is the smallest change
+    that these measurements can tell from noise, and `basis` says from what that is known.
+    """
+
+    delta_pct: float
+    changed: bool
+    p_value: float | None
+    least_pct: float
+    basis: str
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Describe repeats of one figure (at least one value, all finite)."""
+    mean, median = statistics.fmean(values), statistics.median(values)
+    if len(values) < 2:  # noqa: PLR2004 - a single value has no spread
+        return Spread(len(values), mean, median)
+    deviation = statistics.stdev(values)
+    cv_pct = 100 * deviation / abs(mean) if mean else 0.0
+    half = _t_quantile(len(values) - 1) * deviation / math.sqrt(len(values))
+    return Spread(len(values), mean, median, cv_pct, grade(cv_pct), mean - half, mean + half, outliers(values))
+
+
+def grade(cv_pct: float) -> Grade:
+    """Return the grade of a coefficient of variation."""
+    if cv_pct < EXCELLENT_CV_PCT:
+        return "excellent"
+    return "acceptable" if cv_pct <= ACCEPTABLE_CV_PCT else "unstable"
+
+
+def outliers(values: Sequence[float]) -> tuple[int, ...]:
+    """Return the positions of values whose modified z-score is too high; none are named among fewer than five."""
+    if len(values) < OUTLIERS_FROM:
+        return ()
+    median = statistics.median(values)
+    deviation = statistics.median(abs(value - median) for value in values)
+    if deviation == 0:
+        return ()
+    scores = (MAD_TO_SIGMA * abs(value - median) / deviation for value in values)
+    return tuple(position for position, score in enumerate(scores) if score > OUTLIER_SCORE)
+
+
+def judge_change(
+    base: Sequence[float],
+    head: Sequence[float],
+    *,
+    least_effect_pct: float,
+    history: Sequence[float] = (),
+    alpha: float = ALPHA,
+) -> Change:
+    """Say whether a figure (all values positive) changed from `base` to `head`.
+
+    With repeats on both sides, Welch's t-test on the logarithms decides; a rank test can't: for three against three
+    its smallest p-value is 0.1. With one value on a side there is no test of these values; then their difference
+    must exceed what single runs differ by at this noise, taken from at least ten earlier comparable runs (`history`,
+    oldest first), or else assumed to be as high as is acceptable at all.
+    """
+    effect = math.log(_geometric_mean(head) / _geometric_mean(base))
+    delta_pct = 100 * math.expm1(effect)
+    if min(len(base), len(head)) > 1:
+        p_value, least = _welch(base, head, alpha)
+        basis = f"{len(base)} and {len(head)} repeats"
+    else:
+        p_value, (least, basis) = None, _least_for_single_runs(base, head, history, alpha)
+    told = p_value < alpha if p_value is not None else abs(effect) > least
+    matters = abs(delta_pct) > least_effect_pct
+    return Change(delta_pct, told and matters, p_value, max(least_effect_pct, 100 * math.expm1(least)), basis)
+
+
+def noise_of(series: Sequence[float]) -> float:
+    """Return the standard deviation of a series without its shifts: from the differences of neighbours, robustly."""
+    steps = [abs(after - before) for before, after in itertools.pairwise(series)]
+    return statistics.median(steps) / MAD_TO_SIGMA / math.sqrt(2)
+
+
+def _welch(base: Sequence[float], head: Sequence[float], alpha: float) -> tuple[float, float]:
+    """Return the p-value of Welch's test on logarithms, and the smallest effect (logarithm) it would call."""
+    from scipy import stats  # noqa: PLC0415 - costs a second, and only a comparison needs it
+
+    logs = [[math.log(value) for value in values] for values in (base, head)]
+    variances = [statistics.variance(part) / len(part) for part in logs]
+    error = math.sqrt(sum(variances))
+    if error == 0:
+        return (0.0 if _geometric_mean(base) != _geometric_mean(head) else 1.0), 0.0
+    result = stats.ttest_ind(logs[0], logs[1], equal_var=False)
+    return float(result.pvalue), float(stats.t.ppf(1 - alpha / 2, result.df)) * error
+
+
+def _least_for_single_runs(
+    base: Sequence[float], head: Sequence[float], history: Sequence[float], alpha: float
+) -> tuple[float, str]:
+    """Return the smallest effect (logarithm) that single runs can tell, and from what that is known."""
+    scale = math.sqrt(1 / len(base) + 1 / len(head))
+    if len(history) >= HISTORY_FROM:
+        recent = history[-HISTORY_TO:]
+        deviation = noise_of([math.log(value) for value in recent])
+        return _t_quantile(len(recent) // 2, alpha) * deviation * scale, f"the noise of {len(recent)} earlier runs"
+    quantile = statistics.NormalDist().inv_cdf(1 - alpha / 2)
+    deviation = math.log1p(ACCEPTABLE_CV_PCT / 100)
+    return quantile * deviation * scale, f"one run each, noise assumed to be {ACCEPTABLE_CV_PCT:g} %"
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    return math.exp(statistics.fmean(math.log(value) for value in values))
+
+
+def _t_quantile(degrees: int, alpha: float = ALPHA) -> float:
+    from scipy import stats  # noqa: PLC0415 - see _welch
+
+    return float(stats.t.ppf(1 - alpha / 2, degrees))

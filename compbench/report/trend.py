@@ -1,0 +1,174 @@
+"""`doit trend`: every scenario's figures over all closed runs, on one page that opens offline.
+
+Change points come from `ruptures` (the pruned exact search for shifts of a mean) and must then pass the same test as a
+comparison of two runs: large enough to matter and more than noise. In fewer than ten points none is looked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics as basic
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compbench.report import charts, drawing, render
+from compbench.report.history import METRICS, Metric, Past, series_key, series_name
+from compbench.report.statistics import judge_change, noise_of
+from compbench.runs import iso_utc, write_whole
+
+PAGE_NAME = "trend.html"
+# Fewer points were found unreliable by users of change point detection (cloud-bulldozer/orion, issue 263).
+CHANGES_FROM = 10
+# A segment of fewer runs is an outlier, not a new level.
+_LEAST_SEGMENT = 4
+# Stricter than between two runs: many points are looked at, and each could seem to be a change.
+_ALPHA = 0.001
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A figure's new level: the first run that has it, its commit, and the change against the level before."""
+
+    run: str
+    at: str
+    commit: str
+    delta_pct: float
+    worse: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart of the page: a figure of a scenario, its shifts, and what can't be said."""
+
+    scenario: str
+    metric: Metric
+    name: str
+    spec: charts.Spec
+    shifts: list[Shift]
+    remark: str
+
+
+def write_trend(output_dir: Path, history: Sequence[Past], skipped: Sequence[str]) -> Path:
+    """Write the page beside the runs and return its path.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    panels = panels_of(history)
+    path = output_dir / PAGE_NAME
+    page = render(
+        "trend.html.j2",
+        panels=panels,
+        scenarios=list(dict.fromkeys(panel.scenario for panel in panels)),
+        history=history,
+        skipped=skipped,
+        machines=sorted({past.machine for past in history}),
+        specs={panel.name: panel.spec for panel in panels},
+        script=drawing.script() if drawing.can_draw() and panels else "",
+        light=drawing.LIGHT,
+        changes_from=CHANGES_FROM,
+    )
+    write_whole(path, page)
+    return path
+
+
+def panels_of(history: Sequence[Past]) -> list[Panel]:
+    """Return the charts, by scenario in the order of the newest runs, each figure that any run has."""
+    names = dict.fromkeys(name for past in reversed(history) for name in past.scenarios)
+    found = []
+    for scenario in names:
+        for metric in METRICS:
+            points = [past for past in history if past.values.get(scenario, {}).get(metric.name)]
+            if points:
+                found.append(_panel(scenario, metric, points))
+    return found
+
+
+def find_shifts(values: Sequence[float], least_effect_pct: float) -> list[int]:
+    """Return the positions at which a figure (all values positive) takes a new level; none below ten values."""
+    if len(values) < CHANGES_FROM:
+        return []
+    import numpy as np  # noqa: PLC0415 - with ruptures half a second, and only this page needs it
+    import ruptures  # noqa: PLC0415 - see above
+
+    logs = np.log(np.asarray(values, dtype=float))
+    noise = noise_of(logs.tolist())
+    if noise == 0:
+        noise = math.log1p(least_effect_pct / 100) / 10  # a level that never varies: any step that matters stands out
+    signal = (logs / noise).reshape(-1, 1)
+    # The penalty of the Bayesian information criterion for a shift (its place and its level) at unit noise.
+    penalty = 3 * math.log(len(values))
+    ends = ruptures.KernelCPD(kernel="linear", min_size=_LEAST_SEGMENT).fit(signal).predict(pen=penalty)
+    return _confirmed(values, [0, *ends], least_effect_pct)
+
+
+def _confirmed(values: Sequence[float], bounds: list[int], least_effect_pct: float) -> list[int]:
+    """Keep the shifts that a comparison of the levels on both sides confirms."""
+    kept = [0]
+    for start, end in itertools.pairwise(bounds[1:]):
+        before, after = values[kept[-1] : start], values[start:end]
+        if judge_change(before, after, least_effect_pct=least_effect_pct, alpha=_ALPHA).changed:
+            kept.append(start)
+    return kept[1:]
+
+
+def _panel(scenario: str, metric: Metric, points: Sequence[Past]) -> Panel:
+    series: dict[tuple[str | None, ...], list[Past]] = {}
+    for past in points:
+        series.setdefault(series_key(past, scenario), []).append(past)
+    shifts = [shift for own in series.values() for shift in _shifts(own, scenario, metric)]
+    longest = max(len(own) for own in series.values())
+    few = f"too little history for change points: {longest} comparable runs of the {CHANGES_FROM} it takes"
+    return Panel(
+        scenario=scenario,
+        metric=metric,
+        name=f"{scenario}-{metric.name}",
+        spec=_spec(scenario, metric, points, shifts),
+        shifts=shifts,
+        remark=few if longest < CHANGES_FROM else "",
+    )
+
+
+def _shifts(points: Sequence[Past], scenario: str, metric: Metric) -> list[Shift]:
+    values = [_value(past, scenario, metric) for past in points]
+    if min(values) <= 0:
+        return []
+    places = find_shifts(values, metric.least_effect_pct)
+    bounds = [0, *places, len(values)]
+    found = []
+    for number, place in enumerate(places):
+        before, after = basic.fmean(values[bounds[number] : place]), basic.fmean(values[place : bounds[number + 2]])
+        delta_pct = 100 * (after / before - 1)
+        past = points[place]
+        worse = (delta_pct > 0) == (metric.better == "lower")
+        found.append(Shift(past.run, iso_utc(past.opened_at), past.commit[:12], delta_pct, worse))
+    return found
+
+
+def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequence[Shift]) -> charts.Spec:
+    rows = [
+        {
+            "at": iso_utc(past.opened_at),
+            "value": float(f"{_value(past, scenario, metric):.5g}"),
+            "series": series_name(past),
+            "run": past.run,
+            "commit": f"{past.commit[:12] or 'unknown'}{' + uncommitted' if past.dirty else ''}",
+            "state": past.verdicts[scenario],
+        }
+        for past in points
+    ]
+    changes = [{"at": s.at, "label": f"{s.delta_pct:+.0f} %", "worse": s.worse} for s in shifts]
+    machines = [
+        {"at": iso_utc(after.opened_at), "label": "another machine"}
+        for before, after in itertools.pairwise(points)
+        if before.fingerprint.get("machine") != after.fingerprint.get("machine")
+    ]
+    spec = charts.history(rows, metric.title, changes, machines)
+    assert spec is not None  # noqa: S101 - there is at least one row
+    return spec
+
+
+def _value(past: Past, scenario: str, metric: Metric) -> float:
+    return basic.fmean(past.values[scenario][metric.name])

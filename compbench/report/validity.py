@@ -1,0 +1,205 @@
+"""The validity box of a scenario: everything that could make its figures wrong, each with its number.
+
+Pure. Nothing is left out because it was not recorded: that is said instead. The limits are those of the modules that
+judge by them; this one only tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from compbench import monitor
+from compbench.judgement import CENSORED_FROM_MS
+from compbench.records import Capture, Manifest, Sample
+from compbench.report.groups import Group
+from compbench.report.statistics import ACCEPTABLE_CV_PCT, Spread
+
+Level = Literal["ok", "warning", "bad", "unknown"]
+NOT_RECORDED = "not recorded by this driver"
+# A percentile of fewer operations than this above it is the luck of a few.
+FEW_ABOVE = 10
+FIXED_RATE = (
+    "throughput is what was offered, at a fixed rate: it is no capacity, while published throughputs are; only a"
+    " capacity search (`doit capacity:<scenario>`) can be set beside them"
+)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One thing that could make a figure wrong, and what was found."""
+
+    name: str
+    level: Level
+    text: str
+
+
+def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
+    """Return the validity box of the capture that stands for a scenario."""
+    capture = group.typical
+    own = (capture.result or {}).get("own") or {}
+    if capture.is_capacity:
+        return [_data(capture), *_machine(capture), _build(manifest)]
+    return [
+        _measurement(own),
+        _clock(capture, own),
+        _load(capture, own),
+        _tail(capture),
+        _data(capture),
+        *_machine(capture),
+        _driver(capture, own),
+        _build(manifest),
+        _repeats(p99),
+        Doubt("capacity", "ok", FIXED_RATE),
+    ]
+
+
+def _measurement(own: dict[str, Any]) -> Doubt:
+    if "valid" not in own:
+        return Doubt("driver's lag", "unknown", f"{NOT_RECORDED}: whether it kept to its schedule is not known")
+    lag, response = (own.get(name) or {} for name in ("driver_lag_ms", "response_time_ms"))
+    lags = f"P99 {lag['p99']:.2f} ms beside a P99 response time of {response['p99']:.2f} ms" if lag and response else ""
+    late = own.get("late_over_1s_fraction")
+    lates = "" if late is None else f"; sent over 1 s late: {100 * late:.2f} % (limit 5 %)"
+    if own["valid"]:
+        return Doubt("driver's lag", "ok", f"{lags}{lates}")
+    return Doubt("driver's lag", "bad", f"not a measurement of the server: {own.get('invalid_reason')}; {lags}{lates}")
+
+
+def _clock(capture: Capture, own: dict[str, Any]) -> Doubt:
+    if own:
+        text = "a response time counts from when its request was due, failed requests included (open loop)"
+        return Doubt("clock", "ok", text)
+    if capture.driver != "loadtest" or capture.result is None:
+        return Doubt("clock", "unknown", NOT_RECORDED)
+    text = (
+        "closed loop: the next request waits for the answer, so a stall of the server hides itself; latencies over"
+        f" {CENSORED_FROM_MS:g} ms are not recorded at all"
+    )
+    return Doubt("clock", "warning", text)
+
+
+def _load(capture: Capture, own: dict[str, Any]) -> Doubt:
+    result = capture.result
+    if result is None:
+        return Doubt("load", "bad", "there are no figures")
+    offered, achieved = own.get("offered_ops_s"), own.get("achieved_ops_s", result["throughput_ops_s"])
+    if offered is None:
+        return Doubt("load", "unknown", f"{achieved:.0f} ops/s answered; the offered rate was {NOT_RECORDED}")
+    lost = own.get("never_sent") or 0
+    unsent = f", {lost} never sent" if lost else ""
+    errors = f"{result['total_errors']} of {result['total_operations']} failed ({100 * result['error_rate']:.2f} %)"
+    short = lost > 0 or achieved < 0.99 * offered * (1 - result["error_rate"])
+    level: Level = "warning" if short or result["total_errors"] else "ok"
+    return Doubt("load", level, f"offered {offered:.0f} ops/s, achieved {achieved:.0f}{unsent}; {errors}")
+
+
+def _tail(capture: Capture) -> Doubt:
+    total = int((capture.result or {}).get("total_operations") or 0)
+    above = {name: total * share for name, share in (("P99", 0.01), ("P99.9", 0.001))}
+    text = ", ".join(f"{name} rests on the {count:.0f} slowest" for name, count in above.items())
+    level: Level = "warning" if above["P99"] < FEW_ABOVE else "ok"
+    return Doubt("operations", level, f"{total} in {capture.duration_s} s: {text}")
+
+
+def _data(capture: Capture) -> Doubt:
+    data = capture.data_set
+    if data is None:
+        return Doubt("data set", "unknown", NOT_RECORDED)
+    held = "an unknown number" if data.stored is None else f"{data.stored}"
+    text = f"{held} stored of {data.wanted} wanted; the scenario means {data.nodes_in_scenario} (scale {data.scale:g})"
+    if data.stored == 0:
+        return Doubt("data set", "bad", f"empty: searches have nothing to find; {text}")
+    whole = data.scale == 1 and data.stored is not None and data.stored >= data.wanted
+    return Doubt("data set", "ok" if whole else "warning", f"{text}{'; ' if data.note else ''}{data.note}")
+
+
+def _machine(capture: Capture) -> Iterator[Doubt]:
+    samples = capture.samples
+    if not samples:
+        yield Doubt("machine", "unknown", "no samples were taken")
+        return
+    codes = {notice.code: notice.text for notice in capture.notices}
+    for name, attribute, unit, code in _MACHINE:
+        known = [value for s in samples if (value := getattr(s, attribute)) is not None]
+        if not known:
+            yield Doubt(name, "unknown", "not readable here")
+        elif code in codes:
+            yield Doubt(name, "warning", codes[code])
+        else:
+            yield Doubt(name, "ok", f"average {sum(known) / len(known):.1f}{unit}, peak {max(known):.1f}{unit}")
+    load = capture.machine_before.get("load_1min")
+    if load is not None:
+        busy = next((n.text for n in capture.notices if n.code.startswith("busy") or "load average" in n.text), "")
+        yield Doubt("other work", "warning" if busy else "ok", busy or f"load average {load:.2f} before the scenario")
+    for code in ("memory-full", "swap-used", "swap-thrashing", "clock-drop", "oom-kill", "network-errors"):
+        if code in codes:
+            yield Doubt(code.replace("-", " "), "bad" if code == "oom-kill" else "warning", codes[code])
+
+
+_MACHINE = (
+    ("stolen time", "steal_pct", " %", "steal"),
+    ("I/O wait", "io_wait_pct", " %", "io-wait"),
+    ("heat throttling", "throttle_events", " events", "thermal-throttling"),
+    ("CPU quota", "quota_throttles", " stops", "quota-throttling"),
+    ("swap in use", "swap_used_bytes", " bytes", "swap-used"),
+)
+
+
+def _driver(capture: Capture, own: dict[str, Any]) -> Doubt:
+    used = own.get("driver_cpu_pct")
+    if (text := next((n.text for n in capture.notices if n.code == "driver-saturated"), None)) is not None:
+        return Doubt("driver's CPU", "warning", text)
+    if used is None:
+        known = [s.driver_cpu_pct for s in capture.samples if s.driver_cpu_pct is not None]
+        used = sum(known) / len(known) if known else None
+    return (
+        Doubt("driver's CPU", "unknown", NOT_RECORDED)
+        if used is None
+        else Doubt("driver's CPU", "ok", f"{used:.0f} % of a core")
+    )
+
+
+def _build(manifest: Manifest) -> Doubt:
+    if manifest.settings.get("target") == "embedded":
+        text = "compbench's embedded server: the figures say that the machinery works, nothing about Engram"
+        return Doubt("build", "warning", text)
+    git = manifest.provenance.get("git") or {}
+    dirty = git.get("dirty")
+    debug = [f.found for f in manifest.findings if f.check.startswith("binary_") and f.level != "ok"]
+    text = f"commit {(git.get('commit') or 'unknown')[:12]}"
+    if dirty:
+        text += f", with {len(dirty)} uncommitted changes: the figures are not of the commit alone"
+    return Doubt("build", "warning" if dirty or debug or dirty is None else "ok", "; ".join([text, *debug]))
+
+
+def _repeats(p99: Spread | None) -> Doubt:
+    if p99 is None:
+        return Doubt("repeats", "unknown", "no figures")
+    if p99.cv_pct is None:
+        text = "measured once: how much the figures vary by chance is not known; `repeat=3` or more tells"
+        return Doubt("repeats", "warning", text)
+    outliers = f"; outliers: repeat {', '.join(str(o + 1) for o in p99.outliers)}" if p99.outliers else ""
+    text = (
+        f"{p99.count}: P99 varies by {p99.cv_pct:.1f} % ({p99.grade}), mean {p99.mean:.2f} ms,"
+        f" 95 % interval {p99.low:.2f} to {p99.high:.2f} ms{outliers}"
+    )
+    return Doubt("repeats", "warning" if p99.cv_pct > ACCEPTABLE_CV_PCT or p99.outliers else "ok", text)
+
+
+def moments(samples: list[Sample]) -> list[tuple[float, str]]:
+    """Return when a sample alone passes a limit of the monitor, and which: the marks in the charts over time.
+
+    What lasts is marked where it begins.
+    """
+    marks, before = [], ""
+    for sample in samples:
+        codes = [notice.code for notice in monitor.notices_so_far([sample])]
+        codes += ["I/O wait"] if (sample.io_wait_pct or 0) > monitor.HIGH_IO_WAIT_PCT else []
+        codes += ["stolen time"] if (sample.steal_pct or 0) > monitor.STEAL_PCT else []
+        found = ", ".join(codes)
+        if found and found != before:
+            marks.append((round(sample.elapsed_s, 1), found))
+        before = found
+    return marks

@@ -1,0 +1,302 @@
+"""Runs that nobody measured: whole run folders with captures, drivers' JSON and manifests, made from a seed.
+
+For the tests and benchmarks of pages, history and exports, which need results of a known kind, many of them, and of
+drivers that tell more than today's or less. `python -m tests.synthetic FOLDER` leaves a run there to look at.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
+
+from compbench import runs
+from compbench.records import Capture, DataSet, Finding, Manifest, Notice, Outcome, Sample, ServerFacts
+from compbench.scenarios import load_scenario
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("qdrant_ann_1m_768d", "neo4j_traversal_100k", "hybrid_production_100k", "milvus_ann_10m_768d")
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()
+QUANTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p999": 99.9}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a made-up capture is to be like; latencies are lognormal around `median_ms`."""
+
+    scenario: str
+    median_ms: float = 0.6
+    sigma: float = 0.5
+    rate_ops_s: float = 500.0
+    duration_s: int = 60
+    errors: int = 0
+    verdict: str = "passed"
+    reason: str = ""
+    repeat: int | None = None
+    recall: float | None = 0.993
+    warnings: bool = False
+    detailed: bool = True
+    seed: int = 7
+
+
+@dataclass
+class RunRecipe:
+    """What a made-up run is to be like."""
+
+    captures: list[Recipe] = field(default_factory=lambda: [Recipe(name) for name in NAMES])
+    at: float = NOON
+    machine: str = "a" * 32
+    commit: str = "c0ffee" * 6 + "c0ff"
+    target: str = "engram"
+    profile: str = "full"
+    scale: float = 1.0
+    dirty: list[str] = field(default_factory=list)
+    state: str = "closed"
+
+
+def make_run(output_dir: Path, recipe: RunRecipe | None = None) -> Path:
+    """Write a whole run folder, without its pages; return it."""
+    recipe = recipe or RunRecipe()
+    manifest = manifest_of(recipe)
+    folder = output_dir / manifest.run
+    folder.mkdir(parents=True)
+    runs.write_record(folder / runs.MANIFEST_NAME, manifest)
+    for wanted in recipe.captures:
+        capture, raw = make_capture(manifest.run, wanted, recipe)
+        unit = wanted.scenario if wanted.repeat is None else f"{wanted.scenario}_run{wanted.repeat}"
+        runs.write_record(folder / f"{manifest.run}_{unit}_capture.json", capture)
+        (folder / f"{manifest.run}_{unit}.json").write_bytes(msgspec.json.encode(raw))
+    return folder
+
+
+def manifest_of(recipe: RunRecipe) -> Manifest:
+    """Return the manifest of a made-up run."""
+    scenarios = {wanted.scenario for wanted in recipe.captures}
+    fingerprint = {
+        "target": recipe.target,
+        "driver": "builtin",
+        "profile": recipe.profile,
+        "scale": f"{recipe.scale:g}",
+        "duration_s": "None",
+        "warm_up_s": "0.0",
+        "machine": recipe.machine,
+        "compbench": "0.1.0",
+        **{f"scenario:{name}": _hash_of(name) for name in scenarios},
+    }
+    units = [r.scenario if r.repeat is None else f"{r.scenario}_run{r.repeat}" for r in recipe.captures]
+    git = {"commit": recipe.commit, "branch": "main", "dirty": recipe.dirty, "message": "Answer faster"}
+    return Manifest(
+        run=datetime.fromtimestamp(recipe.at, UTC).strftime("%Y-%m-%d_%H-%M-%S"),
+        state=recipe.state,  # type: ignore[arg-type]
+        opened_at=recipe.at,
+        boot_at=recipe.at - 86_400,
+        closed_at=recipe.at + 400,
+        selection=units,
+        fingerprint=fingerprint,
+        settings={
+            "target": recipe.target,
+            "target_reason": f"target={recipe.target} is set",
+            "driver": "builtin",
+            "profile": recipe.profile,
+            "cooldown_s": 30.0,
+            "sample_interval_s": 5.0,
+            "scenarios_dir": str(ROOT / "scenarios" / "competitive"),
+        },
+        provenance={
+            "git": git,
+            "system": {"os": "Linux 6.12", "cpu_model": "Example 9000", "physical_cores": 8, "logical_cores": 16},
+            "versions": {"engram_core": "0.1.0", "compbench": "0.1.0", "python": "3.11.7", "doit": "0.37.0"},
+            "binaries": {"engram": {"path": "/opt/engram/target/release/engram", "sha256": "5e" * 32}},
+        },
+        findings=[
+            Finding(check="disk", level="ok", found="83.7 GB free"),
+            Finding(check="load", level="warning", found="load average 2.31 over 1 min", wanted="at most 2"),
+        ],
+    )
+
+
+def make_capture(run: str, recipe: Recipe, whole: RunRecipe) -> tuple[Capture, dict[str, Any]]:
+    """Return a capture and the driver's JSON that belongs to it."""
+    random = np.random.default_rng(recipe.seed)
+    count = round(recipe.rate_ops_s * recipe.duration_s)
+    service = np.exp(random.normal(np.log(recipe.median_ms), recipe.sigma, count))
+    lag = np.abs(random.normal(0.05, 0.02, count))
+    response = (
+        service + lag + np.where(random.random(count) < 0.004, random.exponential(recipe.median_ms * 6, count), 0)
+    )
+    own = _own(recipe, response, service, lag, whole.scale) if recipe.detailed else {}
+    result = _result(recipe, response)
+    raw = {"p99_latency_ms": result["p99_latency_ms"], "compbench": own}
+    own_kept = {key: value for key, value in own.items() if key != "histograms"}
+    nodes = 1_000_000
+    capture = Capture(
+        run=run,
+        scenario=recipe.scenario,
+        repeat=recipe.repeat,
+        title=recipe.scenario.replace("_", " "),
+        target=whole.target,
+        driver="builtin" if recipe.detailed else "loadtest",
+        profile=whole.profile,
+        seed=42,
+        duration_s=recipe.duration_s,
+        sample_interval_s=5.0,
+        started_at=whole.at,
+        ended_at=whole.at + recipe.duration_s + 12,
+        outcome=Outcome(
+            verdict=recipe.verdict,  # type: ignore[arg-type]
+            reason=recipe.reason,
+            code=recipe.verdict,
+            phase=None if recipe.verdict == "passed" else "measure",
+            advice="" if recipe.verdict == "passed" else "look at the samples",
+        ),
+        data_set=DataSet(
+            nodes_in_scenario=nodes,
+            scale=whole.scale,
+            wanted=round(nodes * whole.scale),
+            stored=round(nodes * whole.scale),
+            prepared=True,
+        ),
+        server=ServerFacts(version="engram-cli 0.1.0", ready_after_s=0.4, exit_code=0, stopped_by="SIGTERM"),
+        result={**result, "own": own_kept},
+        samples=_samples(recipe, random),
+        notices=[Notice(code="io-wait", text="the cores waited for disks 24 % of the time")] if recipe.warnings else [],
+        machine_before={"load_1min": 0.42},
+    )
+    return capture, raw
+
+
+def summary(values_ms: NDArray[np.float64]) -> dict[str, float]:
+    """Return a summary as the driver writes it."""
+    found = {name: float(np.percentile(values_ms, q)) for name, q in QUANTILES.items()}
+    return {"count": len(values_ms), **found, "max": float(values_ms.max()), "mean": float(values_ms.mean())}
+
+
+def _result(recipe: Recipe, response: NDArray[np.float64]) -> dict[str, Any]:
+    found = summary(response)
+    return {
+        **{f"{name}_latency_ms": found[name] for name in ("p50", "p95", "p99")},
+        "throughput_ops_s": recipe.rate_ops_s - recipe.errors / recipe.duration_s,
+        "error_rate": recipe.errors / len(response),
+        "total_operations": len(response),
+        "total_errors": recipe.errors,
+        "elapsed_s": float(recipe.duration_s),
+        "operations": {},
+    }
+
+
+def _own(
+    recipe: Recipe,
+    response: NDArray[np.float64],
+    service: NDArray[np.float64],
+    lag: NDArray[np.float64],
+    scale: float,
+) -> dict[str, Any]:
+    times = {"response_time": response, "service_time": service, "driver_lag": lag}
+    summaries = {f"{name}_ms": summary(values) for name, values in times.items()}
+    seconds = np.array_split(response, recipe.duration_s)
+    per_s = [len(part) for part in seconds]
+    return {
+        "schema": 2,
+        "driver_version": "0.1.0",
+        "seed": 42,
+        "scenario": recipe.scenario,
+        "scale": scale,
+        "duration_s": recipe.duration_s,
+        "warm_up_s": 0.0,
+        "connections": 64,
+        "processes": 1,
+        "arrival": {"pattern": "constant", "rate": recipe.rate_ops_s},
+        "offered_ops_s": recipe.rate_ops_s,
+        "achieved_ops_s": recipe.rate_ops_s - recipe.errors / recipe.duration_s,
+        "due": len(response),
+        "sent": len(response),
+        "completed": len(response) - recipe.errors,
+        "failed": recipe.errors,
+        "never_sent": 0,
+        "in_flight_max": 11,
+        "driver_cpu_pct": 23.0,
+        **summaries,
+        "response_time_ms_ci": {
+            "confidence": 0.95,
+            "method": "binomial",
+            "p99": _bounds(summaries["response_time_ms"]),
+        },
+        "per_operation": {"Search": {"count": len(response), "errors": recipe.errors, "never_sent": 0, **summaries}},
+        "time_series": {
+            "interval_s": 1.0,
+            "offered": per_s,
+            "completed": per_s,
+            "errors": [recipe.errors // recipe.duration_s] * recipe.duration_s,
+            "response_p50_ms": [float(np.percentile(part, 50)) for part in seconds],
+            "response_p99_ms": [float(np.percentile(part, 99)) for part in seconds],
+            "response_max_ms": [float(part.max()) for part in seconds],
+            "lag_p99_ms": [float(np.percentile(part, 99)) for part in np.array_split(lag, recipe.duration_s)],
+        },
+        "errors": {"HTTP 503": recipe.errors} if recipe.errors else {},
+        "histograms": {name: _encode(values) for name, values in times.items()},
+        "late_over_1s_fraction": 0.0,
+        "valid": recipe.verdict != "failed",
+        "invalid_reason": recipe.reason if recipe.verdict == "failed" else None,
+        "recall": {"mean": recipe.recall, "checked": 120, "note": "", "k": 10} if recipe.recall is not None else None,
+    }
+
+
+def _samples(recipe: Recipe, random: np.random.Generator) -> list[Sample]:
+    busy = 24.0 if recipe.warnings else 1.0
+    return [
+        Sample(
+            elapsed_s=5.0 * (number + 1),
+            cpu_pct=float(random.normal(140, 8)),
+            memory_bytes=int(2.1e9 + 4e6 * number),
+            threads=32,
+            driver_cpu_pct=float(random.normal(23, 1)),
+            driver_memory_bytes=45_000_000,
+            io_wait_pct=float(abs(random.normal(busy, 2))),
+            steal_pct=0.2,
+            machine_memory_pct=31.0,
+            swap_used_bytes=0,
+            throttle_events=0,
+        )
+        for number in range(max(2, recipe.duration_s // 5))
+    ]
+
+
+def _encode(values_ms: NDArray[np.float64]) -> str:
+    histogram = HdrHistogram(1, 3_600_000_000, 3)
+    micros, counts = np.unique(np.ceil(values_ms * 1000).astype(np.int64), return_counts=True)
+    for value, count in zip(micros.tolist(), counts.tolist(), strict=True):
+        histogram.record_value(value, count)
+    return str(histogram.encode().decode("ascii"))
+
+
+def _bounds(found: dict[str, float]) -> list[float]:
+    return [found["p99"] * 0.97, found["p99"] * 1.03]
+
+
+def _hash_of(name: str) -> str:
+    path = ROOT / "scenarios" / "competitive" / f"{name}.toml"
+    return load_scenario(path).sha256 if path.is_file() else "0" * 64
+
+
+def main() -> None:
+    """Leave a run with something of everything in the folder that is named, or in a temporary one."""
+    output_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
+    captures = [
+        Recipe(NAMES[0], median_ms=4.1, rate_ops_s=1000, warnings=True),
+        Recipe(NAMES[1], median_ms=8.4, verdict="missed", reason="P99 30.10 ms is over 15 ms", errors=240),
+        *(Recipe(NAMES[2], median_ms=1.1 + 0.02 * n, repeat=n, recall=None, seed=n) for n in (1, 2, 3)),
+        Recipe(NAMES[3], detailed=False),
+    ]
+    print(make_run(output_dir, RunRecipe(captures=captures, dirty=[" M src/main.rs"])))
+
+
+if __name__ == "__main__":
+    main()

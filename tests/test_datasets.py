@@ -1,0 +1,91 @@
+"""Data sets and neighbours made once by doit tasks, kept, handed over, and removed by `doit clean`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compbench import datasets
+from compbench.scenarios import load_scenario
+from compbench.settings import load_settings
+from tests.load import SEARCHES, graph_scenario, scenario, toml
+from tests.project import Project
+
+KEPT = 600
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    made = Project(tmp_path / "project", names=("search", "walk"))
+    made.set(target="embedded", driver="builtin", scale=1.0, warm_up_s=0.5)
+    folder = made.root / "scenarios" / "competitive"
+    (folder / "search.toml").write_text(toml(scenario(SEARCHES, nodes=KEPT)))
+    walk = graph_scenario(KEPT)
+    (folder / "walk.toml").write_text(toml(walk).replace('"Made"', '"Walk"'))
+    # So that a small data set is kept like a large one.
+    path = made.root / "compbench" / "datasets.py"
+    path.write_text(path.read_text().replace(f"KEPT_FROM = {datasets.KEPT_FROM:_}", f"KEPT_FROM = {KEPT}"))
+    return made
+
+
+def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> None:
+    done = project.doit("new=1")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    cache = project.root / "tmp" / "cache"
+    assert len(list((cache / "data_sets").iterdir())) == 2
+    assert len(list((cache / "ground_truth").iterdir())) == 1, "both have the same data and queries"
+    for name, key in (("search", "mean"), ("walk", "exact_traversals")):
+        capture = project.capture(name)
+        assert capture["data_set"]["stored"] == KEPT
+        assert capture["server"]["memories_before"] == KEPT, "the server did not start on the kept data set"
+        assert capture["result"]["own"]["recall"][key] > 0.95
+    assert "right traversals 1.0000" in project.file("summary.txt").read_text()
+    made_at = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    again = project.doit("new=1")
+    assert "to be kept" not in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == made_at
+    assert "tmp/cache (cache)" in project.doit("clean").stdout
+    assert not cache.exists()
+    assert project.orphans() == []
+
+
+def test_a_server_that_ignores_what_is_asked_fails(project: Project) -> None:
+    path = project.root / "compbench" / "embedded" / "memories.py"
+    # The index stands still: whatever the vector, the same memories are found.
+    path.write_text(
+        path.read_text().replace("self.index.search(vector, limit", "self.index.search(np.ones_like(vector), limit")
+    )
+    assert project.doit("run:search", "new=1").returncode == 1
+    outcome = project.capture("search")["outcome"]
+    assert (outcome["verdict"], outcome["code"]) == ("failed", "ignores-query")
+
+
+def test_links_are_made_and_the_kept_files_are_not_written(tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "snapshot-1" / "default"
+    kept.mkdir(parents=True)
+    (kept / "facts.json").write_text("{}")
+    data = tmp_path / "data"
+    data.mkdir()
+    assert datasets.hand_over(tmp_path / "kept", data)
+    handed = data / "snapshot-1" / "default" / "facts.json"
+    assert handed.samefile(kept / "facts.json")
+    assert not datasets.hand_over(tmp_path / "nothing", data)
+    assert not datasets.hand_over(None, data)
+
+
+def test_a_folder_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
+    path = tmp_path / "made.toml"
+    names = set()
+    for seed in (1, 2):
+        for nodes in (60_000, 70_000):
+            path.write_text(toml(scenario(nodes=nodes)).replace("seed = 7", f"seed = {seed}"))
+            settings = load_settings(tmp_path, {}, {"scale": "1", "target": "embedded"})
+            folder = datasets.data_set_folder(settings, load_scenario(path))
+            assert folder is not None
+            names.add(folder.name)
+    assert len(names) == 4
+    small = load_settings(tmp_path, {}, {"scale": "0.1", "target": "embedded"})
+    assert datasets.data_set_folder(small, load_scenario(path)) is None
+    engram = load_settings(tmp_path, {}, {"scale": "1", "target": "engram"})
+    assert datasets.data_set_folder(engram, load_scenario(path)) is None

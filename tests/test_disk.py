@@ -1,0 +1,124 @@
+"""Disks that fill up or can't be written, and files that have been damaged: one clear line, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project import NAMES, Project, eventually
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project of two scenarios, `alpha` and `beta`."""
+    return Project(tmp_path / "project", names=NAMES[:2])
+
+
+# Inside a mount namespace of its own: the runs' folder is a small disk, which is enlarged after the first suite.
+ON_A_SMALL_DISK = """\
+mount -t tmpfs -o size=3m tmpfs "$RUNS" || exit 99
+"$PYTHON" -m doit > "$OUT/first.out" 2> "$OUT/first.err"; echo $? > "$OUT/first.code"
+cp -a "$RUNS" "$OUT/first"
+mount -o remount,size=60m "$RUNS" || exit 99
+STAND_IN_LOADTEST= "$PYTHON" -m doit > "$OUT/second.out" 2> "$OUT/second.err"; echo $? > "$OUT/second.code"
+cp -a "$RUNS" "$OUT/second"
+"""
+
+
+def test_a_disk_that_fills_up_while_measuring_costs_no_finished_capture(project: Project) -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("no unshare here: no small disk can be made")
+    out = project.root / "out"
+    out.mkdir()
+    project.output.mkdir(parents=True)
+    project.set(min_free_disk_gb=0, warn_free_disk_gb=0)
+    names = {"RUNS": str(project.output), "OUT": str(out), "PYTHON": sys.executable}
+    told = {"STAND_IN_STATE": str(project.state), "STAND_IN_LOADTEST": "beta:flood"}
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    done = subprocess.run(
+        [unshare, "--mount", *as_root, "sh", "-c", ON_A_SMALL_DISK],
+        cwd=project.root,
+        env={**os.environ, **names, **told},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode == 99 or not (out / "first.code").exists():
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+
+    said = (out / "first.err").read_text()
+    assert (out / "first.code").read_text() == "1\n", said
+    assert "No space left on device" in said
+    assert "mend that and run the same command again" in said
+    assert "Traceback" not in said + (out / "first.out").read_text()
+    (first,) = (path for path in (out / "first").iterdir() if path.is_dir())
+    assert sorted(path.name for path in first.glob("*_capture.json")) == [f"{first.name}_alpha_capture.json"]
+    assert not list(first.glob(".*.tmp"))
+
+    assert (out / "second.code").read_text() == "0\n", (out / "second.err").read_text()
+    second = out / "second" / first.name
+    capture = f"{first.name}_alpha_capture.json"
+    assert (second / capture).read_bytes() == (first / capture).read_bytes()
+    assert json.loads((second / f"{first.name}_beta_capture.json").read_text())["outcome"]["verdict"] == "passed"
+    assert json.loads((second / "manifest.json").read_text())["state"] == "closed"
+    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+
+
+def interrupted_after_alpha(project: Project) -> None:
+    """Leave an open run with alpha's capture."""
+    process = project.start()
+    assert eventually(lambda: any(line["scenario"] == "beta" for line in project.started("loadtest")))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+def test_a_damaged_record_is_one_clear_line_and_moving_it_away_is_enough(project: Project) -> None:
+    interrupted_after_alpha(project)
+    capture, manifest = project.file("alpha_capture.json"), project.run() / "manifest.json"
+    whole = manifest.read_bytes()
+
+    manifest.write_bytes(whole[: len(whole) // 2])
+    for words in ([], ["clean", "-n"], ["plan"]):
+        done = project.doit(*words)
+        assert done.returncode == 2, done.stdout + done.stderr
+        (line,) = done.stderr.splitlines()
+        assert str(manifest) in line
+        assert "move it away to go on" in line
+    manifest.write_bytes(whole)
+
+    started = project.started()
+    capture.write_bytes(capture.read_bytes()[:-200])
+    done = project.doit()
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert f"{capture}: not a readable capture" in line
+    assert "move it away to go on" in line
+    assert project.started() == started
+
+    capture.rename(project.root / "moved")
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.manifest()["state"] == "closed"
+    assert [line["scenario"] for line in project.started("loadtest")][-2:] == ["alpha", "beta"]
+
+
+@pytest.mark.parametrize("folder", ["dodo.py/runs", "/proc/compbench"])
+def test_a_folder_that_cannot_be_written_stops_the_suite_before_it_begins(project: Project, folder: str) -> None:
+    if folder.startswith("/proc") and not Path("/proc").is_dir():
+        pytest.skip("no /proc here")
+    project.set(output_dir=folder)
+    done = project.doit()
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "can't be written" in done.stderr
+    assert "mend its rights, or set output_dir" in done.stderr
+    assert project.started() == []

@@ -1,0 +1,127 @@
+"""What the documentation says is what the product does: settings and their defaults, tasks, commands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import tomli
+
+from compbench.settings import (
+    EMBEDDED_SCALE,
+    INVOCATION_KEYS,
+    PROFILES,
+    QUICK_EMBEDDED_LIMITS,
+    SPECIFIED_LIMITS,
+    Settings,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEFAULTS = msgspec.to_builtins(Settings())
+KEYS = [key for key in DEFAULTS if key not in (*INVOCATION_KEYS, "target_reason")]
+LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
+# Keys whose default depends on profile or target: the numbers that their row must give, in this order.
+DEPENDENT = {
+    "scale": [1, EMBEDDED_SCALE],
+    "duration_s": [PROFILES["quick"]["duration_s"]],
+    "cooldown_s": [PROFILES["full"]["cooldown_s"], PROFILES["quick"]["cooldown_s"]],
+    "sample_interval_s": [PROFILES["full"]["sample_interval_s"], PROFILES["quick"]["sample_interval_s"]],
+    **{key: [limit] for key, limit in LIMITS.items()},
+}
+
+
+def table(text: str) -> dict[str, list[str]]:
+    """Return the rows of the tables of a Markdown text, by their first cell without its marks."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("| `")
+    ]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+SETTINGS_ROWS = table((ROOT / "docs" / "settings.md").read_text(encoding="utf-8"))
+
+
+def test_the_table_of_settings_has_every_key_and_no_other() -> None:
+    assert sorted(SETTINGS_ROWS) == sorted(KEYS)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_table_of_settings_gives_the_right_default(key: str) -> None:
+    default, meaning = SETTINGS_ROWS[key]
+    assert meaning
+    if key in DEPENDENT:
+        assert [float(number) for number in re.findall(r"\d+(?:\.\d+)?", default)] == DEPENDENT[key]
+    elif isinstance(DEFAULTS[key], str):
+        assert default == f"`{DEFAULTS[key]}`"
+    else:
+        assert tomli.loads(f"value = {default}")["value"] == DEFAULTS[key]
+
+
+def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> None:
+    text = (ROOT / "compbench.toml").read_text(encoding="utf-8")
+    said = tomli.loads(re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE))
+    right = {**DEFAULTS, **LIMITS, **PROFILES["full"], "scale": 1.0, "duration_s": 60}
+    assert said == {key: right[key] for key in KEYS}
+
+
+def test_the_limits_of_the_quick_profile_are_the_documented_ones() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    (sentence,) = re.findall(
+        r"For `profile=quick` on the embedded server the memory and disk limits are (.*) GB\.", text
+    )
+    small = msgspec.to_builtins(QUICK_EMBEDDED_LIMITS)
+    in_table_order = [small[key] for key in SETTINGS_ROWS if key in small]
+    assert [float(number) for number in re.findall(r"[\d.]+", sentence)] == in_table_order
+
+
+def menu() -> dict[str, str]:
+    """Return what `doit list` shows: each task's name and its line."""
+    argv = [sys.executable, "-B", "-m", "doit", "list"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {name: line.strip() for name, _, line in (row.partition(" ") for row in done.stdout.splitlines())}
+
+
+def test_doit_list_reads_like_a_menu() -> None:
+    shown = menu()
+    assert [name for name, line in shown.items() if not line] == []
+    assert len(set(shown.values())) == len(shown)
+    assert not any(name.startswith("_") for name in shown)
+    scenarios = {f"run:{path.stem}" for path in (ROOT / "scenarios" / "competitive").glob("*.toml")}
+    assert set(list(shown)[: len(scenarios)]) == scenarios, "what a user wants most stands first"
+
+
+def test_every_command_of_the_readme_is_there() -> None:
+    commands = re.findall(r"`doit ?([^`]*)`", README) + re.findall(r"^doit ?(.*)$", README, re.MULTILINE)
+    words = [word for command in commands for word in command.split() if not word.startswith("-")]
+    variables = {word.partition("=")[0] for word in words if "=" in word}
+    assert variables <= {*KEYS, *INVOCATION_KEYS}
+    tasks = {word for word in words if "=" not in word}
+    assert len(tasks) > 4
+    assert tasks <= {*menu(), "list", "clean"}
+
+
+def test_every_make_target_of_the_documentation_is_there() -> None:
+    texts = [README, *(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))]
+    named = {name for text in texts for name in re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE)}
+    assert named >= {"demo", "test"}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert named <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+
+
+def test_every_test_that_the_documentation_names_is_there() -> None:
+    text = (ROOT / "docs" / "specification.md").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    assert [name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests] == []
+    assert [name for name in re.findall(r"`(tests/\w+\.py)`", text) if not (ROOT / name).is_file()] == []
+
+
+def test_the_folder_of_the_runs_is_kept_and_what_is_in_it_is_not() -> None:
+    assert (ROOT / DEFAULTS["output_dir"] / ".gitkeep").is_file()
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8")
+    assert "!/tmp/competitive_benchmarks/.gitkeep" in ignored or "!tmp/competitive_benchmarks/.gitkeep" in ignored

@@ -1,0 +1,119 @@
+"""Interruptions at awkward moments, through the real `doit` command; tests/test_kill.py has those at random ones."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.project import NAMES, Project, eventually
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project of two scenarios, `alpha` and `beta`."""
+    return Project(tmp_path / "project", names=NAMES[:2])
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for doit's end; return exit code, stdout and stderr."""
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in out + err, out + err
+    return process.returncode, out, err
+
+
+def names_of_files(project: Project) -> set[str]:
+    """Return the names of the newest run's files without its timestamp; what earlier attempts left is left out."""
+    run = project.run()
+    names = {path.name.replace(run.name, "TIMESTAMP") for path in run.iterdir()}
+    return {name for name in names if ".attempt" not in name}
+
+
+def test_a_second_signal_does_not_cut_the_unwinding_short(project: Project) -> None:
+    project.set(stop_grace_s=2.0)
+    process = project.start(STAND_IN_ENGRAM="ignore_sigterm")
+    assert eventually(lambda: project.started("loadtest"))
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    code, out, err = ended(process)
+    assert code == 130
+    assert err.count("already stopping") == 2
+    assert "interrupted by SIGINT" in err
+    assert "Competitive benchmark suite interrupted." in out
+    assert eventually(lambda: not project.orphans(), 10.0)
+
+
+def test_a_closed_terminal_and_a_signal_during_cooldown_lose_nothing(project: Project) -> None:
+    undisturbed = Project(project.root.parent / "undisturbed", names=project.names)
+    process = undisturbed.start()
+
+    project.set(cooldown_s=3.0)
+    first = project.start()
+    assert eventually(lambda: project.runs() and project.file("alpha_capture.json").exists())
+    time.sleep(0.5)
+    first.send_signal(signal.SIGINT)
+    code, out, err = ended(first)
+    assert code == 130, out + err
+    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha"]
+    assert len(project.started("engram")) == 1, "the signal came while there was no server"
+    summary = project.file("summary.txt").read_text()
+    assert "interrupted" in summary
+    assert "beta" in summary
+    ended_at = project.capture("alpha")["ended_at"]
+
+    second = project.start()
+    assert eventually(lambda: len(project.started("loadtest")) == 2)
+    second.send_signal(signal.SIGHUP)
+    code, out, err = ended(second)
+    assert code == 130, out + err
+    assert "interrupted by SIGHUP" in err
+    assert eventually(lambda: not project.orphans(), 10.0)
+
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+    assert project.capture("alpha")["ended_at"] == ended_at
+    rests = [record["duration_s"] for record in project.capture("beta")["phases"] if record["name"] == "cooldown"]
+    assert all(rest < 3.0 for rest in rests), "the rest counts from the last scenario's end, however often it began"
+    assert list(project.run().glob("*.attempt1.partial"))
+
+    assert ended(process)[0] == 0
+    assert names_of_files(project) == names_of_files(undisturbed)
+
+
+def test_a_signal_during_the_checks_leaves_no_run(project: Project) -> None:
+    process = project.start(STAND_IN_ENGRAM="slow_version=30")
+    assert eventually((project.root / "tmp" / "preflight" / "binary_engram.json").exists)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    code, out, err = ended(process)
+    assert code == 130, out + err
+    assert project.runs() == []
+    assert project.started() == []
+    assert eventually(lambda: not project.orphans(), 10.0)
+
+
+def test_reading_commands_work_while_a_suite_measures(project: Project) -> None:
+    first = project.start("run:alpha", STAND_IN_LOADTEST="hang")
+    assert eventually(lambda: project.started("loadtest"))
+    for words in (["list"], ["list", "--all", "--status"], ["info", "run:alpha"], ["help"], ["help", "list"], ["plan"]):
+        done = project.doit(*words)
+        # `doit info` ends with 1 for a task that is due, and the plan with 2, because the port is in use.
+        expected = {"info": 1, "plan": 2}.get(words[0], 0)
+        assert done.returncode == expected, (words, done.stdout, done.stderr)
+        assert done.stdout
+    checks = project.doit("preflight")
+    assert checks.returncode in (1, 2)
+    assert "a suite is running: pid" in checks.stdout
+    report = project.doit("report")
+    assert report.returncode == 2
+    assert f"pid {first.pid}" in report.stderr
+    first.send_signal(signal.SIGINT)
+    code, out, err = ended(first)
+    assert code == 130, out + err
