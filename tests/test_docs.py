@@ -22,7 +22,7 @@ from compbench.settings import (
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DEFAULTS = msgspec.to_builtins(Settings())
+DEFAULTS = msgspec.json.decode(msgspec.json.encode(Settings()))
 KEYS = [key for key in DEFAULTS if key not in (*INVOCATION_KEYS, "target_reason")]
 LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
