@@ -50,7 +50,8 @@ class HdrLog:
 
     def start(self, in_s: float) -> None:
         """Write the head; measuring starts in so many seconds."""
-        self._started_at = time.time() + in_s
+        # Whole milliseconds, as the head says it: readers leave out what seems to begin before the start.
+        self._started_at = round(time.time() + in_s, 3)
         if self._file:
             self._writer.output_comment("[Logged with compbench; values are microseconds]")
             self._writer.output_log_format_version()

@@ -50,7 +50,7 @@ class Measured(NamedTuple):
     @property
     def elapsed_s(self) -> float:
         """Return the duration of the schedule, or until the last answer if that came later."""
-        return max(self.duration_s, self.totals.last_s)
+        return max(float(self.duration_s), self.totals.last_s)
 
     @property
     def errors(self) -> int:

@@ -182,13 +182,13 @@ def _facts(options: RunOptions, workload: Workload) -> dict[str, Any]:
         "connections": options.connections,
         "processes": options.processes,
         "arrival": msgspec.to_builtins(scenario.arrival),
-        "workload_digest": _digest(schedule_of(options), workload),
+        "workload_digest": workload_digest(schedule_of(options), workload),
         "traversal": workload.traversal_facts(),
         "hlog": options.hlog.name if options.hlog else None,
     }
 
 
-def _digest(schedule: Schedule, workload: Workload) -> str:
+def workload_digest(schedule: Schedule, workload: Workload) -> str:
     """Return the SHA-256 of the whole work: when every operation is due, what it is, with what parameters."""
     content = hashlib.sha256()
     for chunk in schedule.chunks():
