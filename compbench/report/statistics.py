@@ -43,7 +43,10 @@ Grade = Literal["excellent", "acceptable", "unstable"]
 
 @dataclass(frozen=True)
 class Spread:
-    """Repeats of one figure. `low` and `high` bound the mean at 95 % confidence (Student's t); None for one value."""
+    """Repeats of one figure. `low` and `high` bound the mean at 95 % confidence (Student's t); None for one value.
+
+    No figure is negative, so neither is a bound.
+    """
 
     count: int
     mean: float
@@ -78,7 +81,9 @@ def spread(values: Sequence[float]) -> Spread:
     deviation = statistics.stdev(values)
     cv_pct = 100 * deviation / abs(mean) if mean else 0.0
     half = _t_quantile(len(values) - 1) * deviation / math.sqrt(len(values))
-    return Spread(len(values), mean, median, cv_pct, grade(cv_pct), mean - half, mean + half, outliers(values))
+    return Spread(
+        len(values), mean, median, cv_pct, grade(cv_pct), max(0.0, mean - half), mean + half, outliers(values)
+    )
 
 
 def grade(cv_pct: float) -> Grade:
