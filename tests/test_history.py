@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from compbench import review, runs
+from compbench import report, review, runs
 from compbench.display import Display
 from compbench.errors import UserError
 from compbench.records import Manifest
@@ -225,3 +225,14 @@ def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path)
 
 def test_settings_are_not_changed_by_looking_back() -> None:
     assert msgspec.to_builtins(Settings())["base"] == ""
+
+
+def test_without_the_extra_each_task_says_how_to_get_it(
+    tmp_path: Path, run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run(tmp_path, 0, [10.0, 10.1])
+    monkeypatch.setattr(report, "_EXTRA", ("scipy", "no_such_library"))
+    for show in (review.show_trend, review.show_comparison, review.show_export):
+        with pytest.raises(UserError, match=r"pip install 'compbench\[report\]'.*no_such_library"):
+            run(show)
+    assert run(review.show_due)[0] == 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from compbench.errors import UserError
 from compbench.records import Capture, Manifest
-from compbench.report import baselines, charts, drawing, history, pages, render
+from compbench.report import baselines, charts, drawing, history, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
 from compbench.report.charts import Spec
 from compbench.report.comparison import RunComparison, compare_runs
@@ -115,6 +115,8 @@ def write_report(folder: Path, report: Report) -> str:
 
 def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> RunComparison | None:
     """Return the comparison with the newest comparable run before this one, None if there is none."""
+    if missing_extra():
+        return None
     with contextlib.suppress(UserError):
         past = history.read_past(folder)
         if past is not None:
