@@ -44,10 +44,9 @@ Grade = Literal["excellent", "acceptable", "unstable"]
 
 @dataclass(frozen=True)
 class Spread:
-    """Repeats of one figure. `low` and `high` bound the mean at 95 % confidence (Student's t); None for one value, or
-    without scipy.
+    """Repeats of one figure; `low` and `high` bound the mean at 95 % confidence (Student's t).
 
-    No figure is negative, so neither is a bound.
+    None are the bounds of a single value, or without scipy. No figure is negative, so neither is a bound.
     """
 
     count: int
