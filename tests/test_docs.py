@@ -37,10 +37,6 @@ DEPENDENT = {
 }
 
 
-# Keys whose default is a word in the table, and an example in the settings file.
-NOTHING_YET = {"notify": "nobody"}
-
-
 def table(text: str) -> dict[str, list[str]]:
     """Return the rows of the tables of a Markdown text, by their first cell without its marks."""
     rows = [
@@ -62,8 +58,6 @@ def test_the_table_of_settings_gives_the_right_default(key: str) -> None:
     assert meaning
     if key in DEPENDENT:
         assert [float(number) for number in re.findall(r"\d+(?:\.\d+)?", default)] == DEPENDENT[key]
-    elif key in NOTHING_YET:
-        assert default == NOTHING_YET[key]
     elif isinstance(DEFAULTS[key], str):
         assert default == f"`{DEFAULTS[key]}`"
     else:
@@ -74,10 +68,7 @@ def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> Non
     text = (ROOT / "compbench.toml").read_text(encoding="utf-8")
     said = tomli.loads(re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE))
     right = {**DEFAULTS, **LIMITS, **PROFILES["full"], "scale": 1.0, "duration_s": 60}
-    assert sorted(said) == sorted(KEYS)
-    assert {key: said[key] for key in KEYS if key not in NOTHING_YET} == {
-        key: right[key] for key in KEYS if key not in NOTHING_YET
-    }
+    assert said == {key: right[key] for key in KEYS}
 
 
 def test_the_limits_of_the_quick_profile_are_the_documented_ones() -> None:
