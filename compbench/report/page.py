@@ -27,7 +27,7 @@ CHART_TITLES = {
     "percentiles": "Latency by percentile",
     "latency": "Latency over time",
     "throughput": "Throughput over time",
-    "cpu": "CPU and waiting",
+    "cpu": "CPU (% of a core); I/O wait and stolen time (% of all cores)",
     "memory": "Memory",
     "capacity": "Capacity search",
 }

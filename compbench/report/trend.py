@@ -165,7 +165,7 @@ def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequenc
         for before, after in itertools.pairwise(points)
         if before.fingerprint.get("machine") != after.fingerprint.get("machine")
     ]
-    spec = charts.history(rows, metric.title, changes, machines)
+    spec = charts.history(rows, metric.title, changes, machines, zero=metric.name != "recall_pct")
     assert spec is not None  # noqa: S101 - there is at least one row
     return spec
 
