@@ -50,7 +50,7 @@ class Panel:
     remark: str
 
 
-def write_trend(output_dir: Path, history: Sequence[Past], skipped: Sequence[str]) -> Path:
+def write_trend(output_dir: Path, cache_dir: Path, history: Sequence[Past], skipped: Sequence[str]) -> Path:
     """Write the page beside the runs and return its path.
 
     Raises:
@@ -66,7 +66,7 @@ def write_trend(output_dir: Path, history: Sequence[Past], skipped: Sequence[str
         skipped=skipped,
         machines=sorted({past.machine for past in history}),
         specs={panel.name: panel.spec for panel in panels},
-        script=drawing.script() if drawing.can_draw() and panels else "",
+        script=drawing.script(cache_dir) if drawing.can_draw() and panels else "",
         light=drawing.LIGHT,
         changes_from=CHANGES_FROM,
     )
