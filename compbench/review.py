@@ -99,18 +99,11 @@ def show_comparison(settings: Settings, display: Display) -> int:
     else:
         base, head = history.latest_pair(known)
     found = comparison.compare_runs(base, head, known)
-    worse = found.regressions
-    if not found.compared and not worse:
-        verdict, code = "nothing could be compared: see the differences above", NOT_COMPARED
-    elif worse:
-        names = ", ".join(dict.fromkeys(f"{row.scenario} ({row.metric.title})" for row in worse))
-        verdict, code = f"regression: {names}", REGRESSION
-    else:
-        verdict, code = "no regression that these measurements can tell", 0
+    code = REGRESSION if found.regressions else 0 if found.compared else NOT_COMPARED
     title = f"base {_named(base)}, head {_named(head)}"
     _print(
         display,
-        render("compare.txt.j2", title=title, differences=found.differences, rows=found.rows, verdict=verdict),
+        render("compare.txt.j2", title=title, differences=found.differences, rows=found.rows, verdict=found.summary),
     )
     return code
 
