@@ -311,10 +311,6 @@ class Suite:
         self.run = run
         return [(name, run is not None and run.has_capture(name)) for name in self.names]
 
-    def judge(self, exit_code: int) -> None:
-        """Take the verdict of a task that judges; a None of doit's action means that it succeeded."""
-        self.verdict = exit_code
-
     def log_traceback(self) -> None:
         """Keep the traceback of the exception being handled in the log."""
         self.log_text(traceback.format_exc())
