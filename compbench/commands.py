@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from compbench import leftovers, lock, preflight
+from compbench import checks, leftovers, lock
 from compbench.display import Display, span
 from compbench.errors import UserError
 from compbench.preflight import preflight_exit_code
@@ -48,7 +48,7 @@ def refuse_unsupported(arguments: Sequence[str]) -> None:
 
 def show_plan(suite: Suite, display: Display) -> None:
     """Print what `doit` would do and what the checks say; nothing is written."""
-    suite.findings = [preflight.run_check(name, suite.settings, suite.root) for name in preflight.CHECKS]
+    suite.findings = [checks.run_check(name, suite.settings, suite.root) for name in checks.CHECKS]
     lines = suite.plan_lines()
     pending = [name for name, is_measured in lines if not is_measured]
     suite.verdict = runs_exit_code(suite)

@@ -1,68 +1,23 @@
-"""Checks before anything is measured: each a pure judgement over readings, each one line for a person.
+"""What readings of the machine and of binaries mean before anything is measured. Pure: `checks` takes the readings.
 
-`CHECKS` is the list of them; `run_check` reads and judges. No check changes the machine, and none raises for a bad one.
+Each judgement is one line for a person: what was found, what is wanted, how to mend it.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compbench import datasets, fit, leftovers, lock, runs
-from compbench.errors import UserError
-from compbench.probes import binaries, machine, provenance
+from compbench.probes import binaries
 from compbench.records import Finding, Level, Notice
-from compbench.scenarios import Scenario, load_scenarios
 from compbench.settings import MachineLimits, Settings
 
-_GB = 1_000_000_000
-_EMBEDDING_DIM = 768  # ENGRAM: a recall of any other dimension is refused
-# SPEC.md 1: tools that Engram's own scripts want; compbench needs neither.
-_SCRIPT_TOOLS = {"jq": "Engram's scripts read JSON with it", "bc": "Engram's scripts compute with it"}
-_OPTIONAL_TOOLS = {
-    "perf": (("perf",), "flame graphs are recorded with it"),
-    "flamegraph": (("flamegraph", "flamegraph.pl", "inferno-flamegraph"), "other flame graphs than compbench's own"),
-    "htop": (("htop",), "a person can watch the machine with it"),
-}
-_MODULES = ("usearch", "uvicorn", "httptools", "orjson", "numpy", "hdrh")
+GB = 1_000_000_000
 
 # The load average still holds the scenario before; only together with cores that are busy now does it tell of others.
 BUSY_PCT = 10.0
-
-CHECKS: dict[str, str] = {
-    "binary_loadtest": "loadtest is there, and a release build",
-    "binary_engram": "the server is there, and a release build",
-    "versions": "the binaries' versions are those of the checkout",
-    "scenarios": "all scenario files are there, valid and distinct",
-    "output_dir": "results can be written",
-    "disk": "disk space",
-    "leftovers": "what interrupted runs have left",
-    "memory": "memory",
-    "data_set": "the data sets fit into this machine",
-    "cpu_governor": "CPU frequency scaling",
-    "temperature": "CPU temperature",
-    "load": "background load",
-    "processes": "no other server of the kind is running",
-    "port": "the server's port is free",
-    "network": "loopback answers",
-    "tools_required": "tools that Engram's scripts require",
-    "tools_optional": "tools that give more",
-    "suite": "no other suite is running",
-}
-
-
-def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str] = ()) -> Finding:
-    """Make one check now; a name that is not in `CHECKS` is a KeyError.
-
-    `scenarios` are those that are about to be measured, all if empty: only their data sets have to fit.
-    """
-    if name == "data_set":
-        return _check_data_set(settings, scenarios)
-    return _READERS[name](settings, root)
 
 
 def preflight_exit_code(findings: Iterable[Finding]) -> int:
@@ -74,14 +29,14 @@ def preflight_exit_code(findings: Iterable[Finding]) -> int:
 def judge_memory(total_bytes: int, available_bytes: int, limits: MachineLimits) -> Finding:
     """Judge total and available memory."""
     level: Level = "ok"
-    if available_bytes < limits.min_available_memory_gb * _GB:
+    if available_bytes < limits.min_available_memory_gb * GB:
         level = "critical"
-    elif total_bytes < limits.warn_total_memory_gb * _GB:
+    elif total_bytes < limits.warn_total_memory_gb * GB:
         level = "warning"
     return Finding(
         check="memory",
         level=level,
-        found=f"{available_bytes / _GB:.1f} GB available of {total_bytes / _GB:.1f} GB",
+        found=f"{available_bytes / GB:.1f} GB available of {total_bytes / GB:.1f} GB",
         wanted=f"at least {limits.min_available_memory_gb:g} GB available, {limits.warn_total_memory_gb:g} GB in all",
         mend="" if level == "ok" else "end what uses memory",
     )
@@ -89,11 +44,11 @@ def judge_memory(total_bytes: int, available_bytes: int, limits: MachineLimits) 
 
 def judge_disk(free_bytes: int, folder: Path, limits: MachineLimits) -> Finding:
     """Judge the free space where results go."""
-    found = f"{free_bytes / _GB:.1f} GB free for {folder}"
+    found = f"{free_bytes / GB:.1f} GB free for {folder}"
     level: Level = "ok"
-    if free_bytes < limits.min_free_disk_gb * _GB:
+    if free_bytes < limits.min_free_disk_gb * GB:
         level, found = "critical", f"Insufficient disk space: {found}"
-    elif free_bytes < limits.warn_free_disk_gb * _GB:
+    elif free_bytes < limits.warn_free_disk_gb * GB:
         level = "warning"
     wanted = f"at least {limits.min_free_disk_gb:g} GB, better {limits.warn_free_disk_gb:g} GB"
     return Finding(check="disk", level=level, found=found, wanted=wanted, mend="" if level == "ok" else "free space")
@@ -206,172 +161,7 @@ def judge_stability(
         notices.append(Notice(code="busy-machine", text=text))
     if (heat := readings["temperature_c"]) is not None and heat > settings.warn_temperature_c:
         notices.append(Notice(code="hot-machine", text=f"{heat:.0f} C before the scenario: the CPU may throttle"))
-    if available < limits.min_scenario_memory_gb * _GB:
+    if available < limits.min_scenario_memory_gb * GB:
         wanted = f"{limits.min_scenario_memory_gb:g} GB are wanted for a scenario"
-        return notices, f"only {available / _GB:.1f} GB of memory available; {wanted}"
+        return notices, f"only {available / GB:.1f} GB of memory available; {wanted}"
     return notices, None
-
-
-def _check_binary(name: str, settings: Settings) -> Finding:
-    check = f"binary_{name}"
-    used = settings.driver == "loadtest" if name == "loadtest" else settings.target == "engram"
-    if not used:
-        return _check_embedded(check, settings)
-    path = settings.release_dir / name
-    facts = binaries.read_binary(path)
-    if facts is None or not os.access(path, os.X_OK):
-        return judge_binary(check, path, facts, None)
-    probe = binaries.probe_loadtest(path) if name == "loadtest" and facts.kind != "script" else None
-    return judge_binary(check, path, facts, binaries.is_release_build(facts, probe))
-
-
-def _check_embedded(check: str, settings: Settings) -> Finding:
-    missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
-    what = "driver" if check == "binary_loadtest" else "server"
-    if missing:
-        text = f"the built-in {what} lacks {', '.join(missing)}"
-        return Finding(check=check, level="critical", found=text, mend="make demo, or pip install -r requirements.txt")
-    return Finding(check=check, level="ok", found=f"not used: compbench's own {what} ({settings.target_reason})")
-
-
-def _check_versions(settings: Settings) -> Finding:
-    if settings.target != "engram":
-        return Finding(check="versions", level="ok", found="not used: embedded target")
-    expected = provenance.cargo_versions(Path(settings.engram_root))
-    return judge_versions({"engram-cli": binaries.version_of(settings.release_dir / "engram")}, expected)
-
-
-def _check_scenarios(settings: Settings) -> Finding:
-    folder = Path(settings.scenarios_dir)
-    try:
-        found = load_scenarios(folder, settings.expected_scenarios)
-    except UserError as error:
-        return Finding(check="scenarios", level="critical", found=str(error), wanted="valid scenario files")
-    odd = [s.name for s in found if s.data.embedding_dim != _EMBEDDING_DIM]
-    if odd and settings.target == "engram":
-        text = f"{', '.join(odd)}: data.embedding_dim is not {_EMBEDDING_DIM}"
-        mend = f"set it to {_EMBEDDING_DIM}: Engram refuses every other dimension"
-        return Finding(check="scenarios", level="critical", found=text, wanted=str(_EMBEDDING_DIM), mend=mend)
-    return Finding(check="scenarios", level="ok", found=f"{len(found)}: {', '.join(s.name for s in found)}")
-
-
-def _check_output_dir(settings: Settings) -> Finding:
-    folder = Path(settings.output_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
-    except OSError as error:
-        text = f"{folder} can't be written: {error.strerror}"
-        return Finding(check="output_dir", level="critical", found=text, mend="mend its rights, or set output_dir")
-    return Finding(check="output_dir", level="ok", found=f"{folder} can be written")
-
-
-def _check_leftovers(settings: Settings) -> Finding:
-    try:
-        found = leftovers.find(Path(settings.output_dir), Path(settings.work_dir), [])
-    except UserError as error:
-        return Finding(check="leftovers", level="warning", found=str(error))
-    open_run = runs.find_open_run(Path(settings.output_dir))
-    texts = [f"{leftover.what} {leftover.path.name}" for leftover in found]
-    if open_run is not None:
-        texts.append(
-            f"run {open_run.name} lacks {len(open_run.pending())} scenarios and is continued if nothing changed"
-        )
-    return Finding(
-        check="leftovers",
-        level="ok",
-        found="; ".join(texts) or "none",
-        mend="`doit clean` removes them" if texts else "",
-    )
-
-
-def _check_tools(check: str, tools: Mapping[str, tuple[Sequence[str], str]]) -> Finding:
-    missing = [f"{name} ({why})" for name, (programs, why) in tools.items() if not machine.has_tool(*programs)]
-    if missing:
-        text = f"missing: {'; '.join(missing)}"
-        return Finding(
-            check=check, level="warning", found=text, wanted="on the PATH", mend="install them if you want that"
-        )
-    return Finding(check=check, level="ok", found=", ".join(tools), wanted="on the PATH")
-
-
-def _check_network() -> Finding:
-    if machine.loopback_answers():
-        return Finding(check="network", level="ok", found="127.0.0.1 answers")
-    text = "127.0.0.1 does not answer, after retries of 1, 2 and 4 s"
-    return Finding(check="network", level="critical", found=text, wanted="a loopback interface that is up")
-
-
-def _check_suite(root: Path) -> Finding:
-    holder = lock.holder(root / "tmp" / "lock")
-    if holder is None or holder.startswith(f"pid {os.getpid()} "):
-        return Finding(check="suite", level="ok", found="no other suite is running")
-    text = f"a suite is running: {holder}"
-    return Finding(
-        check="suite", level="warning", found=text, wanted="one at a time", mend="wait until it has finished"
-    )
-
-
-def _check_memory(settings: Settings) -> Finding:
-    import psutil  # noqa: PLC0415 - beside its only use
-
-    memory = psutil.virtual_memory()
-    return judge_memory(memory.total, memory.available, settings.limits)
-
-
-def _check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
-    if settings.target != "embedded":
-        return Finding(
-            check="data_set", level="ok", found="not judged: what Engram needs for its data is not known here"
-        )
-    try:
-        scenarios = load_scenarios(Path(settings.scenarios_dir), settings.expected_scenarios)
-    except UserError:
-        return Finding(check="data_set", level="ok", found="not judged: see the check of the scenarios")
-    import psutil  # noqa: PLC0415 - see _check_memory
-
-    room = fit.Room(
-        available_bytes=psutil.virtual_memory().available,
-        reserve_bytes=round(settings.limits.min_scenario_memory_gb * _GB),
-        free_disk_bytes=machine.free_disk_bytes(Path(settings.cache_dir)),
-        cores=os.cpu_count() or 1,
-        time_limit_s=settings.data_set_timeout_s,
-    )
-    concerned = [scenario for scenario in scenarios if not names or scenario.name in names]
-    return fit.judge_data_set([_need(settings, scenario) for scenario in concerned], room)
-
-
-def _need(settings: Settings, scenario: Scenario) -> fit.Need:
-    folder = datasets.data_set_folder(settings, scenario)
-    return fit.Need(
-        scenario=scenario.name,
-        num_nodes=scenario.data.num_nodes,
-        count=datasets.wanted_memories(settings, scenario),
-        dimension=scenario.data.embedding_dim,
-        is_kept=folder is not None and folder.is_dir(),
-        kept_from_now=folder is not None,
-    )
-
-
-_READERS: dict[str, Callable[[Settings, Path], Finding]] = {
-    "binary_loadtest": lambda settings, _: _check_binary("loadtest", settings),
-    "binary_engram": lambda settings, _: _check_binary("engram", settings),
-    "versions": lambda settings, _: _check_versions(settings),
-    "scenarios": lambda settings, _: _check_scenarios(settings),
-    "output_dir": lambda settings, _: _check_output_dir(settings),
-    "disk": lambda s, _: judge_disk(machine.free_disk_bytes(Path(s.output_dir)), Path(s.output_dir), s.limits),
-    "leftovers": lambda settings, _: _check_leftovers(settings),
-    "memory": lambda settings, _: _check_memory(settings),
-    "cpu_governor": lambda _settings, _: judge_governors(machine.governors()),
-    "temperature": lambda settings, _: judge_temperature(machine.temperature_c(), settings.warn_temperature_c),
-    "load": lambda settings, _: judge_load(machine.load_1min(), settings.warn_load),
-    "processes": lambda _settings, _: judge_processes(*machine.foreign_servers()),
-    "port": lambda settings, _: judge_port(settings.port, list(machine.listeners(settings.port))),
-    "network": lambda _settings, _: _check_network(),
-    "tools_required": lambda _settings, _: _check_tools(
-        "tools_required", {n: ((n,), w) for n, w in _SCRIPT_TOOLS.items()}
-    ),
-    "tools_optional": lambda _settings, _: _check_tools("tools_optional", _OPTIONAL_TOOLS),
-    "suite": lambda _settings, root: _check_suite(root),
-}

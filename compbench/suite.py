@@ -14,11 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from compbench import datasets, drivers, leftovers, lock, preflight, runs, session
+from compbench import checks, datasets, drivers, leftovers, lock, rendering, runs, session
 from compbench.attempt import Effects, Watcher
 from compbench.errors import UserError
-from compbench.probes import machine, provenance
-from compbench.records import Capture, Finding, Manifest
+from compbench.opening import Opening
+from compbench.probes import machine
+from compbench.records import Capture, Finding
 from compbench.runs import Run
 from compbench.scenarios import Scenario, load_scenario
 from compbench.schedule import Measurement, measurement_named, schedule
@@ -55,6 +56,7 @@ class Suite:
     _writing: bool = False
 
     def __post_init__(self) -> None:
+        self.opening = Opening(self.root, self.settings, self.scenarios, self.effects)
         self.measurements = schedule(self.scenarios, self.settings.repeat, self.settings.order_seed)
 
     @property
@@ -93,7 +95,7 @@ class Suite:
 
     def check(self, name: str) -> Finding:
         """Make one preflight check, keep its finding, and write it to `tmp/preflight/`."""
-        finding = preflight.run_check(name, self.settings, self.root, self.concerned)
+        finding = checks.run_check(name, self.settings, self.root, self.concerned)
         self.findings.append(finding)
         path = self.finding_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,12 +154,13 @@ class Suite:
         if self._writing and self.run is not None:
             return self.run
         self.claim()
+        selection = self.selected or self.names
         chosen, refusal = (None, "new=1 was asked for") if self.settings.new else self._choose()
         if chosen is not None:
-            self.run = self._reopen(chosen)
+            self.run = self.opening.reopen(chosen, selection, self.findings)
         else:
-            self._abandon(refusal)
-            self.run = runs.create_run(self.output_dir, self._new_manifest(), self.effects.now())
+            self._remark(self.opening.abandon_open_run(refusal))
+            self.run = self.opening.create(selection, self.findings)
         self._writing = True
         return self.run
 
@@ -198,10 +201,7 @@ class Suite:
         run = self.run_for_writing()
         if run.has_capture(measurement.name):
             return None
-        scenario = load_scenario(self.scenario_path(measurement.scenario))
-        return session.measure_scenario(
-            run, measurement, scenario, self.settings, self.root, self.watcher, self.effects
-        )
+        return self._measure(run, measurement)
 
     def measure_capacity(self, scenario: str) -> Capture:
         """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended.
@@ -209,21 +209,10 @@ class Suite:
         An open run of the suite is left as it is.
         """
         self.claim()
-        for earlier in runs.list_runs(self.output_dir):
-            if earlier.manifest.kind == "capacity" and earlier.manifest.state == "open":
-                runs.change_manifest(earlier, state="abandoned", note="the search was interrupted")
+        self.opening.abandon_searches()
         measurement = Measurement(scenario, is_capacity=True)
-        manifest = msgspec.structs.replace(self._new_manifest(), kind="capacity", selection=[measurement.name])
-        self.run = runs.create_run(self.output_dir, manifest, self.effects.now())
-        capture = session.measure_scenario(
-            self.run,
-            measurement,
-            load_scenario(self.scenario_path(scenario)),
-            self.settings,
-            self.root,
-            self.watcher,
-            self.effects,
-        )
+        self.run = self.opening.create([measurement.name], self.findings, "capacity")
+        capture = self._measure(self.run, measurement)
         self.write_diagnostics(measurement.name)
         self.write_pages(closing=True)
         self.capacity_captures.append(capture)
@@ -239,31 +228,17 @@ class Suite:
 
     def write_diagnostics(self, measurement: str) -> None:
         """Render `_diag.txt` and `_sys.txt` from the measurement's capture."""
-        from compbench.report import diagnostics  # noqa: PLC0415 - templates need not be loaded to run the checks
-
-        run = self._written_run()
-        capture = runs.read_record(run.path(measurement, "capture"), Capture)
-        runs.write_whole(run.path(measurement, "diagnostics"), diagnostics.render_diagnostics(capture))
-        runs.write_whole(run.path(measurement, "system"), diagnostics.render_system(capture))
+        rendering.write_diagnostics(self._written_run(), measurement)
 
     def has_diagnostics(self, measurement: str) -> bool:
         """Tell whether both files are there for the capture that is there."""
         run = self.current_run()
-        return run is not None and all(run.path(measurement, kind).exists() for kind in ("diagnostics", "system"))
+        return run is not None and rendering.has_diagnostics(run, measurement)
 
     def write_flamegraph(self, measurement: str) -> None:
-        """Render the flame graph if stacks were recorded; whatever goes wrong is a remark, never a failure."""
-        from compbench import flamegraph  # noqa: PLC0415 - see write_diagnostics
-
-        run = self._written_run()
-        stacks = run.path(measurement, "stacks")
-        if not stacks.exists():
-            return
+        """Draw the flame graph if stacks were recorded; whatever goes wrong is a remark, never a failure."""
         try:
-            folded = flamegraph.parse_folded(stacks.read_text(encoding="utf-8"))
-            runs.write_whole(
-                run.path(measurement, "flamegraph"), flamegraph.render_svg(folded, f"{measurement} {run.name}")
-            )
+            rendering.write_flamegraph(self._written_run(), measurement)
         except Exception as error:  # noqa: BLE001 - an optional picture must not cost the pages that follow it
             self.remarks.append(f"{measurement}: no flame graph: {error}")
             self.log_traceback()
@@ -271,33 +246,23 @@ class Suite:
     def has_flamegraph(self, measurement: str) -> bool:
         """Tell whether the flame graph is there, or there is nothing to draw it from."""
         run = self.current_run()
-        if run is None or not run.has_capture(measurement):
-            return False
-        return run.path(measurement, "flamegraph").exists() or not run.path(measurement, "stacks").exists()
+        return run is not None and rendering.has_flamegraph(run, measurement)
 
     def write_pages(self, *, interrupted: bool = False, closing: bool = False, report: bool = False) -> None:
         """Render metadata, summary and results of the current run from every capture on disk.
 
-        The report with its charts takes seconds, so it is rendered only when the run ends here, or for `report`.
+        The report with its charts takes seconds, so it is rendered only when the run ends here (setting `report`), or
+        for `report`; if it can't be rendered, that is a remark: what was measured stands without it.
         """
-        from compbench.report import pages  # noqa: PLC0415 - see write_diagnostics
-
-        run = self._written_run()
-        now = self.effects.now()
+        run, now = self._written_run(), self.effects.now()
         if closing:
-            closed = msgspec.structs.replace(run.manifest, state="closed", closed_at=now)
-            run = Run(run.folder, closed)
-        pages.write_pages(
-            run.folder,
-            run.manifest,
-            run.captures(),
-            interrupted=interrupted,
-            scenarios_dir=Path(self.settings.scenarios_dir),
-            now=now,
-        )
-        if closing or interrupted or report:
-            state = "interrupted" if interrupted else run.manifest.state
-            pages.run_report(run.folder, Path(self.settings.scenarios_dir), state=state)
+            run = Run(run.folder, msgspec.structs.replace(run.manifest, state="closed", closed_at=now))
+        rendering.write_pages(run, self.settings, now, interrupted=interrupted)
+        if report or (self.settings.report and (closing or interrupted)):
+            try:
+                rendering.write_report(run, self.settings, interrupted=interrupted)
+            except UserError as error:
+                self.remarks.append(str(error))
         if closing:
             self.run = runs.change_manifest(run, state="closed", closed_at=now)
 
@@ -379,6 +344,16 @@ class Suite:
                 )
             leftovers.remove(leftover)
 
+    def _measure(self, run: Run, measurement: Measurement) -> Capture:
+        scenario = self._scenario(measurement.scenario)
+        return session.measure_scenario(
+            run, measurement, scenario, self.settings, self.root, self.watcher, self.effects
+        )
+
+    def _remark(self, text: str) -> None:
+        if text:
+            self.remarks.append(text)
+
     def _written_run(self) -> Run:
         run = self.current_run()
         if run is None:
@@ -393,72 +368,7 @@ class Suite:
         return float(drivers.duration_s(self.settings, scenario))
 
     def _choose(self) -> tuple[Run | None, str]:
-        """Return the run to continue, or None with the reason why the open one, if any, can't be."""
-        if self.settings.resume:
-            return self._choose_named(self.settings.resume), ""
-        run = runs.find_open_run(self.output_dir)
-        if run is None:
-            return None, ""
-        refusal = runs.refusal_to_resume(
-            run.manifest,
-            self._fingerprint(),
-            now_s=self.effects.now(),
-            boot_at=machine.boot_at(),
-            max_age_h=self.settings.resume_max_age_h,
-        )
-        if not refusal:
-            refusal = runs.refusal_to_select(run.manifest.selection, run.pending(), self.selected or self.names)
-        return (None, refusal) if refusal else (run, "")
-
-    def _choose_named(self, name: str) -> Run:
-        run = runs.find_run(self.output_dir, name)
-        if changes := runs.fingerprint_changes(run.manifest.fingerprint, self._fingerprint()):
-            raise UserError(
-                f"resume={name}: figures of different set-ups don't belong in one run; changed: {'; '.join(changes)}"
-            )
-        return run
-
-    def _reopen(self, run: Run) -> Run:
-        """Make the run open for writing; with `resume=`, set failed scenarios aside, so that they are pending.
-
-        Raises:
-            UserError: a capture can't be read; told before anything is measured beside it.
-        """
-        captures = run.captures()
-        runs.remove_temporary_files(run.folder)
-        run = runs.change_manifest(
-            run, state="open", closed_at=None, invocations=run.manifest.invocations + 1, findings=self.findings
-        )
-        if self.settings.resume:
-            for capture in captures:
-                if capture.outcome.verdict == "failed" and capture.measurement in (self.selected or self.names):
-                    runs.set_aside(run, capture.measurement)
-        return run
-
-    def _abandon(self, refusal: str) -> None:
-        run = runs.find_open_run(self.output_dir)
-        if run is not None:
-            runs.change_manifest(run, state="abandoned", note=refusal)
-            self.remarks.append(f"run {run.name} is abandoned, its files are kept: {refusal}")
-
-    def _new_manifest(self) -> Manifest:
-        return Manifest(
-            run="",
-            state="open",
-            opened_at=self.effects.now(),
-            boot_at=machine.boot_at(),
-            selection=self.selected or self.names,
-            fingerprint=self._fingerprint(),
-            settings=msgspec.to_builtins(self.settings),
-            provenance=provenance.read_provenance(self.settings, self.root),
-            findings=self.findings,
-        )
-
-    def _fingerprint(self) -> dict[str, str]:
-        return provenance.fingerprint(self.settings, self._scenarios(), self.root)
+        return self.opening.choose(self.selected or self.names)
 
     def _scenario(self, name: str) -> Scenario:
         return load_scenario(self.scenario_path(name))
-
-    def _scenarios(self) -> list[Scenario]:
-        return [load_scenario(self.scenario_path(name)) for name in self.scenarios]

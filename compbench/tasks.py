@@ -10,7 +10,7 @@ from typing import Any
 
 from doit.exceptions import TaskFailed
 
-from compbench import preflight
+from compbench import checks
 from compbench.errors import UserError
 from compbench.scenarios import title_of
 from compbench.schedule import Measurement, measurement_named, of_scenarios
@@ -42,7 +42,7 @@ def plan(show: Action) -> Task:
 def preflight_checks(suite: Suite) -> Iterator[Task]:
     """Yield one task a check, made afresh in every invocation; it succeeds whatever it finds, its finding is data."""
     yield {"basename": "preflight", "name": None, "doc": "check machine, binaries and scenarios (exit code 0, 1, 2)"}
-    for name, doc in preflight.CHECKS.items():
+    for name, doc in checks.CHECKS.items():
         yield {
             "name": name,
             "basename": "preflight",
@@ -83,7 +83,7 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
         "basename": "gate",
         "doc": "let the suite begin, unless a check is critical",
         "actions": [_succeed_or_stop(judge)],
-        "task_dep": ["_claim", *(f"preflight:{name}" for name in preflight.CHECKS)],
+        "task_dep": ["_claim", *(f"preflight:{name}" for name in checks.CHECKS)],
         "clean": [CleanAction(clean)],
     }
 

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import pytest
 import tomli
 
+from compbench import scenarios
 from compbench.settings import (
     EMBEDDED_SCALE,
     INVOCATION_KEYS,
@@ -22,7 +24,7 @@ from compbench.settings import (
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DEFAULTS = msgspec.to_builtins(Settings())
+DEFAULTS = msgspec.json.decode(msgspec.json.encode(Settings()))
 KEYS = [key for key in DEFAULTS if key not in (*INVOCATION_KEYS, "target_reason")]
 LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
@@ -125,3 +127,36 @@ def test_the_folder_of_the_runs_is_kept_and_what_is_in_it_is_not() -> None:
     assert (ROOT / DEFAULTS["output_dir"] / ".gitkeep").is_file()
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8")
     assert "!/tmp/competitive_benchmarks/.gitkeep" in ignored or "!tmp/competitive_benchmarks/.gitkeep" in ignored
+
+
+def scenario_keys(kind: Any, prefix: str = "") -> set[str]:
+    """Return every key that a table of a scenario file may have, with the names of its tables in front."""
+    config = kind.__struct_config__
+    found = {prefix + config.tag_field} if config.tag_field else set()
+    for field in msgspec.structs.fields(kind):
+        tables = [part for part in (get_args(field.type) or (field.type,)) if hasattr(part, "__struct_config__")]
+        inner = {key for table in tables for key in scenario_keys(table, f"{prefix}{field.encode_name}.")}
+        found |= inner or {prefix + field.encode_name}
+    return found
+
+
+def test_the_table_of_scenarios_has_every_key_and_no_other() -> None:
+    rows = table((ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8"))
+    assert set(rows) == scenario_keys(scenarios._File)
+    assert [key for key, cells in rows.items() if len(cells) != 3 or not all(cells)] == []
+
+
+def test_the_table_of_scenarios_gives_the_right_defaults() -> None:
+    rows = table((ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8"))
+    shown = {key: float(cells[1]) for key, cells in rows.items() if re.fullmatch(r"[\d.]+", cells[1])}
+    assert shown == {
+        "seed": 0,
+        "duration.total_seconds": 300,
+        "operations.pattern_completion_weight": scenarios.Operations(
+            store_weight=1, recall_weight=1, embedding_search_weight=1
+        ).pattern_completion_weight,
+        "data.embedding_distribution.num_clusters": scenarios.Clustered().num_clusters,
+        "data.embedding_distribution.std_dev": scenarios.Clustered().std_dev,
+        "graph.recall_hops": scenarios.Graph(average_degree=1).recall_hops,
+        "graph.search_hops": scenarios.Graph(average_degree=1).search_hops,
+    }

@@ -17,12 +17,16 @@ PACKAGE = ROOT / "compbench"
 # DESIGN.md's layers, from the top: a module or package may import what stands below it, and what is in it.
 LAYERS = (
     "reporter",
+    "review",
     "tasks",
     "commands",
     "suite",
     "review",
     "display",
+    "rendering",
+    "opening",
     "session",
+    "checks",
     "preflight",
     "fit",
     "driving",
@@ -46,12 +50,15 @@ LAYERS = (
     "guard",
     "leftovers",
     "lock",
+    "lock",
+    "leftovers",
     "runs",
     "settings",
     "scenarios",
     "tables",
     "records",
     "schedule",
+    "tables",
     "errors",
 )
 # Programs of their own, which a run only starts: what they may import of compbench besides themselves.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compbench import preflight
+from compbench import checks, preflight
 from compbench.records import Finding
 from compbench.settings import SPECIFIED_LIMITS, Settings, load_settings
 
@@ -76,8 +76,8 @@ def settings(root: Path, **variables: str) -> Settings:
 
 
 def test_every_check_answers_on_a_bare_machine(tmp_path: Path) -> None:
-    for name in preflight.CHECKS:
-        finding = preflight.run_check(name, settings(tmp_path), tmp_path)
+    for name in checks.CHECKS:
+        finding = checks.run_check(name, settings(tmp_path), tmp_path)
         assert finding.check == name
         assert finding.found
 
@@ -85,7 +85,7 @@ def test_every_check_answers_on_a_bare_machine(tmp_path: Path) -> None:
 def test_a_missing_build_is_critical_and_says_what_to_do(tmp_path: Path) -> None:
     asked = settings(tmp_path, engram_root="nowhere")
     for name in ("binary_engram", "binary_loadtest"):
-        finding = preflight.run_check(name, asked, tmp_path)
+        finding = checks.run_check(name, asked, tmp_path)
         assert finding.level == "critical"
         assert "is missing" in finding.found
         assert "cargo build --release" in finding.mend

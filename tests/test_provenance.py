@@ -151,20 +151,20 @@ def told(**variables: str) -> Settings:
 
 def test_the_fingerprint_changes_with_what_changes_a_number_and_with_nothing_else() -> None:
     scenarios = load_scenarios(ROOT / "scenarios" / "competitive", 4)
-    plain = provenance.fingerprint(told(), scenarios, ROOT)
-    same = provenance.fingerprint(told(port="7999", ready_timeout_s="5", work_dir="x"), scenarios, ROOT)
+    plain = provenance.fingerprint(told(), scenarios)
+    same = provenance.fingerprint(told(port="7999", ready_timeout_s="5", work_dir="x"), scenarios)
     assert same == plain
     for change in ({"duration_s": "7"}, {"scale": "0.5"}, {"driver": "loadtest"}, {"cooldown_s": "3"}):
-        assert provenance.fingerprint(told(**change), scenarios, ROOT) != plain, change
+        assert provenance.fingerprint(told(**change), scenarios) != plain, change
 
 
 def test_a_rebuilt_binary_changes_the_fingerprint(tmp_path: Path) -> None:
     engram = install(tmp_path / "engram")
     asked = load_settings(tmp_path, {}, {"engram_root": str(engram)})
-    before = provenance.fingerprint(asked, [], tmp_path)
+    before = provenance.fingerprint(asked, [])
     with (engram / "target" / "release" / "engram").open("a") as file:
         file.write("# rebuilt\n")
-    after = provenance.fingerprint(asked, [], tmp_path)
+    after = provenance.fingerprint(asked, [])
     assert [name for name in after if after[name] != before[name]] == ["binary:engram"]
 
 

@@ -62,6 +62,8 @@ def run(options: RunOptions, progress: Progress) -> int:
     measured, workload = measure(options, progress)
     _log_failures(measured)
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
+    if note := workload.traversal_facts()["note"]:
+        _log("WARN", f"No traversal was measured: {note}")
     found = _recall(options, workload, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:

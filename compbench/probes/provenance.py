@@ -54,9 +54,8 @@ def read_provenance(settings: Settings, root: Path) -> dict[str, Any]:
     }
 
 
-def fingerprint(settings: Settings, scenarios: Sequence[Scenario], root: Path) -> dict[str, str]:
+def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, str]:
     """Return the inputs of a run as names and values or hashes; only runs of equal ones are continued."""
-    del root
     inputs = {name: str(getattr(settings, name)) for name in MEASURING_SETTINGS}
     inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
     inputs |= {f"binary:{name}": facts.sha256 for name, facts in _binaries(settings).items()}

@@ -1,0 +1,227 @@
+"""Closed runs read back: what is skipped, what is compared with what, and which changes are seen."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from compbench import review, runs
+from compbench.display import Display
+from compbench.errors import UserError
+from compbench.records import Manifest
+from compbench.report import history, pages, trend
+from compbench.settings import Settings, load_settings
+from tests import synthetic
+from tests.project import ROOT
+from tests.synthetic import NOON, Recipe, RunRecipe
+
+SCENARIOS = ROOT / "scenarios" / "competitive"
+DAY_S = 86_400.0
+QDRANT = synthetic.NAMES[0]
+
+
+def add_run(output_dir: Path, number: int, p99s_ms: Sequence[float], verdict: str = "passed", **facts: Any) -> str:
+    """Write a closed run of one scenario, a day after the one before, whose repeats have these P99s."""
+    repeats = [None] if len(p99s_ms) == 1 else list(range(1, len(p99s_ms) + 1))
+    recipes = [Recipe(QDRANT, duration_s=2, rate_ops_s=50, repeat=r, verdict=verdict) for r in repeats]
+    whole = RunRecipe(captures=recipes, at=NOON + number * DAY_S, commit=f"{number + 1:040x}", **facts)
+    folder = synthetic.make_run(output_dir, whole)
+    for repeat, p99_ms in zip(repeats, p99s_ms, strict=True):
+        unit = QDRANT if repeat is None else f"{QDRANT}_run{repeat}"
+        path = folder / f"{folder.name}_{unit}_capture.json"
+        capture = json.loads(path.read_text())
+        capture["result"]["p99_latency_ms"] = p99_ms
+        path.write_text(json.dumps(capture))
+    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    captures = runs.Run(folder, manifest).captures()
+    pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=SCENARIOS, now=NOON)
+    return folder.name
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Call a task of `review` on the runs of `tmp_path`; gives its exit code and what it printed."""
+
+    def call(show: Callable[..., int], now: float | None = None, **variables: str) -> tuple[int, str]:
+        settings = load_settings(ROOT, {}, {"output_dir": str(tmp_path), **variables})
+        out = io.StringIO()
+        code = show(settings, Display(out)) if now is None else show(settings, Display(out), lambda: now)
+        return code, out.getvalue()
+
+    return call
+
+
+def test_damaged_and_foreign_folders_are_skipped_with_a_word(tmp_path: Path) -> None:
+    good = add_run(tmp_path, 0, [10.0])
+    (tmp_path / "holiday pictures").mkdir()
+    (tmp_path / "2026-01-01_00-00-00").mkdir()
+    (tmp_path / "2026-01-02_00-00-00").mkdir()
+    (tmp_path / "2026-01-02_00-00-00" / "results.json").write_text('{"schema": 2, "run"')
+    (tmp_path / "2026-01-03_00-00-00").mkdir()
+    (tmp_path / "2026-01-03_00-00-00" / "results.json").write_bytes((tmp_path / good / "results.json").read_bytes())
+    (tmp_path / ".cache").mkdir()
+    known, skipped = history.read_history(tmp_path)
+    assert [past.run for past in known] == [good]
+    assert len(skipped) == 4
+    for name, why in zip(
+        sorted(skipped), ("no results.json", "can't be read", f"of run {good}", "not the folder"), strict=True
+    ):
+        assert why in name
+
+
+def test_an_open_run_is_no_history(tmp_path: Path) -> None:
+    add_run(tmp_path, 0, [10.0], state="open")
+    assert history.read_history(tmp_path) == ([], [])
+
+
+def test_a_regression_ends_with_1_and_an_improvement_with_0(
+    tmp_path: Path, run: Callable[..., tuple[int, str]]
+) -> None:
+    first = add_run(tmp_path, 0, [10.0, 10.1, 9.9])
+    second = add_run(tmp_path, 1, [11.2, 11.3, 11.1])
+    code, text = run(review.show_comparison)
+    assert code == 1
+    assert f"base {first}" in text
+    assert "+12.0 %" in text
+    assert f"regression: {QDRANT} (P99, ms)" in text
+    code, text = run(review.show_comparison, base=second, head=first)
+    assert (code, "improvement" in text) == (0, True)
+
+
+def test_noise_is_no_regression_and_single_runs_say_so(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    add_run(tmp_path, 0, [10.0])
+    add_run(tmp_path, 1, [10.9])
+    code, text = run(review.show_comparison)
+    assert code == 0
+    assert "can't be told (one run each" in text
+    add_run(tmp_path, 2, [20.0])
+    assert run(review.show_comparison)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"machine": "b" * 32}, "machine"),
+        ({"scale": 0.5}, "scale"),
+        ({"target": "embedded"}, "target"),
+        ({"profile": "quick"}, "profile"),
+    ],
+)
+def test_runs_of_unlike_set_ups_are_never_compared_silently(
+    tmp_path: Path, run: Callable[..., tuple[int, str]], change: dict[str, Any], word: str
+) -> None:
+    first = add_run(tmp_path, 0, [10.0])
+    second = add_run(tmp_path, 1, [30.0], **change)
+    with pytest.raises(UserError, match=word):
+        run(review.show_comparison)
+    code, text = run(review.show_comparison, base=first, head=second)
+    assert code == review.NOT_COMPARED
+    assert f"NOT COMPARABLE: {word}" in text
+    assert "regression" not in text
+
+
+def test_the_last_two_comparable_runs_are_found_past_another_machine(
+    tmp_path: Path, run: Callable[..., tuple[int, str]]
+) -> None:
+    first = add_run(tmp_path, 0, [10.0])
+    add_run(tmp_path, 1, [50.0], machine="b" * 32)
+    add_run(tmp_path, 2, [10.1])
+    assert f"base {first}" in run(review.show_comparison)[1]
+
+
+def test_a_scenario_that_fails_now_is_a_regression(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    first, second = add_run(tmp_path, 0, [10.0]), add_run(tmp_path, 1, [10.0], verdict="failed")
+    code, text = run(review.show_comparison, base=first, head=second)
+    assert code == 1
+    assert "no figure now: failed" in text
+
+
+def test_published_figures_have_a_wider_limit(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    add_run(tmp_path, 0, [24.1])  # Qdrant's 22 ms and nearly a tenth
+    assert run(review.show_comparison, base="published")[0] == 0
+    add_run(tmp_path, 1, [24.3])
+    code, text = run(review.show_comparison, base="published")
+    assert code == 1
+    assert "another machine" in text
+
+
+def test_a_name_that_is_no_run_is_refused_with_the_newest(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    good = add_run(tmp_path, 0, [10.0])
+    with pytest.raises(UserError, match=good):
+        run(review.show_comparison, base="2020-01-01_00-00-00")
+
+
+def steps(count: int, shift_at: int, factor: float, noise_pct: float = 2.0) -> list[float]:
+    chance = random.Random(11)
+    return [10 * (factor if n >= shift_at else 1) * chance.gauss(1, noise_pct / 100) for n in range(count)]
+
+
+def test_a_lasting_change_is_found_where_it_begins() -> None:
+    assert trend.find_shifts(steps(30, 17, 1.15), 5.0) == [17]
+
+
+def test_below_ten_points_no_change_is_claimed() -> None:
+    assert trend.find_shifts(steps(9, 5, 2.0), 5.0) == []
+    assert trend.find_shifts(steps(10, 5, 2.0), 5.0) == [5]
+
+
+def test_noise_a_single_spike_and_a_small_step_are_no_change() -> None:
+    for seed in range(40):
+        chance = random.Random(seed)
+        assert trend.find_shifts([10 * chance.gauss(1, 0.04) for _ in range(60)], 5.0) == [], seed
+    spiked = steps(30, 99, 1)
+    spiked[12] *= 3
+    assert trend.find_shifts(spiked, 5.0) == []
+    assert trend.find_shifts(steps(60, 30, 1.03, 0.5), 5.0) == [], "three per cent are of no interest"
+
+
+def test_the_trend_page_names_commit_machine_and_what_was_skipped(
+    tmp_path: Path, run: Callable[..., tuple[int, str]]
+) -> None:
+    for number, value in enumerate(steps(12, 6, 1.5)):
+        add_run(tmp_path, number, [value])
+    add_run(tmp_path, 12, [9.0], machine="b" * 32)
+    (tmp_path / "notes").mkdir()
+    code, text = run(review.show_trend)
+    assert code == 0
+    assert "notes: skipped" in text
+    page = (tmp_path / trend.PAGE_NAME).read_text()
+    assert f"{7:040x}"[:12] in page
+    assert "another machine" in page
+    assert "too little history" not in page.partition("P99, ms")[2].partition("</figure>")[0]
+    assert "notes: skipped" in page
+
+
+def test_a_full_run_is_due_after_ninety_days(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    assert run(review.show_due, now=NOON)[0] == 1
+    add_run(tmp_path, 0, [10.0], profile="quick")
+    variables = {"expected_scenarios": "1"}
+    assert run(review.show_due, now=NOON, **variables)[0] == 1, "a quick run is no full run"
+    add_run(tmp_path, 1, [10.0])
+    told = [run(review.show_due, now=NOON + days * DAY_S, **variables) for days in (2, 76, 78, 90, 92)]
+    assert [code for code, _ in told] == [0, 0, 0, 0, 1]
+    assert ["due soon" in text for _, text in told] == [False, False, True, True, False]
+
+
+def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path) -> None:
+    name = add_run(tmp_path, 0, [10.0])
+    path = tmp_path / name / "results.json"
+    results = json.loads(path.read_text())
+    results["kind"] = "capacity"
+    results["scenarios"][0]["capacity"] = {"low_ops_s": 3200.0, "high_ops_s": 3300.0, "bound": "target", "curve": []}
+    path.write_text(json.dumps(results))
+    (past,) = history.read_history(tmp_path)[0]
+    assert history.find_capacities([past], past.fingerprint)[QDRANT].facts["low_ops_s"] == 3200.0
+    assert history.find_capacities([past], {**past.fingerprint, "machine": "b" * 32}) == {}
+    assert past.values[QDRANT]["capacity_qps"] == [3200.0]
+
+
+def test_settings_are_not_changed_by_looking_back() -> None:
+    assert msgspec.to_builtins(Settings())["base"] == ""

@@ -1,0 +1,262 @@
+"""The report page: what it says, that it stands alone, and that a real browser draws all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from websockets.sync.client import connect
+
+from compbench import runs
+from compbench.records import Capture, Manifest
+from compbench.report import baselines, drawing, page, pages
+from tests import synthetic
+from tests.project import ROOT, free_port
+from tests.synthetic import NAMES, Recipe, RunRecipe
+
+SCENARIOS = ROOT / "scenarios" / "competitive"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def render(folder: Path, state: str = "closed", **environment: str) -> subprocess.CompletedProcess[str]:
+    argv = [
+        sys.executable,
+        "-m",
+        "compbench.report",
+        str(folder),
+        str(SCENARIOS),
+        str(folder.parent / "cache"),
+        "--state",
+        state,
+    ]
+    done = subprocess.run(
+        argv, check=False, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def text_of(folder: Path, ending: str) -> str:
+    return (folder / f"{folder.name}_{ending}").read_text()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with something of everything: warnings, a missed target, errors, repeats, a driver that tells little."""
+    captures = [
+        Recipe(NAMES[0], median_ms=4.1, rate_ops_s=300, duration_s=20, warnings=True),
+        Recipe(
+            NAMES[1], median_ms=12, duration_s=20, verdict="missed", reason="P99 43.00 ms is over 15 ms", errors=240
+        ),
+        *(Recipe(NAMES[2], median_ms=1 + n / 50, duration_s=20, repeat=n, recall=None, seed=n) for n in (1, 2, 3)),
+        Recipe(NAMES[3], duration_s=20, detailed=False),
+    ]
+    folder = synthetic.make_run(tmp_path_factory.mktemp("runs"), RunRecipe(captures=captures, dirty=[" M a.rs"]))
+    render(folder)
+    return folder
+
+
+def test_there_is_exactly_one_report_page_named_after_the_run(folder: Path) -> None:
+    assert [path.name for path in folder.glob("*report*.html")] == [f"{folder.name}_report.html"]
+    assert (folder / f"{folder.name}_report.md").is_file()
+    assert not [path for path in folder.glob("*.txt") if "overview" in path.name]
+
+
+def test_the_page_stands_alone(folder: Path) -> None:
+    text = re.sub(r"<script>.*?</script>", "", text_of(folder, "report.html"), flags=re.DOTALL)
+    assert not re.search(r"<(?:script|img|link|iframe)[^>]*(?:src|href)=[\"'](?!data:)", text)
+    assert "@import" not in text
+    assert "url(" not in re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]  # type: ignore[index]
+
+
+def test_the_page_says_how_each_scenario_stands_and_with_which_caveats(folder: Path) -> None:
+    text = text_of(folder, "report.html")
+    assert "3 of 4 scenarios passed; neo4j_traversal_100k missed a target" in text
+    assert "come from other machines" in text
+    assert "no capacity" in text
+    assert "no baseline" in text
+    assert "the driver kept no histogram" in text, "what is not recorded is said"
+    assert "240 &times; HTTP 503" in text
+    assert "with 1 uncommitted changes" in text
+    assert re.search(r"P99 varies by [\d.]+ % \((excellent|acceptable|unstable)\)", text)
+    assert "What to make faster first" in text
+
+
+def test_the_markdown_has_the_same_figures_and_its_pictures_are_there(folder: Path) -> None:
+    text = text_of(folder, "report.md")
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert f"{folder.name}_overview.svg" in pictures
+    assert len(pictures) > 10
+    for name in pictures:
+        drawn = (folder / name).read_text()
+        assert drawn.startswith("<svg")
+        assert "var(--" not in drawn, "a picture of its own has no style sheet to ask for colours"
+    shown = re.search(rf"{NAMES[0]}.*?<b>([\d.]+)</b>", text_of(folder, "report.html"), re.DOTALL)
+    assert shown
+    assert shown[1] in text
+
+
+def test_an_old_result_and_a_failed_scenario_have_a_page_too(tmp_path: Path) -> None:
+    recipe = RunRecipe(captures=[Recipe(NAMES[0], duration_s=5, detailed=False, verdict="failed", reason="it crashed")])
+    folder = synthetic.make_run(tmp_path, recipe)
+    path = folder / f"{folder.name}_{NAMES[0]}_capture.json"
+    capture = json.loads(path.read_text())
+    capture |= {"result": None, "samples": [], "data_set": None}
+    path.write_text(json.dumps(capture))
+    render(folder, state="interrupted")
+    text = text_of(folder, "report.html")
+    assert "it crashed" in text
+    assert "interrupted" in text
+    assert "no samples were taken" in text
+
+
+def test_without_the_charting_library_the_page_has_its_words_and_says_what_is_missing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    for path in (*copy.glob("*.svg"), *copy.glob("*.html")):
+        path.unlink()
+    monkeypatch.setattr(drawing, "can_draw", lambda: False)
+    manifest = runs.read_record(copy / runs.MANIFEST_NAME, Manifest)
+    report = page.gather(copy, manifest, runs.Run(copy, manifest).captures(), SCENARIOS, state="closed")
+    page.write_report(copy, report, tmp_path / "cache")
+    text = text_of(copy, "report.html")
+    assert "compbench[report]" in text
+    assert NAMES[0] in text
+    assert not list(copy.glob("*.svg"))
+
+
+def test_deltas_and_verdicts_have_the_published_bounds() -> None:
+    published = baselines.load_baselines(SCENARIOS.parent / "baselines.toml")
+    capture, _ = synthetic.make_capture("2026-01-05_12-00-00", Recipe(NAMES[0], duration_s=2), RunRecipe())
+    seen = {}
+    for p99_ms in (19.7, 19.9, 22.0, 24.1, 24.3):  # Qdrant's is 22
+        result = {**(capture.result or {}), "p99_latency_ms": p99_ms}
+        (found,) = baselines.compare([msgspec.structs.replace(capture, result=result)], published)
+        assert found.delta_pct == pytest.approx(100 * (p99_ms / 22 - 1))
+        seen[p99_ms] = found.status
+    assert list(seen.values()) == ["BETTER", "COMPARABLE", "COMPARABLE", "COMPARABLE", "WORSE"]
+
+
+def test_priorities_begin_with_the_largest_gap() -> None:
+    made = [
+        baselines.Comparison(scenario="near", status="NO_BASELINE", measured_p99_ms=11.0),
+        baselines.Comparison(
+            scenario="far", status="WORSE", measured_p99_ms=40.0, system="S", published_p99_ms=10.0, delta_pct=300.0
+        ),
+        baselines.Comparison(scenario="fine", status="NO_BASELINE", measured_p99_ms=1.0),
+    ]
+    found = baselines.priorities(made, {"near": 10.0, "fine": 10.0})
+    assert [(gap.scenario, gap.against, gap.gap_ms) for gap in found] == [
+        ("far", "S", 30.0),
+        ("near", "its target", 1.0),
+    ]
+    assert found[0].gap_pct == pytest.approx(75)
+
+
+def test_results_follow_the_published_schema(folder: Path) -> None:
+    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    captures: list[Capture] = runs.Run(folder, manifest).captures()
+    pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=SCENARIOS, now=manifest.opened_at)
+    schema = json.loads((ROOT / "docs" / "results.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    results = json.loads((folder / "results.json").read_text())
+    jsonschema.validate(results, schema, jsonschema.Draft202012Validator)
+    (p99,) = [s for s in results["statistics"] if s["metric"] == "p99_latency_ms"]
+    assert p99["count"] == 3
+    assert p99["low"] < p99["mean"] < p99["high"]
+    del results["scenarios"][0]["metrics"]["p99_latency_ms"]
+    with pytest.raises(jsonschema.ValidationError, match="p99_latency_ms"):
+        jsonschema.validate(results, schema, jsonschema.Draft202012Validator)
+
+
+@contextlib.contextmanager
+def browser(profile: Path) -> Iterator[int]:
+    """Run headless Chromium and yield the port of its debugging interface."""
+    port = free_port()
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags += [f"--user-data-dir={profile}", f"--remote-debugging-port={port}", "--remote-allow-origins=*"]
+    process = subprocess.Popen([str(CHROMIUM), *flags, "about:blank"], stderr=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class Tab:
+    """One page of the browser, spoken to in its DevTools protocol over a WebSocket."""
+
+    def __init__(self, port: int, sockets: contextlib.ExitStack) -> None:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=1) as answer:
+                    found = [page for page in json.load(answer) if page["type"] == "page"]
+                if found:
+                    break
+            time.sleep(0.1)
+        self.socket = sockets.enter_context(connect(found[0]["webSocketDebuggerUrl"], max_size=None))
+        self.events: list[dict[str, Any]] = []
+        self.number = 0
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self.number += 1
+        self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self.socket.recv(timeout=60))
+            if message.get("id") == self.number:
+                return dict(message.get("result", {}))
+            self.events.append(message)
+
+    def value(self, expression: str) -> Any:
+        found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        return found["result"].get("value")
+
+
+def open_page(tab: Tab, path: Path, width: int) -> None:
+    for domain in ("Page", "Runtime", "Log", "Network"):
+        tab.call(f"{domain}.enable")
+    tab.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
+    tab.call("Page.navigate", url=path.as_uri())
+    tab.value("new Promise(done => setTimeout(done, 300))")
+    drawn = (
+        "new Promise(done => { let left = 300; const look = () => {"
+        "const all = [...document.querySelectorAll('.chart')];"
+        "if (all.every(c => c.dataset.drawn) || --left === 0) done(all.filter(c => !c.dataset.drawn).map(c => c.id));"
+        "else setTimeout(look, 100); }; look(); })"
+    )
+    assert tab.value(drawn) == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_draws_every_chart_without_error_or_request(folder: Path, tmp_path: Path, width: int) -> None:
+    with browser(tmp_path / "profile") as port, contextlib.ExitStack() as sockets:
+        tab = Tab(port, sockets)
+        open_page(tab, folder / f"{folder.name}_report.html", width)
+        charts = tab.value("document.querySelectorAll('.chart').length")
+        marks = tab.value("[...document.querySelectorAll('.chart')].map(c => c.querySelectorAll('path').length)")
+        overflow = tab.value("document.documentElement.scrollWidth - window.innerWidth")
+        events = tab.events
+    assert charts > 15
+    assert min(marks) > 2
+    assert overflow <= 0, "the page itself must not scroll sideways"
+    errors = [e for e in events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
+    errors += [e for e in events if e["method"] == "Runtime.consoleAPICalled" and e["params"]["type"] == "error"]
+    assert errors == []
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert {url.partition(":")[0] for url in urls} <= {"file", "data"}
