@@ -10,6 +10,7 @@ from pathlib import Path
 from compbench import flamegraph, runs
 from compbench.records import Capture
 from compbench.runs import Run
+from compbench.settings import Settings
 
 
 def write_diagnostics(run: Run, measurement: str) -> None:
@@ -42,7 +43,7 @@ def has_flamegraph(run: Run, measurement: str) -> bool:
     return run.path(measurement, "flamegraph").exists() or not run.path(measurement, "stacks").exists()
 
 
-def write_pages(run: Run, scenarios_dir: Path, now: float, *, interrupted: bool) -> None:
+def write_pages(run: Run, settings: Settings, now: float, *, interrupted: bool) -> None:
     """Render metadata, summary and results of a run from every capture on disk.
 
     Raises:
@@ -52,12 +53,18 @@ def write_pages(run: Run, scenarios_dir: Path, now: float, *, interrupted: bool)
     from compbench.report import pages  # noqa: PLC0415 - see the module's docstring
 
     pages.write_pages(
-        run.folder, run.manifest, run.captures(), interrupted=interrupted, scenarios_dir=scenarios_dir, now=now
+        run.folder,
+        run.manifest,
+        run.captures(),
+        interrupted=interrupted,
+        scenarios_dir=Path(settings.scenarios_dir),
+        now=now,
     )
 
 
-def write_report(run: Run, scenarios_dir: Path, *, interrupted: bool) -> None:
+def write_report(run: Run, settings: Settings, *, interrupted: bool) -> None:
     """Render the report with its charts, which takes seconds and much memory, in a process of its own."""
     from compbench.report import pages  # noqa: PLC0415 - see the module's docstring
 
-    pages.run_report(run.folder, scenarios_dir, state="interrupted" if interrupted else run.manifest.state)
+    state = "interrupted" if interrupted else run.manifest.state
+    pages.run_report(run.folder, Path(settings.scenarios_dir), Path(settings.cache_dir), state=state)

@@ -78,7 +78,7 @@ def show_trend(settings: Settings, display: Display) -> int:
     known, skipped = history.read_history(output_dir)
     if not known:
         raise UserError(f"no closed run in {output_dir} yet: `doit` measures one")
-    path = trend.write_trend(output_dir, known, skipped)
+    path = trend.write_trend(output_dir, Path(settings.cache_dir), known, skipped)
     for line in skipped:
         display.line(f"      note: {line}")
     display.line(f"{len(known)} closed runs: {path}")

@@ -85,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     resume_max_age_h: Annotated[float, msgspec.Meta(gt=0)] = 24.0
     max_output_mb: Annotated[int, msgspec.Meta(ge=1)] = 256
     flamegraph: bool = True
+    report: bool = True
     notify: Notify = Notify()
 
     min_scenario_memory_gb: _Gigabytes | None = None

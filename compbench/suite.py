@@ -251,17 +251,16 @@ class Suite:
     def write_pages(self, *, interrupted: bool = False, closing: bool = False, report: bool = False) -> None:
         """Render metadata, summary and results of the current run from every capture on disk.
 
-        The report with its charts takes seconds, so it is rendered only when the run ends here, or for `report`; a
-        report that can't be rendered is a remark: what was measured stands without it.
+        The report with its charts takes seconds, so it is rendered only when the run ends here (setting `report`), or
+        for `report`; if it can't be rendered, that is a remark: what was measured stands without it.
         """
         run, now = self._written_run(), self.effects.now()
         if closing:
             run = Run(run.folder, msgspec.structs.replace(run.manifest, state="closed", closed_at=now))
-        scenarios_dir = Path(self.settings.scenarios_dir)
-        rendering.write_pages(run, scenarios_dir, now, interrupted=interrupted)
-        if closing or interrupted or report:
+        rendering.write_pages(run, self.settings, now, interrupted=interrupted)
+        if report or (self.settings.report and (closing or interrupted)):
             try:
-                rendering.write_report(run, scenarios_dir, interrupted=interrupted)
+                rendering.write_report(run, self.settings, interrupted=interrupted)
             except UserError as error:
                 self.remarks.append(str(error))
         if closing:

@@ -62,6 +62,7 @@ sample_interval_s = 0.2
 start_retry_delay_s = 0.2
 stop_grace_s = 1.0
 flamegraph = false
+report = false
 min_scenario_memory_gb = 0.1
 min_available_memory_gb = 0.1
 warn_total_memory_gb = 0.1

@@ -32,7 +32,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 def render(folder: Path, state: str = "closed", **environment: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "compbench.report", str(folder), str(SCENARIOS), "--state", state]
+    argv = [
+        sys.executable,
+        "-m",
+        "compbench.report",
+        str(folder),
+        str(SCENARIOS),
+        str(folder.parent / "cache"),
+        "--state",
+        state,
+    ]
     done = subprocess.run(
         argv, check=False, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment}
     )
@@ -123,7 +132,7 @@ def test_without_the_charting_library_the_page_has_its_words_and_says_what_is_mi
     monkeypatch.setattr(drawing, "can_draw", lambda: False)
     manifest = runs.read_record(copy / runs.MANIFEST_NAME, Manifest)
     report = page.gather(copy, manifest, runs.Run(copy, manifest).captures(), SCENARIOS, state="closed")
-    page.write_report(copy, report)
+    page.write_report(copy, report, tmp_path / "cache")
     text = text_of(copy, "report.html")
     assert "compbench[report]" in text
     assert NAMES[0] in text

@@ -1,4 +1,4 @@
-"""`python -m compbench.report FOLDER SCENARIOS_DIR`: renders the report of one run; what the runner calls as a child.
+"""`python -m compbench.report FOLDER SCENARIOS_DIR CACHE_DIR`: renders the report of one run, as a runner's child.
 
 Exit code 0, or 1 with one line that says what is wrong.
 """
@@ -22,17 +22,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compbench.report")
     parser.add_argument("folder", type=Path)
     parser.add_argument("scenarios_dir", type=Path)
+    parser.add_argument("cache_dir", type=Path)
     parser.add_argument("--state", default="", help="what to call the run; its manifest's state if not given")
     asked = parser.parse_args()
     try:
-        render_run(asked.folder, asked.scenarios_dir, state=asked.state)
+        render_run(asked.folder, asked.scenarios_dir, asked.cache_dir, state=asked.state)
     except (UserError, OSError) as error:
         sys.stderr.write(f"compbench: {error}\n")
         return 1
     return 0
 
 
-def render_run(folder: Path, scenarios_dir: Path, *, state: str) -> None:
+def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str) -> None:
     """Render everything of a run that takes charts or statistics.
 
     Raises:
@@ -42,7 +43,7 @@ def render_run(folder: Path, scenarios_dir: Path, *, state: str) -> None:
     manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
     captures = runs.Run(folder, manifest).captures()
     report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
-    markdown = page.write_report(folder, report)
+    markdown = page.write_report(folder, report, cache_dir)
     if find_spec("junitparser") is not None:
         runs.write_whole(folder / f"{folder.name}_junit.xml", export.junit_xml(manifest, captures))
     if state == "closed":

@@ -206,17 +206,26 @@ def _warnings(marks: Sequence[tuple[float, str]], x: Spec) -> list[Spec]:
     ]
 
 
+# Labels of moments stand at the foot of the chart, which axes that begin at zero leave free.
+_HISTORY_HEIGHT = 180
+
+
 def history(
     rows: Sequence[Row], title: str, changes: Sequence[Row], machines: Sequence[Row], *, zero: bool = False
 ) -> Spec | None:
     """Return one figure over all runs: `rows` have `at` (ISO 8601), `value`, `series`, `run`, `commit`, `state`.
 
-    `changes` (`at`, `label`) are change points, `machines` the same for where another machine begins.
+    `changes` (`at`, `label`, `worse`) are change points, `machines` (`at`, `label`) are where another machine begins.
     """
     if not rows:
         return None
     series = list(dict.fromkeys(row["series"] for row in rows))
-    x = {"field": "at", "type": "temporal", "title": None, "axis": {"grid": False, "labelOverlap": True}}
+    x = {
+        "field": "at",
+        "type": "temporal",
+        "title": None,
+        "axis": {"grid": False, "labelOverlap": True, "format": "%Y-%m-%d"},
+    }
     y = _y("value", title, zero=zero)
     tooltip = _tooltips(run="run", value=title, commit="commit", state="outcome", series="measured on")
     legend = {"columns": 1, "symbolType": "stroke"} if len(series) > 1 else None
@@ -225,17 +234,18 @@ def history(
         {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": base},
         {"mark": {"type": "point", "filled": True, "size": 28, "opacity": 1}, "encoding": {**base, "tooltip": tooltip}},
     ]
-    for marked, colour in ((changes, BAD), (machines, SOFT)):
+    worse, better = ([change for change in changes if change["worse"] == is_worse] for is_worse in (True, False))
+    for marked, colour in ((worse, BAD), (better, GOOD), (machines, SOFT)):
         if marked:
             layers += _moments(marked, colour, x)
-    return _spec(list(rows), {"layer": layers, "height": 180})
+    return _spec(list(rows), {"layer": layers, "height": _HISTORY_HEIGHT})
 
 
 def _moments(values: Sequence[Row], colour: str, x: Spec) -> list[Spec]:
     data = {"values": list(values)}
     rule = {"type": "rule", "color": colour, "strokeDash": [5, 3], "strokeWidth": 1.5}
     text = {"type": "text", "align": "left", "dx": 4, "fontSize": 11, "color": colour}
-    place = {"x": x, "y": {"value": 8}, "text": {"field": "label"}}
+    place = {"x": x, "y": {"value": _HISTORY_HEIGHT - 8}, "text": {"field": "label"}}
     return [
         {"data": data, "mark": rule, "encoding": {"x": x, "tooltip": _tooltips(label="change", at="from")}},
         {"data": data, "mark": text, "encoding": place},
@@ -304,7 +314,13 @@ def _spec(rows: Sequence[Row], parts: Spec) -> Spec:
 
 def _y(field: str, title: str, *, log: bool = False, zero: bool = True) -> Spec:
     scale = {"type": "log"} if log else {"zero": zero}
-    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": {"tickCount": 5}}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": scale,
+        "axis": {"tickCount": 5, "format": ",.4~g"},
+    }
 
 
 def _colour(names: Sequence[str], field: str = "what") -> Spec:

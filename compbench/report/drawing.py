@@ -1,13 +1,12 @@
 """Draws Vega-Lite specifications: static SVG for files, and the script that makes a page's charts interactive.
 
 The library (`vl-convert-python`) holds Vega, Vega-Lite and Vega-Embed in one wheel and draws without a browser. Making
-the script takes seconds, so it is kept in the user's cache folder, under a name that its versions are part of.
+the script takes seconds, so it is kept in a cache folder, under a name that its versions are part of.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -54,17 +53,16 @@ def standalone(svg: str) -> str:
     return coloured.replace(">", '><rect width="100%" height="100%" fill="#fff"/>', 1)
 
 
-def script() -> str:
-    """Return the JavaScript of Vega-Embed and all it needs; made once, then kept in the user's cache folder."""
+def script(cache_dir: Path) -> str:
+    """Return the JavaScript of Vega-Embed and all it needs; made once, then kept in the cache folder."""
     import vl_convert  # noqa: PLC0415 - see draw_svg
 
     versions = (version("vl-convert-python"), vl_convert.get_vega_version(), vl_convert.get_vega_embed_version())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compbench"
-    path = cache / f"vega-{'-'.join(versions)}.js"
+    path = cache_dir / f"vega-{'-'.join(versions)}.js"
     if path.is_file():
         return path.read_text(encoding="utf-8")
     text = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     with contextlib.suppress(OSError):  # without a cache the next page only takes longer
-        cache.mkdir(parents=True, exist_ok=True)
+        cache_dir.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
     return text

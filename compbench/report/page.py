@@ -27,7 +27,7 @@ CHART_TITLES = {
     "percentiles": "Latency by percentile",
     "latency": "Latency over time",
     "throughput": "Throughput over time",
-    "cpu": "CPU and waiting",
+    "cpu": "CPU (% of a core); I/O wait and stolen time (% of all cores)",
     "memory": "Memory",
     "capacity": "Capacity search",
 }
@@ -81,7 +81,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     )
 
 
-def write_report(folder: Path, report: Report) -> str:
+def write_report(folder: Path, report: Report, cache_dir: Path) -> str:
     """Write `<ts>_report.html`, `<ts>_report.md` and the pictures, each whole; return the Markdown.
 
     Raises:
@@ -107,7 +107,7 @@ def write_report(folder: Path, report: Report) -> str:
     }
     markdown = render("report.md.j2", **values)
     write_whole(folder / f"{folder.name}_report.md", markdown)
-    script = drawing.script() if drawn else ""
+    script = drawing.script(cache_dir) if drawn else ""
     page = render("report.html.j2", **values, drawn=drawn, specs=specs, script=script, light=drawing.LIGHT)
     write_whole(folder / f"{folder.name}_report.html", page)
     return markdown

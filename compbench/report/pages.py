@@ -56,13 +56,13 @@ def write_pages(
             write_whole(folder / f"{capture.measurement}_loadtest.json", _flat_result(capture.result))
 
 
-def run_report(folder: Path, scenarios_dir: Path, *, state: str) -> None:
+def run_report(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str) -> None:
     """Render the report of a run in a child process: charts take more memory than a runner that measures may have.
 
     Raises:
         UserError: it could not be rendered; the line says why. Nothing that was measured is touched.
     """
-    argv = [sys.executable, "-m", "compbench.report", str(folder), str(scenarios_dir), "--state", state]
+    argv = [sys.executable, "-m", "compbench.report", str(folder), str(scenarios_dir), str(cache_dir), "--state", state]
     again = f"what was measured is kept, and `doit report run={folder.name}` renders it again"
     try:
         done = subprocess.run(

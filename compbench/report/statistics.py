@@ -20,7 +20,7 @@ ACCEPTABLE_CV_PCT = 5.0
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 # Without repeats nothing tells a disturbed measurement from a change: the threshold is higher.
-SINGLE_RUN_ALPHA = 0.01
+SINGLE_RUN_ALPHA = 0.005
 # Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (ASQC 1993): modified z-scores above 3.5.
 OUTLIER_SCORE = 3.5
 # What a comparison leaves out must be further off: the deviation of few values is itself uncertain, and leaving out

@@ -50,7 +50,7 @@ class Panel:
     remark: str
 
 
-def write_trend(output_dir: Path, history: Sequence[Past], skipped: Sequence[str]) -> Path:
+def write_trend(output_dir: Path, cache_dir: Path, history: Sequence[Past], skipped: Sequence[str]) -> Path:
     """Write the page beside the runs and return its path.
 
     Raises:
@@ -66,7 +66,7 @@ def write_trend(output_dir: Path, history: Sequence[Past], skipped: Sequence[str
         skipped=skipped,
         machines=sorted({past.machine for past in history}),
         specs={panel.name: panel.spec for panel in panels},
-        script=drawing.script() if drawing.can_draw() and panels else "",
+        script=drawing.script(cache_dir) if drawing.can_draw() and panels else "",
         light=drawing.LIGHT,
         changes_from=CHANGES_FROM,
     )
@@ -165,7 +165,7 @@ def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequenc
         for before, after in itertools.pairwise(points)
         if before.fingerprint.get("machine") != after.fingerprint.get("machine")
     ]
-    spec = charts.history(rows, metric.title, changes, machines)
+    spec = charts.history(rows, metric.title, changes, machines, zero=metric.name != "recall_pct")
     assert spec is not None  # noqa: S101 - there is at least one row
     return spec
 

@@ -170,7 +170,7 @@ def _cpu(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
         shown: [(round(sample.elapsed_s, 1), getattr(sample, name)) for sample in capture.samples]
         for shown, name in names.items()
     }
-    return charts.over_time(_with_values(series), "CPU: % of a core, rest: of all", marks=marks)
+    return charts.over_time(_with_values(series), "per cent", marks=marks)
 
 
 def _memory(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
