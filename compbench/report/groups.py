@@ -54,11 +54,13 @@ def group_captures(captures: Sequence[Capture]) -> list[Group]:
 def metrics_of(capture: Capture) -> dict[str, float | None]:
     """Return the figures by which captures are compared, with units in the names; None is not recorded.
 
-    `recall_pct` and `error_rate_pct` are per cent; every latency is a response time as the driver reports it.
+    `recall_pct` and `error_rate_pct` are per cent; where traversals were checked, `recall_pct` is the share of those
+    that were exactly right; every latency is a response time as the driver reports it.
     """
     result = capture.result or {}
     own = result.get("own") or {}
-    recall = (own.get("recall") or {}).get("mean")
+    checked = own.get("recall") or {}
+    recall = checked.get("exact_traversals") if checked.get("mean") is None else checked["mean"]
     rate = result.get("error_rate")
     return {
         "p50_latency_ms": result.get("p50_latency_ms"),
