@@ -277,3 +277,16 @@ print([name for name in ("numpy", "scipy", "vl_convert", "hdrh", "ruptures", "ap
 """
     done = subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_targets_survive_a_later_change_of_the_scenarios_file(tmp_path: Path) -> None:
+    scenarios = shutil.copytree(SCENARIOS.parent, tmp_path / "scenarios") / "competitive"
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)]))
+    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    captures = runs.Run(folder, manifest).captures()
+    for line in ("", "# changed\n"):
+        with (scenarios / f"{NAMES[0]}.toml").open("a") as file:
+            file.write(line)
+        pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=scenarios, now=0.0)
+        targets = json.loads((folder / "results.json").read_text())["scenarios"][0]["targets"]
+        assert targets["expected_p99_latency_ms"] == 20.0

@@ -63,7 +63,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
         UserError: the file of baselines is wrong.
     """
     comparisons = baselines.compare(captures, baselines.load_baselines(pages.baselines_file(scenarios_dir)))
-    targets = pages.read_targets(scenarios_dir, manifest)
+    targets = pages.read_targets(folder, scenarios_dir, manifest)
     known, _ = history.read_history(folder.parent)
     capacities = history.find_capacities(known, manifest.fingerprint)
     capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
