@@ -252,7 +252,8 @@ class Suite:
         """Render metadata, summary and results of the current run from every capture on disk.
 
         The report with its charts takes seconds, so it is rendered only when the run ends here (setting `report`), or
-        for `report`; if it can't be rendered, that is a remark: what was measured stands without it.
+        for `report`. If it can't be rendered, that is a remark, since what was measured stands without it; only for
+        `report` it is the verdict too.
         """
         run, now = self._written_run(), self.effects.now()
         if closing:
@@ -263,6 +264,7 @@ class Suite:
                 rendering.write_report(run, self.settings, interrupted=interrupted)
             except UserError as error:
                 self.remarks.append(str(error))
+                self.verdict = 1 if report else self.verdict
         if closing:
             self.run = runs.change_manifest(run, state="closed", closed_at=now)
 
@@ -283,8 +285,8 @@ class Suite:
         for capture in self.run.captures():
             self.write_diagnostics(capture.measurement)
             self.write_flamegraph(capture.measurement)
-        self.write_pages(interrupted=self.run.manifest.state != "closed", report=True)
         self.verdict = 0
+        self.write_pages(interrupted=self.run.manifest.state != "closed", report=True)
         return self.run
 
     # -- clean and plan ----------------------------------------------------------------------------------------------

@@ -58,10 +58,12 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
 
 
 def _measurement(own: dict[str, Any]) -> Doubt:
-    if "valid" not in own:
+    if own.get("valid") is None:
         return Doubt("driver's lag", "unknown", f"{NOT_RECORDED}: whether it kept to its schedule is not known")
     lag, response = (own.get(name) or {} for name in ("driver_lag_ms", "response_time_ms"))
-    lags = f"P99 {lag['p99']:.2f} ms beside a P99 response time of {response['p99']:.2f} ms" if lag and response else ""
+    lag_ms, response_ms = lag.get("p99"), response.get("p99")
+    known = lag_ms is not None and response_ms is not None
+    lags = f"P99 {lag_ms:.2f} ms beside a P99 response time of {response_ms:.2f} ms" if known else "P99 not recorded"
     late = own.get("late_over_1s_fraction")
     lates = "" if late is None else f"; sent over 1 s late: {100 * late:.2f} % (limit 5 %)"
     if own["valid"]:
@@ -86,7 +88,8 @@ def _load(capture: Capture, own: dict[str, Any]) -> Doubt:
     result = capture.result
     if result is None:
         return Doubt("load", "bad", "there are no figures")
-    offered, achieved = own.get("offered_ops_s"), own.get("achieved_ops_s", result["throughput_ops_s"])
+    offered, achieved = own.get("offered_ops_s"), own.get("achieved_ops_s")
+    achieved = result["throughput_ops_s"] if achieved is None else achieved
     if offered is None:
         return Doubt("load", "unknown", f"{achieved:.0f} ops/s answered; the offered rate was {NOT_RECORDED}")
     lost = own.get("never_sent") or 0
@@ -104,12 +107,11 @@ def _tail(capture: Capture, own: dict[str, Any]) -> Doubt:
     above = {name: total * share for name, share in (("P99", 0.01), ("P99.9", 0.001))}
     text = ", ".join(f"{name} rests on the {count:.0f} slowest" for name, count in above.items())
     level: Level = "warning" if above["P99"] < FEW_ABOVE else "ok"
-    bounds = (own.get("response_time_ms_ci") or {}).get("p99")
-    within = (
-        f"; P99 from {bounds[0]:.2f} to {bounds[1]:.2f} ms at 95 %, as far as this measurement alone tells"
-        if bounds
-        else ""
-    )
+    low, high = (own.get("response_time_ms_ci") or {}).get("p99") or (None, None)
+    within = ""
+    if low is not None:
+        until = "any height: too few for an upper bound" if high is None else f"{high:.2f} ms"
+        within = f"; as far as this measurement alone tells, P99 is from {low:.2f} ms to {until} (95 %)"
     return Doubt("operations", level, f"{total} in {capture.duration_s} s: {text}{within}")
 
 
