@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.loadtest.client import Exchange
+from compbench.loadtest.connection import Exchange
 from compbench.loadtest.histogram import Histogram
 
 # An operation a row: its number, the moments due, free, sent and done, and whether it failed.
