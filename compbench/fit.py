@@ -101,9 +101,9 @@ def _time_problem(need: Need, room: Room) -> str:
         return ""
     affordable = room.time_limit_s * room.cores * ADDED_A_CORE_S
     return (
-        f"{need.scenario}: {need.count:,} memories at about {room.cores * ADDED_A_CORE_S:.0f}/s take"
-        f" {making_s / 3600:.1f} h > {room.time_limit_s / 3600:.1f} h (data_set_timeout_s):"
-        f" {_use_scale(affordable / need.num_nodes)}"
+        f"{_sum_of(need)}: at about {room.cores * ADDED_A_CORE_S:.0f}/s loading takes"
+        f" {making_s / 3600:.1f} h > {room.time_limit_s / 3600:.1f} h: {_use_scale(affordable / need.num_nodes)}, or raise"
+        " data_set_timeout_s"
     )
 
 
