@@ -23,6 +23,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python -m benchmarks.driver
 	$(BIN)/python -m benchmarks.faithfulness
+	$(BIN)/python -m benchmarks.history
+	$(BIN)/python -m benchmarks.aa_study
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -4,7 +4,7 @@ Runs are simulated: the P99 of four scenarios, each with noise that is normal on
 the whole run (a machine that is slower today), and one measurement in fifty that is a third slower (another process).
 An A/A pair differs in nothing, so every "changed" is a false alarm; for the power, the head is 10 % slower.
 
-    python benchmarks/aa_study.py [PAIRS]
+    python -m benchmarks.aa_study [PAIRS]
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How fast the built-in driver is and how exact, against the tools people know, on one local nginx.
 
 Speed: requests a second with small requests over the same connections, each tool in turn, several rounds; printed are
-the medians, and the median of each round's ratio to wrk. wrk, hey and locust send the next request when an answer is
+the medians, the median of each round's ratio to wrk, and what a request costs the tool in processor time, which other
+work on the machine changes little. wrk, hey and locust send the next request when an answer is
 there; so does this driver when it is offered twice what wrk reaches: all connections are busy all the time, and every
 request is timed and recorded as in any run. Lag: how late requests are sent at fixed rates, with small requests and
 with vectors of 768 dimensions. What is not installed is left out, and said so.
@@ -14,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import re
+import resource
 import shutil
 import socket
 import statistics
@@ -24,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from compbench.loadtest.arrivals import Schedule
 from compbench.loadtest.client import Endpoint
@@ -61,6 +64,13 @@ class Small(FastHttpUser):
     def get(self):
         self.client.get("/")
 """
+
+
+class Speed(NamedTuple):
+    """Requests a second, and the processor time of the tool for each."""
+
+    rate: float
+    cpu_us: float
 
 
 class Bare:
@@ -127,63 +137,73 @@ def nginx() -> Iterator[str]:
 def compare_speed(url: str, options: argparse.Namespace) -> None:
     """Print requests a second of each tool."""
     connections, seconds = str(options.connections), str(options.seconds)
-    tools: dict[str, Callable[[], float]] = {}
+    tools: dict[str, Callable[[], Speed]] = {}
     commands = {
-        "wrk": (["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url], r"Requests/sec:\s+([\d.]+)"),
-        "hey": (["hey", "-z", f"{seconds}s", "-c", connections, f"{url}/"], r"Requests/sec:\s+([\d.]+)"),
+        "wrk": ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url],
+        "hey": ["hey", "-z", f"{seconds}s", "-c", connections, f"{url}/"],
     }
-    for name, (argv, pattern) in commands.items():
+    for name, argv in commands.items():
         if shutil.which(name):
-            tools[name] = partial(rate_of, argv, pattern)
+            tools[name] = partial(speed_of, argv, options.seconds)
         else:
             print(f"{name}: not installed, left out")
     if shutil.which(options.locust):
-        tools["locust (FastHttpUser)"] = partial(locust_rate, url, options)
+        tools["locust (FastHttpUser)"] = partial(locust_speed, url, options)
     else:
         print("locust: not installed, left out")
-    reference = rate_of(*commands["wrk"]) if "wrk" in tools else 50_000.0
-    for processes in (1, 2):
-        tools[f"compbench, {processes} process{'es'[: 2 * (processes - 1)]}"] = partial(
-            own_rate, url, options, 2 * reference, processes
-        )
+    offered = 2 * tools["wrk"]().rate if "wrk" in tools else 100_000.0
+    tools["compbench, 1 process"] = partial(own_speed, url, options, offered, 1)
+    tools["compbench, 2 processes"] = partial(own_speed, url, options, offered, 2)
     rounds = [{name: measure() for name, measure in tools.items()} for _ in range(options.rounds)]
     print(f"\n{connections} connections, {seconds} s, {options.rounds} rounds, one nginx worker")
-    print(f"{'':24} {'requests/s':>11} {'of wrk':>8}")
+    print(f"{'':24} {'requests/s':>11} {'of wrk':>8} {'CPU us each':>12}")
     for name in tools:
-        ratio = statistics.median(r[name] / r["wrk"] for r in rounds) if "wrk" in tools else float("nan")
-        print(f"{name:24} {statistics.median(r[name] for r in rounds):11.0f} {ratio:8.2f}")
+        ratio = statistics.median(r[name].rate / r["wrk"].rate for r in rounds) if "wrk" in tools else float("nan")
+        rate, cpu_us = (statistics.median(column) for column in zip(*(r[name] for r in rounds), strict=True))
+        print(f"{name:24} {rate:11.0f} {ratio:8.2f} {cpu_us:12.1f}")
 
 
-def rate_of(argv: list[str], pattern: str) -> float:
-    """Return the rate that a tool prints."""
+def speed_of(argv: list[str], seconds: int) -> Speed:
+    """Return the rate that wrk or hey prints."""
+    before = cpu_s()
     output = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    match = re.search(pattern, output)
+    match = re.search(r"Requests/sec:\s+([\d.]+)", output)
     assert match, output
-    return float(match[1])
+    rate = float(match[1])
+    return Speed(rate, 1e6 * (cpu_s() - before) / (rate * seconds))
 
 
-def locust_rate(url: str, options: argparse.Namespace) -> float:
-    """Return the rate of locust's fastest client in one process; its start is left out by its own count of time."""
+def locust_speed(url: str, options: argparse.Namespace) -> Speed:
+    """Return the rate of locust's fastest client in one process, from its first request to its last."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "locustfile.py"
         file.write_text(LOCUST)
         users = str(options.connections)
         argv = [options.locust, "-f", str(file), "--headless", "-u", users, "-r", users, "--host", url, "--json"]
+        before = cpu_s()
         ended = subprocess.run(
             [*argv, "-t", f"{options.seconds + 1}s", "--reset-stats"], capture_output=True, text=True, check=True
         )
         stats = json.loads(ended.stdout)[0]
+        count = float(stats["num_requests"])
         seconds = float(stats["last_request_timestamp"] - stats["start_time"])
-        return float(stats["num_requests"]) / seconds
+        return Speed(count / seconds, 1e6 * (cpu_s() - before) / count)
 
 
-def own_rate(url: str, options: argparse.Namespace, offered: float, processes: int) -> float:
+def own_speed(url: str, options: argparse.Namespace, offered: float, processes: int) -> Speed:
     """Return the requests a second that were answered, the schedule being twice as fast as wrk."""
-    endpoint = Endpoint(url)
-    totals, _ = send(endpoint, partial(Bare, endpoint), offered, options.seconds, options.connections, processes)
+    endpoint, seconds = Endpoint(url), int(options.seconds)
+    before = cpu_s()
+    totals, pooled = send(endpoint, partial(Bare, endpoint), offered, seconds, options.connections, processes)
     assert set(totals.reasons) <= {NEVER_SENT, NO_ANSWER}, totals.reasons
-    seconds: int = options.seconds
-    return sum(second.completed for second in totals.series[1:seconds]) / (seconds - 1)
+    rate = sum(second.completed for second in totals.series[1:seconds]) / (seconds - 1)
+    return Speed(rate, 1e6 * (cpu_s() - before) / (pooled.count - pooled.never_sent))
+
+
+def cpu_s() -> float:
+    """Return the processor time that this process and its ended children have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def compare_lag(url: str, seconds: int) -> None:

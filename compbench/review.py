@@ -56,11 +56,11 @@ def notify_end(settings: Settings, run: Run, captures: Sequence[Capture], *, pas
 
 def _regressions(settings: Settings, run: Run) -> list[str]:
     """Return what is worse in a run than in the last comparable one; nothing if there is none."""
-    from compbench.report import comparison, history  # noqa: PLC0415 - see show_trend
+    from compbench.report import comparison, history, missing_extra  # noqa: PLC0415 - see show_trend
 
     known, _ = history.read_history(Path(settings.output_dir))
     known = [past for past in known if past.run <= run.name]
-    if not known or known[-1].run != run.name:
+    if missing_extra() or not known or known[-1].run != run.name:
         return []
     try:
         base, head = history.latest_pair(known)
@@ -72,6 +72,7 @@ def _regressions(settings: Settings, run: Run) -> list[str]:
 
 def show_trend(settings: Settings, display: Display) -> int:
     """Write the page of all closed runs and say where it is."""
+    _require_extra()
     from compbench.report import history, trend  # noqa: PLC0415 - only this task needs it
 
     output_dir = Path(settings.output_dir)
@@ -87,6 +88,7 @@ def show_trend(settings: Settings, display: Display) -> int:
 
 def show_comparison(settings: Settings, display: Display) -> int:
     """Print the table of two runs; 1 if anything got worse, 2 if nothing could be compared."""
+    _require_extra()
     from compbench.report import comparison, history, render  # noqa: PLC0415 - see show_trend
 
     if settings.base == PUBLISHED:
@@ -97,18 +99,11 @@ def show_comparison(settings: Settings, display: Display) -> int:
     else:
         base, head = history.latest_pair(known)
     found = comparison.compare_runs(base, head, known)
-    worse = found.regressions
-    if not found.compared and not worse:
-        verdict, code = "nothing could be compared: see the differences above", NOT_COMPARED
-    elif worse:
-        names = ", ".join(dict.fromkeys(f"{row.scenario} ({row.metric.title})" for row in worse))
-        verdict, code = f"regression: {names}", REGRESSION
-    else:
-        verdict, code = "no regression that these measurements can tell", 0
+    code = REGRESSION if found.regressions else 0 if found.compared else NOT_COMPARED
     title = f"base {_named(base)}, head {_named(head)}"
     _print(
         display,
-        render("compare.txt.j2", title=title, differences=found.differences, rows=found.rows, verdict=verdict),
+        render("compare.txt.j2", title=title, differences=found.differences, rows=found.rows, verdict=found.summary),
     )
     return code
 
@@ -137,6 +132,7 @@ def show_due(settings: Settings, display: Display, now: Callable[[], float] = ti
 
 def show_export(settings: Settings, display: Display) -> int:
     """Write every closed run as CSV and the newest as OpenMetrics, and say where."""
+    _require_extra()
     from compbench.report import export, history  # noqa: PLC0415 - see show_trend
 
     output_dir = Path(settings.output_dir)
@@ -148,6 +144,13 @@ def show_export(settings: Settings, display: Display) -> int:
     for path in export.write_exports(output_dir, known):
         display.line(f"written: {path}")
     return 0
+
+
+def _require_extra() -> None:
+    from compbench.report import missing_extra  # noqa: PLC0415 - see show_trend
+
+    if line := missing_extra():
+        raise UserError(line)
 
 
 def _is_full(past: history.Past, scenarios: int) -> bool:

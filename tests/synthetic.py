@@ -87,6 +87,8 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
         "scale": f"{recipe.scale:g}",
         "duration_s": "None",
         "warm_up_s": "0.0",
+        "connections": "64",
+        "processes": "1",
         "machine": recipe.machine,
         "compbench": "0.1.0",
         **{f"scenario:{name}": _hash_of(name) for name in scenarios},

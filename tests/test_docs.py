@@ -105,7 +105,8 @@ def test_every_command_of_the_readme_is_there() -> None:
     assert variables <= {*KEYS, *INVOCATION_KEYS}
     tasks = {word for word in words if "=" not in word}
     assert len(tasks) > 4
-    assert tasks <= {*menu(), "list", "clean"}
+    known = {*menu(), "list", "clean"}
+    assert [task for task in tasks if task not in known and task.partition(":")[0] not in known] == []
 
 
 def test_every_make_target_of_the_documentation_is_there() -> None:

@@ -12,15 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from compbench import review, runs
+from compbench import report, review, runs
 from compbench.display import Display
 from compbench.errors import UserError
 from compbench.records import Manifest
 from compbench.report import history, pages, trend
 from compbench.settings import Settings, load_settings
 from tests import synthetic
-from tests.project import ROOT
+from tests.project import ROOT, Project
 from tests.synthetic import NOON, Recipe, RunRecipe
+from tests.test_report import render
 
 SCENARIOS = ROOT / "scenarios" / "competitive"
 DAY_S = 86_400.0
@@ -100,7 +101,7 @@ def test_noise_is_no_regression_and_single_runs_say_so(tmp_path: Path, run: Call
     add_run(tmp_path, 1, [10.9])
     code, text = run(review.show_comparison)
     assert code == 0
-    assert "can't be told (one run each" in text
+    assert "can't tell (less than 21 % can't be told (one run each" in text
     add_run(tmp_path, 2, [20.0])
     assert run(review.show_comparison)[0] == 1
 
@@ -125,6 +126,7 @@ def test_runs_of_unlike_set_ups_are_never_compared_silently(
     assert code == review.NOT_COMPARED
     assert f"NOT COMPARABLE: {word}" in text
     assert "regression" not in text
+    assert "nothing could be compared" in text
 
 
 def test_the_last_two_comparable_runs_are_found_past_another_machine(
@@ -225,3 +227,41 @@ def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path)
 
 def test_settings_are_not_changed_by_looking_back() -> None:
     assert msgspec.to_builtins(Settings())["base"] == ""
+
+
+def test_without_the_extra_each_task_says_how_to_get_it(
+    tmp_path: Path, run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run(tmp_path, 0, [10.0, 10.1])
+    monkeypatch.setattr(report, "_EXTRA", ("scipy", "no_such_library"))
+    for show in (review.show_trend, review.show_comparison, review.show_export):
+        with pytest.raises(UserError, match=r"pip install 'compbench\[report\]'.*no_such_library"):
+            run(show)
+    assert run(review.show_due)[0] == 1
+
+
+def test_the_report_says_what_changed_since_the_run_before(tmp_path: Path) -> None:
+    first, second = add_run(tmp_path, 0, [10.0, 10.1, 9.9]), add_run(tmp_path, 1, [12.0, 12.1, 11.9])
+    render(tmp_path / second)
+    page = (tmp_path / second / f"{second}_report.html").read_text()
+    assert f"since run {first} regression: {QDRANT} (P99, ms)" in page
+    assert "+20.0 %" in page
+    render(tmp_path / first)
+    assert "Since run" not in (tmp_path / first / f"{first}_report.html").read_text()
+
+
+def test_doit_ends_with_the_exit_codes_that_ci_wants(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=("alpha",))
+    assert project.doit("due").returncode == 1
+    assert project.doit("compare").returncode == 2
+    add_run(project.output, 0, [10.0, 10.1, 9.9])
+    add_run(project.output, 1, [10.0, 10.1, 9.9])
+    done = project.doit("compare")
+    assert (done.returncode, "no regression" in done.stdout) == (0, True), done.stdout + done.stderr
+    add_run(project.output, 2, [12.0, 12.1, 11.9])
+    assert project.doit("compare").returncode == 1
+    assert project.doit("trend").returncode == 0
+    assert project.doit("export").returncode == 0
+    assert {"trend.html", "runs.csv", "compbench.prom"} <= {path.name for path in project.output.iterdir()}
+    refused = project.doit("compare", "base=yesterday")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)

@@ -260,3 +260,20 @@ def test_a_browser_draws_every_chart_without_error_or_request(folder: Path, tmp_
     assert errors == []
     urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert {url.partition(":")[0] for url in urls} <= {"file", "data"}
+
+
+def test_rendering_after_each_scenario_loads_nothing_heavy(folder: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from compbench import runs, suite, reporter
+from compbench.records import Manifest
+from compbench.report import diagnostics, pages, summary
+folder = Path({str(folder)!r})
+manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+captures = [c for c in runs.Run(folder, manifest).captures() if c.repeat is None]
+pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=Path({str(SCENARIOS)!r}), now=0.0)
+print([name for name in ("numpy", "scipy", "vl_convert", "hdrh", "ruptures", "apprise") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,16 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+
+
+# What `pip install compbench[report]` brings; a suite runs, and its results are whole, without it.
+_EXTRA = ("vl_convert", "scipy", "ruptures", "junitparser", "prometheus_client")
+
+
+def missing_extra() -> str:
+    """Return a line that says how to install what the report's charts, tests and exports need; empty if it is there."""
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    return f"pip install 'compbench[report]' brings what is missing: {', '.join(missing)}" if missing else ""
 
 
 def render(template_name: str, **values: object) -> str:

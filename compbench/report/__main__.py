@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from compbench import runs
 from compbench.errors import UserError
 from compbench.records import Manifest
-from compbench.report import export, page
+from compbench.report import export, missing_extra, page
 
 
 def main() -> int:
@@ -44,7 +43,7 @@ def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
     captures = runs.Run(folder, manifest).captures()
     report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
     markdown = page.write_report(folder, report, cache_dir)
-    if find_spec("junitparser") is not None:
+    if not missing_extra():
         runs.write_whole(folder / f"{folder.name}_junit.xml", export.junit_xml(manifest, captures))
     if state == "closed":
         export.append_step_summary(os.environ, markdown)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -46,7 +45,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A scenario's P99 (of several repeats: the median) beside one baseline's; a negative `delta_pct` is faster.
+    """A scenario's P99 (of several repeats: of the median one) beside one baseline's; a negative `delta_pct` is faster.
 
     With `NO_BASELINE` nobody has published a figure for the scenario, and all that is published is None.
     """
@@ -94,9 +93,8 @@ def compare(captures: Sequence[Capture], baselines: Sequence[Baseline]) -> list[
     """Return each measured scenario's P99 beside every baseline of it, or beside none; a failed one has no P99."""
     found = []
     for group in group_captures(captures):
-        values = group.values("p99_latency_ms")
-        if values:
-            measured_ms = statistics.median(values)
+        if group.measured:
+            measured_ms = float((group.typical.result or {})["p99_latency_ms"])
             own = [b for b in baselines if b.scenario == group.scenario and b.p99_low_ms]
             found += [_comparison(group.scenario, measured_ms, baseline) for baseline in own]
             if not own:

@@ -16,7 +16,7 @@ from compbench.report.baselines import COMPARABLE_SHARE, Comparison
 from compbench.report.history import METRICS, Metric, Past
 from compbench.report.statistics import judge_change
 
-Verdict = Literal["regression", "improvement", "same", "not comparable", "no figure"]
+Verdict = Literal["regression", "improvement", "same", "can't tell", "not comparable", "no figure"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,26 @@ class RunComparison:
     @property
     def compared(self) -> bool:
         """Tell whether anything was compared."""
-        return any(row.verdict in ("regression", "improvement", "same") for row in self.rows)
+        return any(row.verdict in ("regression", "improvement", "same", "can't tell") for row in self.rows)
+
+    @property
+    def telling(self) -> list[Row]:
+        """Return the rows that a reader wants first: latency always, any other figure only if it changed."""
+        changed = ("regression", "improvement", "can't tell")
+        return [
+            row
+            for row in self.rows
+            if row.verdict in changed or (row.metric is METRICS[0] and row.verdict != "not comparable")
+        ]
+
+    @property
+    def summary(self) -> str:
+        """Return what came out in a few words."""
+        if not self.compared and not self.regressions:
+            return "nothing could be compared"
+        if worse := dict.fromkeys(f"{row.scenario} ({row.metric.title})" for row in self.regressions):
+            return f"regression: {', '.join(worse)}"
+        return "no regression that these measurements can tell"
 
 
 def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison:
@@ -96,8 +115,10 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
     earlier = history.earlier_values(known, head, scenario, metric.name)
     change = judge_change(before, after, least_effect_pct=metric.least_effect_pct, history=earlier)
     worse = (change.delta_pct > 0) == (metric.better == "lower")
-    verdict: Verdict = ("regression" if worse else "improvement") if change.changed else "same"
     untold = not change.changed and abs(change.delta_pct) > metric.least_effect_pct
+    verdict: Verdict = "can't tell" if untold else "same"
+    if change.changed:
+        verdict = "regression" if worse else "improvement"
     remark = f"less than {change.least_pct:.0f} % can't be told ({change.basis})" if untold else change.basis
     return Row(*place, change.delta_pct, verdict, remark, change.least_pct)
 

@@ -1,6 +1,6 @@
 """A run's captures by scenario: one where it is measured once, several where it is repeated.
 
-Pure. Where one picture or one row must stand for several repeats, it is the repeat whose P99 is the median (the lower
+Pure. Where one picture or one row must stand for several repeats, it is the repeat whose P99 is the median (the slower
 one of an even number): a measurement that happened, not an average of percentiles.
 """
 
@@ -37,7 +37,7 @@ class Group:
         """Return the capture that stands for all: of the measured ones, if there are any, that of the median P99."""
         with_figures = self.measured or [c for c in self.captures if c.result is not None]
         ordered = sorted(with_figures, key=lambda capture: float((capture.result or {})["p99_latency_ms"]))
-        return ordered[(len(ordered) - 1) // 2] if ordered else self.captures[0]
+        return ordered[len(ordered) // 2] if ordered else self.captures[0]
 
     def values(self, name: str) -> list[float]:
         """Return a figure of `metrics_of` over the measured repeats that have it."""

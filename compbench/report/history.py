@@ -17,9 +17,12 @@ import msgspec
 from compbench.errors import UserError
 from compbench.runs import TIMESTAMP
 
-# Of a run's fingerprint: what must be equal. The binaries' hashes and the version of compbench are left out, because
-# they are what is being compared; a different version of compbench is mentioned.
-SAME = ("target", "driver", "profile", "scale", "duration_s", "warm_up_s", "machine")
+# Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
+# how often and in which order scenarios are measured.
+SAME = (
+    *("target", "driver", "profile", "scale", "machine", "duration_s", "warm_up_s", "connections", "processes"),
+    *("engram_log_level", "flamegraph", "compbench", "binary:loadtest"),
+)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from compbench.errors import UserError
 from compbench.records import Capture, Manifest
-from compbench.report import baselines, charts, drawing, history, pages, render
+from compbench.report import baselines, charts, drawing, history, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
 from compbench.report.charts import Spec
 from compbench.report.comparison import RunComparison, compare_runs
@@ -69,15 +69,16 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
     views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
+    since = since_last_run(folder, manifest, known)
     return Report(
         manifest=manifest,
         captures=captures,
         views=views,
         comparisons=comparisons,
         priorities=baselines.priorities(comparisons, targets_ms),
-        sentence=sentence(views, comparisons),
+        sentence=sentence(views, comparisons, since),
         state=state,
-        since=since_last_run(folder, manifest, known),
+        since=since,
     )
 
 
@@ -115,6 +116,8 @@ def write_report(folder: Path, report: Report, cache_dir: Path) -> str:
 
 def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> RunComparison | None:
     """Return the comparison with the newest comparable run before this one, None if there is none."""
+    if missing_extra():
+        return None
     with contextlib.suppress(UserError):
         past = history.read_past(folder)
         if past is not None:
@@ -123,7 +126,7 @@ def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> R
     return None
 
 
-def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison]) -> str:
+def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], since: RunComparison | None) -> str:
     """Return the one sentence at the top: what passed, how it stands, and against whom."""
     names = {
         verdict: [v.name for v in views if v.group.verdict == verdict] for verdict in ("passed", "missed", "failed")
@@ -140,6 +143,8 @@ def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison]) -
         total = sum(counted.values())
         figures = "figure" if total == 1 else "figures"
         parts.append(f"P99 is {', '.join(stands)} of {total} {figures} published from other machines")
+    if since is not None and since.compared:
+        parts.append(f"since run {since.base.run} {since.summary}")
     return "; ".join(parts) + "."
 
 

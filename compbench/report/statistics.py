@@ -11,7 +11,8 @@ import itertools
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Literal
 
 # ENGRAM's quarterly review grades the coefficient of variation of repeats so.
@@ -43,7 +44,10 @@ Grade = Literal["excellent", "acceptable", "unstable"]
 
 @dataclass(frozen=True)
 class Spread:
-    """Repeats of one figure. `low` and `high` bound the mean at 95 % confidence (Student's t); None for one value."""
+    """Repeats of one figure; `low` and `high` bound the mean at 95 % confidence (Student's t).
+
+    None are the bounds of a single value, or without scipy. No figure is negative, so neither is a bound.
+    """
 
     count: int
     mean: float
@@ -77,8 +81,11 @@ def spread(values: Sequence[float]) -> Spread:
         return Spread(len(values), mean, median)
     deviation = statistics.stdev(values)
     cv_pct = 100 * deviation / abs(mean) if mean else 0.0
+    found = Spread(len(values), mean, median, cv_pct, grade(cv_pct), outliers=outliers(values))
+    if find_spec("scipy") is None:
+        return found
     half = _t_quantile(len(values) - 1) * deviation / math.sqrt(len(values))
-    return Spread(len(values), mean, median, cv_pct, grade(cv_pct), mean - half, mean + half, outliers(values))
+    return replace(found, low=max(0.0, mean - half), high=mean + half)
 
 
 def grade(cv_pct: float) -> Grade:

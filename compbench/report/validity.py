@@ -180,11 +180,9 @@ def _repeats(p99: Spread | None) -> Doubt:
     if p99.cv_pct is None:
         text = "measured once: how much the figures vary by chance is not known; `repeat=3` or more tells"
         return Doubt("repeats", "warning", text)
+    interval = "" if p99.low is None else f", 95 % interval {p99.low:.2f} to {p99.high:.2f} ms"
     outliers = f"; outliers: repeat {', '.join(str(o + 1) for o in p99.outliers)}" if p99.outliers else ""
-    text = (
-        f"{p99.count}: P99 varies by {p99.cv_pct:.1f} % ({p99.grade}), mean {p99.mean:.2f} ms,"
-        f" 95 % interval {p99.low:.2f} to {p99.high:.2f} ms{outliers}"
-    )
+    text = f"{p99.count}: P99 varies by {p99.cv_pct:.1f} % ({p99.grade}), mean {p99.mean:.2f} ms{interval}{outliers}"
     return Doubt("repeats", "warning" if p99.cv_pct > ACCEPTABLE_CV_PCT or p99.outliers else "ok", text)
 
 
