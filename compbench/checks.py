@@ -80,8 +80,7 @@ def _check_binary(name: str, settings: Settings) -> Finding:
     facts = binaries.read_binary(path)
     if facts is None or not os.access(path, os.X_OK):
         return judge_binary(check, path, facts, None)
-    probe = binaries.probe_loadtest(path) if name == "loadtest" and facts.kind != "script" else None
-    return judge_binary(check, path, facts, binaries.is_release_build(facts, probe))
+    return judge_binary(check, path, facts, binaries.is_release_build(facts))
 
 
 def _check_embedded(check: str, settings: Settings) -> Finding:

@@ -138,7 +138,11 @@ def judge_versions(found: Mapping[str, str | None], expected: Mapping[str, str])
     """Compare the versions that binaries tell with those of the checkout's manifests."""
     if not expected:
         return Finding(check="versions", level="ok", found="not readable here: no cargo workspace to compare with")
-    wrong = [f"{name} is {v}, not {expected[name]}" for name, v in found.items() if v and expected.get(name, v) != v]
+    wrong = [
+        f"{name} is {version}, not {expected[name]}" if version else f"{name} tells no version: is it that program?"
+        for name, version in found.items()
+        if name in expected and version != expected[name]
+    ]
     told = ", ".join(f"{name} {version}" for name, version in expected.items() if name in ("engram-cli", "loadtest"))
     if wrong:
         mend = "build again: the binaries are not those of the checkout"

@@ -68,6 +68,7 @@ def test_versions_other_than_the_checkouts_are_critical() -> None:
     expected = {"engram-cli": "0.1.0", "loadtest": "0.1.0"}
     assert preflight.judge_versions({"engram-cli": "0.1.0"}, expected).level == "ok"
     assert preflight.judge_versions({"engram-cli": "0.2.0"}, expected).level == "critical"
+    assert preflight.judge_versions({"engram-cli": None}, expected).level == "critical", "another program by that name"
     assert preflight.judge_versions({"engram-cli": "0.2.0"}, {}).level == "ok"
 
 
