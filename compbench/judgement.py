@@ -100,7 +100,7 @@ def cautions(result: Result | None, driver: str, duration_s: float, scenario: Sc
     """Return what could make the figures wrong or mean something else than they seem to."""
     if result is None:
         return []
-    notices = [*_answer_cautions(result, scenario), *_overrun(result, duration_s)]
+    notices = [*_traversal_cautions(result), *_overrun(result, duration_s)]
     if driver != "loadtest":
         return notices
     notices.append(_notice("closed-loop", "Engram's loadtest waits for each answer before it sends the next request"))
@@ -111,19 +111,17 @@ def cautions(result: Result | None, driver: str, duration_s: float, scenario: Sc
     if scenario.operations.embedding_search_weight > 0:
         text = "Engram's loadtest discards the vector of a search: EmbeddingSearch is a text search"
         notices.append(_notice("text-search", text))
-    return notices
-
-
-def _answer_cautions(result: Result, scenario: Scenario) -> list[Notice]:
-    traversal = result.own.get("traversal")
-    if isinstance(traversal, dict) and traversal.get("note"):
-        return [_notice("no-traversal", str(traversal["note"]))]
-    notices = []
-    if scenario.graph is not None and not result.own:
+    if scenario.graph is not None:
         notices.append(_notice("no-traversal", "Engram's loadtest follows no edges: its recalls go by similarity"))
-    if scenario.validation.expected_recall is not None and not result.own:
+    if scenario.validation.expected_recall is not None:
         notices.append(_notice("recall-not-checked", "Engram's loadtest checks no answers: recall is not judged"))
     return notices
+
+
+def _traversal_cautions(result: Result) -> list[Notice]:
+    traversal = result.own.get("traversal")
+    note = traversal.get("note") if isinstance(traversal, dict) else ""
+    return [_notice("no-traversal", str(note))] if note else []
 
 
 def _overrun(result: Result, duration_s: float) -> list[Notice]:

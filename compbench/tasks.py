@@ -182,7 +182,7 @@ def capacities(suite: Suite) -> Iterator[Task]:
             "basename": "capacity",
             "name": scenario,
             "actions": [_succeed_or_fail(suite.measure_capacity, scenario)],
-            "task_dep": ["gate"],
+            "task_dep": [f"ground_truth:{scenario}"],
         }
 
 

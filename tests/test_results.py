@@ -211,9 +211,19 @@ def test_a_run_that_single_requests_held_up_is_told() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "codes"),
     [
-        ("qdrant_ann_1m_768d", {}, ["closed-loop", "text-search"]),
-        ("qdrant_ann_1m_768d", {"p99_latency_ms": 65.0}, ["closed-loop", "censored", "text-search"]),
-        ("qdrant_ann_1m_768d", {"overall_throughput": 100.0}, ["closed-loop", "censored", "text-search"]),
+        ("qdrant_ann_1m_768d", {}, ["closed-loop", "text-search", "recall-not-checked"]),
+        (
+            "qdrant_ann_1m_768d",
+            {"p99_latency_ms": 65.0},
+            ["closed-loop", "censored", "text-search", "recall-not-checked"],
+        ),
+        (
+            "qdrant_ann_1m_768d",
+            {"overall_throughput": 100.0},
+            ["closed-loop", "censored", "text-search", "recall-not-checked"],
+        ),
+        ("neo4j_traversal_100k", {}, ["closed-loop", "text-search", "no-traversal", "recall-not-checked"]),
+        ("hybrid_production_100k", {}, ["closed-loop", "text-search"]),
     ],
 )
 def test_what_engrams_own_driver_leaves_out_is_told(name: str, changes: dict[str, Any], codes: list[str]) -> None:
@@ -242,3 +252,10 @@ def test_an_expected_recall_is_judged_where_it_is_told() -> None:
     assert "can't be told" in judged_recall({"answers": "not-checked", "note": "x", "mean": None}, 0.9).reason
     loadtest = judgement.judge(parsed(), Validation(expected_recall=0.9), 1000.0, Exit(0), [])
     assert loadtest.verdict == "passed"
+
+
+def test_a_server_that_was_asked_for_traversals_and_could_not_is_told() -> None:
+    scenario = load_scenario(ROOT / "scenarios" / "competitive" / "neo4j_traversal_100k.toml")
+    result = parsed(compbench={"traversal": {"asked": True, "measured": False, "note": "it can't"}})
+    (notice,) = judgement.cautions(result, "builtin", 60.0, scenario)
+    assert (notice.code, notice.text) == ("no-traversal", "it can't")
