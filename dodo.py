@@ -10,7 +10,7 @@ import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from compbench import commands, review, runs, tasks  # noqa: E402
+from compbench import commands, runs, tasks  # noqa: E402
 from compbench.display import Display  # noqa: E402
 from compbench.errors import UserError  # noqa: E402
 from compbench.reporter import reporter_for  # noqa: E402
@@ -68,7 +68,7 @@ def task_report() -> tasks.Task:
 
 def task_review() -> Iterator[tasks.Task]:
     """Look back over closed runs."""
-    yield from tasks.looking_back(review.tasks_of(SETTINGS, DISPLAY), SUITE.judge)
+    yield from tasks.looking_back(SUITE, lambda name: commands.look_back(name, SUITE, DISPLAY))
 
 
 def task_claim() -> tasks.Task:

@@ -78,6 +78,13 @@ def show_report(suite: Suite, display: Display) -> None:
     display.line(f"run {run.name} ({run.manifest.state}): rendered again in {run.folder}")
 
 
+def look_back(name: str, suite: Suite, display: Display) -> int:
+    """Do one of the tasks that look back over closed runs; return its exit code."""
+    from compbench import review  # noqa: PLC0415 - with what it compares and draws by, only these tasks need it
+
+    return review.COMMANDS[name](suite.settings, display)
+
+
 def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
     """Remove leftovers, the open or abandoned runs and caches, or say what would be removed; never a closed run.
 

@@ -265,7 +265,8 @@ class Suite:
         """Render metadata, summary and results of the current run from every capture on disk.
 
         The report with its charts takes seconds, so it is rendered only when the run ends here (setting `report`), or
-        for `report`; if it can't be rendered, that is a remark: what was measured stands without it.
+        for `report`. If it can't be rendered, that is a remark, since what was measured stands without it; only for
+        `report` it is the verdict too.
         """
         run, now = self._written_run(), self.effects.now()
         if closing:
@@ -276,6 +277,7 @@ class Suite:
                 rendering.write_report(run, self.settings, interrupted=interrupted)
             except UserError as error:
                 self.remarks.append(str(error))
+                self.verdict = 1 if report else self.verdict
         if closing:
             self.run = runs.change_manifest(run, state="closed", closed_at=now)
 
@@ -296,8 +298,8 @@ class Suite:
         for capture in self.run.captures():
             self.write_diagnostics(capture.measurement)
             self.write_flamegraph(capture.measurement)
-        self.write_pages(interrupted=self.run.manifest.state != "closed", report=True)
         self.verdict = 0
+        self.write_pages(interrupted=self.run.manifest.state != "closed", report=True)
         return self.run
 
     # -- clean and plan ----------------------------------------------------------------------------------------------
@@ -323,10 +325,6 @@ class Suite:
         run, self.refusal = (None, "") if self.settings.new else self._choose()
         self.run = run
         return [(name, run is not None and run.has_capture(name)) for name in self.names]
-
-    def judge(self, exit_code: int) -> None:
-        """Take the verdict of a task that judges; a None of doit's action means that it succeeded."""
-        self.verdict = exit_code
 
     def log_traceback(self) -> None:
         """Keep the traceback of the exception being handled in the log."""

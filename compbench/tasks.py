@@ -5,7 +5,7 @@ The tasks of one scenario form a chain, never a group of siblings: doit releases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from doit.exceptions import TaskFailed
@@ -192,12 +192,21 @@ def report(render: Action) -> Task:
     return {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)]}
 
 
-def looking_back(shows: Mapping[str, tuple[str, Callable[[], int]]], judge: Callable[[int], None]) -> Iterator[Task]:
-    """Yield the tasks that look back over closed runs; each hands the exit code that it ends with to `judge`."""
-    for name, (doc, show) in shows.items():
+# The tasks that look back over closed runs.
+LOOKING_BACK = {
+    "trend": "draw every scenario's figures over all runs on one page",
+    "compare": "compare two runs (base=, head=; default: the last two comparable ones); exit code 1 on a regression",
+    "due": "say how old the last full run is; exit code 1 past 90 days",
+    "export": "write all runs as CSV, and the newest as OpenMetrics",
+}
 
-        def action(show: Callable[[], int] = show) -> None:
-            judge(show())
+
+def looking_back(suite: Suite, look: Callable[[str], int]) -> Iterator[Task]:
+    """Yield the tasks that look back; each ends with the exit code that `look` returns for its name."""
+    for name, doc in LOOKING_BACK.items():
+
+        def action(name: str = name) -> None:
+            suite.verdict = look(name)
 
         yield {"basename": name, "doc": doc, "actions": [_succeed_or_stop(action)]}
 

@@ -101,3 +101,31 @@ def test_results_json_has_everything_but_the_samples(project: Project) -> None:
     assert scenario["outcome"]["verdict"] == "passed"
     assert scenario["data_set"]["stored"] == 5
     assert scenario["monitoring"]["peak"]["threads"] > 0
+
+
+def test_the_drivers_json_keeps_the_keys_that_performance_checks_read(project: Project) -> None:
+    raw = json.loads(project.file("alpha.json").read_text())
+    latencies = [raw[f"p{q}_latency_ms"] for q in (50, 95, 99)]
+    assert latencies == sorted(latencies)
+    assert raw["overall_throughput"] > 0
+    assert (raw["total_errors"], raw["overall_error_rate"]) == (0, 0)
+
+
+def test_the_report_is_named_as_its_readers_look_for_it(project: Project) -> None:
+    done = project.doit("report")
+    assert done.returncode == 0, done.stderr
+    name = project.run().name
+    assert [path.name for path in project.run().glob("*report*.html")] == [f"{name}_report.html"]
+    assert project.file("report.md").is_file()
+    assert [path.name for path in result_files(project.run())] == [f"{name}_alpha.txt"]
+
+
+def test_a_report_that_can_not_be_written_is_told_and_ends_with_1(project: Project) -> None:
+    path = project.file("report.html")
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    done = project.doit("report")
+    path.rmdir()
+    assert done.returncode == 1
+    assert "the report could not be rendered" in done.stdout
+    assert "doit report run=" in done.stdout

@@ -12,9 +12,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from compbench import notify
-from compbench.settings import Notify
+from compbench import notify, review, runs
+from compbench.settings import Notify, Settings
 from tests.project import Project, free_port
+from tests.test_history import add_run
 
 SECRET = "s3cr3t-t0k3n"
 
@@ -123,3 +124,16 @@ def test_a_run_tells_of_its_end_and_keeps_no_address(receiver: type[Receiver], t
     assert SECRET not in done.stdout + done.stderr
     kept = [path for path in project.root.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
     assert kept == []
+
+
+def test_a_regression_is_told_with_its_figures(
+    receiver: type[Receiver], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAT", f"json://127.0.0.1:{receiver.port}/")  # type: ignore[attr-defined]
+    settings = Settings(output_dir=str(tmp_path), notify=Notify(variables=("CHAT",), on=("regression",)))
+    for number, p99s_ms in enumerate(([10.0, 10.1, 9.9], [10.0, 10.1, 9.9], [12.0, 12.1, 11.9])):
+        run = runs.find_run(tmp_path, add_run(tmp_path, number, p99s_ms))
+        assert review.notify_end(settings, run, run.captures(), passed=True) == []
+    ((_, body),) = receiver.posted
+    assert "worse than before" in body["title"]
+    assert "P99, ms: 10 -> 12" in body["message"]

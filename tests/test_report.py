@@ -277,3 +277,44 @@ print([name for name in ("numpy", "scipy", "vl_convert", "hdrh", "ruptures", "ap
 """
     done = subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_targets_survive_a_later_change_of_the_scenarios_file(tmp_path: Path) -> None:
+    scenarios = shutil.copytree(SCENARIOS.parent, tmp_path / "scenarios") / "competitive"
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)]))
+    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    captures = runs.Run(folder, manifest).captures()
+    for line in ("", "# changed\n"):
+        with (scenarios / f"{NAMES[0]}.toml").open("a") as file:
+            file.write(line)
+        pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=scenarios, now=0.0)
+        targets = json.loads((folder / "results.json").read_text())["scenarios"][0]["targets"]
+        assert targets["expected_p99_latency_ms"] == 20.0
+
+
+@pytest.mark.parametrize("change", ["absent", "null"])
+def test_every_part_does_without_what_a_driver_did_not_record(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "can_draw", lambda: False)
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=3, errors=3)]))
+    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    (capture,) = runs.Run(folder, manifest).captures()
+    result = capture.result or {}
+    for key in result["own"]:
+        own = {name: value for name, value in result["own"].items() if name != key}
+        own |= {key: None} if change == "null" else {}
+        poorer = msgspec.structs.replace(capture, result={**result, "own": own})
+        report = page.gather(folder, manifest, [poorer], SCENARIOS, state="closed")
+        page.write_report(folder, report, tmp_path / "cache")
+        assert NAMES[0] in text_of(folder, "report.html"), key
+
+
+def test_few_operations_have_no_upper_bound(tmp_path: Path) -> None:
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=3)]))
+    path = folder / f"{folder.name}_{NAMES[0]}_capture.json"
+    capture = json.loads(path.read_text())
+    capture["result"]["own"]["response_time_ms_ci"]["p99"] = [1.164, None]
+    path.write_text(json.dumps(capture))
+    render(folder)
+    assert "too few for an upper bound" in text_of(folder, "report.html")

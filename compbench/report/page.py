@@ -14,12 +14,13 @@ from typing import Any
 
 from compbench.errors import UserError
 from compbench.records import Capture, Manifest
-from compbench.report import baselines, charts, drawing, history, missing_extra, pages, render
+from compbench.report import baselines, drawing, history, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
-from compbench.report.charts import Spec
 from compbench.report.comparison import RunComparison, compare_runs
 from compbench.report.history import FoundCapacity, Past
+from compbench.report.overview import overview
 from compbench.report.validity import FIXED_RATE
+from compbench.report.vega import Spec
 from compbench.report.view import ScenarioView, standings, view_scenarios
 from compbench.runs import iso_utc, write_whole
 
@@ -63,7 +64,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
         UserError: the file of baselines is wrong.
     """
     comparisons = baselines.compare(captures, baselines.load_baselines(pages.baselines_file(scenarios_dir)))
-    targets = pages.read_targets(scenarios_dir, manifest)
+    targets = pages.read_targets(folder, scenarios_dir, manifest)
     known, _ = history.read_history(folder.parent)
     capacities = history.find_capacities(known, manifest.fingerprint)
     capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
@@ -150,6 +151,6 @@ def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], s
 
 def _specs(report: Report) -> dict[str, Spec]:
     """Return every chart of the page by the part of its file's name after the timestamp."""
-    top = charts.overview(standings(report.views))
+    top = overview(standings(report.views))
     found = {"overview": top} if top else {}
     return found | {f"{view.name}_{name}": spec for view in report.views for name, spec in view.charts.items()}

@@ -50,7 +50,7 @@ def write_pages(
         write_whole(stem.with_name(f"{folder.name}_metadata.txt"), render_metadata(manifest, captures))
     text = summary.render_summary(manifest, captures, folder, comparisons, interrupted=interrupted)
     write_whole(stem.with_name(f"{folder.name}_summary.txt"), text)
-    targets = read_targets(scenarios_dir, manifest)
+    targets = read_targets(folder, scenarios_dir, manifest)
     results = results_of(manifest, captures, comparisons, targets, now)
     write_whole(folder / "results.json", msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     for capture in captures:
@@ -88,9 +88,9 @@ def baselines_file(scenarios_dir: Path) -> Path:
     return scenarios_dir.parent / "baselines.toml"
 
 
-def read_targets(scenarios_dir: Path, manifest: Manifest) -> dict[str, Validation]:
-    """Return the targets of the run's scenarios; one whose file was changed or removed since has none."""
-    found = {}
+def read_targets(folder: Path, scenarios_dir: Path, manifest: Manifest) -> dict[str, Validation]:
+    """Return the targets of the run's scenarios; where a file was changed since, as `results.json` has kept them."""
+    found = _kept_targets(folder)
     for path in sorted(scenarios_dir.glob("*.toml")):
         known = manifest.fingerprint.get(f"scenario:{path.stem}")
         if known is None:
@@ -102,6 +102,23 @@ def read_targets(scenarios_dir: Path, manifest: Manifest) -> dict[str, Validatio
         if scenario.sha256 == known:
             found[scenario.name] = scenario.validation
     return found
+
+
+def _kept_targets(folder: Path) -> dict[str, Validation]:
+    try:
+        kept = msgspec.json.decode((folder / "results.json").read_bytes(), type=_Kept)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}  # the first rendering, or a file that is about to be replaced
+    return {scenario.scenario: scenario.targets for scenario in kept.scenarios if scenario.targets is not None}
+
+
+class _KeptScenario(msgspec.Struct, frozen=True):
+    scenario: str
+    targets: Validation | None = None
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    scenarios: list[_KeptScenario]
 
 
 def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:

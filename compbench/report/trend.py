@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compbench.report import charts, drawing, render
+from compbench.report import drawing, render
 from compbench.report.history import METRICS, Metric, Past, series_key, series_name
 from compbench.report.statistics import judge_change, noise_of
+from compbench.report.vega import BAD, GOOD, SOFT, Row, Spec, chart_of, colour_by, tooltips, y_axis
 from compbench.runs import iso_utc, write_whole
 
 PAGE_NAME = "trend.html"
@@ -25,6 +26,10 @@ CHANGES_FROM = 10
 _LEAST_SEGMENT = 4
 # Stricter than between two runs: many points are looked at, and each could seem to be a change.
 _ALPHA = 0.001
+
+
+# Labels of moments stand at the foot of the chart, which axes that begin at zero leave free.
+_HISTORY_HEIGHT = 180
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Panel:
     scenario: str
     metric: Metric
     name: str
-    spec: charts.Spec
+    spec: Spec
     shifts: list[Shift]
     remark: str
 
@@ -147,7 +152,7 @@ def _shifts(points: Sequence[Past], scenario: str, metric: Metric) -> list[Shift
     return found
 
 
-def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequence[Shift]) -> charts.Spec:
+def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequence[Shift]) -> Spec:
     rows = [
         {
             "at": iso_utc(past.opened_at),
@@ -165,10 +170,46 @@ def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequenc
         for before, after in itertools.pairwise(points)
         if before.fingerprint.get("machine") != after.fingerprint.get("machine")
     ]
-    spec = charts.history(rows, metric.title, changes, machines, zero=metric.name != "recall_pct")
-    assert spec is not None  # noqa: S101 - there is at least one row
-    return spec
+    return _chart(rows, metric.title, changes, machines, zero=metric.name != "recall_pct")
 
 
 def _value(past: Past, scenario: str, metric: Metric) -> float:
     return basic.fmean(past.values[scenario][metric.name])
+
+
+def _chart(rows: Sequence[Row], title: str, changes: Sequence[Row], machines: Sequence[Row], *, zero: bool) -> Spec:
+    """Return one figure over all runs: `rows` have `at` (ISO 8601), `value`, `series`, `run`, `commit`, `state`.
+
+    `changes` (`at`, `label`, `worse`) are change points, `machines` (`at`, `label`) are where another machine begins.
+    """
+    series = list(dict.fromkeys(row["series"] for row in rows))
+    x = {
+        "field": "at",
+        "type": "temporal",
+        "title": None,
+        "axis": {"grid": False, "labelOverlap": True, "format": "%Y-%m-%d"},
+    }
+    y = y_axis("value", title, zero=zero)
+    tooltip = tooltips(run="run", value=title, commit="commit", state="outcome", series="measured on")
+    legend = {"columns": 1, "symbolType": "stroke"} if len(series) > 1 else None
+    base = {"x": x, "y": y, "color": {**colour_by(series, "series"), "legend": legend}}
+    layers: list[Spec] = [
+        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": base},
+        {"mark": {"type": "point", "filled": True, "size": 28, "opacity": 1}, "encoding": {**base, "tooltip": tooltip}},
+    ]
+    worse, better = ([change for change in changes if change["worse"] == is_worse] for is_worse in (True, False))
+    for marked, colour in ((worse, BAD), (better, GOOD), (machines, SOFT)):
+        if marked:
+            layers += _moments(marked, colour, x)
+    return chart_of(list(rows), {"layer": layers, "height": _HISTORY_HEIGHT})
+
+
+def _moments(values: Sequence[Row], colour: str, x: Spec) -> list[Spec]:
+    data = {"values": list(values)}
+    rule = {"type": "rule", "color": colour, "strokeDash": [5, 3], "strokeWidth": 1.5}
+    text = {"type": "text", "align": "left", "dx": 4, "dy": -8, "fontSize": 11, "color": colour}
+    place = {"x": x, "y": {"value": "height"}, "text": {"field": "label"}}
+    return [
+        {"data": data, "mark": rule, "encoding": {"x": x, "tooltip": tooltips(label="change", at="from")}},
+        {"data": data, "mark": text, "encoding": place},
+    ]

@@ -45,7 +45,9 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
         _measurement(own),
         _clock(capture, own),
         _load(capture, own),
-        _tail(capture),
+        _tail(capture, own),
+        _answers(own),
+        *_traversal(own),
         _data(capture),
         *_machine(capture),
         _driver(capture, own),
@@ -56,10 +58,12 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
 
 
 def _measurement(own: dict[str, Any]) -> Doubt:
-    if "valid" not in own:
+    if own.get("valid") is None:
         return Doubt("driver's lag", "unknown", f"{NOT_RECORDED}: whether it kept to its schedule is not known")
     lag, response = (own.get(name) or {} for name in ("driver_lag_ms", "response_time_ms"))
-    lags = f"P99 {lag['p99']:.2f} ms beside a P99 response time of {response['p99']:.2f} ms" if lag and response else ""
+    lag_ms, response_ms = lag.get("p99"), response.get("p99")
+    known = lag_ms is not None and response_ms is not None
+    lags = f"P99 {lag_ms:.2f} ms beside a P99 response time of {response_ms:.2f} ms" if known else "P99 not recorded"
     late = own.get("late_over_1s_fraction")
     lates = "" if late is None else f"; sent over 1 s late: {100 * late:.2f} % (limit 5 %)"
     if own["valid"]:
@@ -84,23 +88,62 @@ def _load(capture: Capture, own: dict[str, Any]) -> Doubt:
     result = capture.result
     if result is None:
         return Doubt("load", "bad", "there are no figures")
-    offered, achieved = own.get("offered_ops_s"), own.get("achieved_ops_s", result["throughput_ops_s"])
+    offered, achieved = own.get("offered_ops_s"), own.get("achieved_ops_s")
+    achieved = result["throughput_ops_s"] if achieved is None else achieved
     if offered is None:
         return Doubt("load", "unknown", f"{achieved:.0f} ops/s answered; the offered rate was {NOT_RECORDED}")
     lost = own.get("never_sent") or 0
     unsent = f", {lost} never sent" if lost else ""
+    if (own.get("in_flight_max") or 0) >= (own.get("connections") or float("inf")):
+        unsent += f", all {own['connections']} connections in use at times (waiting for one is response time)"
     errors = f"{result['total_errors']} of {result['total_operations']} failed ({100 * result['error_rate']:.2f} %)"
     short = lost > 0 or achieved < 0.99 * offered * (1 - result["error_rate"])
     level: Level = "warning" if short or result["total_errors"] else "ok"
     return Doubt("load", level, f"offered {offered:.0f} ops/s, achieved {achieved:.0f}{unsent}; {errors}")
 
 
-def _tail(capture: Capture) -> Doubt:
+def _tail(capture: Capture, own: dict[str, Any]) -> Doubt:
     total = int((capture.result or {}).get("total_operations") or 0)
     above = {name: total * share for name, share in (("P99", 0.01), ("P99.9", 0.001))}
     text = ", ".join(f"{name} rests on the {count:.0f} slowest" for name, count in above.items())
     level: Level = "warning" if above["P99"] < FEW_ABOVE else "ok"
-    return Doubt("operations", level, f"{total} in {capture.duration_s} s: {text}")
+    low, high = (own.get("response_time_ms_ci") or {}).get("p99") or (None, None)
+    within = ""
+    if low is not None:
+        until = "any height: too few for an upper bound" if high is None else f"{high:.2f} ms"
+        within = f"; as far as this measurement alone tells, P99 is from {low:.2f} ms to {until} (95 %)"
+    return Doubt("operations", level, f"{total} in {capture.duration_s} s: {text}{within}")
+
+
+_MEANINGLESS = {
+    "empty-store": "no answer held a memory of the data set: the figures mean nothing",
+    "ignores-query": "unlike searches got the same answers: the figures mean nothing",
+}
+
+
+def _answers(own: dict[str, Any]) -> Doubt:
+    recall = own.get("recall")
+    if not recall:
+        return Doubt("answers", "unknown", f"{NOT_RECORDED}: whether they were right is not known")
+    note = f"; {recall['note']}" if recall.get("note") else ""
+    if (meaningless := recall.get("answers")) in _MEANINGLESS:
+        return Doubt("answers", "bad", f"{_MEANINGLESS[meaningless]}{note}")
+    if recall.get("mean") is None:
+        return Doubt("answers", "unknown", f"recall is not known ({recall.get('checked', 0)} answers checked){note}")
+    low, high = recall.get("low"), recall.get("high")
+    bounds = "" if low is None or high is None else f" (95 %: {100 * low:.2f} to {100 * min(1, high):.2f})"
+    text = f"recall {100 * recall['mean']:.2f} %{bounds} over {recall['checked']} answers{note}"
+    return Doubt("answers", "ok", text)
+
+
+def _traversal(own: dict[str, Any]) -> Iterator[Doubt]:
+    facts = own.get("traversal") or {}
+    if facts.get("asked"):
+        note = f": {facts['note']}" if facts.get("note") else ""
+        exact = (own.get("recall") or {}).get("exact_traversals")
+        right = "" if exact is None else f", {100 * exact:.2f} % of the checked answers exactly right"
+        measured = f"measured{right}" if facts.get("measured") else "asked for by the scenario, and not measured"
+        yield Doubt("traversals", "ok" if facts.get("measured") else "warning", f"{measured}{note}")
 
 
 def _data(capture: Capture) -> Doubt:

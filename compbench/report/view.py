@@ -13,11 +13,12 @@ from typing import Any
 from compbench.records import Capture, Manifest
 from compbench.report import charts, distributions, validity
 from compbench.report.baselines import Comparison
-from compbench.report.charts import Spec
 from compbench.report.groups import Group, group_captures, metrics_of
 from compbench.report.history import FoundCapacity
+from compbench.report.overview import Standing
 from compbench.report.statistics import Spread, spread
 from compbench.report.validity import Doubt
+from compbench.report.vega import Spec
 from compbench.scenarios import Validation
 
 _MEGABYTE = 1e6
@@ -72,14 +73,14 @@ def view_scenarios(
     return found
 
 
-def standings(views: Sequence[ScenarioView]) -> list[charts.Standing]:
+def standings(views: Sequence[ScenarioView]) -> list[Standing]:
     """Return the rows of the picture at the top of the page."""
     found = []
     for view in views:
         published = next((c for c in view.comparisons if c.published_p99_ms is not None), None)
         values = view.group.values("p99_latency_ms")
         found.append(
-            charts.Standing(
+            Standing(
                 scenario=view.name,
                 verdict=view.group.verdict,
                 measured_ms=view.figures["p99_latency_ms"] if values else None,
