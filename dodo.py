@@ -25,19 +25,19 @@ try:
     SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]))
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
     OPEN_RUN = runs.find_open_run(Path(SETTINGS.output_dir))
+    DISPLAY = Display(sys.stdout)
+    SUITE = Suite(ROOT, SETTINGS, SCENARIOS, DISPLAY, OPEN_RUN)
+    DEFAULT_TASKS = tasks.default_tasks(SUITE)
 except UserError as error:
     sys.stderr.write(f"compbench: {error}\n")
     raise SystemExit(2) from None
-
-DISPLAY = Display(sys.stdout)
-SUITE = Suite(ROOT, SETTINGS, SCENARIOS, DISPLAY, OPEN_RUN)
 
 DOIT_CONFIG = {
     # Files are the state; doit's own would be lost or stale after a SIGKILL.
     "backend": "sqlite3",
     "dep_file": ":memory:",
     "reporter": reporter_for(SUITE, DISPLAY),
-    "default_tasks": tasks.default_tasks(SUITE),
+    "default_tasks": DEFAULT_TASKS,
 }
 
 

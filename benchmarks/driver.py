@@ -152,8 +152,11 @@ def compare_speed(url: str, options: argparse.Namespace) -> None:
     else:
         print("locust: not installed, left out")
     offered = 2 * tools["wrk"]().rate if "wrk" in tools else 100_000.0
-    tools["compbench, 1 process"] = partial(own_speed, url, options, offered, 1)
-    tools["compbench, 2 processes"] = partial(own_speed, url, options, offered, 2)
+    small = partial(Bare, Endpoint(url))
+    tools["compbench, 1 process"] = partial(own_speed, url, options, offered, 1, small)
+    tools["compbench, 2 processes"] = partial(own_speed, url, options, offered, 2, small)
+    searches = vector_searches(Endpoint(url), int(offered) * options.seconds)
+    tools["1 process, 768-d search"] = partial(own_speed, url, options, offered, 1, searches)
     rounds = [{name: measure() for name, measure in tools.items()} for _ in range(options.rounds)]
     print(f"\n{connections} connections, {seconds} s, {options.rounds} rounds, one nginx worker")
     print(f"{'':24} {'requests/s':>11} {'of wrk':>8} {'CPU us each':>12}")
@@ -190,11 +193,13 @@ def locust_speed(url: str, options: argparse.Namespace) -> Speed:
         return Speed(count / seconds, 1e6 * (cpu_s() - before) / count)
 
 
-def own_speed(url: str, options: argparse.Namespace, offered: float, processes: int) -> Speed:
+def own_speed(
+    url: str, options: argparse.Namespace, offered: float, processes: int, make: Callable[[], Workload]
+) -> Speed:
     """Return the requests a second that were answered, the schedule being twice as fast as wrk."""
     endpoint, seconds = Endpoint(url), int(options.seconds)
     before = cpu_s()
-    totals, pooled = send(endpoint, partial(Bare, endpoint), offered, seconds, options.connections, processes)
+    totals, pooled = send(endpoint, make, offered, seconds, options.connections, processes)
     assert set(totals.reasons) <= {NEVER_SENT, NO_ANSWER}, totals.reasons
     rate = sum(second.completed for second in totals.series[1:seconds]) / (seconds - 1)
     return Speed(rate, 1e6 * (cpu_s() - before) / (pooled.count - pooled.never_sent))
@@ -208,22 +213,22 @@ def cpu_s() -> float:
 
 def compare_lag(url: str, seconds: int) -> None:
     """Print how late requests are sent."""
-    endpoint, scenario = Endpoint(url), load_scenario(SCENARIO)
+    endpoint = Endpoint(url)
     print(f"\nlag of one process in ms, {seconds} s{'':8} {'P50':>8} {'P99':>8} {'P99.9':>8} {'max':>8}")
     for rate in LAG_RATES:
-        searches = partial(
-            ScenarioWorkload,
-            scenario,
-            scenario.seed,
-            endpoint,
-            prepared=prepared_count(scenario.data, 1),
-            count=rate * seconds,
-        )
+        searches = vector_searches(endpoint, rate * seconds)
         makers: dict[str, Callable[[], Workload]] = {"small": partial(Bare, endpoint), "768-d": searches}
         for name, make in makers.items():
             _, pooled = send(endpoint, make, rate, seconds, 32, 1)
             lag = pooled.times.lag.summary()
             print(f"{rate:6} requests/s, {name:16} {lag.p50:8.3f} {lag.p99:8.3f} {lag.p999:8.3f} {lag.max:8.3f}")
+
+
+def vector_searches(endpoint: Endpoint, count: int) -> Callable[[], Workload]:
+    """Return the maker of a workload of nothing but searches with vectors of 768 dimensions."""
+    scenario = load_scenario(SCENARIO)
+    prepared = prepared_count(scenario.data, 1)
+    return partial(ScenarioWorkload, scenario, scenario.seed, endpoint, prepared=prepared, count=count)
 
 
 def send(

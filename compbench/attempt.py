@@ -94,6 +94,11 @@ class Attempt:
     machine_before: dict[str, Any] = field(default_factory=dict)
     machine_after: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def driver_name(self) -> str:
+        """Return which driver measures: capacities are always searched for by compbench's own."""
+        return "builtin" if self.measurement.is_capacity else self.settings.driver
+
     def partial(self, kind: str) -> Path:
         """Return where one of the scenario's files grows until it is whole."""
         path = self.run.path(self.measurement.name, kind)
@@ -133,7 +138,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         title=scenario.title,
         attempt=attempt.number,
         target=settings.target,
-        driver=settings.driver,
+        driver=attempt.driver_name,
         profile=settings.profile,
         seed=scenario.seed,
         duration_s=drivers.duration_s(settings, scenario),

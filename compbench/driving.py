@@ -25,6 +25,10 @@ from compbench.sampler import Sampler
 from compbench.scenarios import mean_rate
 from compbench.server import Server
 
+_RECORDING = "perf.data"
+# Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
+_DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
+
 
 def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
     """Load the data set by a child process of its own; a server that can't take it is measured with what it took."""
@@ -47,6 +51,8 @@ def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
         complete = ended is not None and ended.code == 0
         stored = server.count_memories(settings)
         attempt.data_set = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
+    for notice in judgement.data_cautions(attempt.data_set):
+        attempt.notice(notice)
 
 
 def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
@@ -57,7 +63,7 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
     """
     job = _job_of(attempt, work)
     stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
-    attempt.driver = DriverFacts(argv=job.argv, name=attempt.settings.driver)
+    attempt.driver = DriverFacts(argv=job.argv, name=attempt.driver_name)
     with attempt.phase("measure", job.duration_s), _driver(attempt, job.argv, stdout, stderr) as child:
         with _watching(attempt, child, under_test, job, work) as (begin, each_poll):
             following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll)
@@ -66,9 +72,13 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
     with attempt.phase("snapshot"):
         _take_snapshot(attempt, under_test, work)
+        _fold_stacks(attempt, work)
     if timed_out:
         reason = f"the driver was still running after {job.limit_s:g} s, for a measurement of {job.duration_s:g} s"
         raise ScenarioFailed("driver-timeout", f"{reason}; it was ended", "see the driver's output")
+    if not server.answers(attempt.settings):
+        reason = "the server answers no more, though it still runs"
+        raise ScenarioFailed("server-unresponsive", reason, "see the server's log, and the samples of its CPU")
     return _judge(attempt, ended or Exit(None), stdout, job.files.report)
 
 
@@ -110,17 +120,20 @@ def _watching(
 
 @contextlib.contextmanager
 def _recording_stacks(attempt: Attempt, under_test: Server, duration_s: float, work: Path) -> Iterator[None]:
-    """Record the server's stacks for a flame graph; keep them folded when the recording has ended."""
-    data = work / "perf.data"
+    """Record the server's stacks for a flame graph."""
     with process.running(
-        flamegraph.record_argv(under_test.child.pid, duration_s, data),
+        flamegraph.record_argv(under_test.child.pid, duration_s, work / _RECORDING),
         environment=server.child_environment(attempt.root),
         folder=work,
         stdout=Output(work / "perf.log", MEGABYTE),
     ):
         yield
-    if folded := flamegraph.fold_recording(data, work):
-        runs.write_whole(attempt.run.path(attempt.measurement.name, "stacks"), flamegraph.format_folded(folded))
+
+
+def _fold_stacks(attempt: Attempt, work: Path) -> None:
+    recording = work / _RECORDING
+    if recording.exists() and (folded := flamegraph.fold_recording(recording, work)):
+        runs.write_whole(attempt.partial("stacks"), flamegraph.format_folded(folded))
 
 
 def _driver(
@@ -128,7 +141,7 @@ def _driver(
 ) -> contextlib.AbstractContextManager[Child]:
     return process.running(
         argv,
-        environment=server.child_environment(attempt.root, {"RUST_LOG": "loadtest=warn"}),
+        environment=server.child_environment(attempt.root, _DRIVER_ENVIRONMENT),
         folder=attempt.root,
         stdout=stdout,
         stderr=stderr,
@@ -172,9 +185,12 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
     """Turn the driver's report and exit into an outcome."""
     try:
         judge = _judge_capacity if attempt.measurement.is_capacity else _judge_load
-        return judge(attempt, ended, stdout, report)
+        outcome = judge(attempt, ended, stdout, report)
     except UserError as error:
         raise ScenarioFailed("report-unreadable", str(error), "see the driver's output") from None
+    if outcome.verdict == "failed":
+        return outcome
+    return judgement.judge_data_set(attempt.data_set) or outcome
 
 
 def _judge_capacity(attempt: Attempt, ended: Exit, _stdout: Output, report: Path) -> Outcome:
@@ -183,9 +199,9 @@ def _judge_capacity(attempt: Attempt, ended: Exit, _stdout: Output, report: Path
 
 
 def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
-    scenario = attempt.scenario
+    scenario, duration_s = attempt.scenario, drivers.duration_s(attempt.settings, attempt.scenario)
     attempt.result = results.read_result(report, stdout.path)
-    for notice in judgement.cautions(attempt.result, attempt.settings.driver, attempt.data_set, scenario):
+    for notice in judgement.cautions(attempt.result, attempt.driver_name, duration_s, scenario):
         attempt.notice(notice)
     stderr_lines = server.tail(attempt.partial("stderr"), 10)
     outcome = judgement.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)

@@ -100,10 +100,10 @@ def _time_problem(need: Need, room: Room) -> str:
     if making_s <= room.time_limit_s:
         return ""
     affordable = room.time_limit_s * room.cores * ADDED_A_CORE_S
+    took, allowed = f"{making_s / 3600:.1f} h", f"{room.time_limit_s / 3600:.1f} h"
     return (
-        f"{need.scenario}: {need.count:,} memories at about {room.cores * ADDED_A_CORE_S:.0f}/s take"
-        f" {making_s / 3600:.1f} h > {room.time_limit_s / 3600:.1f} h (data_set_timeout_s):"
-        f" {_use_scale(affordable / need.num_nodes)}"
+        f"{_sum_of(need)}: at about {room.cores * ADDED_A_CORE_S:.0f}/s loading takes {took} > {allowed}:"
+        f" {_use_scale(affordable / need.num_nodes)}, or raise data_set_timeout_s"
     )
 
 

@@ -14,6 +14,22 @@ _USAGE_EXIT_CODE = 2
 _PANIC_EXIT_CODE = 101
 
 
+# With less of its data set than this a scenario is another one than its name says, whatever its figures are.
+HELD_SHARE = 0.5
+# A run that took so much longer than planned was held up by single requests.
+OVERRUN_SHARE, OVERRUN_S = 1.1, 5.0
+
+
+def judge_data_set(data_set: DataSet | None) -> Outcome | None:
+    """Judge whether the server held the data set; None if it did, or if that is not known."""
+    if data_set is None or data_set.stored is None or data_set.stored >= HELD_SHARE * data_set.wanted:
+        return None
+    reason = f"the server held {data_set.stored} of {data_set.wanted} memories: this is not the scenario's data set"
+    why = f" ({data_set.note})" if data_set.note else ""
+    advice = "what was measured is kept as .partial, but is another workload; mend what keeps the server from its data"
+    return Outcome(verdict="failed", code="data-set-not-held", phase="prepare", reason=reason + why, advice=advice)
+
+
 def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str]) -> Outcome:
     """Judge a search that has ended: passed if it found the target's own limit."""
     if found is None:
@@ -80,14 +96,12 @@ def missed_targets(result: Result, validation: Validation) -> list[str]:
     return missed
 
 
-def cautions(result: Result | None, driver: str, data_set: DataSet | None, scenario: Scenario) -> list[Notice]:
+def cautions(result: Result | None, driver: str, duration_s: float, scenario: Scenario) -> list[Notice]:
     """Return what could make the figures wrong or mean something else than they seem to."""
-    notices = []
-    if data_set is not None:
-        notices += _data_cautions(data_set)
-    if result is not None:
-        notices += _answer_cautions(result, scenario)
-    if result is None or driver != "loadtest":
+    if result is None:
+        return []
+    notices = [*_traversal_cautions(result), *_overrun(result, duration_s)]
+    if driver != "loadtest":
         return notices
     notices.append(_notice("closed-loop", "Engram's loadtest waits for each answer before it sends the next request"))
     rate = mean_rate(scenario.arrival)
@@ -97,22 +111,28 @@ def cautions(result: Result | None, driver: str, data_set: DataSet | None, scena
     if scenario.operations.embedding_search_weight > 0:
         text = "Engram's loadtest discards the vector of a search: EmbeddingSearch is a text search"
         notices.append(_notice("text-search", text))
-    return notices
-
-
-def _answer_cautions(result: Result, scenario: Scenario) -> list[Notice]:
-    traversal = result.own.get("traversal")
-    if isinstance(traversal, dict) and traversal.get("note"):
-        return [_notice("no-traversal", str(traversal["note"]))]
-    notices = []
-    if scenario.graph is not None and not result.own:
+    if scenario.graph is not None:
         notices.append(_notice("no-traversal", "Engram's loadtest follows no edges: its recalls go by similarity"))
-    if scenario.validation.expected_recall is not None and not result.own:
+    if scenario.validation.expected_recall is not None:
         notices.append(_notice("recall-not-checked", "Engram's loadtest checks no answers: recall is not judged"))
     return notices
 
 
-def _data_cautions(data_set: DataSet) -> list[Notice]:
+def _traversal_cautions(result: Result) -> list[Notice]:
+    traversal = result.own.get("traversal")
+    note = traversal.get("note") if isinstance(traversal, dict) else ""
+    return [_notice("no-traversal", str(note))] if note else []
+
+
+def _overrun(result: Result, duration_s: float) -> list[Notice]:
+    if result.elapsed_s <= max(duration_s * OVERRUN_SHARE, duration_s + OVERRUN_S):
+        return []
+    text = f"the driver took {result.elapsed_s:.0f} s for {duration_s:g} s: single requests have held it up"
+    return [_notice("overran", text)]
+
+
+def data_cautions(data_set: DataSet) -> list[Notice]:
+    """Return in what the data set is not the one that the scenario asks for."""
     notices = []
     if data_set.scale < 1:
         text = f"the data set is scaled down: {data_set.wanted} memories instead of {data_set.nodes_in_scenario}"
@@ -130,6 +150,9 @@ def _data_cautions(data_set: DataSet) -> list[Notice]:
 def _invalid(result: Result) -> tuple[str, str, str] | None:
     if result.total_operations == 0:
         return "no-operations", "the driver sent no operation", "see the driver's output"
+    if result.total_errors >= result.total_operations:
+        reason = f"all {result.total_operations} operations failed"
+        return "all-operations-failed", reason, "see the driver's output, and the server's log"
     if wrong := _wrong_percentiles(result) or _wrong_answers(result):
         return wrong
     if result.own.get("valid") is False:

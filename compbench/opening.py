@@ -35,10 +35,10 @@ class Opening:
         """Return the run to continue for these measurements, or None with why the open one, if any, can't be.
 
         Raises:
-            UserError: `resume=` names a run that is not there, or that other inputs were measured in.
+            UserError: `resume=` names a run that is not there, or one of other measurements or inputs.
         """
         if self.settings.resume:
-            return self._named(self.settings.resume), ""
+            return self._named(self.settings.resume, selection), ""
         run = runs.find_open_run(self._output_dir)
         if run is None:
             return None, ""
@@ -105,8 +105,10 @@ class Opening:
     def _output_dir(self) -> Path:
         return Path(self.settings.output_dir)
 
-    def _named(self, name: str) -> Run:
+    def _named(self, name: str, selection: Sequence[str]) -> Run:
         run = runs.find_run(self._output_dir, name)
+        if foreign := [wanted for wanted in selection if wanted not in run.manifest.selection]:
+            raise UserError(f"resume={name}: that run was made without {', '.join(foreign)}: leave it out")
         if changes := runs.fingerprint_changes(run.manifest.fingerprint, self._fingerprint()):
             raise UserError(
                 f"resume={name}: figures of different set-ups don't belong in one run; changed: {'; '.join(changes)}"

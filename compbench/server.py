@@ -148,6 +148,11 @@ def health_status(settings: Settings) -> int | None:
         return None
 
 
+def answers(settings: Settings) -> bool:
+    """Tell whether the server still answers, whatever it says of its health; it is asked up to three times."""
+    return any(health_status(settings) is not None for _ in range(3))
+
+
 def count_memories(settings: Settings) -> int | None:
     """Return how many memories the server says that it holds, or None if it does not say."""
     import requests  # noqa: PLC0415 - see health_status

@@ -141,7 +141,8 @@ def _start_failure(attempt: Attempt, error: StartError, log: Output) -> Scenario
     attempt.server = msgspec.structs.replace(
         attempt.server, last_log_lines=server.tail(log.path, server.LAST_LOG_LINES)
     )
-    return ScenarioFailed(error.code, str(error), f"see the last lines of the server's log, {log.path.name}")
+    name = log.path.name.removesuffix(runs.PARTIAL)
+    return ScenarioFailed(error.code, str(error), f"see the last lines of the server's log, {name}")
 
 
 def _note_ready(attempt: Attempt, under_test: Server) -> None:
@@ -207,17 +208,15 @@ def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
     run, name = attempt.run, attempt.measurement.name
     with interrupts.deferred():
         files = {}
-        for kind in ("stdout", "stderr", "driver_json", "hlog", "server_log"):
+        for kind in ("stdout", "stderr", "driver_json", "hlog", "server_log", "stacks"):
             partial, final = attempt.partial(kind), run.path(name, kind)
             if not partial.exists():
                 continue
-            if outcome.verdict != "failed" or kind == "server_log":
+            if outcome.verdict != "failed" or kind in ("server_log", "stacks"):
                 partial.rename(final)
                 files[kind] = final.name
             else:
                 files[kind] = partial.name
-        if (stacks := run.path(name, "stacks")).exists():
-            files["stacks"] = stacks.name
         runs.sync_folder(run.folder)
         capture = capture_of(attempt, outcome, files)
         runs.write_record(run.path(name, "capture"), capture)

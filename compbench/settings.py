@@ -72,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     warm_up_s: _Seconds = 0.0
     cooldown_s: _Seconds = 30.0
     sample_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
-    ready_timeout_s: _Seconds = 30.0
+    ready_timeout_s: _Seconds = 60.0
     prepare_timeout_s: _Seconds = 600.0
     capacity_step_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
     capacity_repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3

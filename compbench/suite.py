@@ -128,15 +128,28 @@ class Suite:
         """Take the suite's lock, once, and clear what killed invocations left in the working folders.
 
         Raises:
-            UserError: another invocation holds the lock, a process is still at work in such a folder, or `resume=`
-                names a run that can't be resumed.
+            UserError: another invocation holds the lock, or a process is still at work in such a folder.
         """
         if self._lock is not None:
             return
         self._lock = lock.take(self.lock_path)
         self._clear_work_folders()
-        if self.settings.resume:
-            runs.find_run(self.output_dir, self.settings.resume)
+
+    def resumed_selection(self) -> list[str]:
+        """Return the measurements of the run that `resume=` names; none without it.
+
+        Raises:
+            UserError: there is no such run, or it has measurements that these settings and scenarios don't give.
+        """
+        if not self.settings.resume:
+            return []
+        selection = runs.find_run(self.output_dir, self.settings.resume).manifest.selection
+        if strange := [name for name in selection if name not in self.names]:
+            raise UserError(
+                f"resume={self.settings.resume}: its {', '.join(strange)} can't be measured again here: the scenario"
+                " file is missing, repeat= is another, or it was a search for a capacity"
+            )
+        return selection
 
     def current_run(self) -> Run | None:
         """Return the run that this invocation continues, or None if it must start one; changes nothing."""

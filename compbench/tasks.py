@@ -125,9 +125,17 @@ def measures(suite: Suite) -> Iterator[Task]:
 
 
 def default_tasks(suite: Suite) -> list[str]:
-    """Return what `doit` does: the gate, what is made once, every measurement with its pages, the run's end."""
-    made = [f"ground_truth:{name}" for name in suite.scenarios]
-    return ["gate", *made, *(f"pages:{name}" for name in suite.names), *(f"run:{name}" for name in suite.scenarios)]
+    """Return what `doit` does: the gate, what is made once, every measurement with its pages, the run's end.
+
+    With `resume=` the measurements are those of the run that is named.
+
+    Raises:
+        UserError: there is no such run, or it can't be resumed here.
+    """
+    wanted = suite.resumed_selection() or suite.names
+    scenarios = [name for name in suite.scenarios if set(of_scenarios(suite.measurements, [name])) & set(wanted)]
+    made = [f"ground_truth:{name}" for name in scenarios]
+    return ["gate", *made, *(f"pages:{name}" for name in wanted), *(f"run:{name}" for name in scenarios)]
 
 
 def renderings(suite: Suite) -> Iterator[Task]:
@@ -174,7 +182,7 @@ def capacities(suite: Suite) -> Iterator[Task]:
             "basename": "capacity",
             "name": scenario,
             "actions": [_succeed_or_fail(suite.measure_capacity, scenario)],
-            "task_dep": ["gate"],
+            "task_dep": [f"ground_truth:{scenario}"],
         }
 
 

@@ -89,3 +89,12 @@ def test_a_folder_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
     assert datasets.data_set_folder(small, load_scenario(path)) is None
     engram = load_settings(tmp_path, {}, {"scale": "1", "target": "engram"})
     assert datasets.data_set_folder(engram, load_scenario(path)) is None
+
+
+def test_a_server_that_finds_nothing_fails_with_compbenchs_own_driver_and_is_named(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=("alpha",))
+    project.set(driver="builtin")
+    assert project.doit("new=1").returncode == 1
+    outcome = project.capture("alpha")["outcome"]
+    assert (outcome["verdict"], outcome["code"]) == ("failed", "empty-store"), outcome
+    assert "found a memory of the data set" in outcome["reason"]

@@ -14,8 +14,10 @@ import requests
 
 from compbench.loadtest import ground_truth, recall
 from compbench.loadtest.answers import Recall
+from compbench.loadtest.arrivals import Schedule
 from compbench.loadtest.edges import ExpectedGraph
 from compbench.loadtest.ground_truth import Truth
+from compbench.loadtest.run import workload_digest
 from compbench.loadtest.workload import Query, Workload
 from tests.embedded_server import embedded
 from tests.load import SEARCHES, graph_scenario, scenario, toml, workload
@@ -218,4 +220,5 @@ def test_the_driver_reports_recall_and_traversals_of_a_real_server(tmp_path: Pat
         assert own["recall"]["answers"] == "ok"
         assert own["recall"]["exact_traversals" if made.traverses else "mean"] > 0.95
         again = workload(made.scenario, count=200, traverses=made.traverses)
-        assert own["work_sha256"] == again.digest()
+        schedule = Schedule(made.scenario.arrival, made.scenario.seed, 0.0, 2)
+        assert own["workload_digest"] == workload_digest(schedule, again)

@@ -184,22 +184,52 @@ def data_set(**changes: Any) -> DataSet:
     ],
 )
 def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: list[str]) -> None:
+    assert [notice.code for notice in judgement.data_cautions(loaded)] == codes
+
+
+@pytest.mark.parametrize(
+    ("loaded", "fails"), [(data_set(), False), (data_set(stored=500), False), (data_set(stored=499), True)]
+)
+def test_a_server_that_did_not_hold_its_data_set_can_pass_nothing(loaded: DataSet, fails: bool) -> None:
+    outcome = judgement.judge_data_set(loaded)
+    assert (outcome is not None) is fails
+    assert outcome is None or (outcome.verdict, outcome.code) == ("failed", "data-set-not-held")
+    assert judgement.judge_data_set(data_set(stored=None)) is None, "what a server doesn't tell is no fault"
+
+
+def test_a_run_in_which_everything_failed_measured_nothing() -> None:
+    result = parsed(total_errors=REPORT["total_operations"], overall_error_rate=1.0)
+    assert judgement.judge(result, Validation(), 1000.0, Exit(0), []).code == "all-operations-failed"
+
+
+def test_a_run_that_single_requests_held_up_is_told() -> None:
     (scenario, *_) = load_scenarios(ROOT / "scenarios" / "competitive", 4)
-    assert [notice.code for notice in judgement.cautions(parsed(), "builtin", loaded, scenario)] == codes
+    codes = [notice.code for notice in judgement.cautions(parsed(elapsed_seconds=93.0), "builtin", 60.0, scenario)]
+    assert codes == ["overran"]
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "codes"),
     [
-        ("qdrant_ann_1m_768d", {}, ["closed-loop", "text-search"]),
-        ("qdrant_ann_1m_768d", {"p99_latency_ms": 65.0}, ["closed-loop", "censored", "text-search"]),
-        ("qdrant_ann_1m_768d", {"overall_throughput": 100.0}, ["closed-loop", "censored", "text-search"]),
+        ("qdrant_ann_1m_768d", {}, ["closed-loop", "text-search", "recall-not-checked"]),
+        (
+            "qdrant_ann_1m_768d",
+            {"p99_latency_ms": 65.0},
+            ["closed-loop", "censored", "text-search", "recall-not-checked"],
+        ),
+        (
+            "qdrant_ann_1m_768d",
+            {"overall_throughput": 100.0},
+            ["closed-loop", "censored", "text-search", "recall-not-checked"],
+        ),
+        ("neo4j_traversal_100k", {}, ["closed-loop", "text-search", "no-traversal", "recall-not-checked"]),
+        ("hybrid_production_100k", {}, ["closed-loop", "text-search"]),
     ],
 )
 def test_what_engrams_own_driver_leaves_out_is_told(name: str, changes: dict[str, Any], codes: list[str]) -> None:
     scenario = load_scenario(ROOT / "scenarios" / "competitive" / f"{name}.toml")
-    assert [notice.code for notice in judgement.cautions(parsed(**changes), "loadtest", None, scenario)] == codes
-    assert judgement.cautions(parsed(**changes), "builtin", None, scenario) == []
+    assert [notice.code for notice in judgement.cautions(parsed(**changes), "loadtest", 60.0, scenario)] == codes
+    assert judgement.cautions(parsed(**changes), "builtin", 60.0, scenario) == []
 
 
 def judged_recall(recall: dict[str, Any], expected: float | None = None) -> Outcome:
@@ -222,3 +252,10 @@ def test_an_expected_recall_is_judged_where_it_is_told() -> None:
     assert "can't be told" in judged_recall({"answers": "not-checked", "note": "x", "mean": None}, 0.9).reason
     loadtest = judgement.judge(parsed(), Validation(expected_recall=0.9), 1000.0, Exit(0), [])
     assert loadtest.verdict == "passed"
+
+
+def test_a_server_that_was_asked_for_traversals_and_could_not_is_told() -> None:
+    scenario = load_scenario(ROOT / "scenarios" / "competitive" / "neo4j_traversal_100k.toml")
+    result = parsed(compbench={"traversal": {"asked": True, "measured": False, "note": "it can't"}})
+    (notice,) = judgement.cautions(result, "builtin", 60.0, scenario)
+    assert (notice.code, notice.text) == ("no-traversal", "it can't")

@@ -224,6 +224,17 @@ def test_what_failed_is_measured_again_on_resume_and_its_files_are_kept(project:
     assert project.manifest()["state"] == "closed"
 
 
+def test_a_run_of_one_scenario_is_resumed_alone(project: Project) -> None:
+    assert project.doit("run:beta", STAND_IN_LOADTEST="exit_without_report=1").returncode == 1
+    resumed = f"resume={project.run().name}"
+    other = project.doit(resumed, "run:alpha")
+    assert (other.returncode, "was made without alpha" in other.stderr) == (2, True), other.stderr
+    done = project.doit(resumed)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line["scenario"] for line in project.started("loadtest")] == ["beta", "beta"]
+    assert len(project.runs()) == 1
+
+
 def test_changed_inputs_start_a_new_run_and_say_what_changed(project: Project) -> None:
     process = project.start()
     assert eventually(lambda: len(project.runs()) == 1 and project.started("loadtest"))

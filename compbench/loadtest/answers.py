@@ -14,6 +14,8 @@ PAIRS_WANTED = 20
 # Two requests tell it if at most half of what they should find is the same.
 OVERLAP_LIMIT = 0.5
 _Z_95 = 1.96
+# Answers that depend on nothing reach this many standard errors once in 30,000 runs; true ones are far above it.
+_STANDARD_ERRORS_WANTED = 4.0
 
 Verdict = Literal["ok", "empty-store", "ignores-query", "not-checked"]
 # Answers of this kind make every figure meaningless.
@@ -72,8 +74,11 @@ def ids_of(body: bytes) -> list[str]:
 
 
 def is_gain(gains: list[float]) -> bool:
-    """Tell whether the mean is above 0 by its 95 % confidence interval; too few are no ground for suspicion."""
-    return len(gains) < PAIRS_WANTED or float(np.mean(gains)) - half_width(np.array(gains)) > 0
+    """Tell whether the mean is above 0 by four standard errors; too few values are no ground for suspicion."""
+    if len(gains) < PAIRS_WANTED:
+        return True
+    standard_error = half_width(np.array(gains)) / _Z_95
+    return float(np.mean(gains)) > _STANDARD_ERRORS_WANTED * standard_error
 
 
 def half_width(values: NDArray[np.float64]) -> float:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from compbench.loadtest import __version__, report
+from compbench.loadtest import __version__, report, verdict
 from compbench.loadtest.capacity import Capacity, Goal, Point, Search, Trial
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, measure
@@ -62,12 +62,14 @@ def _try(options: CapacityOptions, rate: float, progress: Progress, began: float
         errors=measured.errors,
         wanted=measured.pooled.count,
     )
+    # What was under way at the start makes up for what is under way at the end, however long answers take.
+    carried = measured.totals.carried / measured.duration_s
     return Trial(
         rate=rate,
-        achieved=measured.throughput,
+        achieved=measured.throughput + carried,
         p99_ms=measured.pooled.times.response.percentile_ms(99),
         error_rate=measured.error_rate,
-        invalid_reason=report.driver_fault(measured),
+        invalid_reason=verdict.driver_fault(measured),
     )
 
 

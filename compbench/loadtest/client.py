@@ -8,63 +8,17 @@ bytes that were built before, and hands back status, body and the three moments 
 from __future__ import annotations
 
 import asyncio
-import math
-import os
 import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
-import httptools
-
 from compbench.errors import UserError
+from compbench.loadtest.connection import Connection, Exchange
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
-
-
-class Exchange:
-    """One request and what became of it; moments are those of `time.monotonic()`, in seconds.
-
-    `free_at` is when the connection that carried it came free; it and `sent_at` are NaN if the request was never sent.
-    `status` is 0 as long as no response is complete, and `problem` says why there is none. `operation` is the caller's.
-    """
-
-    __slots__ = (
-        "body",
-        "done_at",
-        "due_at",
-        "free_at",
-        "index",
-        "on_done",
-        "operation",
-        "payload",
-        "problem",
-        "sent_at",
-        "status",
-    )
-
-    def __init__(
-        self, index: int, due_at: float, payload: bytes, on_done: Callable[[Exchange], None], operation: int = 0
-    ) -> None:
-        self.index, self.due_at, self.payload, self.on_done = index, due_at, payload, on_done
-        self.operation = operation
-        self.sent_at = self.free_at = self.done_at = math.nan
-        self.status = 0
-        self.problem = ""
-        self.body: list[bytes] = []
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether there is no response, or one that reports an error."""
-        return not self.status or self.status >= 400  # noqa: PLR2004 - HTTP's first error status
-
-    def explain(self) -> str:
-        """Return why it failed, in one line."""
-        text = b"".join(self.body)[:200].decode("utf-8", "replace").replace("\n", " ")
-        return self.problem or f"HTTP {self.status}: {text}"
 
 
 class Endpoint:
@@ -109,9 +63,9 @@ class Pool:
         self._endpoint = endpoint
         self._address = ("", 0)
         self._size = size
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
-        self._idle: list[_Connection] = []
+        self._idle: list[Connection] = []
         self._waiting: deque[Exchange] = deque()
         self.on_room: Callable[[], None] = lambda: None
 
@@ -179,14 +133,14 @@ class Pool:
         for connection in list(self._connections):
             connection.give_up(problem)
 
-    def released(self, connection: _Connection) -> None:
+    def released(self, connection: Connection) -> None:
         """Take back a connection that is free; the longest waiting request gets it at once."""
         if self._waiting:
             connection.send(self._waiting.popleft())
         else:
             self._idle.append(connection)
 
-    def lost(self, connection: _Connection) -> None:
+    def lost(self, connection: Connection) -> None:
         """Forget a connection that is closed."""
         self._connections.discard(connection)
         if connection in self._idle:
@@ -223,82 +177,9 @@ class Pool:
         host, port = self._address
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await self._loop.create_connection(lambda: _Connection(self), host, port)
+                _, connection = await self._loop.create_connection(lambda: Connection(self), host, port)
         except TimeoutError:
             raise OSError(f"no connection within {CONNECT_TIMEOUT_S:.0f} s") from None
         self._connections.add(connection)
         connection.free_at = time.monotonic()
         self.released(connection)
-
-
-class _Connection(asyncio.Protocol):
-    """One keep-alive connection; the parser calls `on_body` and `on_message_complete`."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.exchange: Exchange | None = None
-        self.free_at = 0.0
-        self._pool = pool
-        self._transport: Any = None
-        self._parser: Any = httptools.HttpResponseParser(self)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._file = transport.get_extra_info("socket").fileno()
-
-    def send(self, exchange: Exchange) -> None:
-        """Write the request at once: a transport may wait until the loop has dealt with what else has arrived."""
-        self.exchange = exchange
-        exchange.free_at = self.free_at
-        payload, exchange.payload = exchange.payload, b""
-        exchange.sent_at = time.monotonic()
-        try:
-            written = os.write(self._file, payload)
-        except BlockingIOError:
-            written = 0
-        except OSError:
-            return  # `connection_lost` follows, and says why
-        if written < len(payload):
-            self._transport.write(payload[written:])
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self.give_up(f"not an HTTP response: {error}")
-
-    def on_body(self, body: bytes) -> None:
-        if self.exchange is not None:
-            self.exchange.body.append(body)
-
-    def on_message_complete(self) -> None:
-        exchange, self.exchange = self.exchange, None
-        if exchange is None:
-            self.close()
-            return
-        exchange.done_at = self.free_at = time.monotonic()
-        exchange.status = self._parser.get_status_code()
-        if self._parser.should_keep_alive():
-            self._pool.released(self)
-        else:
-            self.close()
-        exchange.on_done(exchange)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.exchange is not None:
-            self._fail(f"connection lost: {exc or 'closed by the server'}")
-        self._pool.lost(self)
-
-    def give_up(self, problem: str) -> None:
-        """Fail the request in flight and drop the connection, on which a late answer may still arrive."""
-        self._fail(problem)
-        self._transport.abort()
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def _fail(self, problem: str) -> None:
-        exchange, self.exchange = self.exchange, None
-        if exchange is not None:
-            exchange.done_at = time.monotonic()
-            exchange.problem = problem
-            exchange.on_done(exchange)

@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from compbench.errors import UserError
-from compbench.loadtest.client import Endpoint, Exchange
+from compbench.loadtest.client import Endpoint
+from compbench.loadtest.connection import Exchange
 from compbench.loadtest.operations import traversal_request
 from compbench.loadtest.vectors import Vector, directions
 

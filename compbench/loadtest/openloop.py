@@ -19,8 +19,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from compbench.loadtest.client import Exchange, Pool
+from compbench.loadtest.client import Pool
 from compbench.loadtest.clock import open_alarm
+from compbench.loadtest.connection import Exchange
 from compbench.loadtest.recorder import Interval, Recorder
 
 # So long after the last due time a run waits for answers, and goes on sending what waits for a connection.

@@ -95,7 +95,7 @@ def why_stop(looks: deque[Look], wanted: int, limit_s: float) -> str:
         needed = f"another {(wanted - last.acknowledged) / rate:.0f} s" if rate else "forever"
         return (
             f"at {rate:.0f} memories/s the rest of {wanted} takes {needed}, over the time limit of {limit_s:.0f} s:"
-            " lower --scale or raise --time-limit"
+            " lower the scale or allow more time"
         )
     return ""
 

@@ -125,8 +125,7 @@ def _ignores_query(truth: Truth, judged: list[tuple[_Search, float]], spaces: in
     """Say why the answers don't depend on the queries; empty if they do, or if that can't be told.
 
     An answer that depends on its query fits that query better than another one's. Each answer is judged by the query
-    of the next search of its space, too; the answers are meant only if the mean gain is above 0 by its 95 %
-    confidence interval.
+    of the next search of its space, too; the answers are meant only if the mean gain is clearly above 0 (`is_gain`).
     """
     gains = []
     judged = sorted(judged, key=lambda each: each[0].query.number % spaces)

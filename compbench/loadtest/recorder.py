@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.loadtest.client import Exchange
+from compbench.loadtest.connection import Exchange
 from compbench.loadtest.histogram import Histogram
 
 # An operation a row: its number, the moments due, free, sent and done, and whether it failed.
@@ -70,7 +70,8 @@ class Interval:
     """What ended within one second; `number` is that of the second from the start of measuring, negative before.
 
     `parts` are by number of the operation; `warm_up` and `warm_up_errors` count operations that are not measured;
-    `last_s` is when the last measured one ended, in seconds from the start of measuring.
+    `last_s` is when the last measured one ended, in seconds from the start of measuring. `reasons` of failures may be
+    those of a batch that is put into the next interval.
     """
 
     def __init__(self, number: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from compbench.loadtest import __version__, answers, ground_truth, recall, report, vectors
+from compbench.loadtest import __version__, answers, ground_truth, recall, report, vectors, verdict
 from compbench.loadtest.arrivals import Schedule
 from compbench.loadtest.client import Endpoint, Pool
 from compbench.loadtest.clock import run_in_precise_loop
@@ -72,7 +72,7 @@ def run(options: RunOptions, progress: Progress) -> int:
     return _judge(measured, scenario, found)
 
 
-def measure(options: RunOptions, progress: Progress) -> tuple[report.Measured, Workload]:
+def measure(options: RunOptions, progress: Progress) -> tuple[verdict.Measured, Workload]:
     """Keep the schedule; return what was measured, and the workload with the answers that it keeps.
 
     Raises:
@@ -96,7 +96,7 @@ def measure(options: RunOptions, progress: Progress) -> tuple[report.Measured, W
     with HdrLog(options.hlog, LABELS) as hlog:
         watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
         ended = keep_schedule(plan, workload, watch.started, watch.take)
-    return report.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
+    return verdict.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
 
 
 def schedule_of(options: RunOptions) -> Schedule:
@@ -199,9 +199,9 @@ def workload_digest(schedule: Schedule, workload: Workload) -> str:
     return content.hexdigest()
 
 
-def _judge(measured: report.Measured, scenario: Scenario, found: answers.Recall) -> int:
-    reason = report.invalid_reason(measured)
-    missed = report.missed_targets(measured, scenario.validation)
+def _judge(measured: verdict.Measured, scenario: Scenario, found: answers.Recall) -> int:
+    reason = verdict.invalid_reason(measured)
+    missed = verdict.missed_targets(measured, scenario.validation)
     missed += recall.missed(found, scenario.validation.expected_recall)
     if found.answers in answers.MEANINGLESS:
         _log("WARN", f"Answers are wrong ({found.answers}): {found.note}")
@@ -215,7 +215,7 @@ def _judge(measured: report.Measured, scenario: Scenario, found: answers.Recall)
     return 1 if missed or reason else 0
 
 
-def _log_failures(measured: report.Measured) -> None:
+def _log_failures(measured: verdict.Measured) -> None:
     reasons = measured.totals.reasons
     if measured.errors > EXAMPLES or measured.pooled.never_sent:
         counts = ", ".join(f"{count} x {problem}" for problem, count in reasons.most_common(5))

@@ -24,14 +24,18 @@ NOTHING = Second(0, 0, None, None, None, None)
 
 
 class Totals:
-    """All measured seconds of a run so far; `last_s` is when the last operation ended, from the start of measuring."""
+    """All measured seconds of a run so far.
+
+    `last_s` is when the last operation ended, from the start of measuring; `carried` operations of the warm-up
+    succeeded after that start.
+    """
 
     def __init__(self) -> None:
         self.parts: dict[int, Part] = {}
         self.series: list[Second] = []
         self.reasons: Counter[str] = Counter()
         self.last_s = 0.0
-        self.completed = self.errors = self.warm_up = self.warm_up_errors = 0
+        self.completed = self.errors = self.warm_up = self.warm_up_errors = self.carried = 0
 
     def take(self, interval: Interval, pooled: Part) -> Iterator[None]:
         """Add a second, of which `pooled` are all operations together, in steps of a fraction of a millisecond each."""
@@ -39,6 +43,7 @@ class Totals:
         self.warm_up_errors += interval.warm_up_errors
         if interval.number < 0:
             return
+        self.carried += interval.warm_up - interval.warm_up_errors
         failed = pooled.errors + pooled.never_sent
         self.completed += pooled.count - failed
         self.errors += failed

@@ -45,7 +45,9 @@ def write_pages(
     """
     comparisons = baselines.compare(captures, baselines.load_baselines(baselines_file(scenarios_dir)))
     stem = folder / folder.name
-    write_whole(stem.with_name(f"{folder.name}_metadata.txt"), render_metadata(manifest, captures))
+    # The quarterly habit takes a run's age from this file: it is there only if anything was measured.
+    if captures:
+        write_whole(stem.with_name(f"{folder.name}_metadata.txt"), render_metadata(manifest, captures))
     text = summary.render_summary(manifest, captures, folder, comparisons, interrupted=interrupted)
     write_whole(stem.with_name(f"{folder.name}_summary.txt"), text)
     targets = read_targets(folder, scenarios_dir, manifest)

@@ -18,6 +18,7 @@ def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path,
         "final.txt.j2",
         **_facts(manifest, captures, interrupted=interrupted),
         folder=shown_folder(folder),
+        manifest=manifest,
         captures=captures,
     )
 

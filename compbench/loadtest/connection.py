@@ -1,0 +1,145 @@
+"""One keep-alive connection, and the request that is on it: bytes out, answer and moments in."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httptools
+
+
+class Exchange:
+    """One request and what became of it; moments are those of `time.monotonic()`, in seconds.
+
+    `free_at` is when the connection that carried it came free; it and `sent_at` are NaN if the request was never sent.
+    `status` is 0 as long as no response is complete, and `problem` says why there is none. `operation` is the caller's.
+    """
+
+    __slots__ = (
+        "body",
+        "done_at",
+        "due_at",
+        "free_at",
+        "index",
+        "on_done",
+        "operation",
+        "payload",
+        "problem",
+        "sent_at",
+        "status",
+    )
+
+    def __init__(
+        self, index: int, due_at: float, payload: bytes, on_done: Callable[[Exchange], None], operation: int = 0
+    ) -> None:
+        self.index, self.due_at, self.payload, self.on_done = index, due_at, payload, on_done
+        self.operation = operation
+        self.sent_at = self.free_at = self.done_at = math.nan
+        self.status = 0
+        self.problem = ""
+        self.body: list[bytes] = []
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether there is no response, or one that reports an error."""
+        return not self.status or self.status >= 400  # noqa: PLR2004 - HTTP's first error status
+
+    def explain(self) -> str:
+        """Return why it failed, in one line."""
+        text = b"".join(self.body)[:200].decode("utf-8", "replace").replace("\n", " ")
+        return self.problem or f"HTTP {self.status}: {text}"
+
+
+class Owner(Protocol):
+    """Whoever gives a connection its requests."""
+
+    def released(self, connection: Connection) -> None:
+        """Take back a connection that is free."""
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection that is closed."""
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection with at most one request on it."""
+
+    def __init__(self, owner: Owner) -> None:
+        self.exchange: Exchange | None = None
+        self.free_at = 0.0
+        self._owner = owner
+        self._transport: Any = None
+        self._parser: Any = httptools.HttpResponseParser(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The event loop has connected it."""
+        self._transport = transport
+        self._file = transport.get_extra_info("socket").fileno()
+
+    def send(self, exchange: Exchange) -> None:
+        """Write the request at once: a transport may wait until the loop has dealt with what else has arrived."""
+        self.exchange = exchange
+        exchange.free_at = self.free_at
+        payload, exchange.payload = exchange.payload, b""
+        exchange.sent_at = time.monotonic()
+        if self._transport.is_closing():
+            return  # `connection_lost` follows; the file's number may already be another's
+        try:
+            written = os.write(self._file, payload)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            return  # `connection_lost` follows, and says why
+        if written < len(payload):
+            self._transport.write(payload[written:])
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what the server has sent to the parser."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.give_up(f"not an HTTP response: {error}")
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the answer; the parser calls this."""
+        if self.exchange is not None:
+            self.exchange.body.append(body)
+
+    def on_message_complete(self) -> None:
+        """End the request; the parser calls this."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            self.close()
+            return
+        exchange.done_at = self.free_at = time.monotonic()
+        exchange.status = self._parser.get_status_code()
+        if self._parser.should_keep_alive():
+            self._owner.released(self)
+        else:
+            self.close()
+        exchange.on_done(exchange)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail the request in flight; the event loop calls this."""
+        if self.exchange is not None:
+            self._fail(f"connection lost: {exc or 'closed by the server'}")
+        self._owner.lost(self)
+
+    def give_up(self, problem: str) -> None:
+        """Fail the request in flight and drop the connection, on which a late answer may still arrive."""
+        self._fail(problem)
+        self._transport.abort()
+
+    def close(self) -> None:
+        """Close the connection once everything is written."""
+        self._transport.close()
+
+    def _fail(self, problem: str) -> None:
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.done_at = time.monotonic()
+            exchange.problem = problem
+            exchange.on_done(exchange)

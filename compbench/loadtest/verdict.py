@@ -1,0 +1,106 @@
+"""What was measured, and the verdict: is it a measurement of the server at all, and are the scenario's targets met."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from compbench.loadtest.confidence import percentile_interval
+from compbench.loadtest.openloop import Ended
+from compbench.loadtest.recorder import LATE_S, Part
+from compbench.loadtest.totals import Totals
+from compbench.scenarios import Validation
+
+# The LDBC rule: at most one operation in twenty may be sent more than a second late.
+LATE_FRACTION_LIMIT = 0.05
+# A driver that is late is noise in the response time, but below a millisecond it hardly matters (docs/driver.md).
+LAG_FLOOR_MS = 1.0
+LAG_SHARE_LIMIT = 0.1
+# A driver without a free moment reads answers late, and shows its own limit as the server's.
+CPU_LIMIT_PCT = 95.0
+
+
+class Measured(NamedTuple):
+    """The measured part of a run: what was offered in each second, what became of it, and how the driver fared.
+
+    Every operation that was due is one of completed, failed or never sent.
+    """
+
+    duration_s: float
+    offered: list[int]
+    totals: Totals
+    pooled: Part
+    ended: Ended
+
+    @property
+    def elapsed_s(self) -> float:
+        """Return the duration of the schedule, or until the last answer if that came later."""
+        return max(float(self.duration_s), self.totals.last_s)
+
+    @property
+    def errors(self) -> int:
+        """Return how many operations failed or were never sent."""
+        return self.pooled.errors + self.pooled.never_sent
+
+    @property
+    def completed(self) -> int:
+        """Return how many operations succeeded."""
+        return self.pooled.count - self.errors
+
+    @property
+    def throughput(self) -> float:
+        """Return how many operations a second succeeded before the schedule ended."""
+        return sum(second.completed for second in self.totals.series[: len(self.offered)]) / self.duration_s
+
+    @property
+    def error_rate(self) -> float:
+        """Return the fraction of operations that failed or were never sent."""
+        return self.errors / self.pooled.count if self.pooled.count else 0.0
+
+    @property
+    def late_fraction(self) -> float:
+        """Return the fraction of operations that the driver sent more than a second late."""
+        return self.pooled.late / self.pooled.count if self.pooled.count else 0.0
+
+
+def invalid_reason(measured: Measured) -> str:
+    """Say why this is no measurement of the server; empty if it is one."""
+    if not measured.pooled.count:
+        return "no operation was due"
+    if measured.errors == measured.pooled.count:
+        return "every operation failed"
+    return driver_fault(measured)
+
+
+def driver_fault(measured: Measured) -> str:
+    """Say how the driver itself has spoiled the measurement; empty if it has not."""
+    pooled = measured.pooled
+    if measured.late_fraction > LATE_FRACTION_LIMIT:
+        return f"{measured.late_fraction:.1%} of the operations were sent over {LATE_S:.0f} s late by the driver"
+    # The lower end: of few operations a single late one says nothing about one in a hundred.
+    lag_ms = percentile_interval(pooled.times.lag, 99)[0] or 0.0
+    response_ms = pooled.times.response.percentile_ms(99)
+    if lag_ms > LAG_FLOOR_MS and lag_ms > LAG_SHARE_LIMIT * response_ms:
+        return (
+            f"the driver's own lag has a P99 of {lag_ms:.2f}ms or more, over {LAG_FLOOR_MS:.0f}ms and over"
+            f" {LAG_SHARE_LIMIT:.0%} of the P99 response time of {response_ms:.2f}ms: the driver lacked CPU time"
+        )
+    if measured.ended.cpu_pct > CPU_LIMIT_PCT:
+        return (
+            f"the driver used {measured.ended.cpu_pct:.0f}% of a core, over {CPU_LIMIT_PCT:.0f}%: the rate is its own"
+            " limit, not the server's (more --processes, or a lower rate)"
+        )
+    return ""
+
+
+def missed_targets(measured: Measured, targets: Validation) -> list[str]:
+    """Return a line for each target of the scenario that was not met."""
+    lines = []
+    p99_ms = measured.pooled.times.response.percentile_ms(99)
+    if targets.expected_p99_latency_ms is not None and p99_ms > targets.expected_p99_latency_ms:
+        lines.append(f"P99 latency {p99_ms:.2f}ms exceeds target {targets.expected_p99_latency_ms:.2f}ms")
+    expected = targets.expected_throughput_ops_sec
+    if expected is not None and measured.throughput < expected:
+        lines.append(f"Throughput {measured.throughput:.0f} ops/sec below target {expected:.0f} ops/sec")
+    if targets.max_error_rate is not None and measured.error_rate > targets.max_error_rate:
+        lines.append(f"Error rate {measured.error_rate:.2%} exceeds maximum {targets.max_error_rate:.2%}")
+    return lines
