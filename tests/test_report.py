@@ -151,6 +151,15 @@ def test_deltas_and_verdicts_have_the_published_bounds() -> None:
     assert list(seen.values()) == ["BETTER", "COMPARABLE", "COMPARABLE", "COMPARABLE", "WORSE"]
 
 
+def test_another_task_is_never_boasted_of(tmp_path: Path) -> None:
+    recipe = RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)], target="embedded", scale=0.001)
+    folder = synthetic.make_run(tmp_path, recipe)
+    render(folder)
+    text = text_of(folder, "report.html")
+    assert "another task: compbench&#39;s embedded server, data scaled to 0.001" in text
+    assert "published from other machines" not in text.partition('class="sentence"')[2].partition("</p>")[0]
+
+
 def test_priorities_begin_with_the_largest_gap() -> None:
     made = [
         baselines.Comparison(scenario="near", status="NO_BASELINE", measured_p99_ms=11.0),

@@ -91,7 +91,9 @@ def against_published(comparisons: Sequence[Comparison]) -> list[Row]:
             head=c.measured_p99_ms,
             delta_pct=c.delta_pct,
             verdict=words.get(c.status, "no figure"),
-            remark=limit.format(c.system) if c.system else "no baseline",
+            remark=f"{limit.format(c.system)}{'; another task: ' if c.caveat else ''}{c.caveat}"
+            if c.system
+            else "no baseline",
         )
         for c in comparisons
     ]
