@@ -123,6 +123,7 @@ def crash(attempt: Attempt, under_test: Server) -> ScenarioFailed:
     """Return the outcome of a server that has died, with what the kernel and its log say of it."""
     ended = under_test.exit
     oom_killed = snapshot.was_oom_killed(under_test.child.pid, attempt.started_at)
+    attempt.snapshot["kernel messages"] = snapshot.kernel_messages()
     lines = under_test.last_log_lines()
     attempt.server = msgspec.structs.replace(attempt.server, crashed=True, oom_killed=oom_killed, last_log_lines=lines)
     why = " - killed by the kernel for lack of memory" if oom_killed else ""

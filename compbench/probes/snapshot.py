@@ -56,7 +56,7 @@ def read_snapshot(
         "memory maps": _told(lambda: Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")),
         "limits": _told(lambda: Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")),
         "sockets": _told(lambda: _sockets(pid)),
-        "kernel messages": _told(_kernel_messages),
+        "kernel messages": kernel_messages(),
     }
     texts |= {name: _page(f"{base_url}{path}") for name, path in _PAGES.items()}
     if engram_root is not None and (script := engram_root / "scripts" / "engram_diagnostics.sh").is_file():
@@ -90,6 +90,11 @@ def was_oom_killed(pid: int, since_s: float) -> bool | None:
         if is_recent and re.search(rf"[Kk]illed process {pid}\b", line):
             return True
     return False
+
+
+def kernel_messages() -> str:
+    """Return the kernel's last messages on memory, heat and disks, or why they can't be read."""
+    return _told(_kernel_messages)
 
 
 def _told(read: Callable[[], str]) -> str:
