@@ -151,6 +151,15 @@ def test_deltas_and_verdicts_have_the_published_bounds() -> None:
     assert list(seen.values()) == ["BETTER", "COMPARABLE", "COMPARABLE", "COMPARABLE", "WORSE"]
 
 
+def test_another_task_is_never_boasted_of(tmp_path: Path) -> None:
+    recipe = RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)], target="embedded", scale=0.001)
+    folder = synthetic.make_run(tmp_path, recipe)
+    render(folder)
+    text = text_of(folder, "report.html")
+    assert "another task: compbench&#39;s embedded server, data scaled to 0.001" in text
+    assert "published from other machines" not in text.partition('class="sentence"')[2].partition("</p>")[0]
+
+
 def test_priorities_begin_with_the_largest_gap() -> None:
     made = [
         baselines.Comparison(scenario="near", status="NO_BASELINE", measured_p99_ms=11.0),
@@ -318,3 +327,33 @@ def test_few_operations_have_no_upper_bound(tmp_path: Path) -> None:
     path.write_text(json.dumps(capture))
     render(folder)
     assert "too few for an upper bound" in text_of(folder, "report.html")
+
+
+def test_a_search_for_a_capacity_has_a_page_and_later_runs_show_it(tmp_path: Path) -> None:
+    rates = [(500.0, 2.0, True), (900.0, 4.0, None), (1000.0, 12.0, True), (1100.0, 80.0, False)]
+    trials = [
+        {"rate_ops_s": rate, "achieved_ops_s": rate, "p99_ms": p99_ms, "error_rate": 0.0, "sustained": sustained}
+        for rate, p99_ms, sustained in rates
+    ]
+    found = {"low_ops_s": 1000.0, "high_ops_s": 1100.0, "bound": "target", "p99_limit_ms": 20.0, "curve": trials}
+    found |= {"max_error_rate": 0.005, "precision_pct": 5.0, "note": "the server's own limit"}
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)]))
+    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    (capture,) = runs.Run(folder, manifest).captures()
+    search = msgspec.structs.replace(capture, is_capacity=True, result=None, capacity=found)
+    runs.write_record(folder / f"{folder.name}_{search.measurement}_capture.json", search)
+    manifest = msgspec.structs.replace(manifest, kind="capacity", selection=[search.measurement])
+    runs.write_record(folder / runs.MANIFEST_NAME, manifest)
+    pages.write_pages(folder, manifest, [search], interrupted=False, scenarios_dir=SCENARIOS, now=0.0)
+    render(folder)
+    text = text_of(folder, "report.html")
+    assert "1000<i> ops/s</i>" in text
+    assert "the driver kept no histogram" not in text
+    assert (folder / f"{folder.name}_{NAMES[0]}_capacity.svg").is_file()
+    later = synthetic.make_run(
+        tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)], at=synthetic.NOON + 86_400)
+    )
+    render(later)
+    assert f"capacity at P99 under 20.0 ms, run {folder.name}" in text_of(later, "report.html")
+    schema = json.loads((ROOT / "docs" / "results.schema.json").read_text())
+    jsonschema.validate(json.loads((folder / "results.json").read_text()), schema, jsonschema.Draft202012Validator)

@@ -47,7 +47,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A scenario's P99 (of several repeats: of the median one) beside one baseline's; a negative `delta_pct` is faster.
 
-    With `NO_BASELINE` nobody has published a figure for the scenario, and all that is published is None.
+    With `NO_BASELINE` nobody has published a figure for the scenario, and all that is published is None. A `caveat`
+    says why even the task was another one, so that the status is no verdict on the server.
     """
 
     scenario: str
@@ -61,6 +62,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     accessed: str = ""
     hardware: str = ""
+    caveat: str = ""
 
 
 class Priority(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +98,7 @@ def compare(captures: Sequence[Capture], baselines: Sequence[Baseline]) -> list[
         if group.measured:
             measured_ms = float((group.typical.result or {})["p99_latency_ms"])
             own = [b for b in baselines if b.scenario == group.scenario and b.p99_low_ms]
-            found += [_comparison(group.scenario, measured_ms, baseline) for baseline in own]
+            found += [_comparison(group.typical, measured_ms, baseline) for baseline in own]
             if not own:
                 found.append(Comparison(scenario=group.scenario, status="NO_BASELINE", measured_p99_ms=measured_ms))
     return found
@@ -131,12 +133,12 @@ def priorities(comparisons: Sequence[Comparison], targets_ms: Mapping[str, float
     return sorted(gaps, key=lambda gap: -gap.gap_pct)
 
 
-def _comparison(scenario: str, measured_ms: float, baseline: Baseline) -> Comparison:
+def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Comparison:
     published_ms = baseline.p99_low_ms or 0.0
     ratio = measured_ms / published_ms
     same = abs(ratio - 1) <= COMPARABLE_SHARE
     return Comparison(
-        scenario=scenario,
+        scenario=capture.scenario,
         system=f"{baseline.system} {baseline.version}",
         measured_p99_ms=measured_ms,
         published_p99_ms=published_ms,
@@ -147,4 +149,11 @@ def _comparison(scenario: str, measured_ms: float, baseline: Baseline) -> Compar
         source=baseline.source,
         accessed=baseline.accessed,
         hardware=baseline.hardware,
+        caveat=_caveat(capture),
     )
+
+
+def _caveat(capture: Capture) -> str:
+    scale = capture.data_set.scale if capture.data_set else 1.0
+    other = ["compbench's embedded server"] if capture.target == "embedded" else []
+    return ", ".join(other + ([f"data scaled to {scale:g}"] if scale < 1 else []))

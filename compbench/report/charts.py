@@ -104,14 +104,17 @@ def _warnings(marks: Sequence[tuple[float, str]], x: Spec) -> list[Spec]:
     ]
 
 
+_SUSTAINED = {True: "sustained", False: "not sustained", None: "spoiled by the driver"}
+
+
 def capacity_curve(rows: Sequence[Row], limit_ms: float | None) -> Spec | None:
     """Return P99 over the offered rate of a capacity search: `rate_ops_s`, `p99_ms`, `sustained`."""
     known = [row for row in rows if row.get("p99_ms") is not None]
     if not known:
         return None
-    known = [{**row, "what": "sustained" if row.get("sustained") else "not sustained"} for row in known]
+    known = [{**row, "what": _SUSTAINED[row.get("sustained")]} for row in known]
     x = {"field": "rate_ops_s", "type": "quantitative", "title": "offered, ops/s", "scale": {"zero": False}}
-    scale = {"domain": ["sustained", "not sustained"], "range": [GOOD, BAD]}
+    scale = {"domain": list(_SUSTAINED.values()), "range": [GOOD, BAD, SOFT]}
     layers: list[Spec] = [
         {"mark": {"type": "line", "color": SOFT}, "encoding": {"x": x, "y": y_axis("p99_ms", "P99, ms", log=True)}},
         {

@@ -82,7 +82,6 @@ def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison
 def against_published(comparisons: Sequence[Comparison]) -> list[Row]:
     """Return each measured P99 as a row against its published baseline; worse by over a tenth is a regression."""
     words: dict[str, Verdict] = {"BETTER": "improvement", "WORSE": "regression", "COMPARABLE": "same"}
-    limit = f"limit {100 * COMPARABLE_SHARE:g} %, published by {{}} from another machine"
     return [
         Row(
             scenario=c.scenario,
@@ -91,10 +90,17 @@ def against_published(comparisons: Sequence[Comparison]) -> list[Row]:
             head=c.measured_p99_ms,
             delta_pct=c.delta_pct,
             verdict=words.get(c.status, "no figure"),
-            remark=limit.format(c.system) if c.system else "no baseline",
+            remark=_published_remark(c),
         )
         for c in comparisons
     ]
+
+
+def _published_remark(comparison: Comparison) -> str:
+    if comparison.published_p99_ms is None:
+        return "no baseline"
+    limit = f"limit {100 * COMPARABLE_SHARE:g} %, published by {comparison.system} from another machine"
+    return f"{limit}; another task: {comparison.caveat}" if comparison.caveat else limit
 
 
 def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[Past]) -> Row | None:

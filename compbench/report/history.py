@@ -183,9 +183,10 @@ def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
     for base in reversed(history[:-1]):
         if any(set(base.values.get(name, {})) & set(head.values.get(name, {})) for name in _comparable(base, head)):
             return base, head
-    reasons = differences(history[-2], head) or ["no figure is in both"]
+    last = history[-2]
+    reasons = differences(last, head) or [d for name in head.scenarios for d in differences(last, head, name)]
     raise UserError(
-        f"no run before {head.run} is comparable with it; {history[-2].run} differs in {'; '.join(reasons)}:"
+        f"no run before {head.run} is comparable with it ({last.run}: {'; '.join(reasons) or 'no figure is in both'}):"
         " name two runs with base= and head="
     )
 

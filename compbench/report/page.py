@@ -137,7 +137,8 @@ def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], s
         parts.append(f"{', '.join(names['missed'])} missed a target")
     if names["failed"]:
         parts.append(f"{', '.join(names['failed'])} failed")
-    counted = {word: sum(c.status == status for c in comparisons) for status, word in _VERDICTS.items()}
+    fair = [comparison for comparison in comparisons if not comparison.caveat]
+    counted = {word: sum(c.status == status for c in fair) for status, word in _VERDICTS.items()}
     told = [f"{word} than" if word != "comparable" else "comparable to" for word in counted]
     stands = [f"{told[place]} {count}" for place, count in enumerate(counted.values()) if count]
     if stands:

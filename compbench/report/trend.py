@@ -28,10 +28,6 @@ _LEAST_SEGMENT = 4
 _ALPHA = 0.001
 
 
-# Labels of moments stand at the foot of the chart, which axes that begin at zero leave free.
-_HISTORY_HEIGHT = 180
-
-
 @dataclass(frozen=True)
 class Shift:
     """A figure's new level: the first run that has it, its commit, and the change against the level before."""
@@ -201,13 +197,14 @@ def _chart(rows: Sequence[Row], title: str, changes: Sequence[Row], machines: Se
     for marked, colour in ((worse, BAD), (better, GOOD), (machines, SOFT)):
         if marked:
             layers += _moments(marked, colour, x)
-    return chart_of(list(rows), {"layer": layers, "height": _HISTORY_HEIGHT})
+    return chart_of(list(rows), {"layer": layers, "height": 180})
 
 
 def _moments(values: Sequence[Row], colour: str, x: Spec) -> list[Spec]:
     data = {"values": list(values)}
     rule = {"type": "rule", "color": colour, "strokeDash": [5, 3], "strokeWidth": 1.5}
     text = {"type": "text", "align": "left", "dx": 4, "dy": -8, "fontSize": 11, "color": colour}
+    # At the foot of the chart, which an axis that begins at zero leaves free.
     place = {"x": x, "y": {"value": "height"}, "text": {"field": "label"}}
     return [
         {"data": data, "mark": rule, "encoding": {"x": x, "tooltip": tooltips(label="change", at="from")}},
