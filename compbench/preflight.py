@@ -156,7 +156,7 @@ def judge_stability(
     """Judge the machine right before a scenario (SPEC.md 2): warnings, and why it must not begin, if so."""
     notices = []
     available = readings["available_memory_bytes"]
-    load, busy_pct = readings["load_1min"], readings["busy_pct"]
+    load, busy_pct = readings["load_1min"], readings.get("busy_pct", 0.0)
     if load is not None and load > settings.warn_load and busy_pct > BUSY_PCT:
         text = (
             f"load average {load:.2f} and {busy_pct:.0f} % of the cores' time in use before the scenario:"

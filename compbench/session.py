@@ -103,6 +103,8 @@ def _cool_down(attempt: Attempt) -> None:
 def _check_stability(attempt: Attempt) -> None:
     attempt.current = "start"
     attempt.machine_before = machine.read_stability()
+    if (attempt.machine_before["load_1min"] or 0.0) > attempt.settings.warn_load:
+        attempt.machine_before["busy_pct"] = machine.busy_pct()
     notices, refusal = judge_stability(attempt.machine_before, attempt.settings.limits, attempt.settings)
     for notice in notices:
         attempt.notice(notice)

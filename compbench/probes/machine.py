@@ -30,19 +30,20 @@ _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
 
 
 def read_stability() -> dict[str, Any]:
-    """Return what must be steady around a measurement, as plain values; takes half a second.
-
-    `busy_pct` is the share of all cores' time that was in use during that half second.
-    """
+    """Return what must be steady around a measurement, as plain values: load, memory, throttling, heat, governor."""
     return {
         "load_1min": load_1min(),
-        "busy_pct": psutil.cpu_percent(BUSY_INTERVAL_S),
         "available_memory_bytes": psutil.virtual_memory().available,
         "swap_used_bytes": psutil.swap_memory().used,
         "throttle_events": read_machine_counters().throttle_events,
         "temperature_c": temperature_c(),
         "governors": governors(),
     }
+
+
+def busy_pct() -> float:
+    """Return the share of all cores' time that is in use during half a second from now, in percent."""
+    return psutil.cpu_percent(BUSY_INTERVAL_S)
 
 
 def load_1min() -> float | None:
