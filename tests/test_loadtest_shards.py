@@ -33,8 +33,8 @@ def test_senders_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     with serving() as url:
         run, senders = start(tmp_path, url)
         run.send_signal(signal.SIGKILL)
-        run.communicate()
         assert eventually(lambda: all(map(gone, senders)), timeout_s=10)
+        run.communicate()
 
 
 def test_a_run_ends_with_one_line_when_a_sender_dies(tmp_path: Path) -> None:

@@ -109,19 +109,18 @@ class OpenLoop:
         self._pump()
         if self._due_at == math.inf:
             self._finished.set()
-        tasks: list[asyncio.Task[Any]] = [
-            asyncio.create_task(self._watch()),
-            asyncio.create_task(self._finished.wait()),
-        ]
+        watch = asyncio.create_task(self._watch())
+        finished = asyncio.create_task(self._finished.wait())
         time_left_s = self._end + DRAIN_S - time.monotonic()
-        done, _ = await asyncio.wait(tasks, timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([watch, finished], timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
         cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
         if self._error is None:
-            await asyncio.sleep(self._end - time.monotonic())
-        for task in tasks:
-            task.cancel()
-        for task in done:
-            task.result()
+            # The watch ends before its time only if nobody takes the figures any more.
+            await asyncio.wait([watch], timeout=max(0.0, self._end - time.monotonic()))
+        finished.cancel()
+        if watch.done():
+            watch.result()
+        watch.cancel()
         if self._error is not None:
             raise self._error
         self._stop()
