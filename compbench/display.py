@@ -160,9 +160,17 @@ def headline(capture: Capture) -> str:
         parts.append("  ".join(f"P{p} {result[f'p{p}_latency_ms']:.2f} ms" for p in (50, 95, 99)))
         parts.append(f"{result['throughput_ops_s']:.0f} ops/s")
         parts.append(f"{result['error_rate'] * 100:.2f} % errors")
+        parts += _answers(result)
     if outcome.reason:
         parts.append(outcome.reason)
     return "  ".join(parts)
+
+
+def _answers(result: dict[str, Any]) -> list[str]:
+    """Return how right the checked answers were, where the driver checked any."""
+    found = result.get("own", {}).get("recall") or {}
+    told = {"recall": found.get("mean"), "exact traversals": found.get("exact_traversals")}
+    return [f"{what} {100 * share:.1f} %" for what, share in told.items() if share is not None]
 
 
 def span(seconds: float) -> str:
