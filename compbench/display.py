@@ -43,7 +43,7 @@ class Display:
 
     def line(self, text: str = "", style: str | None = None) -> None:
         """Print a line that stays; `style` colours its first word on a terminal that wants colour."""
-        if self.is_living:
+        if self.is_living and text:
             from rich.padding import Padding  # noqa: PLC0415 - costs 0.1 s that plain output and preflight need not pay
             from rich.text import Text  # noqa: PLC0415 - see above
 
