@@ -31,11 +31,11 @@ __all__ = [
     "table_rows",
 ]
 
-# SPEC.md 8.
+# specification 8.
 LOW_CPU_PCT = 50.0
 FULL_MEMORY_PCT = 90.0
 HIGH_IO_WAIT_PCT = 20.0
-# SPEC.md 8 asks for throttling and swap thrashing without a figure. A drop of the clock by a fifth and 1 GB of swap in
+# specification 8 asks for throttling and swap thrashing without a figure. A drop of the clock by a fifth and 1 GB of swap in
 # use are the health flags of the quarterly review that reads these results. The rate is ours: about 250 pages a
 # second, in both of two samples running, is more than the odd page that any machine fetches back.
 CLOCK_DROP_PCT = 20.0
@@ -80,7 +80,7 @@ TEXTS = {
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The columns of the table of samples (SPEC.md 8), of one sample or of all; None is not readable here."""
+    """The columns of the table of samples (specification 8), of one sample or of all; None is not readable here."""
 
     cpu_pct: float | None = None
     memory_bytes: float | None = None
@@ -121,7 +121,7 @@ def table_rows(samples: Sequence[Sample]) -> list[TableRow]:
 
 
 def format_table(samples: Sequence[Sample]) -> list[str]:
-    """Return the table's lines, head first, in columns divided by ` | ` as SPEC.md 8 shows them."""
+    """Return the table's lines, head first, in columns divided by ` | ` as specification 8 shows them."""
     lines = [astuple(row) for row in [TABLE_HEAD, *table_rows(samples)]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [" | ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

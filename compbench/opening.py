@@ -1,4 +1,4 @@
-"""Which run an invocation writes into: the open one if it can be continued, else a new one (DESIGN.md, A run's life).
+"""Which run an invocation writes into: the open one if it can be continued, else a new one.
 
 Only the holder of the suite's lock may call what changes a run. Knows nothing of how a scenario is measured.
 """

@@ -21,7 +21,7 @@ BUSY_PCT = 10.0
 
 
 def preflight_exit_code(findings: Iterable[Finding]) -> int:
-    """Return 1 if a check is critical, 2 if there are only warnings, 0 if all is well (SPEC.md 1)."""
+    """Return 1 if a check is critical, 2 if there are only warnings, 0 if all is well (specification 1)."""
     levels = {finding.level for finding in findings}
     return 1 if "critical" in levels else 2 if "warning" in levels else 0
 
@@ -153,7 +153,7 @@ def judge_versions(found: Mapping[str, str | None], expected: Mapping[str, str])
 def judge_stability(
     readings: Mapping[str, Any], limits: MachineLimits, settings: Settings
 ) -> tuple[list[Notice], str | None]:
-    """Judge the machine right before a scenario (SPEC.md 2): warnings, and why it must not begin, if so."""
+    """Judge the machine right before a scenario (specification 2): warnings, and why it must not begin, if so."""
     notices = []
     available = readings["available_memory_bytes"]
     load, busy_pct = readings["load_1min"], readings.get("busy_pct", 0.0)

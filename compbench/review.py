@@ -31,7 +31,7 @@ from compbench.runs import Run
 from compbench.settings import Settings
 
 REGRESSION, NOT_COMPARED = 1, 2
-# The quarterly habit of ENGRAM.md 9.3: a full run is due every 90 days, with a warning in the last 14.
+# The quarterly habit: a full run is due every 90 days, with a warning in the last 14.
 DUE_AFTER_DAYS, WARN_BEFORE_DAYS = 90.0, 14.0
 # What `base=` says to compare with published figures instead of another run.
 PUBLISHED = "published"

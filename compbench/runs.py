@@ -52,7 +52,7 @@ class Run:
         return self.manifest.run
 
     def path(self, measurement: str, kind: str) -> Path:
-        """Return the final path of one of a measurement's files (SPEC.md 4)."""
+        """Return the final path of one of a measurement's files (specification 4)."""
         ending = MEASURED_KINDS.get(kind) or RENDERED_KINDS[kind]
         if kind == "stdout" and measurement_named(measurement).is_capacity:
             ending = ".log"  # readers of a run take every other `.txt` for a scenario's report
@@ -81,7 +81,7 @@ class Run:
 
 
 def timestamp(now_s: float) -> str:
-    """Return a Unix time as a run's name, in local time (SPEC.md 4)."""
+    """Return a Unix time as a run's name, in local time (specification 4)."""
     return datetime.fromtimestamp(now_s).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
 
 
@@ -171,7 +171,7 @@ def find_open_run(output_dir: Path) -> Run | None:
 def refusal_to_resume(
     manifest: Manifest, fingerprint: Mapping[str, str], *, now_s: float, boot_at: float, max_age_h: float
 ) -> str:
-    """Say why an open run can't be continued, or return an empty text if it can (DESIGN.md, A run's life)."""
+    """Say why an open run can't be continued, or return an empty text if it can."""
     if changes := fingerprint_changes(manifest.fingerprint, fingerprint):
         return "its inputs have changed: " + "; ".join(changes)
     if abs(manifest.boot_at - boot_at) > BOOT_TOLERANCE_S:

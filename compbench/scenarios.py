@@ -29,7 +29,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-# Readers of a run's folder take these endings for other kinds of files (SPEC.md 4).
+# Readers of a run's folder take these endings for other kinds of files (specification 4).
 _RESERVED_ENDINGS = (
     "metadata", "summary", "stderr", "diag", "sys", "capture", "capacity", "server", "flamegraph", "progress", "report",
 )  # fmt: skip

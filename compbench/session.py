@@ -115,7 +115,7 @@ def _check_stability(attempt: Attempt) -> None:
 
 
 def _start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> Server:
-    """Start the server and wait until it is ready; a start-up that fails for now is tried once more (SPEC.md 5)."""
+    """Start the server and wait until it is ready; a start-up that fails for now is tried once more (specification 5)."""
     settings = attempt.settings
     with attempt.phase("start", settings.ready_timeout_s):
         for number in range(1, START_ATTEMPTS + 1):
@@ -195,7 +195,7 @@ def _note_leaks(attempt: Attempt, files_before: int | None) -> None:
 
 
 def leak_notice(facts: ServerFacts) -> Notice | None:
-    """Return a warning of descriptors that server or runner left open (SPEC.md 2), or None if all is well."""
+    """Return a warning of descriptors that server or runner left open (specification 2), or None if all is well."""
     before, after = facts.open_files_before, facts.open_files_after
     leaks = []
     if before is not None and after is not None and after - before > PILED_UP_FILES:

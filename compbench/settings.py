@@ -24,7 +24,7 @@ INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 EMBEDDED_SCALE = 0.001
 
 PROFILES: dict[str, dict[str, Any]] = {
-    # SPEC.md 2, 3 and 8: 60 s (each scenario's own total_seconds), 30 s cooldown, a sample every 5 s.
+    # specification 2, 3 and 8: 60 s (each scenario's own total_seconds), 30 s cooldown, a sample every 5 s.
     "full": {"cooldown_s": 30.0, "sample_interval_s": 5.0},
     "quick": {"duration_s": 10, "cooldown_s": 1.0, "sample_interval_s": 1.0},
 }
@@ -134,7 +134,7 @@ class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
     warn_free_disk_gb: float
 
 
-# SPEC.md 1 and 2.
+# specification 1 and 2.
 SPECIFIED_LIMITS = MachineLimits(
     min_scenario_memory_gb=4,
     min_available_memory_gb=8,
@@ -184,7 +184,7 @@ def variables_of(arguments: Iterable[str]) -> dict[str, str]:
 
 
 def _decide(settings: Settings, root: Path, *, engram_root_is_set: bool) -> Settings:
-    """Make paths absolute and `auto` concrete; any trace of an Engram build means Engram (DESIGN.md)."""
+    """Make paths absolute and `auto` concrete; any trace of an Engram build means Engram."""
     paths = {
         key: str((root / Path(getattr(settings, key)).expanduser()).resolve())
         for key in ("engram_root", "scenarios_dir", "output_dir", "work_dir", "cache_dir")

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "compbench"
 
-# DESIGN.md's layers, from the top: a module or package may import what stands below it, and what is in it.
+# The layers, from the top: a module or package may import what stands below it, and what is in it.
 LAYERS = (
     "reporter",
     "review",

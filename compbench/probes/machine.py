@@ -23,7 +23,7 @@ from compbench.probes.counters import ROOT, read_machine_counters
 
 # Long enough for fifty clock ticks a core, so that the share is good to a few percent.
 BUSY_INTERVAL_S = 0.5
-LOOPBACK_RETRIES_S = (1.0, 2.0, 4.0)  # SPEC.md 5: exponential backoff
+LOOPBACK_RETRIES_S = (1.0, 2.0, 4.0)  # specification 5: exponential backoff
 _CONNECT_TIMEOUT_S = 2.0
 # The Linux drivers of sensors in or at the CPU; another chip's heat (a disk's, a radio's) says nothing of it.
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")

@@ -122,7 +122,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
-    """Return the text of `_metadata.txt` (SPEC.md 3); what was not read says so."""
+    """Return the text of `_metadata.txt` (specification 3); what was not read says so."""
     versions = manifest.provenance.get("versions") or {}
     target = manifest.settings.get("target")
     engram = versions.get("engram_core") or versions.get("engram_cli")

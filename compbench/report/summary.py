@@ -13,7 +13,7 @@ _VERDICTS = ("passed", "missed", "failed")
 
 
 def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path, *, interrupted: bool) -> str:
-    """Return the last lines on the screen (SPEC.md 7), with the reason of each failure and what to do next."""
+    """Return the last lines on the screen (specification 7), with the reason of each failure and what to do next."""
     return render(
         "final.txt.j2",
         **_facts(manifest, captures, interrupted=interrupted),
