@@ -31,7 +31,7 @@ from compbench.scenarios import Scenario, load_scenarios
 from compbench.settings import Settings
 
 _EMBEDDING_DIM = 768  # ENGRAM: a recall of any other dimension is refused
-# specification 1: tools that Engram's own scripts want; compbench needs neither.
+# Specification 1: tools that Engram's own scripts want; compbench needs neither.
 _SCRIPT_TOOLS = {"jq": "Engram's scripts read JSON with it", "bc": "Engram's scripts compute with it"}
 _OPTIONAL_TOOLS = {
     "perf": (("perf",), "flame graphs are recorded with it"),

@@ -115,7 +115,7 @@ def _check_stability(attempt: Attempt) -> None:
 
 
 def _start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> Server:
-    """Start the server and wait until it is ready; a start-up that fails for now is tried once more (specification 5)."""
+    """Start the server and wait until it is ready; a start-up that fails for now is tried again (specification 5)."""
     settings = attempt.settings
     with attempt.phase("start", settings.ready_timeout_s):
         for number in range(1, START_ATTEMPTS + 1):

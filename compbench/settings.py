@@ -24,7 +24,7 @@ INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 EMBEDDED_SCALE = 0.001
 
 PROFILES: dict[str, dict[str, Any]] = {
-    # specification 2, 3 and 8: 60 s (each scenario's own total_seconds), 30 s cooldown, a sample every 5 s.
+    # Specification 2, 3 and 8: 60 s (each scenario's own total_seconds), 30 s cooldown, a sample every 5 s.
     "full": {"cooldown_s": 30.0, "sample_interval_s": 5.0},
     "quick": {"duration_s": 10, "cooldown_s": 1.0, "sample_interval_s": 1.0},
 }
@@ -134,7 +134,7 @@ class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
     warn_free_disk_gb: float
 
 
-# specification 1 and 2.
+# Specification 1 and 2.
 SPECIFIED_LIMITS = MachineLimits(
     min_scenario_memory_gb=4,
     min_available_memory_gb=8,

@@ -53,7 +53,7 @@ READINGS = (
 
 
 def render_system(capture: Capture) -> str:
-    """Return the text of `_sys.txt`: the table of specification 8 first, then cores, memory, disk, network and warnings."""
+    """Return the text of `_sys.txt`: the table of specification 8, then cores, memory, disk, network and warnings."""
     table = monitor.format_table(capture.samples)
     return render("sys.txt.j2", capture=capture, table=table, lines=further_lines(capture.samples))
 
