@@ -35,8 +35,8 @@ __all__ = [
 LOW_CPU_PCT = 50.0
 FULL_MEMORY_PCT = 90.0
 HIGH_IO_WAIT_PCT = 20.0
-# Specification 8 names throttling and swap thrashing, without figures. A drop of the clock by a fifth and 1 GB of swap in
-# use are the health flags of the quarterly review that reads these results. The rate is ours: about 250 pages a
+# Specification 8 names throttling and swap thrashing, without figures. A drop of the clock by a fifth and 1 GB of swap
+# in use are the health flags of the quarterly review that reads these results. The rate is ours: about 250 pages a
 # second, in both of two samples running, is more than the odd page that any machine fetches back.
 CLOCK_DROP_PCT = 20.0
 SWAP_USED_BYTES = 1_000_000_000
