@@ -30,7 +30,7 @@ from compbench.records import Finding
 from compbench.scenarios import Scenario, load_scenarios
 from compbench.settings import Settings
 
-_EMBEDDING_DIM = 768  # ENGRAM: a recall of any other dimension is refused
+_EMBEDDING_DIM = 768  # Engram refuses a recall of any other dimension
 # Specification 1: tools that Engram's own scripts want; compbench needs neither.
 _SCRIPT_TOOLS = {"jq": "Engram's scripts read JSON with it", "bc": "Engram's scripts compute with it"}
 _OPTIONAL_TOOLS = {

@@ -77,7 +77,7 @@ class Display:
         if self.is_living:
             self._show(Progress(elapsed_s=0.0))
         elif name == "measure":
-            self.line(f"      measure: {limit_s:g} s")
+            self.line(f"      measure: {limit_s:g} s" if limit_s else "      measure: until it is found")
 
     def progress(self, progress: Progress) -> None:
         """Show how far the phase is, not more often than the kind of output bears."""

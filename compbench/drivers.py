@@ -22,11 +22,11 @@ class DriverFiles:
 
 @dataclass(frozen=True)
 class Job:
-    """What a driver is started for: its command line, its files, how long it should take, and when it is ended."""
+    """What a driver is started for: command line, files, how long it takes if that is known, when it is ended."""
 
     argv: list[str]
     files: DriverFiles
-    duration_s: float
+    duration_s: float | None
     limit_s: float
 
 
@@ -70,7 +70,7 @@ def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> 
         *("--repeats", str(settings.capacity_repeats)),
         *("--precision", repr(settings.capacity_precision_pct)),
     ]
-    return Job(argv, files, settings.capacity_limit_s, settings.capacity_limit_s)
+    return Job(argv, files, None, settings.capacity_limit_s)
 
 
 def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles, time_limit_s: float) -> list[str]:

@@ -74,7 +74,7 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
         _take_snapshot(attempt, under_test, work)
         _fold_stacks(attempt, work)
     if timed_out:
-        reason = f"the driver was still running after {job.limit_s:g} s, for a measurement of {job.duration_s:g} s"
+        reason = f"the driver was still running {job.limit_s:g} s after it had begun to measure"
         raise ScenarioFailed("driver-timeout", f"{reason}; it was ended", "see the driver's output")
     if not server.answers(attempt.settings):
         reason = "the server answers no more, though it still runs"
@@ -103,7 +103,7 @@ def _watching(
         def begin() -> None:
             sampler.start(driver_pid=driver.pid)
             wanted = settings.flamegraph and not attempt.measurement.is_capacity
-            if wanted and flamegraph.can_record() is None:
+            if wanted and duration_s and flamegraph.can_record() is None:
                 recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
 
         def tell_warnings() -> None:
