@@ -154,7 +154,9 @@ def _show_published(settings: Settings, display: Display, known: Sequence[Past])
 
 def _pair(settings: Settings, known: Sequence[Past]) -> tuple[Past, Past]:
     """Return the runs that are named; without `head` the newest, without `base` the last comparable one before it."""
-    head = history.named(known, settings.head) if settings.head else known[-1]
+    # Without a name a search for a capacity is passed over: it is compared only with another one, and by name.
+    suites = [past for past in known if past.kind == "suite"] or known
+    head = history.named(known, settings.head) if settings.head else suites[-1]
     if settings.base:
         return history.named(known, settings.base), head
     return history.latest_pair([*(past for past in known if past.run < head.run), head])

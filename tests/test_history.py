@@ -138,6 +138,17 @@ def test_the_last_two_comparable_runs_are_found_past_another_machine(
     assert f"base {first}" in run(review.show_comparison)[1]
 
 
+def test_a_search_for_a_capacity_does_not_stand_between_the_last_two_runs(
+    tmp_path: Path, run: Callable[..., tuple[int, str]]
+) -> None:
+    first, second = add_run(tmp_path, 0, [10.0]), add_run(tmp_path, 1, [10.1])
+    path = tmp_path / add_run(tmp_path, 2, [99.0]) / "results.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "kind": "capacity"}))
+    text = run(review.show_comparison)[1]
+    assert f"base {first}" in text
+    assert f"head {second}" in text
+
+
 def test_a_scenario_that_fails_now_is_a_regression(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
     first, second = add_run(tmp_path, 0, [10.0]), add_run(tmp_path, 1, [10.0], verdict="failed")
     code, text = run(review.show_comparison, base=first, head=second)
