@@ -23,7 +23,6 @@ __all__ = [
     "TableRow",
     "averages",
     "format_table",
-    "fresh_notices",
     "interval",
     "notices",
     "notices_so_far",
@@ -149,13 +148,6 @@ def notices_so_far(samples: Sequence[Sample]) -> list[Notice]:
         *_above("swap-thrashing", _sustained_swap_bytes_s(samples), SWAP_BYTES_S, unit=1e6),
         *_above("network-errors", _total(samples, "net_errors"), 0),
     ]
-
-
-def fresh_notices(samples: Sequence[Sample], told: set[str]) -> list[Notice]:
-    """Return the notices so far whose codes are not in `told`, and add these codes to it: each is told once."""
-    fresh = [notice for notice in notices_so_far(samples) if notice.code not in told]
-    told.update(notice.code for notice in fresh)
-    return fresh
 
 
 def _notices_of_averages(samples: Sequence[Sample], driver_cores: int) -> Iterator[Notice]:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-import msgspec
 import psutil
 
 from compbench.intervals import Reading, interval
@@ -76,12 +75,6 @@ class Sampler:
         self._last = self._read()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
-
-    def watch_driver(self, pid: int) -> None:
-        """Sample this driver from now on; may be called at any time after `start`."""
-        with self._lock:
-            self._driver = _process(pid)
-            self._last = msgspec.structs.replace(self._last, driver=self._read_if_there(self._driver))
 
     def stop(self) -> list[Sample]:
         """End sampling, with a last sample if one is due; return all samples. Does nothing if not running.

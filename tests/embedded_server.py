@@ -107,8 +107,30 @@ def nearest(rows: NDArray[np.float32], query: NDArray[np.float32], k: int) -> li
     return [int(number) for number in np.argsort(-similarity)[:k]]
 
 
+@contextlib.contextmanager
+def wrong_answers(kind: str) -> Iterator[str]:
+    """Run the stand-in whose answers are wrong in the way that `kind` names; yield its URL."""
+    port = free_port()
+    program = ROOT / "tests" / "stand_ins" / "wrong_answers.py"
+    process = subprocess.Popen([sys.executable, str(program), str(port), kind])
+    url = f"http://127.0.0.1:{port}"
+    try:
+        assert eventually(lambda: _answers(url))
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _is_ready(server: Embedded) -> bool:
     assert server.process.poll() is None, "the server ended at start"
     with contextlib.suppress(requests.ConnectionError):
         return server.get("/health").status_code == 200
     return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/api/v1/system/health", timeout=5).ok
+    except requests.ConnectionError:
+        return False

@@ -170,13 +170,11 @@ class TestSampler:
         assert first.memory_bytes is not None
         assert first.per_core_pct
 
-    def test_a_driver_may_be_named_later_and_its_share_is_counted_from_then_on(self) -> None:
-        with Sampler(
-            1, 0.2, read_machine=MachineCounters, read_process=lambda process: counted(process.pid)
-        ) as sampler:
-            sampler.watch_driver(os.getpid())
-            time.sleep(0.3)
-        sample = sampler.samples()[0]
+    def test_the_drivers_share_is_counted_on_its_own(self) -> None:
+        sampler = Sampler(1, 0.2, read_machine=MachineCounters, read_process=lambda process: counted(process.pid))
+        sampler.start(driver_pid=os.getpid())
+        time.sleep(0.3)
+        sample = sampler.stop()[0]
         assert (sample.driver_cpu_pct, sample.driver_memory_bytes) == (0, 1000)
 
     def test_a_server_that_dies_meanwhile_leaves_samples_without_its_figures(
@@ -332,8 +330,8 @@ class TestNotices:
             assert "{" not in text, text
             assert ";" in text, f"{code} says what happened but not what helps: {text}"
 
-    def test_averages_are_judged_only_at_the_end_but_what_is_proven_is_told_at_once_and_once(self) -> None:
-        samples, told = samples_of(cpu_pct=[1, 1], oom_kills=[0, 1]), set[str]()
-        assert monitor.fresh_notices(samples[:1], told) == []
-        assert [notice.code for notice in monitor.fresh_notices(samples, told)] == ["oom-kill"]
-        assert monitor.fresh_notices(samples, told) == []
+    def test_averages_are_judged_only_at_the_end_but_what_is_proven_is_told_at_once(self) -> None:
+        samples = samples_of(cpu_pct=[1, 1], oom_kills=[0, 1])
+        assert monitor.notices_so_far(samples[:1]) == []
+        assert [notice.code for notice in monitor.notices_so_far(samples)] == ["oom-kill"]
+        assert {notice.code for notice in monitor.notices(samples)} == {"oom-kill", "low-cpu"}

@@ -11,36 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from compbench.loadtest.edges import edge_chunks
 from compbench.loadtest.prepare import Look, why_stop
 from compbench.loadtest.vectors import prepared_vectors
 from compbench.scenarios import Scenario
-from tests.embedded_server import Embedded, embedded
+from tests.embedded_server import Embedded, embedded, wrong_answers
 from tests.load import MIXED, graph_scenario, scenario, toml
-from tests.project import eventually, free_port
+from tests.project import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
 def keeper(request: pytest.FixtureRequest) -> Iterator[str]:
-    port = free_port()
-    program = ROOT / "tests" / "stand_ins" / "wrong_answers.py"
-    process = subprocess.Popen([sys.executable, str(program), str(port), getattr(request, "param", "keeps")])
-    url = f"http://127.0.0.1:{port}"
-    assert eventually(lambda: _answers(url))
-    yield url
-    process.kill()
-    process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/api/v1/system/health", timeout=5).ok
-    except requests.ConnectionError:
-        return False
+    with wrong_answers(getattr(request, "param", "keeps")) as url:
+        yield url
 
 
 def prepare(folder: Path, url: str, made: Scenario, *more: str) -> tuple[int, dict[str, Any], str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import requests
 
 from compbench.loadtest import ground_truth, recall
 from compbench.loadtest.answers import Recall
@@ -19,9 +18,8 @@ from compbench.loadtest.edges import ExpectedGraph
 from compbench.loadtest.ground_truth import Truth
 from compbench.loadtest.run import workload_digest
 from compbench.loadtest.workload import Query, Workload
-from tests.embedded_server import embedded
+from tests.embedded_server import embedded, wrong_answers
 from tests.load import SEARCHES, graph_scenario, scenario, toml, workload
-from tests.project import eventually, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 NODES = 500
@@ -169,21 +167,8 @@ def test_traversals_that_find_nothing_or_the_same_from_everywhere_are_found_out(
 
 @pytest.fixture
 def wrong_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    port = free_port()
-    program = ROOT / "tests" / "stand_ins" / "wrong_answers.py"
-    process = subprocess.Popen([sys.executable, str(program), str(port), request.param])
-    url = f"http://127.0.0.1:{port}"
-    assert eventually(lambda: _answers(url))
-    yield url
-    process.kill()
-    process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/api/v1/system/health", timeout=5).ok
-    except requests.ConnectionError:
-        return False
+    with wrong_answers(request.param) as url:
+        yield url
 
 
 def drive(folder: Path, url: str, made: Workload, *command: str) -> subprocess.CompletedProcess[str]:

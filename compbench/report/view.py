@@ -50,11 +50,6 @@ class ScenarioView:
         """Return what only compbench's driver tells; empty for another driver."""
         return (self.capture.result or {}).get("own") or {}
 
-    @property
-    def worst_doubts(self) -> list[Doubt]:
-        """Return what a reader must know before the figures."""
-        return [doubt for doubt in self.doubts if doubt.level in ("bad", "warning")]
-
 
 def view_scenarios(
     folder: Path,
