@@ -64,6 +64,25 @@ def test_repeats_are_interleaved_and_each_has_its_own_files(project: Project) ->
     assert (project.capture("beta_run2")["scenario"], project.capture("beta_run2")["repeat"]) == ("beta", 2)
 
 
+def test_a_capacity_is_searched_for_in_a_run_of_its_own(project: Project) -> None:
+    project.set(capacity_step_s=1, capacity_repeats=1, capacity_precision_pct=50.0)
+    done = project.doit("capacity:alpha")
+    assert "capacity of Scenario alpha" in done.stdout, done.stdout + done.stderr
+    (run,) = project.runs()
+    manifest, capture = project.manifest(), project.capture("alpha_capacity")
+    assert (manifest["kind"], manifest["state"], manifest["selection"]) == ("capacity", "closed", ["alpha_capacity"])
+    found = capture["capacity"]
+    assert found["low_ops_s"] >= 100, "the stand-in answers more than a hundred requests a second"
+    assert found["high_ops_s"] is None or found["high_ops_s"] > found["low_ops_s"]
+    assert (capture["driver"], capture["result"]) == ("builtin", None)
+    assert done.returncode == (0 if capture["outcome"]["verdict"] == "passed" else 1)
+    assert f"{found['low_ops_s']:.0f} ops/sec sustained" in done.stdout
+    assert project.file("alpha_capacity.json").is_file()
+    assert not [path for path in run.glob("*.txt") if path.name.endswith("_capacity.txt")], "taken for a scenario"
+    assert project.doit("run:beta").returncode == 0, "a search stands in no suite's way"
+    assert ends_clean(project)
+
+
 def test_one_scenario_alone_makes_a_run_of_its_own(project: Project) -> None:
     done = project.doit("run:beta")
     assert done.returncode == 0, done.stderr
