@@ -26,6 +26,7 @@ from compbench.scenarios import mean_rate
 from compbench.server import Server
 
 _RECORDING = "perf.data"
+_RECORDING_LOG = "perf.log"
 # Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
 _DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
@@ -72,7 +73,7 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
     with attempt.phase("snapshot"):
         _take_snapshot(attempt, under_test, work)
-        _fold_stacks(attempt, work)
+        _keep_stacks(attempt, work)
     if timed_out:
         reason = f"the driver was still running {job.limit_s:g} s after it had begun to measure"
         raise ScenarioFailed("driver-timeout", f"{reason}; it was ended", "see the driver's output")
@@ -102,9 +103,11 @@ def _watching(
 
         def begin() -> None:
             sampler.start(driver_pid=driver.pid)
-            wanted = settings.flamegraph and not attempt.measurement.is_capacity
-            if wanted and duration_s and flamegraph.can_record() is None:
-                recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
+            if settings.flamegraph and duration_s and not attempt.measurement.is_capacity:
+                if (why := flamegraph.can_record()) is None:
+                    recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
+                elif flamegraph.is_installed():
+                    attempt.notice(_no_flamegraph(why))
 
         def tell_warnings() -> None:
             for notice in monitor.notices_so_far(sampler.samples()):
@@ -125,15 +128,23 @@ def _recording_stacks(attempt: Attempt, under_test: Server, duration_s: float, w
         flamegraph.record_argv(under_test.child.pid, duration_s, work / _RECORDING),
         environment=server.child_environment(attempt.root),
         folder=work,
-        stdout=Output(work / "perf.log", MEGABYTE),
+        stdout=Output(work / _RECORDING_LOG, MEGABYTE),
     ):
         yield
 
 
-def _fold_stacks(attempt: Attempt, work: Path) -> None:
-    recording = work / _RECORDING
-    if recording.exists() and (folded := flamegraph.fold_recording(recording, work)):
+def _keep_stacks(attempt: Attempt, work: Path) -> None:
+    """Fold what was recorded, also if that is nothing: the picture says so then."""
+    log = work / _RECORDING_LOG
+    if (work / _RECORDING).exists():
+        folded = flamegraph.fold_recording(work / _RECORDING, work)
         runs.write_whole(attempt.partial("stacks"), flamegraph.format_folded(folded))
+    elif log.exists():
+        attempt.notice(_no_flamegraph(" ".join(server.tail(log, 3)) or "perf left no recording"))
+
+
+def _no_flamegraph(why: str) -> Notice:
+    return Notice(code="no-flamegraph", text=f"no flame graph: {why}")
 
 
 def _driver(

@@ -39,11 +39,16 @@ _CHARACTER_PX = 7.3
 _NARROWEST_PX = 0.2
 
 
+def is_installed() -> bool:
+    """Tell whether there is a perf to record with; where there is none, preflight has said so."""
+    return shutil.which("perf") is not None
+
+
 def can_record() -> str | None:
     """Return None if perf can record here, else why not: tried on a process that does nothing, for some 40 ms."""
     if not sys.platform.startswith("linux"):
         return f"perf records on Linux only, this is {sys.platform}"
-    if shutil.which("perf") is None:
+    if not is_installed():
         return "perf is not installed"
     trial = ["perf", "stat", "-e", "cpu-clock", "--", "true"]
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,11 @@ def phase(capture: dict[str, Any], name: str) -> dict[str, Any]:
 def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", names=NAMES[:3])
     project.set(cooldown_s=1.5, flamegraph=True)
-    done = project.doit(STAND_IN_ENGRAM="1:slow_start=1.5,2:leak,3:fork_child,3:busy")
+    done = project.doit(
+        STAND_IN_ENGRAM="1:slow_start=1.5,2:leak,3:fork_child,3:busy",
+        # Long enough for perf to attach on a machine that has much else to do.
+        STAND_IN_LOADTEST="gamma:lasts=4",
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     alpha, beta, gamma = (project.capture(name) for name in project.names)
 
@@ -55,8 +61,10 @@ def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_p
     for name in project.names:
         assert "Engram server started successfully" in project.file(f"{name}_server.log").read_text()
     if flamegraph.can_record() is None:
-        picture = ET.fromstring(project.file("gamma_flamegraph.svg").read_text())
-        assert any("gamma" in (node.text or "") for node in picture.iter())
+        for name in project.names:
+            picture = ET.fromstring(project.file(f"{name}_flamegraph.svg").read_text())
+            assert any(name in (node.text or "") for node in picture.iter())
+        assert sum(flamegraph.parse_folded(project.file("gamma_stacks.log").read_text()).values()) > 0
 
     # A rest between scenarios only, and counted from the end of the last one.
     assert [record["name"] for record in alpha["phases"]] == ["start", "prepare", "measure", "snapshot", "stop"]
@@ -69,8 +77,13 @@ def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_p
 
 def test_unhealthy_is_not_ready_a_flood_of_errors_is_cut_and_a_contradiction_is_told(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", names=NAMES[:3])
-    project.set(ready_timeout_s=1.0, max_output_mb=2)
+    project.set(ready_timeout_s=1.0, max_output_mb=2, flamegraph=True)
+    perf = tmp_path / "bin" / "perf"
+    perf.parent.mkdir()
+    perf.write_text('#!/bin/sh\n[ "$1" = stat ] || { echo "failed to mmap with 12"; exit 255; }\n')
+    perf.chmod(0o755)
     done = project.doit(
+        PATH=f"{perf.parent}:{os.environ['PATH']}",
         STAND_IN_ENGRAM="1:unhealthy,2:unhealthy",
         STAND_IN_LOADTEST="beta:flood_stderr,beta:flood,gamma:exit_with_report",
     )
@@ -89,6 +102,10 @@ def test_unhealthy_is_not_ready_a_flood_of_errors_is_cut_and_a_contradiction_is_
 
     assert gamma["outcome"]["verdict"] == "passed"
     assert "driver-disagrees" in codes(gamma)
+    if sys.platform.startswith("linux"):
+        assert "no-flamegraph" in codes(gamma)
+        assert "warning: no flame graph: failed to mmap with 12" in done.stdout
+    assert not project.file("gamma_flamegraph.svg").exists()
     assert "the driver ended with exit code 1, but its report meets every target" in done.stdout
 
     # Progress and results on stdout, errors on stderr, each with its time, scenario and phase.
