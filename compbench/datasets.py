@@ -1,8 +1,9 @@
 """What is made once before anything is measured, and kept in the cache: exact neighbours, and whole data sets.
 
-A large data set is loaded into a server that does nothing else, which then writes its state; that folder is kept under
-a name that is a hash of everything it depends on. A server that is to be measured gets hard links to its files and
-starts on them in seconds. Servers only read these files: what they write later are new ones.
+A large data set is loaded into a server that does nothing else, which writes its state now and then, and at the end;
+the folder is kept under a name that is a hash of everything it depends on. Making that was interrupted goes on from the
+last state. A server that is to be measured gets hard links to the kept files and starts on them in seconds. Servers
+only read these files: what they write later are new ones.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from compbench.attempt import MEGABYTE, Watcher
 from compbench.errors import UserError
 from compbench.following import ProgressReader
 from compbench.process import Child, Output
+from compbench.records import Notice
 from compbench.scenarios import Scenario
 from compbench.server import Server, StartError
 from compbench.settings import Settings
@@ -30,6 +32,8 @@ from compbench.settings import Settings
 KEPT_FROM = 50_000
 _POLL_S = 0.25
 _COMPACT_TIMEOUT_S = 600
+# Making that is interrupted loses at most this much; writing 1.7 GB takes some seconds.
+_SAVE_EVERY_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -85,20 +89,29 @@ def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
     Raises:
         UserError: the server did not start, did not take the data, or its state can't be kept.
     """
-    settings = making.settings
+    settings, begun = making.settings, begun_folder(folder)
     with server.work_folder(settings) as work:
         log = Output(work / "server.log", MEGABYTE)
+        hand_over(begun, work / "data")
         try:
             with server.started(settings, work, log, making.root) as loader:
                 server.wait_until_ready(loader, settings.ready_timeout_s)
                 files = drivers.DriverFiles(work / "prepare.json", work / "prepare.progress")
                 argv = drivers.prepare_argv(settings, scenario, files, settings.data_set_timeout_s)
-                _run_driver(making, argv, files.progress, work / "prepare.log", lambda: _refuse_dead(loader))
+                saving = _Saving(making, loader, work / "data", begun)
+                _run_driver(making, argv, files.progress, work / "prepare.log", saving.poll)
                 if problem := server.compact(settings, _COMPACT_TIMEOUT_S):
                     raise UserError(f"the server did not write its state: {problem}")
         except StartError as error:
-            raise UserError(f"no server to load the data set into: {error}") from None
+            advice = f" (it was to go on from {begun}: remove that to begin anew)" if begun.is_dir() else ""
+            raise UserError(f"no server to load the data set into: {error}{advice}") from None
         _keep(work / "data", folder)
+    shutil.rmtree(begun, ignore_errors=True)
+
+
+def begun_folder(folder: Path) -> Path:
+    """Return where the state of a data set is kept while it is being made."""
+    return folder.with_name(f"{folder.name}.begun")
 
 
 def hand_over(folder: Path | None, data_dir: Path) -> bool:
@@ -134,21 +147,51 @@ def _follow(making: Making, child: Child, reader: ProgressReader, each_poll: Cal
         making.watcher.progress(reader.progress(time.monotonic() - began))
 
 
-def _refuse_dead(loader: Server) -> None:
-    if loader.exit is not None:
-        raise UserError(
-            f"the server ended while it was loaded ({loader.exit}): {' '.join(loader.last_log_lines()[-2:])}"
-        )
+class _Saving:
+    """Lets the loading server write its state now and then, and keeps that for a making that has to go on from it."""
+
+    def __init__(self, making: Making, loader: Server, data_dir: Path, begun: Path) -> None:
+        self._making, self._loader, self._data_dir, self._begun = making, loader, data_dir, begun
+        self._saved_at = time.monotonic()
+
+    def poll(self) -> None:
+        """Save if it is time to.
+
+        Raises:
+            UserError: the server has ended.
+        """
+        if self._loader.exit is not None:
+            said = " ".join(self._loader.last_log_lines()[-2:])
+            raise UserError(f"the server ended while it was loaded ({self._loader.exit}): {said}")
+        if time.monotonic() - self._saved_at < _SAVE_EVERY_S:
+            return
+        if problem := self._save():
+            text = f"the data set begun is not kept, making it starts over if it is interrupted: {problem}"
+            self._making.watcher.notice(Notice(code="begun-not-kept", text=text))
+        self._saved_at = time.monotonic()
+
+    def _save(self) -> str:
+        """Return why the state could not be kept, or an empty text; the state kept before stays then."""
+        if problem := server.compact(self._making.settings, _COMPACT_TIMEOUT_S):
+            return problem
+        linked = self._data_dir.with_name("linked")
+        try:
+            hand_over(self._data_dir, linked)
+            _keep(linked, self._begun)
+        except (OSError, UserError) as error:
+            return str(error)
+        return ""
 
 
 def _keep(data_dir: Path, folder: Path) -> None:
-    """Move a finished data folder into the cache, so that it is there whole or not at all."""
+    """Move a data folder into the cache in the place of an older one, so that it is there whole or not at all."""
     partial = folder.with_name(f"{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
         with interrupts.deferred():
             shutil.move(data_dir, partial)
+            shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     except OSError as error:
         raise UserError(f"{folder}: can't be kept ({error.strerror}): mend that, or set cache_dir") from None

@@ -43,8 +43,10 @@ class Need:
 
     @property
     def disk_bytes(self) -> int:
-        """Return the bytes that keeping them will take."""
-        return self.vector_bytes + self.count * INDEX_BYTES_ON_DISK if self.kept_from_now and not self.is_kept else 0
+        """Return the bytes of disk that making and keeping them takes: a state stays until the next one is whole."""
+        if self.is_kept or not self.kept_from_now:
+            return 0
+        return 2 * (self.vector_bytes + self.count * INDEX_BYTES_ON_DISK)
 
     def making_s(self, cores: int) -> float:
         """Return about how long making it will take."""
@@ -70,7 +72,7 @@ def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
     if disk_bytes > room.free_disk_bytes:
         names = ", ".join(need.scenario for need in needs if need.disk_bytes)
         problems.append(
-            f"{names}: {disk_bytes / _GB:.1f} GB to keep > {room.free_disk_bytes / _GB:.1f} GB free on disk"
+            f"{names}: {disk_bytes / _GB:.1f} GB to make and keep > {room.free_disk_bytes / _GB:.1f} GB free on disk"
         )
     wanted = "data sets that fit into memory, disk and time"
     if problems:

@@ -39,6 +39,7 @@ class Reporter:
         self.display.stream = outstream
         self.failed_tasks: list[str] = []
         self.told_findings = False
+        self.is_preflight = False
         self.place = 0
 
     def initialize(self, tasks: dict[str, Task], selected_tasks: list[str]) -> None:
@@ -50,6 +51,9 @@ class Reporter:
             measurements_of(selected_tasks, suite.measurements),
             capacities_of(selected_tasks, suite.scenarios),
             scenarios_of(selected_tasks),
+        )
+        self.is_preflight = not suite.is_measuring and any(
+            name.partition(":")[0] in ("preflight", "gate") for name in selected_tasks
         )
         if suite.is_measuring:
             self.display.line(
@@ -68,6 +72,8 @@ class Reporter:
             title = title_of(self.suite.scenario_path(measurement_named(name).scenario))
             estimate_s = self.suite.estimate_s(rest)
             self.display.scenario_begins(name, title, (self.place, len(self.suite.selected)), estimate_s)
+        elif (name := _scenario_of(task, "data_set")) and (text := self.suite.data_set_announcement(name)):
+            self.display.line(f"      {name}: {text}")
         elif name := _scenario_of(task, "capacity"):
             title = f"capacity of {title_of(self.suite.scenario_path(name))}"
             self.display.scenario_begins(name, title, (1, 1), None)
@@ -164,7 +170,7 @@ class Reporter:
             return FAILED
         if suite.verdict is not None:
             return suite.verdict
-        if not suite.is_measuring:
+        if self.is_preflight:
             return preflight_exit_code(suite.findings)
         captures = [*self._captures(), *suite.capacity_captures]
         verdicts = {capture.measurement: capture.outcome.verdict for capture in captures}
@@ -190,7 +196,7 @@ class Reporter:
 
         self.told_findings = True
         findings = self.suite.findings
-        shown = findings if not self.suite.is_measuring else [f for f in findings if f.level != "ok"]
+        shown = findings if self.is_preflight else [f for f in findings if f.level != "ok"]
         text = render("preflight.txt.j2", findings=findings, shown=shown, stopped=self.suite.gate_failed)
         for line in text.splitlines():
             word = (line.split() or [""])[0]

@@ -184,13 +184,24 @@ class Suite:
         folder = datasets.data_set_folder(self.settings, self._scenario(scenario))
         return folder is None or folder.is_dir()
 
+    def data_set_announcement(self, scenario: str) -> str:
+        """Say what making the scenario's data set begins with, or nothing if it is not to be made."""
+        facts = self._scenario(scenario)
+        folder = datasets.data_set_folder(self.settings, facts)
+        if folder is None:
+            return ""
+        begun = ", going on from what was begun" if datasets.begun_folder(folder).is_dir() else ""
+        return f"loading {datasets.wanted_memories(self.settings, facts)} memories once, to be kept in {folder}{begun}"
+
     def make_data_set(self, scenario: str) -> None:
-        """Make and keep the scenario's data set; a failure is a remark, and loading is tried again before measuring."""
+        """Make and keep the scenario's data set.
+
+        Raises:
+            UserError: it was what was asked for, and failed; before a measurement that is but a remark.
+        """
         facts = self._scenario(scenario)
         folder = datasets.data_set_folder(self.settings, facts)
         if folder is not None:
-            count = datasets.wanted_memories(self.settings, facts)
-            self.remarks.append(f"{scenario}: loading {count} memories once, to be kept in {folder}")
             self._make(scenario, "data set", lambda making: datasets.make_data_set(making, facts, folder))
 
     def has_ground_truth(self, scenario: str) -> bool:
@@ -199,7 +210,11 @@ class Suite:
         return path is None or path.exists()
 
     def make_ground_truth(self, scenario: str) -> None:
-        """Compute what the scenario's searches should find; a failure is a remark, and recall is then not told."""
+        """Compute what the scenario's searches should find, without which recall is not told.
+
+        Raises:
+            UserError: it was what was asked for, and failed; before a measurement that is but a remark.
+        """
         facts = self._scenario(scenario)
         self._make(scenario, "exact neighbours", lambda making: datasets.make_ground_truth(making, facts))
 
@@ -207,6 +222,8 @@ class Suite:
         try:
             make(datasets.Making(self.settings, self.root, self.watcher))
         except UserError as error:
+            if not self.is_measuring:
+                raise
             self.remarks.append(f"{scenario}: no {what}: {error}")
 
     def measure(self, measurement: Measurement) -> Capture | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from compbench import datasets
 from compbench.scenarios import load_scenario
 from compbench.settings import load_settings
 from tests.load import SEARCHES, graph_scenario, scenario, toml
-from tests.project import Project
+from tests.project import Project, eventually
 
 KEPT = 600
 
@@ -48,6 +51,45 @@ def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> Non
     assert "tmp/cache (cache)" in project.doit("clean").stdout
     assert not cache.exists()
     assert project.orphans() == []
+
+
+@pytest.mark.parametrize("end_it", [signal.SIGINT, signal.SIGKILL])
+def test_making_that_is_interrupted_goes_on_from_the_last_state(project: Project, end_it: signal.Signals) -> None:
+    count = 40_000
+    scenario_file = project.root / "scenarios" / "competitive" / "search.toml"
+    scenario_file.write_text(toml(scenario(SEARCHES, nodes=count)))
+    source = project.root / "compbench" / "datasets.py"
+    source.write_text(source.read_text().replace("_SAVE_EVERY_S = 180.0", "_SAVE_EVERY_S = 0.5"))
+    making = project.start("data_set:search")
+    data_sets = project.root / "tmp" / "cache" / "data_sets"
+    facts = "*.begun/snapshot-*/default/facts.json"
+    assert eventually(lambda: next(data_sets.glob(facts), None), 60.0)
+    os.killpg(making.pid, end_it)
+    out, err = making.communicate(timeout=60)
+    assert making.returncode == (130 if end_it == signal.SIGINT else -signal.SIGKILL), out + err
+    assert eventually(lambda: not project.orphans(), 20.0)
+    (begun,) = data_sets.iterdir()
+    assert begun.name.endswith(".begun")
+    begun_rows = json.loads(next(data_sets.glob(facts)).read_text())["rows"]["count"]
+    assert 0 < begun_rows < count
+
+    # The next server must start on what was begun: rows that it would have to be sent are refused.
+    loading = project.root / "compbench" / "embedded" / "loading.py"
+    intact = loading.read_text()
+    loading.write_text(
+        intact.replace("    vectors = _array", '    raise wire.bad_input("told to refuse")\n    vectors = _array')
+    )
+    refused = project.doit("data_set:search")
+    assert refused.returncode == 1
+    assert "told to refuse" in refused.stderr
+    refusing = f'    if first < {begun_rows}:\n        raise wire.bad_input("sent again")\n    vectors = _array'
+    loading.write_text(intact.replace("    vectors = _array", refusing))
+    done = project.doit("data_set:search")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.doit("data_set:search").returncode == 0, "it is there"
+    assert "going on from what was begun" in done.stdout
+    (kept,) = data_sets.iterdir()
+    assert json.loads(next(kept.glob("snapshot-*/default/facts.json")).read_text())["rows"]["count"] == count
 
 
 def test_a_server_that_ignores_what_is_asked_fails(project: Project) -> None:
