@@ -19,7 +19,7 @@ from compbench.records import Capture, Finding
 from compbench.scenarios import title_of
 from compbench.schedule import Measurement, measurement_named
 from compbench.suite import Suite
-from compbench.tasks import StopInvocation, capacities_of, measurements_of, scenarios_of
+from compbench.tasks import StopInvocation, capacities_of, in_rounds, measurements_of, scenarios_of
 
 if TYPE_CHECKING:
     from doit.task import Task
@@ -47,6 +47,8 @@ class Reporter:
         del tasks
         interrupts.arm()
         suite, settings = self.suite, self.suite.settings
+        # doit goes through this very list, and only afterwards.
+        selected_tasks[:] = in_rounds(selected_tasks, suite)
         suite.select(
             measurements_of(selected_tasks, suite.measurements),
             capacities_of(selected_tasks, suite.scenarios),

@@ -134,8 +134,20 @@ def default_tasks(suite: Suite) -> list[str]:
     """
     wanted = suite.resumed_selection() or suite.names
     scenarios = [name for name in suite.scenarios if set(of_scenarios(suite.measurements, [name])) & set(wanted)]
-    made = [f"ground_truth:{name}" for name in scenarios]
-    return ["gate", *made, *(f"pages:{name}" for name in wanted), *(f"run:{name}" for name in scenarios)]
+    return [*_one_by_one(scenarios, wanted), *(f"run:{name}" for name in scenarios)]
+
+
+def in_rounds(tasks: Sequence[str], suite: Suite) -> list[str]:
+    """Return the selected tasks, preceded by the measurements that they lead to if each scenario is repeated."""
+    scenarios = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "run"]
+    if suite.settings.repeat == 1 or not scenarios:
+        return list(tasks)
+    return [*_one_by_one(scenarios, of_scenarios(suite.measurements, scenarios)), *tasks]
+
+
+def _one_by_one(scenarios: Sequence[str], measurements: Sequence[str]) -> list[str]:
+    """Return what has to be selected so that doit has nothing left to order: it releases what waits as a set."""
+    return ["gate", *(f"ground_truth:{name}" for name in scenarios), *(f"pages:{name}" for name in measurements)]
 
 
 def renderings(suite: Suite) -> Iterator[Task]:
@@ -212,7 +224,7 @@ def looking_back(suite: Suite, look: Callable[[str], int]) -> Iterator[Task]:
 
 
 def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
-    """Return the measurements that the selected tasks lead to, in the order of the tasks, each once."""
+    """Return the measurements that the selected tasks lead to, each once: in the tasks' order, or in that of rounds."""
     found: dict[str, None] = {}
     for task in tasks:
         kind, _, name = task.partition(":")
@@ -220,7 +232,8 @@ def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -
             found |= dict.fromkeys(of_scenarios(measurements, [name]))
         elif kind in MEASUREMENT_TASKS:
             found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
-    return list(found)
+    rounds = [measurement.name for measurement in measurements if measurement.repeat]
+    return sorted(found, key=rounds.index) if rounds else list(found)
 
 
 def capacities_of(tasks: Sequence[str], scenarios: Sequence[str]) -> list[str]:

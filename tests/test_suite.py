@@ -52,8 +52,9 @@ def test_the_order_holds_under_every_hash_seed(project: Project) -> None:
     assert orders == {("alpha", "beta")}
 
 
-def test_repeats_are_interleaved_and_each_has_its_own_files(project: Project) -> None:
-    done = project.doit("repeat=2")
+@pytest.mark.parametrize("asked", [(), ("run:beta", "run:alpha")])
+def test_repeats_are_interleaved_and_each_has_its_own_files(project: Project, asked: tuple[str, ...]) -> None:
+    done = project.doit(*asked, "repeat=2")
     assert done.returncode == 0, done.stdout + done.stderr
     selection = project.manifest()["selection"]
     assert sorted(selection) == ["alpha_run1", "alpha_run2", "beta_run1", "beta_run2"]
