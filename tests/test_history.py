@@ -19,6 +19,7 @@ from compbench.records import Manifest
 from compbench.report import history, pages, trend
 from compbench.settings import Settings, load_settings
 from tests import synthetic
+from tests.browser import CHROMIUM, look_at
 from tests.project import ROOT, Project
 from tests.synthetic import NOON, Recipe, RunRecipe
 from tests.test_report import render
@@ -210,6 +211,12 @@ def test_the_trend_page_names_commit_machine_and_what_was_skipped(
     assert "another machine" in page
     assert "too little history" not in page.partition("P99, ms")[2].partition("</figure>")[0]
     assert "notes: skipped" in page
+    if CHROMIUM is not None:
+        for width in (1280, 390):
+            seen = look_at(tmp_path / trend.PAGE_NAME, width, tmp_path / f"profile{width}")
+            assert min(seen.marks) > 2
+            assert (seen.overflow_px <= 0, seen.errors) == (True, [])
+            assert {url.partition(":")[0] for url in seen.urls} <= {"file", "data"}
 
 
 def test_a_full_run_is_due_after_ninety_days(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import msgspec
 import pytest
-from websockets.sync.client import connect
 
 from compbench import runs
 from compbench.records import Capture, Manifest
 from compbench.report import baselines, drawing, page, pages
 from tests import synthetic
-from tests.project import ROOT, free_port
+from tests.browser import CHROMIUM, look_at
+from tests.project import ROOT
 from tests.synthetic import NAMES, Recipe, RunRecipe
 
 SCENARIOS = ROOT / "scenarios" / "competitive"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def render(folder: Path, state: str = "closed", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -192,83 +186,15 @@ def test_results_follow_the_published_schema(folder: Path) -> None:
         jsonschema.validate(results, schema, jsonschema.Draft202012Validator)
 
 
-@contextlib.contextmanager
-def browser(profile: Path) -> Iterator[int]:
-    """Run headless Chromium and yield the port of its debugging interface."""
-    port = free_port()
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    flags += [f"--user-data-dir={profile}", f"--remote-debugging-port={port}", "--remote-allow-origins=*"]
-    process = subprocess.Popen([str(CHROMIUM), *flags, "about:blank"], stderr=subprocess.DEVNULL)
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-class Tab:
-    """One page of the browser, spoken to in its DevTools protocol over a WebSocket."""
-
-    def __init__(self, port: int, sockets: contextlib.ExitStack) -> None:
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=1) as answer:
-                    found = [page for page in json.load(answer) if page["type"] == "page"]
-                if found:
-                    break
-            time.sleep(0.1)
-        self.socket = sockets.enter_context(connect(found[0]["webSocketDebuggerUrl"], max_size=None))
-        self.events: list[dict[str, Any]] = []
-        self.number = 0
-
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self.number += 1
-        self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self.socket.recv(timeout=60))
-            if message.get("id") == self.number:
-                return dict(message.get("result", {}))
-            self.events.append(message)
-
-    def value(self, expression: str) -> Any:
-        found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        return found["result"].get("value")
-
-
-def open_page(tab: Tab, path: Path, width: int) -> None:
-    for domain in ("Page", "Runtime", "Log", "Network"):
-        tab.call(f"{domain}.enable")
-    tab.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
-    tab.call("Page.navigate", url=path.as_uri())
-    tab.value("new Promise(done => setTimeout(done, 300))")
-    drawn = (
-        "new Promise(done => { let left = 300; const look = () => {"
-        "const all = [...document.querySelectorAll('.chart')];"
-        "if (all.every(c => c.dataset.drawn) || --left === 0) done(all.filter(c => !c.dataset.drawn).map(c => c.id));"
-        "else setTimeout(look, 100); }; look(); })"
-    )
-    assert tab.value(drawn) == []
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_browser_draws_every_chart_without_error_or_request(folder: Path, tmp_path: Path, width: int) -> None:
-    with browser(tmp_path / "profile") as port, contextlib.ExitStack() as sockets:
-        tab = Tab(port, sockets)
-        open_page(tab, folder / f"{folder.name}_report.html", width)
-        charts = tab.value("document.querySelectorAll('.chart').length")
-        marks = tab.value("[...document.querySelectorAll('.chart')].map(c => c.querySelectorAll('path').length)")
-        overflow = tab.value("document.documentElement.scrollWidth - window.innerWidth")
-        events = tab.events
-    assert charts > 15
-    assert min(marks) > 2
-    assert overflow <= 0, "the page itself must not scroll sideways"
-    errors = [e for e in events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
-    errors += [e for e in events if e["method"] == "Runtime.consoleAPICalled" and e["params"]["type"] == "error"]
-    assert errors == []
-    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert {url.partition(":")[0] for url in urls} <= {"file", "data"}
+    seen = look_at(folder / f"{folder.name}_report.html", width, tmp_path / "profile")
+    assert len(seen.marks) > 15
+    assert min(seen.marks) > 2
+    assert seen.overflow_px <= 0, "the page itself must not scroll sideways"
+    assert seen.errors == []
+    assert {url.partition(":")[0] for url in seen.urls} <= {"file", "data"}
 
 
 def test_rendering_after_each_scenario_loads_nothing_heavy(folder: Path) -> None:
