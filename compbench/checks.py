@@ -125,9 +125,9 @@ def _check_output_dir(settings: Settings) -> Finding:
     return Finding(check="output_dir", level="ok", found=f"{folder} can be written")
 
 
-def _check_leftovers(settings: Settings) -> Finding:
+def _check_leftovers(settings: Settings, root: Path) -> Finding:
     try:
-        found = leftovers.find(Path(settings.output_dir), Path(settings.work_dir), [])
+        found = leftovers.find(Path(settings.output_dir), Path(settings.work_dir), root, [])
     except UserError as error:
         return Finding(check="leftovers", level="warning", found=str(error))
     open_run = runs.find_open_run(Path(settings.output_dir))
@@ -219,7 +219,7 @@ _READERS: dict[str, Callable[[Settings, Path], Finding]] = {
     "scenarios": lambda settings, _: _check_scenarios(settings),
     "output_dir": lambda settings, _: _check_output_dir(settings),
     "disk": lambda s, _: judge_disk(machine.free_disk_bytes(Path(s.output_dir)), Path(s.output_dir), s.limits),
-    "leftovers": lambda settings, _: _check_leftovers(settings),
+    "leftovers": _check_leftovers,
     "memory": lambda settings, _: _check_memory(settings),
     "cpu_governor": lambda _settings, _: judge_governors(machine.governors()),
     "temperature": lambda settings, _: judge_temperature(machine.temperature_c(), settings.warn_temperature_c),

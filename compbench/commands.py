@@ -102,6 +102,8 @@ def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
         display.line(f"{'would remove' if dryrun else 'removing'} {shown} ({leftover.what})")
         if not dryrun:
             leftovers.remove(leftover)
+    if not dryrun:
+        leftovers.remove_empty(Path(suite.settings.cache_dir))
     if not found:
         display.line("nothing to remove: no leftovers, no open run, no caches")
 

@@ -77,7 +77,7 @@ def make_ground_truth(making: Making, scenario: Scenario) -> None:
         UserError: it failed, with what it said.
     """
     settings = making.settings
-    with server.work_folder(settings) as work:
+    with server.work_folder(settings, making.root) as work:
         files = drivers.DriverFiles(work / "report.json", work / "progress")
         argv = drivers.ground_truth_argv(settings, scenario, files)
         _run_driver(making, argv, files.progress, work / "ground_truth.log", lambda: None)
@@ -90,7 +90,7 @@ def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
         UserError: the server did not start, did not take the data, or its state can't be kept.
     """
     settings, begun = making.settings, begun_folder(folder)
-    with server.work_folder(settings) as work:
+    with server.work_folder(settings, making.root) as work:
         log = Output(work / "server.log", MEGABYTE)
         hand_over(begun, work / "data")
         try:

@@ -22,12 +22,17 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
+
 from compbench import interrupts
 
 _GUARD = Path(__file__).with_name("guard.py")
 _LETTERS = {signal.SIGTERM: b"T", signal.SIGINT: b"I", signal.SIGKILL: b"K"}
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CHUNK_BYTES = 65_536
+_LOOK_UP_S = 0.5
+# What is still in a pipe is copied in far less; a foreign process that goes on writing to it must not hold us up.
+_PUMP_WAIT_S = 30.0
 _TAIL_BYTES = 1_048_576
 # Past the limit the reader waits this long per chunk, so that a flood is throttled instead of burning a core here.
 _FLOOD_PAUSE_S = 0.005
@@ -67,11 +72,11 @@ class Output:
     def __post_init__(self) -> None:
         self._room = max(self.limit_bytes - _TAIL_BYTES, 0)
 
-    def pump(self, source: BinaryIO) -> None:
-        """Copy `source` to the file until it ends; runs in a thread of its own."""
+    def pump(self, source: BinaryIO, hurry: threading.Event) -> None:
+        """Copy `source` to the file until it ends, or is silent when `hurry` is set; runs in a thread of its own."""
         with source, self._opened() as file:
             pending = b""
-            while chunk := os.read(source.fileno(), _CHUNK_BYTES):
+            while chunk := _next_chunk(source.fileno(), hurry):
                 self.total_bytes += len(chunk)
                 whole, pending = _split_at_line(pending + chunk)
                 self._take(file, _ANSI.sub(b"", whole))
@@ -134,6 +139,7 @@ class Child:
         self._status_fd = status_fd
         self._control_fd = control_fd
         self._unread = b""
+        self._created_at: float | None = None
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when there is news of the process, for `select`."""
@@ -183,16 +189,25 @@ class Child:
 
     def _read_status(self) -> None:
         news = os.read(self._status_fd, 256)
-        if not news:  # the guard itself was killed: it can't tell how its child ended
-            self.exit = self.exit or Exit(code=None, signal="unknown (the guard process was killed)")
+        if not news:  # the guard itself was killed: it can't end its child, nor tell how that ended
+            if self.exit is None:
+                self._end_unguarded()
+                self.exit = Exit(code=None, signal="unknown (the guard process was killed)")
             return
         *lines, self._unread = (self._unread + news).split(b"\n")
         for line in lines:
             word, number = line.split()
             if word == b"pid":
                 self.pid = int(number)
+                self._created_at = _created_at(self.pid)
             else:
                 self.exit = exit_of(int(number))
+
+    def _end_unguarded(self) -> None:
+        """End the process and its group, if its number is still its own."""
+        if self._created_at is not None and _created_at(self.pid) == self._created_at:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 def exit_of(return_code: int) -> Exit:
@@ -239,9 +254,10 @@ def running(
     )
     os.close(status_write)
     os.close(control_read)
-    pumps = [threading.Thread(target=stdout.pump, args=(guard.stdout,), daemon=True)]
+    hurry = threading.Event()
+    pumps = [threading.Thread(target=stdout.pump, args=(guard.stdout, hurry), daemon=True)]
     if stderr is not None:
-        pumps.append(threading.Thread(target=stderr.pump, args=(guard.stderr,), daemon=True))
+        pumps.append(threading.Thread(target=stderr.pump, args=(guard.stderr, hurry), daemon=True))
     for pump in pumps:
         pump.start()
     child = Child(argv, guard, status_read, control_write)
@@ -253,8 +269,9 @@ def running(
         with interrupts.deferred():
             child.stop(stop_grace_s)
             child.close()
+            hurry.set()
             for pump in pumps:
-                pump.join()
+                pump.join(_PUMP_WAIT_S)
 
 
 def wait_any(children: Sequence[Child], timeout_s: float) -> None:
@@ -271,6 +288,24 @@ def own_open_files() -> int | None:
         with contextlib.suppress(OSError):
             return len(os.listdir(folder))  # noqa: PTH208 - Path.iterdir holds a descriptor more for longer
     return None
+
+
+def _next_chunk(fd: int, hurry: threading.Event) -> bytes:
+    """Return what can be read next; nothing at the end.
+
+    A process that has left its parent's group may hold the other end for ever: whoever is in a hurry waits no more.
+    """
+    while not select.select([fd], [], [], _LOOK_UP_S)[0]:
+        if hurry.is_set():
+            return b""
+    return os.read(fd, _CHUNK_BYTES)
+
+
+def _created_at(pid: int) -> float | None:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
 
 
 def _split_at_line(text: bytes) -> tuple[bytes, bytes]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from compbench import process, targets
+from compbench import leftovers, process, targets
 from compbench.drivers import endpoint
 from compbench.probes import machine
 from compbench.process import Child, Exit, Output
@@ -75,11 +75,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def work_folder(settings: Settings) -> Iterator[Path]:
+def work_folder(settings: Settings, root: Path) -> Iterator[Path]:
     """Make a fresh folder for one server (data, pid file, configuration, working directory); remove it afterwards."""
     parent = Path(settings.work_dir)
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as name:
+    prefix = leftovers.work_prefix(root)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
         work = Path(name)
         for part in ("data", "config", "home", "cwd"):
             (work / part).mkdir()

@@ -74,7 +74,7 @@ def _outcome_of(attempt: Attempt) -> Outcome:
 def _run_phases(attempt: Attempt) -> Outcome:
     _cool_down(attempt)
     _check_stability(attempt)
-    with server.work_folder(attempt.settings) as work, contextlib.ExitStack() as stack:
+    with server.work_folder(attempt.settings, attempt.root) as work, contextlib.ExitStack() as stack:
         log = attempt.output("server_log")
         datasets.hand_over(datasets.data_set_folder(attempt.settings, attempt.scenario), work / "data")
         under_test = _start(attempt, work, log, stack)

@@ -323,8 +323,8 @@ class Suite:
 
     def leftovers(self) -> list[leftovers.Leftover]:
         """Return what `doit clean` removes."""
-        caches = [self.root / "tmp" / "preflight", Path(self.settings.cache_dir), self.log_path]
-        return leftovers.find(self.output_dir, Path(self.settings.work_dir), caches)
+        caches = [self.root / "tmp" / "preflight", self.log_path, *leftovers.in_cache(Path(self.settings.cache_dir))]
+        return leftovers.find(self.output_dir, Path(self.settings.work_dir), self.root, caches)
 
     def estimate_s(self, measurements: Iterable[str]) -> float:
         """Return how long making these measurements will take, from the phases already measured in this run."""
@@ -361,7 +361,7 @@ class Suite:
         Raises:
             UserError: a process stays in such a folder; it is named, not ended.
         """
-        for leftover in leftovers.in_work_folder(Path(self.settings.work_dir)):
+        for leftover in leftovers.in_work_folder(Path(self.settings.work_dir), self.root):
             deadline = self.effects.monotonic() + _GUARDS_TIME_S
             while (inside := machine.processes_in(leftover.path)) and self.effects.monotonic() < deadline:
                 self.effects.sleep(_GUARDS_POLL_S)

@@ -83,6 +83,27 @@ def test_what_a_program_leaves_in_its_group_ends_with_it(tmp_path: Path) -> None
     assert eventually(lambda: not is_running(left_behind))
 
 
+def test_a_program_whose_guard_was_killed_is_ended_all_the_same(tmp_path: Path) -> None:
+    with shell("sleep 300 & echo $! > child; wait", tmp_path) as child:
+        grandchild = pid_written_to(tmp_path / "child")
+        guard = psutil.Process(child.pid).ppid()
+        os.kill(guard, signal.SIGKILL)
+        ended = child.wait(10)
+        assert ended is not None
+        assert "guard" in str(ended)
+    assert eventually(lambda: not is_running(child.pid))
+    assert eventually(lambda: not is_running(grandchild))
+
+
+def test_a_process_that_escaped_with_the_output_holds_nobody_up(tmp_path: Path) -> None:
+    escape = f"{sys.executable} -c 'import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(300)'"
+    with shell(f"{escape} & while [ ! -s out ]; do sleep 0.1; done; echo mine; exit 0", tmp_path) as child:
+        assert child.wait(20) == Exit(code=0)
+    escaped, mine = (tmp_path / "out").read_text().split()
+    assert mine == "mine"
+    os.kill(int(escaped), signal.SIGKILL)
+
+
 def test_stop_says_what_it_took(tmp_path: Path) -> None:
     with shell("exec sleep 300", tmp_path) as child:
         assert child.stop(10) == "SIGTERM"

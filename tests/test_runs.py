@@ -145,14 +145,22 @@ def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Pa
         s: runs.create_run(output, manifest(state=s), NOW + 10 * i)
         for i, s in enumerate(("open", "abandoned", "closed"))
     }
-    (work / "tmpabc").mkdir(parents=True)
+    (work / f"{leftovers.work_prefix(tmp_path)}abc").mkdir(parents=True)
+    (work / f"{leftovers.work_prefix(tmp_path / 'other')}abc").mkdir()
+    (work / "thesis.txt").touch()
+    cache = tmp_path / "cache"
+    own, foreign = cache / "data_sets" / ("0" * 24), cache / "data_sets" / "measured by hand"
+    for folder in (own, foreign, cache / "photos"):
+        folder.mkdir(parents=True)
     (made["closed"].folder / "kept.txt.partial").write_text("what an attempt left")
-    found = leftovers.find(output, work, [tmp_path / "cache"])
+    found = leftovers.find(output, work, tmp_path, leftovers.in_cache(cache))
     for leftover in found:
         leftovers.remove(leftover)
     assert {path.name for path in output.iterdir()} == {made["closed"].name}
     assert (made["closed"].folder / "kept.txt.partial").exists()
-    assert list(work.iterdir()) == []
+    assert {path.name for path in work.iterdir()} == {"thesis.txt", f"{leftovers.work_prefix(tmp_path / 'other')}abc"}
+    leftovers.remove_empty(cache)
+    assert {path.name for path in cache.rglob("*")} == {"data_sets", foreign.name, "photos"}
 
 
 HOLDER = """

@@ -67,7 +67,7 @@ def test_a_work_folder_is_fresh_and_gone_afterwards(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, {}, {"work_dir": "work"})
     seen = []
     for _ in range(2):
-        with server.work_folder(settings) as work:
+        with server.work_folder(settings, tmp_path) as work:
             assert list((work / "data").iterdir()) == []
             (work / "data" / "left").touch()
             seen.append(work)
