@@ -1,9 +1,10 @@
 """The suite as a doit task graph: settings, tasks, reporter. `doit list` is its menu; README.md tells the rest."""
 
 # Signals first: a Ctrl-C while the rest is being imported must end this process quietly too.
-from compbench import interrupts
+from compbench import interrupts, streams
 
 interrupts.install()
+streams.ensure()
 
 import os  # noqa: E402
 import sys  # noqa: E402

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from compbench import streams
 from compbench.attempt import Progress
 from compbench.records import Capture, Notice, Phase
 from compbench.runs import iso_utc
@@ -43,6 +44,10 @@ class Display:
 
     def line(self, text: str = "", style: str | None = None) -> None:
         """Print a line that stays; `style` colours its first word on a terminal that wants colour."""
+        with streams.lasting(self.stream, self._lose):
+            self._print(text, style)
+
+    def _print(self, text: str, style: str | None) -> None:
         if self.is_living and text:
             from rich.padding import Padding  # noqa: PLC0415 - costs 0.1 s that plain output and preflight need not pay
             from rich.text import Text  # noqa: PLC0415 - see above
@@ -60,8 +65,9 @@ class Display:
     def error(self, text: str, scenario: str = "", phase: str = "") -> None:
         """Print an error to standard error, with time, scenario and phase."""
         where = " ".join(filter(None, (scenario, f"[{phase}]" if phase else "")))
-        sys.stderr.write(f"{iso_utc(time.time())} ERROR {where + ': ' if where else ''}{text}\n")
-        sys.stderr.flush()
+        with streams.lasting(sys.stderr, lambda _: None):  # there is nobody left to tell
+            sys.stderr.write(f"{iso_utc(time.time())} ERROR {where + ': ' if where else ''}{text}\n")
+            sys.stderr.flush()
 
     def scenario_begins(self, name: str, title: str, place: tuple[int, int], estimate_s: float | None) -> None:
         """Name the scenario, its place among how many, and how long they all will take if that can be told."""
@@ -104,14 +110,23 @@ class Display:
     def stop(self) -> None:
         """Take the live line away."""
         if self._live is not None:
-            self._live.stop()
+            with streams.lasting(self.stream, self._lose):
+                self._live.stop()
             self._live = None
+
+    def _lose(self, why: str) -> None:
+        self._live = None
+        self.error(f"the output can't be written any more ({why}); the work goes on without")
 
     def _show(self, progress: Progress) -> None:
         text = self.describe(progress)
         if not self.is_living:
             self.line(f"      {text}")
             return
+        with streams.lasting(self.stream, self._lose):
+            self._refresh_live(progress, text)
+
+    def _refresh_live(self, progress: Progress, text: str) -> None:
         if self._live is None:
             self._start_live()
         bar = {"total": self._limit_s, "completed": progress.elapsed_s}

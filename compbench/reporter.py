@@ -36,7 +36,7 @@ class Reporter:
 
     def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
         del options
-        self.display.stream = outstream
+        self.display.stream = outstream or sys.stdout  # doit looked at it before a closed one was replaced
         self.failed_tasks: list[str] = []
         self.told_findings = False
         self.is_preflight = False

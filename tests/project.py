@@ -139,16 +139,20 @@ class Project:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start doit in a session of its own, as a shell would."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COMPBENCH_", "ENGRAM_", "STAND_IN_"))}
         return subprocess.Popen(
             [sys.executable, "-m", "doit", *arguments],
             cwd=self.root,
-            env={**inherited, "STAND_IN_STATE": str(self.state), **self.environment, **environment},
+            env=self.variables(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
+
+    def variables(self, **environment: str) -> dict[str, str]:
+        """Return the environment that doit is started in."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COMPBENCH_", "ENGRAM_", "STAND_IN_"))}
+        return {**inherited, "STAND_IN_STATE": str(self.state), **self.environment, **environment}
 
     def doit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run doit to its end."""

@@ -47,6 +47,7 @@ LAYERS = (
     "probes",
     "process",
     "interrupts",
+    "streams",
     "guard",
     "leftovers",
     "lock",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,24 @@ def test_a_capacity_is_searched_for_in_a_run_of_its_own(project: Project) -> Non
     assert not [path for path in run.glob("*.txt") if path.name.endswith("_capacity.txt")], "taken for a scenario"
     assert project.doit("run:beta").returncode == 0, "a search stands in no suite's way"
     assert ends_clean(project)
+
+
+@pytest.mark.parametrize("lost", ["| head -1", ">/dev/full", ">&- 2>&- <&-"])
+def test_a_suite_outlives_its_output(project: Project, lost: str) -> None:
+    line = shlex.join([sys.executable, "-m", "doit", "run:alpha"])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line} {lost}"],
+        cwd=project.root,
+        env=project.variables(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert project.manifest()["state"] == "closed"
+    assert project.capture("alpha")["outcome"]["verdict"] == "passed"
 
 
 def test_one_scenario_alone_makes_a_run_of_its_own(project: Project) -> None:
