@@ -55,7 +55,7 @@ class Reporter:
             scenarios_of(selected_tasks),
         )
         self.is_preflight = not suite.is_measuring and any(
-            name.partition(":")[0] in ("preflight", "gate") for name in selected_tasks
+            name.partition(":")[0] == "preflight" for name in selected_tasks
         )
         if suite.is_measuring:
             self.display.line(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,10 @@ def end(reporter: Reporter, error: BaseException | None) -> None:
         reporter.complete_run()
 
 
-def ends(suite: Suite, error: BaseException | None = None) -> int:
-    """Let the invocation end; return the exit code."""
+def ends(suite: Suite, error: BaseException | None = None, selected: Sequence[str] = ()) -> int:
+    """Let the invocation of these tasks end; return the exit code."""
     reporter, _ = made(suite)
+    reporter.initialize({}, list(selected))
     with pytest.raises(SystemExit) as ended:
         end(reporter, error)
     assert isinstance(ended.value.code, int)
@@ -92,7 +93,12 @@ def test_an_exit_that_was_asked_for_keeps_its_code_and_says_nothing(
 @pytest.mark.parametrize(("level", "code"), [("ok", 0), ("warning", 2), ("critical", 1)])
 def test_checks_alone_end_with_their_own_code(suite: Suite, level: Any, code: int) -> None:
     suite.findings.append(Finding(check="disk", level=level, found="1 GB free"))
-    assert ends(suite) == code
+    assert ends(suite, selected=["preflight", "preflight:disk"]) == code
+
+
+def test_what_comes_after_a_gate_that_only_warned_ends_well(suite: Suite) -> None:
+    suite.findings.append(Finding(check="disk", level="warning", found="1 GB free"))
+    assert ends(suite, selected=["gate"]) == 0
 
 
 def test_a_gate_that_failed_outweighs_everything(suite: Suite) -> None:
