@@ -54,8 +54,7 @@ def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> Non
     assert project.orphans() == []
 
 
-@pytest.mark.parametrize("end_it", [signal.SIGINT, signal.SIGKILL])
-def test_making_that_is_interrupted_goes_on_from_the_last_state(project: Project, end_it: signal.Signals) -> None:
+def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> None:
     count = 40_000
     scenario_file = project.root / "scenarios" / "competitive" / "search.toml"
     scenario_file.write_text(toml(scenario(SEARCHES, nodes=count)))
@@ -65,9 +64,8 @@ def test_making_that_is_interrupted_goes_on_from_the_last_state(project: Project
     data_sets = project.root / "tmp" / "cache" / "data_sets"
     facts = "*.begun/snapshot-*/default/facts.json"
     assert eventually(lambda: next(data_sets.glob(facts), None), 60.0)
-    os.killpg(making.pid, end_it)
-    out, err = making.communicate(timeout=60)
-    assert making.returncode == (130 if end_it == signal.SIGINT else -signal.SIGKILL), out + err
+    os.killpg(making.pid, signal.SIGKILL)
+    making.communicate(timeout=60)
     assert eventually(lambda: not project.orphans(), 20.0)
     (begun,) = data_sets.iterdir()
     assert begun.name.endswith(".begun")

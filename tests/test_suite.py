@@ -69,15 +69,14 @@ def test_repeats_are_interleaved_and_each_has_its_own_files(project: Project, as
 
 
 def test_a_capacity_is_searched_for_in_a_run_of_its_own(project: Project) -> None:
-    project.set(capacity_step_s=1, capacity_repeats=1, capacity_precision_pct=50.0)
-    done = project.doit("capacity:alpha")
+    project.set(capacity_step_s=1, capacity_repeats=1, capacity_precision_pct=50.0, connections=32)
+    done = project.doit("capacity:alpha", STAND_IN_ENGRAM="slow_answers=0.2")
     assert "capacity of Scenario alpha" in done.stdout, done.stdout + done.stderr
     (run,) = project.runs()
     manifest, capture = project.manifest(), project.capture("alpha_capacity")
     assert (manifest["kind"], manifest["state"], manifest["selection"]) == ("capacity", "closed", ["alpha_capacity"])
     found = capture["capacity"]
-    assert found["low_ops_s"] >= 100, "the stand-in answers more than a hundred requests a second"
-    assert found["high_ops_s"] is None or found["high_ops_s"] > found["low_ops_s"]
+    assert found["low_ops_s"] <= 32 / 0.2 < found["high_ops_s"]
     assert (capture["driver"], capture["result"]) == ("builtin", None)
     assert done.returncode == (0 if capture["outcome"]["verdict"] == "passed" else 1)
     assert f"{found['low_ops_s']:.0f} ops/sec sustained" in done.stdout
