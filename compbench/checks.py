@@ -127,6 +127,7 @@ def _check_output_dir(settings: Settings) -> Finding:
 
 def _check_leftovers(settings: Settings, root: Path) -> Finding:
     try:
+        runs.refuse_damaged(Path(settings.output_dir))
         found = leftovers.find(Path(settings.output_dir), Path(settings.work_dir), root, [])
     except UserError as error:
         return Finding(check="leftovers", level="warning", found=str(error))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compbench.runs import MANIFEST_NAME, TIMESTAMP, list_runs
+from compbench.runs import MANIFEST_NAME, TIMESTAMP, is_missing, list_runs
 
 _MADE_NAME = re.compile(r"[0-9a-f]{24}(\.begun|\.partial|\.begun\.partial|\.npz)?")
 _SCRIPT_NAME = re.compile(r"vega-[\w.-]+\.js")
@@ -45,7 +45,7 @@ def find(output_dir: Path, work_dir: Path, root: Path, caches: Sequence[Path]) -
         else:
             found += [Leftover(path, "temporary file") for path in sorted(run.folder.glob(".*.tmp"))]
     for folder in _children(output_dir):
-        if TIMESTAMP.fullmatch(folder.name) and folder.is_dir() and not (folder / MANIFEST_NAME).exists():
+        if TIMESTAMP.fullmatch(folder.name) and folder.is_dir() and is_missing(folder / MANIFEST_NAME):
             found.append(Leftover(folder, "run that was never opened"))
     return found + [Leftover(path, "cache") for path in caches if path.exists()]
 

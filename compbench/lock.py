@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from compbench.errors import SuiteBusyError
+from compbench.errors import SuiteBusyError, UserError
 from compbench.runs import iso_utc
 
 
@@ -17,9 +17,15 @@ def take(path: Path) -> int:
 
     Raises:
         SuiteBusyError: another process holds it; names that process.
+        UserError: the file can't be opened.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"{path}: can't be the suite's lock ({error.strerror}): mend its rights, or move it away"
+        ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

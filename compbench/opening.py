@@ -35,10 +35,12 @@ class Opening:
         """Return the run to continue for these measurements, or None with why the open one, if any, can't be.
 
         Raises:
-            UserError: `resume=` names a run that is not there, or one of other measurements or inputs.
+            UserError: `resume=` names a run that is not there, or one of other measurements or inputs; or a run that
+                may be the open one can't be read.
         """
         if self.settings.resume:
             return self._named(self.settings.resume, selection), ""
+        runs.refuse_damaged(self._output_dir)
         run = runs.find_open_run(self._output_dir)
         if run is None:
             return None, ""

@@ -67,6 +67,9 @@ def show_due(settings: Settings, display: Display, now: Callable[[], float] = ti
         return REGRESSION
     age_days = (now() - full[-1].opened_at) / _DAY_S
     told = f"the last full run, {full[-1].run}, is {age_days:.0f} days old"
+    if age_days < 0:
+        display.line(f"due: the last full run, {full[-1].run}, is of the future: set the clock right", "failed")
+        return REGRESSION
     left_days = DUE_AFTER_DAYS - age_days
     if left_days < 0:
         display.line(f"due: {told}, more than {DUE_AFTER_DAYS:g}; `doit` measures a new one", "failed")

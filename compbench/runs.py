@@ -6,6 +6,7 @@ that is there means a scenario that is done. Knows nothing of how a scenario is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -104,8 +105,10 @@ def write_whole(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write that fails does not say of what
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -137,28 +140,75 @@ def read_record(path: Path, kind: type[T]) -> T:
 
 
 def list_runs(output_dir: Path) -> list[Run]:
-    """Return every run that has a manifest, oldest first."""
-    if not output_dir.is_dir():
-        return []
-    folders = sorted(path for path in output_dir.iterdir() if TIMESTAMP.fullmatch(path.name))
-    return [
-        Run(folder, read_record(folder / MANIFEST_NAME, Manifest))
-        for folder in folders
-        if (folder / MANIFEST_NAME).is_file()
-    ]
+    """Return every run whose manifest can be read, oldest first."""
+    found = []
+    for folder in run_folders(output_dir):
+        with contextlib.suppress(UserError):
+            found.append(read_run(folder))
+    return found
+
+
+def run_folders(output_dir: Path) -> list[Path]:
+    """Return every folder that is named like a run and not known to have no manifest, oldest first."""
+    folders = sorted(output_dir.iterdir()) if output_dir.is_dir() else []
+    return [path for path in folders if TIMESTAMP.fullmatch(path.name) and not is_missing(path / MANIFEST_NAME)]
+
+
+def read_run(folder: Path) -> Run:
+    """Return the run in a folder.
+
+    Raises:
+        UserError: its manifest can't be read.
+    """
+    return Run(folder, read_record(folder / MANIFEST_NAME, Manifest))
+
+
+def is_missing(path: Path) -> bool:
+    """Tell whether a file is certainly not there; one in a folder that can't be looked into may be."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def refuse_damaged(output_dir: Path) -> None:
+    """Make sure that no run which may still be open can't be read: what was measured in it must not be forgotten.
+
+    Raises:
+        UserError: there is such a run.
+    """
+    for folder in run_folders(output_dir):
+        try:
+            read_run(folder)
+        except UserError:
+            if not _says_closed(folder):
+                raise
+
+
+def _says_closed(folder: Path) -> bool:
+    try:
+        return msgspec.json.decode((folder / "results.json").read_bytes(), type=_State).state == "closed"
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
+class _State(msgspec.Struct):
+    state: str
 
 
 def find_run(output_dir: Path, name: str) -> Run:
     """Return the run of that timestamp.
 
     Raises:
-        UserError: there is no such run; names the newest ones.
+        UserError: there is no such run, with the newest ones; or its manifest can't be read.
     """
-    runs = list_runs(output_dir)
-    for run in runs:
-        if run.name == name:
-            return run
-    newest = ", ".join(run.name for run in runs[-3:]) or "none yet"
+    for folder in run_folders(output_dir):
+        if folder.name == name:
+            return read_run(folder)
+    newest = ", ".join(run.name for run in list_runs(output_dir)[-3:]) or "none yet"
     raise UserError(f"no run {name!r} in {output_dir}: the newest are {newest}")
 
 

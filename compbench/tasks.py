@@ -257,10 +257,7 @@ def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], Ta
         except UserError as error:
             return TaskFailed(str(error))
         except OSError as error:
-            return TaskFailed(
-                f"{error.filename or 'a file'}: {error.strerror or error}: mend that and run the same command again;"
-                " what is measured is kept"
-            )
+            return TaskFailed(_refused_by_disk(error))
         return None
 
     return action
@@ -274,8 +271,15 @@ def _succeed_or_stop(do: Action) -> Callable[[], Any]:
             return do()
         except UserError as error:
             raise StopInvocation(str(error)) from None
+        except OSError as error:
+            raise StopInvocation(_refused_by_disk(error)) from None
 
     return action
+
+
+def _refused_by_disk(error: OSError) -> str:
+    what = f"{error.filename or 'a file'}: {error.strerror or error}"
+    return f"{what}: mend that and run the same command again; what is measured is kept"
 
 
 class StopInvocation(SystemExit):

@@ -88,12 +88,14 @@ def test_a_damaged_record_is_one_clear_line_and_moving_it_away_is_enough(project
     whole = manifest.read_bytes()
 
     manifest.write_bytes(whole[: len(whole) // 2])
-    for words in ([], ["clean", "-n"], ["plan"]):
+    for words, code in (([], 2), (["plan"], 2), (["due"], 1), (["clean", "-n"], 0)):
         done = project.doit(*words)
-        assert done.returncode == 2, done.stdout + done.stderr
-        (line,) = done.stderr.splitlines()
-        assert str(manifest) in line
-        assert "move it away to go on" in line
+        assert done.returncode == code, done.stdout + done.stderr
+        assert project.run().name not in done.stdout, "it may be the open run, and is left alone"
+        if code == 2:
+            (line,) = done.stderr.splitlines()
+            assert str(manifest) in line
+            assert "move it away to go on" in line
     manifest.write_bytes(whole)
 
     started = project.started()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import msgspec
@@ -65,6 +66,25 @@ def test_csv_has_a_line_for_each_scenario_and_repeat(folder: Path) -> None:
     assert rows[0]["uncommitted"] == "yes"
 
 
+def test_each_repeat_keeps_its_own_outcome_and_figures(tmp_path: Path) -> None:
+    verdicts = ("passed", "failed", "passed")
+    recipes = [Recipe(NAMES[0], duration_s=2, repeat=n, verdict=v) for n, v in enumerate(verdicts, 1)]
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes))
+    for number, p99_ms, recall in ((1, 1.0, None), (3, 3.0, {"mean": 0.99, "checked": 9})):
+        path = folder / f"{folder.name}_{NAMES[0]}_run{number}_capture.json"
+        capture = json.loads(path.read_text())
+        capture["result"]["p99_latency_ms"] = p99_ms
+        capture["result"]["own"]["recall"] = recall
+        path.write_text(json.dumps(capture))
+    pages.write_pages(folder, *read(folder), interrupted=False, scenarios_dir=SCENARIOS, now=synthetic.NOON)
+    rows = csv.DictReader(io.StringIO(export.csv_text([past_of(folder)])), strict=True)
+    assert [(r["repeat"], r["outcome"], r["p99_latency_ms"], r["recall_pct"]) for r in rows] == [
+        ("1", "passed", "1", ""),
+        ("2", "failed", "", ""),
+        ("3", "passed", "3", "99"),
+    ]
+
+
 def test_junit_has_a_case_for_each_measurement_of_the_selection(folder: Path) -> None:
     manifest, captures = read(folder)
     longer = msgspec.structs.replace(manifest, selection=[*manifest.selection, "not_there_yet"])
@@ -78,13 +98,15 @@ def test_junit_has_a_case_for_each_measurement_of_the_selection(folder: Path) ->
 
 
 def test_metrics_are_read_alike_by_both_parsers_of_prometheus(folder: Path) -> None:
-    text = export.openmetrics_text(past_of(folder))
+    found = {NAMES[1]: history.FoundCapacity("2026-01-01_00-00-00", {"low_ops_s": 1234.0})}
+    text = export.openmetrics_text(past_of(folder), found)
     for parse in (openmetrics, text_format):
         samples = {(s.name, s.labels.get("scenario")): s.value for family in parse(text) for s in family.samples}
         p99_s = samples["compbench_p99_latency_seconds", NAMES[0]]
         values = past_of(folder).values[NAMES[0]]["p99_latency_ms"]
         assert p99_s == pytest.approx(sum(values) / 2000)
         assert samples["compbench_scenario_passed", NAMES[0]] == 1
+        assert samples["compbench_capacity_operations_per_second", NAMES[1]] == 1234
         assert samples["compbench_scenario_passed", NAMES[2]] == 0
         assert ("compbench_p99_latency_seconds", NAMES[2]) not in samples
         assert samples["compbench_run_opened_timestamp_seconds", None] == synthetic.NOON

@@ -78,6 +78,25 @@ def test_damaged_and_foreign_folders_are_skipped_with_a_word(tmp_path: Path) -> 
         assert why in name
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("opened_at", 1e300), ("opened_at", -1e11), ("verdict", 7), ("verdict", None), ("p99", -5.0)]
+)
+def test_results_that_no_run_can_have_are_skipped_with_a_word(tmp_path: Path, key: str, value: object) -> None:
+    path = tmp_path / add_run(tmp_path, 0, [10.0]) / "results.json"
+    results = json.loads(path.read_text())
+    (scenario,) = results["scenarios"]
+    if key == "verdict":
+        scenario["outcome"]["verdict"] = value
+    elif key == "p99":
+        scenario["metrics"]["p99_latency_ms"] = value
+    else:
+        results[key] = value
+    path.write_text(json.dumps(results))
+    known, (line,) = history.read_history(tmp_path)
+    assert known == []
+    assert "results.json can't be read" in line
+
+
 def test_an_open_run_is_no_history(tmp_path: Path) -> None:
     add_run(tmp_path, 0, [10.0], state="open")
     assert history.read_history(tmp_path) == ([], [])
@@ -148,6 +167,9 @@ def test_a_search_for_a_capacity_does_not_stand_between_the_last_two_runs(
     text = run(review.show_comparison)[1]
     assert f"base {first}" in text
     assert f"head {second}" in text
+    run(review.show_export)
+    assert "compbench_p99_latency_seconds{" in (tmp_path / "compbench.prom").read_text()
+    assert " 0.0101\n" in (tmp_path / "compbench.prom").read_text(), "the newest run of the suite"
 
 
 def test_a_scenario_that_fails_now_is_a_regression(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
@@ -228,6 +250,9 @@ def test_a_full_run_is_due_after_ninety_days(tmp_path: Path, run: Callable[..., 
     told = [run(review.show_due, now=NOON + days * DAY_S, **variables) for days in (2, 76, 78, 90, 92)]
     assert [code for code, _ in told] == [0, 0, 0, 0, 1]
     assert ["due soon" in text for _, text in told] == [False, False, True, True, False]
+    code, text = run(review.show_due, now=NOON - 40 * DAY_S, **variables)
+    assert code == 1, "the clock may have been wrong then, or be wrong now"
+    assert "of the future" in text
 
 
 def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path) -> None:

@@ -163,6 +163,35 @@ def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Pa
     assert {path.name for path in cache.rglob("*")} == {"data_sets", foreign.name, "photos"}
 
 
+def test_a_run_that_cannot_be_read_is_in_nobodys_way_unless_it_may_be_open(tmp_path: Path) -> None:
+    closed = runs.create_run(tmp_path, manifest(state="closed"), NOW)
+    (closed.folder / runs.MANIFEST_NAME).write_text('{"run"')
+    good = runs.create_run(tmp_path, manifest(), NOW + 10)
+    assert [run.name for run in runs.list_runs(tmp_path)] == [good.name]
+    with pytest.raises(UserError, match=closed.name):
+        runs.refuse_damaged(tmp_path)
+    (closed.folder / "results.json").write_text('{"state": "closed"}')
+    runs.refuse_damaged(tmp_path)
+    found = runs.find_open_run(tmp_path)
+    assert found is not None
+    assert found.name == good.name
+    with pytest.raises(UserError, match="not a readable manifest"):
+        runs.find_run(tmp_path, closed.name)
+    assert closed.folder not in [leftover.path for leftover in leftovers.find(tmp_path, tmp_path / "no", tmp_path, [])]
+
+
+def test_a_write_that_fails_names_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "page.txt"
+    with pytest.raises(OSError, match=r"page\.txt"):
+        runs.write_whole(path, "text")
+
+
+def test_a_lock_that_cannot_be_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(UserError, match="can't be the suite's lock"):
+        lock.take(tmp_path / "lock")
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from compbench.records import Capture, Manifest
-from compbench.report.history import METRICS, Past
+from compbench.report.history import METRICS, FoundCapacity, Past, find_capacities
 from compbench.runs import iso_utc, write_whole
 
 CSV_NAME = "runs.csv"
@@ -22,15 +22,17 @@ _CSV_FACTS = ("run", "opened_at", "commit", "uncommitted", "machine", "target", 
 
 
 def write_exports(output_dir: Path, history: Sequence[Past]) -> list[Path]:
-    """Write all runs as CSV and the newest one as OpenMetrics, beside the runs; return the paths.
+    """Write all runs as CSV and the newest one of the suite as OpenMetrics, beside the runs; return the paths.
 
     Raises:
         OSError: a file could not be written.
     """
     paths = output_dir / CSV_NAME, output_dir / METRICS_NAME
     write_whole(paths[0], csv_text(history))
-    write_whole(paths[1], openmetrics_text(history[-1]))
-    return list(paths)
+    newest = next((past for past in reversed(history) if past.kind == "suite"), None)
+    if newest is not None:
+        write_whole(paths[1], openmetrics_text(newest, find_capacities(history, newest.fingerprint)))
+    return [path for path in paths if path.exists()]
 
 
 def csv_text(history: Sequence[Past]) -> str:
@@ -41,18 +43,18 @@ def csv_text(history: Sequence[Past]) -> str:
     for past in history:
         facts = [past.run, iso_utc(past.opened_at), past.commit, "yes" if past.dirty else "no", past.machine]
         facts += [past.fingerprint.get(name, "") for name in ("target", "driver", "profile", "scale")]
-        for scenario, verdict in past.verdicts.items():
-            values = past.values.get(scenario, {})
-            for number in range(max(1, *map(len, values.values())) if values else 1):
-                cells = [_cell(values.get(metric.name, []), number) for metric in METRICS]
-                writer.writerow([*facts, scenario, number + 1, verdict, *cells])
+        order = list(past.verdicts)
+        for one in sorted(past.measured, key=lambda one: (order.index(one.scenario), one.repeat)):
+            cells = [f"{one.figures[metric.name]:.6g}" if metric.name in one.figures else "" for metric in METRICS]
+            writer.writerow([*facts, one.scenario, one.repeat, one.verdict, *cells])
     return out.getvalue()
 
 
-def openmetrics_text(past: Past) -> str:
+def openmetrics_text(past: Past, capacities: Mapping[str, FoundCapacity]) -> str:
     """Return a run for the textfile collector of Prometheus' node exporter.
 
-    Only gauges, which OpenMetrics and the older text format write alike; of repeats the mean.
+    Only gauges, which OpenMetrics and the older text format write alike; of repeats the mean. Capacities, by scenario,
+    come from runs of their own.
     """
     from prometheus_client import CollectorRegistry, Gauge  # noqa: PLC0415 - an optional library
     from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415 - see above
@@ -65,9 +67,12 @@ def openmetrics_text(past: Past) -> str:
     passed = Gauge("compbench_scenario_passed", "1 if the scenario passed", labels, registry=registry)
     for scenario, verdict in past.verdicts.items():
         passed.labels(scenario, *facts).set(verdict == "passed")
+    figures = {name: dict(values) for name, values in past.values.items()}
+    for scenario, found in capacities.items():
+        figures.setdefault(scenario, {})["capacity_qps"] = [float(found.facts["low_ops_s"])]
     for name, text, metric, factor in _GAUGES:
         gauge = Gauge(name, text, labels, registry=registry)
-        for scenario, values in past.values.items():
+        for scenario, values in figures.items():
             if known := values.get(metric):
                 gauge.labels(scenario, *facts).set(factor * sum(known) / len(known))
     return str(generate_latest(registry), "utf-8")  # type: ignore[no-untyped-call]
@@ -132,7 +137,3 @@ def _properties(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for name in ("target", "driver", "profile", "scale", "machine"):
         if name in manifest.fingerprint:
             yield name, manifest.fingerprint[name]
-
-
-def _cell(values: Sequence[float], number: int) -> str:
-    return f"{values[number]:.6g}" if number < len(values) else ""

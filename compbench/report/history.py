@@ -10,11 +10,12 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from compbench.errors import UserError
+from compbench.records import Verdict
 from compbench.runs import TIMESTAMP
 
 # Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
@@ -55,10 +56,19 @@ METRICS = (
 )
 
 
+# The year 9999, the last that a date can have.
+_LATEST_S = 253_370_000_000
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    verdict: Verdict
+
+
 class _Scenario(msgspec.Struct, frozen=True):
     scenario: str
-    outcome: dict[str, Any]
-    metrics: dict[str, float | None]
+    outcome: _Outcome
+    metrics: dict[str, Annotated[float, msgspec.Meta(ge=0)] | None]
+    repeat: int | None = None
     capacity: dict[str, Any] | None = None
 
 
@@ -66,7 +76,7 @@ class _Results(msgspec.Struct, frozen=True):
     schema: int
     run: str
     state: str
-    opened_at: float
+    opened_at: Annotated[float, msgspec.Meta(ge=0, le=_LATEST_S)]
     fingerprint: dict[str, str]
     scenarios: list[_Scenario]
     kind: str = "suite"
@@ -83,8 +93,21 @@ class FoundCapacity:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """One measurement of a closed run; figures of a failed one are none."""
+
+    scenario: str
+    repeat: int
+    verdict: Verdict
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Past:
-    """One closed run: what was measured (by scenario and metric, a value a repeat), of what, on what."""
+    """One closed run: what was measured, of what, on what.
+
+    `values` has the figures by scenario and metric, of each repeat that did not fail; `measured` says which is which.
+    """
 
     run: str
     opened_at: float
@@ -93,7 +116,8 @@ class Past:
     dirty: bool
     machine: str
     values: Mapping[str, Mapping[str, list[float]]]
-    verdicts: Mapping[str, str]
+    verdicts: Mapping[str, Verdict]
+    measured: Sequence[Measured] = ()
     kind: str = "suite"
     capacities: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -222,30 +246,35 @@ def _past(results: _Results) -> Past:
     git = results.provenance.get("git") or {}
     system = results.provenance.get("system") or {}
     values: dict[str, dict[str, list[float]]] = {}
-    verdicts: dict[str, str] = {}
-    for scenario in results.scenarios:
-        verdict = str(scenario.outcome.get("verdict"))
-        worse = verdict != "passed" and verdicts.get(scenario.scenario) != "failed"
-        if worse or scenario.scenario not in verdicts:
-            verdicts[scenario.scenario] = verdict
-        own = values.setdefault(scenario.scenario, {})
-        if verdict == "failed":
-            continue
-        for name, value in {**scenario.metrics, "capacity_qps": _capacity(scenario)}.items():
-            if value is not None:
-                own.setdefault(name, []).append(value)
+    verdicts: dict[str, Verdict] = {}
+    measured = [_measured(scenario) for scenario in results.scenarios]
+    for one in measured:
+        worse = one.verdict != "passed" and verdicts.get(one.scenario) != "failed"
+        if worse or one.scenario not in verdicts:
+            verdicts[one.scenario] = one.verdict
+        own = values.setdefault(one.scenario, {})
+        for name, value in one.figures.items():
+            own.setdefault(name, []).append(value)
     return Past(
         run=results.run,
         opened_at=results.opened_at,
         fingerprint=results.fingerprint,
         kind=results.kind,
-        capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity},
+        capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity and _capacity(s) is not None},
         commit=str(git.get("commit") or ""),
         dirty=bool(git.get("dirty")),
         machine=f"{system.get('cpu_model') or 'machine'} ({results.fingerprint.get('machine', '')[:6]})",
         values=values,
         verdicts=verdicts,
+        measured=measured,
     )
+
+
+def _measured(scenario: _Scenario) -> Measured:
+    verdict = scenario.outcome.verdict
+    figures = {} if verdict == "failed" else {**scenario.metrics, "capacity_qps": _capacity(scenario)}
+    known = {name: value for name, value in figures.items() if value is not None}
+    return Measured(scenario.scenario, scenario.repeat or 1, verdict, known)
 
 
 def _capacity(scenario: _Scenario) -> float | None:
