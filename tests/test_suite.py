@@ -219,7 +219,6 @@ def test_a_port_in_use_is_named_and_its_owner_left_alone(project: Project) -> No
         (["taget=engram"], 'did you mean "target"?'),
         (["profile=quik"], "profile"),
         (["-n", "2"], "one at a time"),
-        (["-r", "zero"], "its own output"),
         (["resume=2020-01-01_00-00-00"], "no run"),
     ],
 )
