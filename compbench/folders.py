@@ -65,6 +65,6 @@ def _home() -> Path | None:
 def _refusal(key: str, folder: Path, what: str, places: Mapping[str, str], other: str) -> UserError:
     where = places.get(key) or places.get(other) or "settings"
     return UserError(
-        f"{where}: {key} = {str(folder)!r}: {what}, and `doit clean` removes what is in {key}:"
+        f"{where}: {key} = {str(folder)!r}: {what}, and `doit clean` removes from {key}:"
         f" name a folder of its own, as tmp/{key.removesuffix('_dir')} is"
     )
