@@ -30,7 +30,7 @@ from compbench.records import Finding
 from compbench.scenarios import Scenario, load_scenarios
 from compbench.settings import Settings
 
-_EMBEDDING_DIM = 768  # Engram refuses a recall of any other dimension
+_EMBEDDING_DIM = 768  # Engram and the embedded server refuse a recall of any other dimension
 # Specification 1: tools that Engram's own scripts want; compbench needs neither.
 _SCRIPT_TOOLS = {"jq": "Engram's scripts read JSON with it", "bc": "Engram's scripts compute with it"}
 _OPTIONAL_TOOLS = {
@@ -106,9 +106,10 @@ def _check_scenarios(settings: Settings) -> Finding:
     except UserError as error:
         return Finding(check="scenarios", level="critical", found=str(error), wanted="valid scenario files")
     odd = [s.name for s in found if s.data.embedding_dim != _EMBEDDING_DIM]
-    if odd and settings.target == "engram":
+    if odd:
         text = f"{', '.join(odd)}: data.embedding_dim is not {_EMBEDDING_DIM}"
-        mend = f"set it to {_EMBEDDING_DIM}: Engram refuses every other dimension"
+        server = "Engram" if settings.target == "engram" else "the embedded server"
+        mend = f"set it to {_EMBEDDING_DIM}: {server} refuses every other dimension"
         return Finding(check="scenarios", level="critical", found=text, wanted=str(_EMBEDDING_DIM), mend=mend)
     return Finding(check="scenarios", level="ok", found=f"{len(found)}: {', '.join(s.name for s in found)}")
 

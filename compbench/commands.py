@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from doit.cmd_base import DodoTaskLoader
+from doit.cmd_run import Run
+from doit.cmdparse import CmdOption, CmdParse, CmdParseError
+from doit.doit_cmd import DoitMain
 
 from compbench import checks, leftovers, lock
 from compbench.display import Display, span
@@ -13,37 +19,43 @@ from compbench.preflight import preflight_exit_code
 from compbench.report import render
 from compbench.suite import Suite
 
-_OTHER_COMMANDS = (
-    "list",
-    "clean",
-    "info",
-    "help",
-    "forget",
-    "ignore",
-    "dumpdb",
-    "strace",
-    "tabcompletion",
-    "reset-dep",
-)
+# What each of doit's options would spoil.
+_UNSUPPORTED = {
+    "reporter": "compbench has its own output and exit codes; leave the reporter as it is",
+    "num_process": "scenarios run one at a time, or they would measure each other",
+    "single": "a task without those it depends on would measure without checks, or nothing; leave it out",
+}
 
 
 def refuse_unsupported(arguments: Sequence[str]) -> None:
     """Refuse doit options that would change how measurements are made or told.
 
     Raises:
-        UserError: another reporter, or parallel tasks: two scenarios at once would measure each other.
+        UserError: another reporter, parallel tasks, or tasks without their dependencies.
     """
-    words = [word for word in arguments if "=" not in word or word.startswith("-")]
-    if any(word in _OTHER_COMMANDS for word in words[:1]):
-        return
-    for position, word in enumerate(words):
-        value = words[position + 1] if position + 1 < len(words) else ""
-        if word in ("-r", "--reporter") or re.match(r"(-r.|--reporter=)", word):
-            raise UserError(f"{word}: compbench has its own output and exit codes; leave the reporter as it is")
-        parallel = re.match(r"(?:-n|--process=)(\d+)$", word)
-        count = parallel[1] if parallel else value if word in ("-n", "--process") else "0"
-        if count != "0":
-            raise UserError(f"{word} {count}: scenarios run one at a time, or they would measure each other")
+    command = Run(task_loader=DodoTaskLoader())
+    given = _options_of_run(arguments, command)
+    for name, reason in _UNSUPPORTED.items():
+        if given.get(name):
+            option = command.cmdparser[name]
+            value = "" if option.type is bool else f" {given[name]}"
+            raise UserError(f"-{option.short}{value} (--{option.long}): {reason}")
+
+
+def _options_of_run(arguments: Sequence[str], command: Run) -> dict[str, Any]:
+    """Return the options for doit's `run` by name, as doit reads them: none for another command or a wrong option."""
+    words = list(arguments)
+    with contextlib.suppress(CmdParseError):  # doit's main program too goes on then: they may stand after the command
+        words = CmdParse([CmdOption(option) for option in DodoTaskLoader.cmd_options]).parse_only(words)[1]
+    words = [word for word in words if "=" not in word or word.startswith("-")]
+    commands = {known.get_name() for known in DoitMain.DOIT_CMDS}
+    asked = words.pop(0) if words and words[0] in commands else command.name
+    if asked != command.name:
+        return {}
+    try:
+        return dict(command.cmdparser.parse_only(words)[0])
+    except CmdParseError:  # doit says so itself, before it loads any task
+        return {}
 
 
 def show_plan(suite: Suite, display: Display) -> None:

@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-import tomli
 
 from compbench.errors import UserError
-from compbench.tables import convert_table
+from compbench.tables import convert_table, parse_toml
 
 T = TypeVar("T")
 U64_MAX = 2**64 - 1
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+# A request's starting node is drawn as a 32 bit number.
+NODES_LIMIT = 2**32 - 1
+# Far above what any driver sends, each of its processes on a core of its own; `--target-rate` has the same limit.
+RATE_LIMIT = 1_000_000
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 # `loadtest` truncates the mean rate to an integer; below 1 it would never send anything.
-Rate = Annotated[float, msgspec.Meta(ge=1)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Rate = Annotated[float, msgspec.Meta(ge=1, le=RATE_LIMIT)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -72,8 +74,8 @@ Arrival = Constant | Poisson | Exponential | PeriodicBurst
 class Clustered(_Table, frozen=True, tag_field="type", tag="clustered"):
     """Vectors around `num_clusters` centres, each coordinate with standard deviation `std_dev`."""
 
-    num_clusters: Count = 10
-    std_dev: NonNegative = 0.1
+    num_clusters: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
+    std_dev: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.1
 
 
 class Uniform(_Table, frozen=True, tag_field="type", tag="uniform"):
@@ -83,7 +85,7 @@ class Uniform(_Table, frozen=True, tag_field="type", tag="uniform"):
 class HotSpot(_Table, frozen=True, tag_field="type", tag="hot_spot"):
     """Vectors around one centre, which is cut or padded to the data set's dimension."""
 
-    center: list[float]
+    center: list[Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]]
 
 
 Distribution = Clustered | Uniform | HotSpot
@@ -92,10 +94,10 @@ Distribution = Clustered | Uniform | HotSpot
 class Operations(_Table, frozen=True):
     """How often each operation is drawn, relative to the sum of the weights."""
 
-    store_weight: NonNegative
-    recall_weight: NonNegative
-    embedding_search_weight: NonNegative
-    pattern_completion_weight: NonNegative = 0.0
+    store_weight: Weight
+    recall_weight: Weight
+    embedding_search_weight: Weight
+    pattern_completion_weight: Weight = 0.0
 
     def total_weight(self) -> float:
         """Return the sum of the four weights."""
@@ -105,9 +107,9 @@ class Operations(_Table, frozen=True):
 class Data(_Table, frozen=True):
     """The data set: how many memories, of which dimension, in how many memory spaces, how distributed."""
 
-    num_nodes: Count
+    num_nodes: Annotated[int, msgspec.Meta(ge=1, le=NODES_LIMIT)]
     embedding_dim: Annotated[int, msgspec.Meta(ge=2, le=65_536)]
-    memory_spaces: Count
+    memory_spaces: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
     embedding_distribution: Distribution = Clustered()
 
 
@@ -208,10 +210,11 @@ def check_name(name: str, where: Path) -> None:
 def title_of(path: Path) -> str:
     """Return the file's `name` for a menu, or say that the file can't be read; never raises for a bad file."""
     try:
-        title = tomli.loads(path.read_text(encoding="utf-8")).get("name")
-    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError):
+        title = parse_toml(path.read_bytes(), path).get("name")
+    except (OSError, UserError):
         title = None
-    return title if isinstance(title, str) and title else "unreadable: see `doit preflight:scenarios`"
+    is_harmless = isinstance(title, str) and title and title.isprintable()
+    return str(title) if is_harmless else "unreadable: see `doit preflight:scenarios`"
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -223,15 +226,18 @@ def load_scenario(path: Path) -> Scenario:
     check_name(path.stem, path)
     try:
         content = path.read_bytes()
-        raw = tomli.loads(content.decode("utf-8"))
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
-    except (UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
-    file = _convert(raw, path)
+    file = _convert(parse_toml(content, path), path)
+    if not file.name.isprintable():
+        raise UserError(f"{path}: name = {file.name!r}: a title is one line of printable characters")
     if file.operations.total_weight() <= 0:
         raise UserError(f"{path}: operations: all weights are 0: give at least one operation a weight above 0")
     _check_burst(file.arrival, path)
+    if file.data.memory_spaces > file.data.num_nodes:
+        raise UserError(
+            f"{path}: data.memory_spaces = {file.data.memory_spaces}: must be at most num_nodes ({file.data.num_nodes})"
+        )
     if file.graph is not None and file.data.memory_spaces > 1:
         raise UserError(
             f"{path}: data.memory_spaces = {file.data.memory_spaces}: a graph lies in one space: set it to 1"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import tomli
 
 from compbench.errors import UserError, did_you_mean
-from compbench.tables import convert_table
+from compbench.folders import FOLDER_KEYS, absolute_folders
+from compbench.tables import convert_table, parse_toml
 
 FILE_NAME = "compbench.toml"
 ENVIRONMENT_PREFIX = "COMPBENCH_"
@@ -33,7 +33,8 @@ _Bytes = Annotated[int, msgspec.Meta(ge=1)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _OptionalPort = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-_Gigabytes = Annotated[float, msgspec.Meta(ge=0)]
+_Gigabytes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Folder = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,13 +55,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     driver: Literal["auto", "loadtest", "builtin"] = "auto"
     profile: Literal["full", "quick"] = "full"
     scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
-    engram_root: str = "."
+    engram_root: _Folder = "."
     engram_log_level: Literal["error", "warn", "info", "debug", "trace"] = "warn"
-    scenarios_dir: str = "scenarios/competitive"
+    scenarios_dir: _Folder = "scenarios/competitive"
     expected_scenarios: Annotated[int, msgspec.Meta(ge=1)] = 4
-    output_dir: str = "tmp/competitive_benchmarks"
-    work_dir: str = "tmp/work"
-    cache_dir: str = "tmp/cache"
+    output_dir: _Folder = "tmp/competitive_benchmarks"
+    work_dir: _Folder = "tmp/work"
+    cache_dir: _Folder = "tmp/cache"
     port: _Port = 7432
     grpc_port: _OptionalPort = 0
 
@@ -82,8 +83,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     driver_grace_s: _Seconds = 60.0
     stop_grace_s: _Seconds = 5.0
     start_retry_delay_s: _Seconds = 10.0
-    resume_max_age_h: Annotated[float, msgspec.Meta(gt=0)] = 24.0
-    max_output_mb: Annotated[int, msgspec.Meta(ge=1)] = 256
+    resume_max_age_h: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 24.0
+    max_output_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
     flamegraph: bool = True
     report: bool = True
     notify: Notify = Notify()
@@ -93,8 +94,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     warn_total_memory_gb: _Gigabytes | None = None
     min_free_disk_gb: _Gigabytes | None = None
     warn_free_disk_gb: _Gigabytes | None = None
-    warn_load: Annotated[float, msgspec.Meta(ge=0)] = 2.0
-    warn_temperature_c: Annotated[float, msgspec.Meta(ge=0)] = 80.0
+    warn_load: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 2.0
+    warn_temperature_c: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 80.0
 
     new: bool = False
     resume: str = ""
@@ -169,12 +170,14 @@ def load_settings(root: Path, environment: Mapping[str, str], variables: Mapping
         ("command line", dict(variables), False),
     ]
     asked: dict[str, Any] = {}
+    places: dict[str, str] = {}
     for where, values, strict in layers:
         _refuse_unknown(where, values)
         checked = convert_table(values, Settings, where, strict=strict)
         asked |= {key: getattr(checked, key) for key in values}
+        places |= dict.fromkeys(values, where)
     merged = convert_table({**PROFILES[asked.get("profile", "full")], **asked}, Settings, "settings", strict=True)
-    return _decide(merged, root, engram_root_is_set="engram_root" in asked)
+    return _decide(merged, root, places)
 
 
 def variables_of(arguments: Iterable[str]) -> dict[str, str]:
@@ -183,16 +186,13 @@ def variables_of(arguments: Iterable[str]) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def _decide(settings: Settings, root: Path, *, engram_root_is_set: bool) -> Settings:
+def _decide(settings: Settings, root: Path, places: Mapping[str, str]) -> Settings:
     """Make paths absolute and `auto` concrete; any trace of an Engram build means Engram."""
-    paths = {
-        key: str((root / Path(getattr(settings, key)).expanduser()).resolve())
-        for key in ("engram_root", "scenarios_dir", "output_dir", "work_dir", "cache_dir")
-    }
-    settings = msgspec.structs.replace(settings, **paths)
+    folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
+    settings = msgspec.structs.replace(settings, **{key: str(folder) for key, folder in folders.items()})
     target, reason = settings.target, f"target={settings.target} is set"
     if settings.target == "auto":
-        if engram_root_is_set:
+        if "engram_root" in places:
             target, reason = "engram", f"engram_root = {settings.engram_root} is set"
         elif settings.release_dir.is_dir():
             target, reason = "engram", f"{settings.release_dir} exists"
@@ -206,13 +206,11 @@ def _decide(settings: Settings, root: Path, *, engram_root_is_set: bool) -> Sett
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return tomli.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_bytes(), path)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
-    except (UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:

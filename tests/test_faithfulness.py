@@ -20,6 +20,7 @@ from tests.drive import constant, drive, serving
 
 # The histograms know a time to one part in a thousand.
 ROUNDING = 0.999
+DRIVERS_LIMIT = "more than the driver can send"
 # What the loopback, the server and the driver add to a median.
 MEDIAN_ROOM_MS = 5.0
 
@@ -104,6 +105,14 @@ def test_a_run_ends_on_time_and_what_was_not_sent_counts_with_its_wait(tmp_path:
     assert len(own["time_series"]["offered"]) <= 2 + DRAIN_S + 1
     # Those never sent were due between 0.5 s and 2 s, and waited until 5 s.
     assert own["response_time_ms"]["p50"] >= 3000 * ROUNDING
+    assert DRIVERS_LIMIT not in str(own["invalid_reason"]), "the server is slow, not the driver"
+
+
+def test_a_load_beyond_any_driver_is_not_held_against_a_server_that_keeps_it_waiting(tmp_path: Path) -> None:
+    own = measured(tmp_path, "--delay-ms 10", 1_000_000, 1)
+    assert own["never_sent"] > 0
+    assert not own["valid"]
+    assert DRIVERS_LIMIT in own["invalid_reason"]
 
 
 def test_a_server_that_never_answers_is_waited_for_to_the_end_and_no_longer(tmp_path: Path) -> None:

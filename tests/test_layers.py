@@ -55,6 +55,7 @@ LAYERS = (
     "leftovers",
     "runs",
     "settings",
+    "folders",
     "scenarios",
     "tables",
     "records",

@@ -159,6 +159,8 @@ def test_errors_are_one_line_on_stderr_and_exit_code_1(tmp_path: Path) -> None:
             (["--scenario", scenario, "--endpoint", url], "is the server running there?"),
             (["--scenario", scenario, "--endpoint", url, "--processes", "2"], "is the server running there?"),
             (["--scenario", scenario, "--endpoint", "https://x"], "expected http://host:port"),
+            (["--scenario", scenario, "--endpoint", "http://[::1"], "expected http://host:port"),
+            (["--scenario", scenario, "--endpoint", "http://a..b:1"], "expected http://host:port"),
             (["--scenario", scenario, "--output", tmp_path / "no" / "report.json"], "no folder"),
             (["--scenario", scenario, "--hlog", tmp_path / "no" / "x.hlog"], "no folder"),
         )

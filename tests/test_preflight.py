@@ -10,6 +10,7 @@ from compbench import checks, preflight
 from compbench.records import Finding
 from compbench.settings import SPECIFIED_LIMITS, Settings, load_settings
 
+ROOT = Path(__file__).resolve().parent.parent
 GB = 1_000_000_000
 
 
@@ -81,6 +82,20 @@ def test_every_check_answers_on_a_bare_machine(tmp_path: Path) -> None:
         finding = checks.run_check(name, settings(tmp_path), tmp_path)
         assert finding.check == name
         assert finding.found
+
+
+@pytest.mark.parametrize(("target", "server"), [("engram", "Engram"), ("embedded", "the embedded server")])
+def test_a_dimension_that_the_server_refuses_is_critical(tmp_path: Path, target: str, server: str) -> None:
+    asked = settings(tmp_path, target=target, scenarios_dir="small", expected_scenarios="1")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    text = (ROOT / "scenarios" / "competitive" / "qdrant_ann_1m_768d.toml").read_text()
+    (folder / "one.toml").write_text(text)
+    assert checks.run_check("scenarios", asked, tmp_path).level == "ok"
+    (folder / "one.toml").write_text(text.replace("embedding_dim = 768", "embedding_dim = 100"))
+    finding = checks.run_check("scenarios", asked, tmp_path)
+    assert (finding.level, finding.found) == ("critical", "one: data.embedding_dim is not 768")
+    assert finding.mend == f"set it to 768: {server} refuses every other dimension"
 
 
 def test_a_missing_build_is_critical_and_says_what_to_do(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from compbench.errors import UserError
 from compbench.report.baselines import load_baselines
-from compbench.scenarios import load_scenario, load_scenarios, mean_rate, scenario_names
+from compbench.scenarios import load_scenario, load_scenarios, mean_rate, scenario_names, title_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "scenarios" / "competitive"
@@ -93,6 +93,18 @@ def test_the_mean_rate_weighs_bursts_by_their_length(tmp_path: Path) -> None:
         ("seed = 7", "seed = -1", r"seed = -1: expected int >= 0"),
         ("seed = 7", "sed = 7", r'sed: unknown key \(did you mean "seed"\?\)'),
         ("[arrival]", "[arrival", "not valid TOML"),
+        ("memory_spaces = 1", "memory_spaces = 11", r"data\.memory_spaces = 11: must be at most num_nodes \(10\)"),
+        ("memory_spaces = 1", "memory_spaces = 100000000000", r"data\.memory_spaces = 100000000000: expected int <= "),
+        ("num_nodes = 10", "num_nodes = 100000000000", r"data\.num_nodes = 100000000000: expected int <= "),
+        ("recall_weight = 1", "recall_weight = inf", r"operations\.recall_weight = inf: expected float <= "),
+        ("recall_weight = 1", "recall_weight = 1e308", r"operations\.recall_weight = 1e\+308: expected float <= "),
+        ("base_rate = 10\n", "base_rate = inf\n", r"arrival\.base_rate = inf: expected float <= "),
+        ("burst_rate = 100.0", "burst_rate = 1e308", r"arrival\.burst_rate = 1e\+308: expected float <= "),
+        ("seed = 7", f"seed = {10**30}", r"seed = 10+: must be at most"),
+        ('"Good"', '"Go\\u001b[31mod"', r"name = 'Go\\x1b\[31mod': a title is one line of printable characters"),
+        ('"Good"', '"Go\\u0000od"', r"name = 'Go\\x00od': a title"),
+        ('"Good"', '"Go\\nod"', r"name = 'Go\\nod': a title"),
+        ("name =", "\ufeffname =", r"begins with a byte order mark"),
     ],
 )
 def test_a_wrong_file_is_refused_by_file_key_and_value(tmp_path: Path, old: str, new: str, line: str) -> None:
@@ -100,6 +112,34 @@ def test_a_wrong_file_is_refused_by_file_key_and_value(tmp_path: Path, old: str,
     with pytest.raises(UserError, match=line) as caught:
         load_scenario(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "line"),
+    [
+        ('type = "clustered", std_dev = 1e308', r"std_dev = 1e\+308: expected float <= 1000"),
+        ('type = "clustered", std_dev = inf', r"std_dev = inf: expected float <= 1000"),
+        ('type = "clustered", num_clusters = 100000000', r"num_clusters = 100000000: expected int <= 10000"),
+        ('type = "hot_spot", center = [1.0, nan]', r"center\[1\] = nan: expected "),
+        ('type = "hot_spot", center = [-inf]', r"center\[0\] = -inf: expected "),
+    ],
+)
+def test_a_distribution_that_no_vector_can_have_is_refused(tmp_path: Path, distribution: str, line: str) -> None:
+    path = written(tmp_path, f"{GOOD}embedding_distribution = {{ {distribution} }}\n")
+    with pytest.raises(UserError, match=rf"one\.toml: data\.embedding_distribution\.{line}"):
+        load_scenario(path)
+
+
+def test_a_target_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{GOOD}[validation]\nexpected_p99_latency_ms = inf\n")
+    with pytest.raises(UserError, match=r"validation\.expected_p99_latency_ms = inf: expected a finite number"):
+        load_scenario(path)
+
+
+@pytest.mark.parametrize("name", ['"Go\\u001b[31mod"', '"a\\nb"', '"\\u0000"', '""', "1", '"\\u009b"'])
+def test_a_menu_shows_no_title_that_would_steer_a_terminal(tmp_path: Path, name: str) -> None:
+    assert title_of(written(tmp_path, GOOD)) == "Good"
+    assert title_of(written(tmp_path, GOOD.replace('"Good"', name))).startswith("unreadable: ")
 
 
 def test_two_scenarios_of_one_title_and_a_wrong_count_are_refused(tmp_path: Path) -> None:

@@ -55,6 +55,15 @@ def test_a_profile_gives_defaults_that_a_setting_overrides(tmp_path: Path) -> No
         ("", {"COMPBENCH_SCALE": "2"}, {}, r"environment: scale = '2': expected float <= 1"),
         ("", {}, {"target": "x"}, "command line: target = 'x'.*auto, embedded, engram"),
         ("", {}, {"port": "70000"}, "command line: port = '70000'"),
+        ("notify = {on = ['never']}", {}, {}, r"notify\.on\[0\] = 'never': .*; known: end, failure, regression$"),
+        ("notify = {xyz = 1}", {}, {}, r"notify\.xyz: unknown key; known here: on, variables$"),
+        ("warn_load = inf", {}, {}, r"compbench\.toml: warn_load = inf"),
+        ("warn_load = nan", {}, {}, r"compbench\.toml: warn_load = nan"),
+        ("", {}, {"cooldown_s": "nan"}, r"command line: cooldown_s = 'nan'"),
+        ("", {}, {"min_free_disk_gb": "1e308"}, r"min_free_disk_gb = '1e308': expected float <= 1000000"),
+        ("\ufeffport = 1", {}, {}, r"compbench\.toml: begins with a byte order mark.* save it as UTF-8 without"),
+        pytest.param(f"port = {'9' * 5000}", {}, {}, r"compbench\.toml: not valid TOML", id="digits"),
+        pytest.param(f"port = {'[' * 5000}", {}, {}, "toml: not valid TOML: nested too deeply", id="depth"),
     ],
 )
 def test_a_wrong_name_or_value_is_refused_with_its_place(
@@ -63,6 +72,44 @@ def test_a_wrong_name_or_value_is_refused_with_its_place(
     (tmp_path / "compbench.toml").write_text(file)
     with pytest.raises(UserError, match=line):
         load_settings(tmp_path, environment, variables)
+
+
+@pytest.mark.parametrize(
+    ("file", "variables", "line"),
+    [
+        ("work_dir = '.'", {}, r"compbench\.toml: work_dir = .*: it is the project's folder"),
+        ("work_dir = 'tmp'", {}, r"compbench\.toml: work_dir = .*: it holds output_dir"),
+        ("cache_dir = 'scenarios'", {}, r"cache_dir = .*: it holds scenarios_dir"),
+        ("cache_dir = '..'", {}, r"cache_dir = .*: it holds the project's folder"),
+        ("", {"work_dir": "/"}, r"command line: work_dir = '/': it holds .*: name a folder of its own"),
+        ("", {"cache_dir": "~"}, r"command line: cache_dir = .*: it is the home folder"),
+        ("", {"work_dir": "link"}, r"work_dir = .*: it is the project's folder"),
+        ("output_dir = 'tmp'", {}, r"compbench\.toml: cache_dir = .*/tmp/cache': it lies in output_dir"),
+        ("output_dir = 'tmp/cache/runs'", {}, r"compbench\.toml: cache_dir = .*: it holds output_dir"),
+        ("output_dir = 'tmp/work'", {}, r"compbench\.toml: work_dir = .*: it is output_dir"),
+        ("", {"output_dir": ""}, r"command line: output_dir = '': expected str of length >= 1"),
+        ("engram_root = '~nosuchuser/x'", {}, r"compbench\.toml: engram_root = '~nosuchuser/x': not a path"),
+        ('work_dir = "tmp\\u0000x"', {}, r"compbench\.toml: work_dir = 'tmp\\x00x': not a path"),
+    ],
+)
+def test_a_folder_that_cleaning_would_harm_is_refused(
+    tmp_path: Path, file: str, variables: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (root / "link").symlink_to(root)
+    (root / "compbench.toml").write_text(file)
+    with pytest.raises(UserError, match=line):
+        load_settings(root, {}, variables)
+
+
+def test_folders_that_are_shared_with_others_are_allowed(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    shared = str(tmp_path / "shared")
+    settings = load_settings(tmp_path / "project", {}, {"work_dir": shared, "cache_dir": shared, "output_dir": "runs"})
+    assert (settings.work_dir, settings.cache_dir) == (shared, shared)
 
 
 def test_any_trace_of_an_engram_build_means_engram(tmp_path: Path) -> None:

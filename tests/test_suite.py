@@ -219,7 +219,6 @@ def test_a_port_in_use_is_named_and_its_owner_left_alone(project: Project) -> No
         (["taget=engram"], 'did you mean "target"?'),
         (["profile=quik"], "profile"),
         (["-n", "2"], "one at a time"),
-        (["-r", "zero"], "its own output"),
         (["resume=2020-01-01_00-00-00"], "no run"),
     ],
 )
@@ -255,8 +254,14 @@ def test_clean_removes_the_open_run_but_no_closed_one_and_says_so_first(project:
 
 
 def test_what_failed_is_measured_again_on_resume_and_its_files_are_kept(project: Project) -> None:
-    assert project.doit(STAND_IN_LOADTEST="beta:exit_without_report=1").returncode == 1
-    done = project.doit(f"resume={project.run().name}")
+    failed = project.doit("sample_interval_s=0.3", STAND_IN_LOADTEST="beta:exit_without_report=1")
+    assert failed.returncode == 1
+    resumed = f"resume={project.run().name}"
+    assert f"Measure only what failed again: the same command with {resumed}\n" in failed.stdout
+    assert f"the same command with {resumed} measures the failed ones" in project.file("summary.txt").read_text()
+    other = project.doit(resumed)
+    assert (other.returncode, "sample_interval_s" in other.stderr) == (2, True), other.stderr
+    done = project.doit("sample_interval_s=0.3", resumed)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
     assert project.capture("beta")["attempt"] == 2

@@ -27,7 +27,7 @@ from compbench.loadtest.prepare import PrepareOptions, prepare
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.vectors import prepared_count
-from compbench.scenarios import U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
+from compbench.scenarios import RATE_LIMIT, U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
 
 SCENARIOS = Path("scenarios/competitive")
 CACHE = Path("tmp/cache")
@@ -50,9 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         return commands[options.command](options)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the contract's one line
-        return 1
+    except (UserError, OSError) as error:
+        reason = str(error)
+    except MemoryError:
+        reason = "this takes more memory than there is: lower --scale, or the scenario's num_nodes or embedding_dim"
+    print(f"Error: {reason}", file=sys.stderr)  # noqa: T201 - the contract's one line
+    return 1
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -187,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target-rate", type=_whole(1, 10**6), metavar="N", help="constant arrivals, N a second")
+    parser.add_argument("--target-rate", type=_whole(1, RATE_LIMIT), metavar="N", help="constant arrivals, N a second")
     parser.add_argument("--duration", type=_whole(1, 86_400), metavar="S", help="whole seconds, measured")
     parser.add_argument("--warm-up", type=_seconds, default=0.0, metavar="S", help="sent before, not recorded")
     parser.add_argument("--hlog", type=Path, metavar="PATH", help="write an HdrHistogram log")

@@ -30,12 +30,13 @@ class Endpoint:
         Raises:
             UserError: it is another kind of URL.
         """
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port = parts.port or 80
+            (parts.hostname or "").encode("idna")  # what the look-up does, and not all of it as an OSError
         except ValueError:
-            port = -1
-        if parts.scheme != "http" or not parts.hostname or port < 1 or parts.path not in {"", "/"}:
+            raise UserError(f"--endpoint {url!r}: expected http://host:port") from None
+        if parts.scheme != "http" or not parts.hostname or parts.path not in {"", "/"}:
             raise UserError(f"--endpoint {url!r}: expected http://host:port")
         self.url, self.host, self.port = url, parts.hostname, port
         self.host_header = parts.netloc.encode()

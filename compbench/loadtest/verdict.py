@@ -17,6 +17,10 @@ LAG_FLOOR_MS = 1.0
 LAG_SHARE_LIMIT = 0.1
 # A driver without a free moment reads answers late, and shows its own limit as the server's.
 CPU_LIMIT_PCT = 95.0
+# Without anything to send a driver uses less of a core than this.
+IDLE_CPU_PCT = 1.0
+# A driver at ease spends up to twice the processor time on a request of one that is pressed; this is beyond that doubt.
+NEEDED_LIMIT_PCT = 300.0
 
 
 class Measured(NamedTuple):
@@ -50,6 +54,16 @@ class Measured(NamedTuple):
     def throughput(self) -> float:
         """Return how many operations a second succeeded before the schedule ended."""
         return sum(second.completed for second in self.totals.series[: len(self.offered)]) / self.duration_s
+
+    @property
+    def needed_cpu_pct(self) -> float:
+        """Return how much of a core each process would have used to send all that was due when it was due.
+
+        Each request that was sent stands for what one takes.
+        """
+        sent = self.pooled.count - self.pooled.never_sent
+        busy_pct = max(0.0, self.ended.cpu_pct - IDLE_CPU_PCT)
+        return busy_pct * self.elapsed_s / self.duration_s * self.pooled.count / sent if sent else 0.0
 
     @property
     def error_rate(self) -> float:
@@ -88,6 +102,12 @@ def driver_fault(measured: Measured) -> str:
         return (
             f"the driver used {measured.ended.cpu_pct:.0f}% of a core, over {CPU_LIMIT_PCT:.0f}%: the rate is its own"
             " limit, not the server's (more --processes, or a lower rate)"
+        )
+    if pooled.never_sent and measured.needed_cpu_pct > NEEDED_LIMIT_PCT:
+        offered = sum(measured.offered) / measured.duration_s
+        return (
+            f"{offered:.0f} ops/sec are more than the driver can send to any server: it would need"
+            f" {measured.needed_cpu_pct:.0f}% of a core (a lower rate, or more --processes)"
         )
     return ""
 

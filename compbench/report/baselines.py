@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import tomli
 
-from compbench.errors import UserError
 from compbench.records import Capture
 from compbench.report.groups import group_captures
-from compbench.tables import convert_table
+from compbench.tables import convert_table, parse_toml
 
 # What counts as a difference; the report generator that reads our files uses the same tenth.
 COMPARABLE_SHARE = 0.10
@@ -84,11 +82,7 @@ def load_baselines(path: Path) -> list[Baseline]:
     """
     if not path.is_file():
         return []
-    try:
-        raw = tomli.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
-    return convert_table(raw, _File, str(path)).baseline
+    return convert_table(parse_toml(path.read_bytes(), path), _File, str(path)).baseline
 
 
 def compare(captures: Sequence[Capture], baselines: Sequence[Baseline]) -> list[Comparison]:
