@@ -157,7 +157,7 @@ def _invalid(result: Result) -> tuple[str, str, str] | None:
         return wrong
     if result.own.get("valid") is False:
         reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
-        return "measurement-invalid", reason, "end what else is busy on this machine, and measure again"
+        return "measurement-invalid", reason, "mend what it names, or end what else is busy here, and measure again"
     return None
 
 

@@ -130,6 +130,21 @@ def test_a_server_that_dies_while_data_is_loaded_ends_the_scenario_at_once(tmp_p
     assert eventually(lambda: not project.orphans(), 10.0)
 
 
+def test_a_run_whose_pages_cannot_be_written_says_so_and_how_to_go_on(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=("alpha",))
+    baselines = project.root / "scenarios" / "baselines.toml"
+    whole = baselines.read_bytes() if baselines.exists() else None
+    baselines.write_text("schema = ")
+    done = project.doit()
+    assert done.returncode == 1, done.stdout
+    assert "baselines.toml: not valid TOML" in done.stderr
+    assert "The run is not closed" in done.stdout
+    baselines.unlink() if whole is None else baselines.write_bytes(whole)
+    assert project.doit().returncode == 0
+    assert project.manifest()["state"] == "closed"
+    assert len(project.started("loadtest")) == 1
+
+
 def test_a_fault_in_compbench_is_one_line_and_its_traceback_is_kept(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", names=NAMES[:2])
     with (project.root / "templates" / "diag.txt.j2").open("a") as template:
