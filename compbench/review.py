@@ -60,7 +60,9 @@ def show_comparison(settings: Settings, display: Display) -> int:
 
 def show_due(settings: Settings, display: Display, now: Callable[[], float] = time.time) -> int:
     """Say how old the last full run is: 1 if it is too old or there is none."""
-    known, _ = history.read_history(Path(settings.output_dir))
+    known, skipped = history.read_history(Path(settings.output_dir))
+    for line in skipped:
+        display.line(f"      note: {line}")
     full = [past for past in known if _is_full(past, settings.expected_scenarios)]
     if not full:
         display.line("due: no full run has been closed yet; `doit` measures one", "failed")

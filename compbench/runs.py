@@ -106,7 +106,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a write that fails does not say of what
+        error.filename = str(path)  # a reader knows nothing of the temporary file, and a failed write names none
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise

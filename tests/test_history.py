@@ -16,7 +16,7 @@ from compbench import report, review, runs
 from compbench.display import Display
 from compbench.errors import UserError
 from compbench.records import Manifest
-from compbench.report import history, pages, trend
+from compbench.report import export, history, pages, trend
 from compbench.settings import Settings, load_settings
 from tests import synthetic
 from tests.browser import CHROMIUM, look_at
@@ -79,14 +79,22 @@ def test_damaged_and_foreign_folders_are_skipped_with_a_word(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("opened_at", 1e300), ("opened_at", -1e11), ("verdict", 7), ("verdict", None), ("p99", -5.0)]
+    ("key", "value"),
+    [
+        *(("opened_at", 1e300), ("opened_at", -1e11), ("verdict", 7), ("verdict", None), ("p99", -5.0)),
+        *(("capacity", {"low_ops_s": low, "high_ops_s": None}) for low in ("inf", -1.0)),
+    ],
 )
-def test_results_that_no_run_can_have_are_skipped_with_a_word(tmp_path: Path, key: str, value: object) -> None:
+def test_results_that_no_run_can_have_are_skipped_with_a_word(
+    tmp_path: Path, run: Callable[..., tuple[int, str]], key: str, value: object
+) -> None:
     path = tmp_path / add_run(tmp_path, 0, [10.0]) / "results.json"
     results = json.loads(path.read_text())
     (scenario,) = results["scenarios"]
     if key == "verdict":
         scenario["outcome"]["verdict"] = value
+    elif key == "capacity":
+        scenario["capacity"] = value
     elif key == "p99":
         scenario["metrics"]["p99_latency_ms"] = value
     else:
@@ -95,6 +103,7 @@ def test_results_that_no_run_can_have_are_skipped_with_a_word(tmp_path: Path, ke
     known, (line,) = history.read_history(tmp_path)
     assert known == []
     assert "results.json can't be read" in line
+    assert line in run(review.show_due)[1]
 
 
 def test_an_open_run_is_no_history(tmp_path: Path) -> None:
@@ -170,6 +179,8 @@ def test_a_search_for_a_capacity_does_not_stand_between_the_last_two_runs(
     run(review.show_export)
     assert "compbench_p99_latency_seconds{" in (tmp_path / "compbench.prom").read_text()
     assert " 0.0101\n" in (tmp_path / "compbench.prom").read_text(), "the newest run of the suite"
+    searches = [past for past in history.read_history(tmp_path)[0] if past.kind == "capacity"]
+    assert export.write_exports(tmp_path, searches) == [tmp_path / "runs.csv"], "what was not written is not told"
 
 
 def test_a_scenario_that_fails_now_is_a_regression(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:

@@ -27,12 +27,13 @@ def write_exports(output_dir: Path, history: Sequence[Past]) -> list[Path]:
     Raises:
         OSError: a file could not be written.
     """
-    paths = output_dir / CSV_NAME, output_dir / METRICS_NAME
-    write_whole(paths[0], csv_text(history))
+    texts = {CSV_NAME: csv_text(history)}
     newest = next((past for past in reversed(history) if past.kind == "suite"), None)
     if newest is not None:
-        write_whole(paths[1], openmetrics_text(newest, find_capacities(history, newest.fingerprint)))
-    return [path for path in paths if path.exists()]
+        texts[METRICS_NAME] = openmetrics_text(newest, find_capacities(history, newest.fingerprint))
+    for name, text in texts.items():
+        write_whole(output_dir / name, text)
+    return [output_dir / name for name in texts]
 
 
 def csv_text(history: Sequence[Past]) -> str:

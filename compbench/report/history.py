@@ -6,7 +6,6 @@ if everything that decides what was measured, and on what, is the same; the buil
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,12 +63,21 @@ class _Outcome(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
+class _Searched(msgspec.Struct, frozen=True):
+    low_ops_s: Annotated[float, msgspec.Meta(ge=0)]
+    high_ops_s: Annotated[float, msgspec.Meta(ge=0)] | None
+
+
 class _Scenario(msgspec.Struct, frozen=True):
     scenario: str
     outcome: _Outcome
     metrics: dict[str, Annotated[float, msgspec.Meta(ge=0)] | None]
     repeat: int | None = None
     capacity: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity is not None:
+            msgspec.convert(self.capacity, _Searched)
 
 
 class _Results(msgspec.Struct, frozen=True):
@@ -260,7 +268,7 @@ def _past(results: _Results) -> Past:
         opened_at=results.opened_at,
         fingerprint=results.fingerprint,
         kind=results.kind,
-        capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity and _capacity(s) is not None},
+        capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity},
         commit=str(git.get("commit") or ""),
         dirty=bool(git.get("dirty")),
         machine=f"{system.get('cpu_model') or 'machine'} ({results.fingerprint.get('machine', '')[:6]})",
@@ -278,9 +286,7 @@ def _measured(scenario: _Scenario) -> Measured:
 
 
 def _capacity(scenario: _Scenario) -> float | None:
-    with contextlib.suppress(TypeError, ValueError, KeyError):
-        return float((scenario.capacity or {})["low_ops_s"])
-    return None
+    return float(scenario.capacity["low_ops_s"]) if scenario.capacity else None
 
 
 def _short(past: Past, name: str) -> str:
