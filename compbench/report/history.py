@@ -15,6 +15,7 @@ import msgspec
 
 from compbench.errors import UserError
 from compbench.records import Verdict
+from compbench.results import Capacity
 from compbench.runs import TIMESTAMP
 
 # Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
@@ -63,9 +64,8 @@ class _Outcome(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
-class _Searched(msgspec.Struct, frozen=True):
+class _Searched(Capacity, frozen=True, kw_only=True):
     low_ops_s: Annotated[float, msgspec.Meta(ge=0)]
-    high_ops_s: Annotated[float, msgspec.Meta(ge=0)] | None
 
 
 class _Scenario(msgspec.Struct, frozen=True):
