@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,9 @@ def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
     try:
         lock.take(suite.lock_path)  # held until this process ends
     except UserError as error:
-        display.error(str(error))
+        # doit keeps to itself what a cleaning action writes to standard error, and an exit would lose it.
+        with contextlib.redirect_stderr(sys.__stderr__ or sys.stderr):
+            display.error(str(error))
         raise SystemExit(2) from None
     found = suite.leftovers()
     for leftover in found:

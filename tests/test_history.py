@@ -325,3 +325,8 @@ def test_doit_ends_with_the_exit_codes_that_ci_wants(tmp_path: Path) -> None:
     assert {"trend.html", "runs.csv", "compbench.prom"} <= {path.name for path in project.output.iterdir()}
     refused = project.doit("compare", "base=yesterday")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    (project.root / "tmp" / "lock").unlink(missing_ok=True)
+    (project.root / "tmp" / "lock").mkdir(parents=True)
+    refused = project.doit("clean")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "can't be the suite's lock" in refused.stderr
