@@ -175,7 +175,7 @@ def is_missing(path: Path) -> bool:
 
 
 def refuse_damaged(output_dir: Path) -> None:
-    """Make sure that no run which may still be open can't be read: what was measured in it must not be forgotten.
+    """Make sure that no run with captures which may still be open can't be read: they must not be forgotten.
 
     Raises:
         UserError: there is such a run.
@@ -184,8 +184,12 @@ def refuse_damaged(output_dir: Path) -> None:
         try:
             read_run(folder)
         except UserError:
-            if not _says_closed(folder):
+            if _has_captures(folder) and not _says_closed(folder):
                 raise
+
+
+def _has_captures(folder: Path) -> bool:
+    return any(folder.glob("*_capture.json"))
 
 
 def _says_closed(folder: Path) -> bool:

@@ -166,6 +166,8 @@ def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Pa
 def test_a_run_that_cannot_be_read_is_in_nobodys_way_unless_it_may_be_open(tmp_path: Path) -> None:
     closed = runs.create_run(tmp_path, manifest(state="closed"), NOW)
     (closed.folder / runs.MANIFEST_NAME).write_text('{"run"')
+    runs.refuse_damaged(tmp_path)  # nothing was measured in it
+    capture(closed, "a")
     good = runs.create_run(tmp_path, manifest(), NOW + 10)
     assert [run.name for run in runs.list_runs(tmp_path)] == [good.name]
     with pytest.raises(UserError, match=closed.name):
