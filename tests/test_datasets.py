@@ -55,11 +55,11 @@ def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> Non
 
 
 def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> None:
-    count = 40_000
+    count = 20_000
     scenario_file = project.root / "scenarios" / "competitive" / "search.toml"
     scenario_file.write_text(toml(scenario(SEARCHES, nodes=count)))
     source = project.root / "compbench" / "datasets.py"
-    source.write_text(source.read_text().replace("_SAVE_EVERY_S = 180.0", "_SAVE_EVERY_S = 0.5"))
+    source.write_text(source.read_text().replace("_SAVE_EVERY_S = 180.0", "_SAVE_EVERY_S = 0.3"))
     making = project.start("data_set:search")
     data_sets = project.root / "tmp" / "cache" / "data_sets"
     facts = "*.begun/snapshot-*/default/facts.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from compbench import tasks
+from compbench.display import Display
+from compbench.settings import load_settings
+from compbench.suite import Suite
 from tests.project import NAMES, Project, eventually
 
 
@@ -42,22 +47,22 @@ def test_a_suite_passes_with_every_specified_file(project: Project) -> None:
     assert ends_clean(project)
 
 
-def test_two_runs_in_a_row_get_two_timestamps(project: Project) -> None:
-    assert [project.doit().returncode for _ in range(2)] == [0, 0]
+def test_two_runs_in_a_row_get_two_timestamps_and_the_same_order_under_any_hash_seed(project: Project) -> None:
+    assert [project.doit(PYTHONHASHSEED=seed).returncode for seed in ("0", "1")] == [0, 0]
     assert len(project.runs()) == 2
+    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta"] * 2
 
 
-def test_the_order_holds_under_every_hash_seed(project: Project) -> None:
-    orders = set()
-    for seed in ("0", "1"):
-        project.doit("new=1", PYTHONHASHSEED=seed)
-        orders.add(tuple(line["scenario"] for line in project.started("loadtest"))[-2:])
-    assert orders == {("alpha", "beta")}
+def test_a_whole_suite_with_repeats_selects_its_measurements_round_by_round(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, {}, {"repeat": "2", "target": "embedded"})
+    suite = Suite(tmp_path, settings, ["alpha", "beta"], Display(io.StringIO()))
+    pages = [task.removeprefix("pages:") for task in tasks.default_tasks(suite) if task.startswith("pages:")]
+    assert pages == suite.names
+    assert {name.rpartition("_")[2] for name in pages[:2]} == {"run1"}
 
 
-@pytest.mark.parametrize("asked", [(), ("run:beta", "run:alpha")])
-def test_repeats_are_interleaved_and_each_has_its_own_files(project: Project, asked: tuple[str, ...]) -> None:
-    done = project.doit(*asked, "repeat=2")
+def test_repeats_are_interleaved_and_each_has_its_own_files(project: Project) -> None:
+    done = project.doit("run:beta", "run:alpha", "repeat=2")
     assert done.returncode == 0, done.stdout + done.stderr
     selection = project.manifest()["selection"]
     assert sorted(selection) == ["alpha_run1", "alpha_run2", "beta_run1", "beta_run2"]
@@ -285,11 +290,11 @@ def test_changed_inputs_start_a_new_run_and_say_what_changed(project: Project) -
     assert eventually(lambda: len(project.runs()) == 1 and project.started("loadtest"))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
-    project.set(duration_s=2)
+    project.set(connections=63)
     done = project.doit()
     assert done.returncode == 0
     assert "is abandoned" in done.stdout
-    assert "duration_s: 1 -> 2" in done.stdout
+    assert "connections: 64 -> 63" in done.stdout
     assert len(project.runs()) == 2
 
 
