@@ -208,15 +208,15 @@ def test_progress_is_told_from_the_start_of_each_phase(tmp_path: Path) -> None:
 
 def test_capacity_finds_the_rate_of_a_server_that_has_one(tmp_path: Path) -> None:
     output = tmp_path / "capacity.json"
-    options = ("--p99", "400", "--max-error-rate", "0", "--step-duration", "1", "--repeats", "1", "--precision", "60")
-    with serving("--rate", "300") as url:
+    options = ("--p99", "400", "--max-error-rate", "0", "--step-duration", "1", "--repeats", "1", "--precision", "100")
+    with serving("--rate", "150") as url:
         scenario = scenario_file(tmp_path, constant(10))
         ended = loadtest("capacity", "--scenario", scenario, "--endpoint", url, "--output", output, *options)
     found = json.loads(output.read_text())
     low, high = found["low_ops_s"], found["high_ops_s"]
-    # A second of 400 requests a second leaves the last one waiting for 333 ms: its P99 is allowed, its rate is not.
+    # A second of 200 requests a second leaves the last one waiting for 333 ms: its P99 is allowed, its rate is not.
     # Noise of the machine can only make it less.
-    assert low <= 310
+    assert low <= 155
     assert low < high
     assert found["rate_ops_s"] == low >= 100
     assert found["curve"][0]["rate_ops_s"] == 100
