@@ -59,6 +59,15 @@ def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
     return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 
 
+def announcement(settings: Settings, scenario: Scenario) -> str:
+    """Say what making the data set begins with, or nothing if it is not to be made."""
+    folder = data_set_folder(settings, scenario)
+    if folder is None:
+        return ""
+    begun = ", going on from what was begun" if _begun_folder(folder).is_dir() else ""
+    return f"loading {wanted_memories(settings, scenario)} memories once, to be kept in {folder}{begun}"
+
+
 def ground_truth_file(settings: Settings, scenario: Scenario) -> Path | None:
     """Return where the exact neighbours are kept, or None if the driver checks no answers or sends no searches."""
     weights = scenario.operations
@@ -89,7 +98,7 @@ def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
     Raises:
         UserError: the server did not start, did not take the data, or its state can't be kept.
     """
-    settings, begun = making.settings, begun_folder(folder)
+    settings, begun = making.settings, _begun_folder(folder)
     with server.work_folder(settings, making.root) as work:
         log = Output(work / "server.log", MEGABYTE)
         hand_over(begun, work / "data")
@@ -107,11 +116,6 @@ def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
             raise UserError(f"no server to load the data set into: {error}{advice}") from None
         _keep(work / "data", folder)
     shutil.rmtree(begun, ignore_errors=True)
-
-
-def begun_folder(folder: Path) -> Path:
-    """Return where the state of a data set is kept while it is being made."""
-    return folder.with_name(f"{folder.name}.begun")
 
 
 def hand_over(folder: Path | None, data_dir: Path) -> bool:
@@ -145,6 +149,11 @@ def _follow(making: Making, child: Child, reader: ProgressReader, each_poll: Cal
         reader.read()
         each_poll()
         making.watcher.progress(reader.progress(time.monotonic() - began))
+
+
+def _begun_folder(folder: Path) -> Path:
+    """Return where the state of a data set is kept while it is being made."""
+    return folder.with_name(f"{folder.name}.begun")
 
 
 class _Saving:

@@ -186,12 +186,7 @@ class Suite:
 
     def data_set_announcement(self, scenario: str) -> str:
         """Say what making the scenario's data set begins with, or nothing if it is not to be made."""
-        facts = self._scenario(scenario)
-        folder = datasets.data_set_folder(self.settings, facts)
-        if folder is None:
-            return ""
-        begun = ", going on from what was begun" if datasets.begun_folder(folder).is_dir() else ""
-        return f"loading {datasets.wanted_memories(self.settings, facts)} memories once, to be kept in {folder}{begun}"
+        return datasets.announcement(self.settings, self._scenario(scenario))
 
     def make_data_set(self, scenario: str) -> None:
         """Make and keep the scenario's data set.
