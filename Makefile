@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint soak bench lock
+.PHONY: demo test unit lint soak bench lock
 
 demo: $(VENV)/.installed
 	$(BIN)/doit target=embedded profile=quick new=1
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# The tests that need no whole suite: seconds, for every change.
+unit: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m 'not soak and not suite'
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,23 +1,24 @@
 """The suite as a doit task graph: settings, tasks, reporter. `doit list` is its menu; README.md tells the rest."""
 
 # Signals first: a Ctrl-C while the rest is being imported must end this process quietly too.
-from compbench import interrupts, streams
+from compbench.machine import interrupts, standard_streams
 
 interrupts.install()
-streams.ensure()
+standard_streams.ensure()
 
 import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from compbench import commands, runs, tasks  # noqa: E402
-from compbench.display import Display  # noqa: E402
-from compbench.errors import UserError  # noqa: E402
-from compbench.reporter import reporter_for  # noqa: E402
-from compbench.scenarios import scenario_names  # noqa: E402
-from compbench.settings import load_settings, variables_of  # noqa: E402
-from compbench.suite import Suite  # noqa: E402
+from compbench.cli import commands, tasks  # noqa: E402
+from compbench.cli.display import Display  # noqa: E402
+from compbench.cli.reporter import reporter_for  # noqa: E402
+from compbench.cli.suite import Suite  # noqa: E402
+from compbench.config.scenarios import scenario_names  # noqa: E402
+from compbench.config.settings import load_settings, variables_of  # noqa: E402
+from compbench.model.errors import UserError  # noqa: E402
+from compbench.store import runs  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent
 

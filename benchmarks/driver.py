@@ -28,15 +28,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from compbench.loadtest.arrivals import Schedule
-from compbench.loadtest.client import Endpoint
-from compbench.loadtest.openloop import NO_ANSWER, Workload
-from compbench.loadtest.recorder import NEVER_SENT, Part
-from compbench.loadtest.shards import Plan, keep_schedule
-from compbench.loadtest.totals import Totals
-from compbench.loadtest.vectors import prepared_count
-from compbench.loadtest.workload import Workload as ScenarioWorkload
-from compbench.scenarios import Constant, load_scenario
+from compbench.config.scenarios import Constant, load_scenario
+from compbench.loadtest.engine.openloop import NO_ANSWER, Workload
+from compbench.loadtest.engine.recorder import NEVER_SENT, Part
+from compbench.loadtest.engine.shards import Plan, keep_schedule
+from compbench.loadtest.engine.totals import Totals
+from compbench.loadtest.workload.arrivals import Schedule
+from compbench.loadtest.workload.vectors import prepared_count
+from compbench.loadtest.workload.workload import Workload as ScenarioWorkload
+from compbench.transport.http_pool import Endpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIO = ROOT / "scenarios" / "competitive" / "qdrant_ann_1m_768d.toml"

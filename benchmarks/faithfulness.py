@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compbench.loadtest.openloop import DRAIN_S
+from compbench.loadtest.engine.openloop import DRAIN_S
 from tests.drive import constant, drive, serving
 
 Own = dict[str, Any]

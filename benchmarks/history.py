@@ -16,9 +16,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compbench import runs
-from compbench.records import Manifest
+from compbench.model.records import Manifest
 from compbench.report import pages
+from compbench.store import runs
 from tests import synthetic
 
 ROOT = Path(__file__).resolve().parent.parent

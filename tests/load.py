@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from compbench.loadtest.client import Endpoint
-from compbench.loadtest.workload import Workload
-from compbench.scenarios import Clustered, Constant, Data, Graph, Operations, Scenario, Validation
+from compbench.config.scenarios import Clustered, Constant, Data, Graph, Operations, Scenario, Validation
+from compbench.loadtest.workload.workload import Workload
+from compbench.transport.http_pool import Endpoint
 
 ENDPOINT = Endpoint("http://127.0.0.1:1")
 MIXED = Operations(store_weight=1, recall_weight=1, embedding_search_weight=1, pattern_completion_weight=1)

@@ -18,9 +18,9 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 
-from compbench import runs
-from compbench.records import Capture, DataSet, Finding, Manifest, Notice, Outcome, Sample, ServerFacts
-from compbench.scenarios import load_scenario
+from compbench.config.scenarios import load_scenario
+from compbench.model.records import Capture, DataSet, Finding, Manifest, Notice, Outcome, Sample, ServerFacts
+from compbench.store import runs
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("qdrant_ann_1m_768d", "neo4j_traversal_100k", "hybrid_production_100k", "milvus_ann_10m_768d")

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 import tomli
 
-from compbench import scenarios
-from compbench.settings import (
+from compbench.config import scenarios
+from compbench.config.settings import (
     EMBEDDED_SCALE,
     INVOCATION_KEYS,
     PROFILES,
@@ -119,7 +119,7 @@ def test_every_make_target_of_the_documentation_is_there() -> None:
 
 def test_every_test_that_the_documentation_names_is_there() -> None:
     text = (ROOT / "docs" / "specification.md").read_text(encoding="utf-8")
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert [name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests] == []
     assert [name for name in re.findall(r"`(tests/\w+\.py)`", text) if not (ROOT / name).is_file()] == []
 

@@ -14,110 +14,119 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "compbench"
 
-# The layers, from the top: a module or package may import what stands below it, and what is in it.
-LAYERS = (
-    "reporter",
-    "review",
-    "tasks",
-    "commands",
-    "suite",
-    "review",
-    "display",
-    "rendering",
-    "opening",
-    "session",
-    "checks",
-    "preflight",
-    "fit",
-    "driving",
-    "datasets",
-    "following",
-    "attempt",
-    "report",
-    "judgement",
-    "notify",
-    "server",
-    "targets",
-    "drivers",
-    "results",
-    "flamegraph",
-    "monitor",
-    "sampler",
-    "intervals",
-    "probes",
-    "process",
-    "interrupts",
-    "streams",
-    "guard",
-    "leftovers",
-    "lock",
-    "lock",
-    "leftovers",
-    "runs",
-    "settings",
-    "folders",
-    "scenarios",
-    "tables",
-    "records",
-    "schedule",
-    "tables",
-    "errors",
-)
-# Programs of their own, which a run only starts: what they may import of compbench besides themselves.
-PROGRAMS = {"loadtest": {"scenarios", "errors"}, "embedded": set[str]()}
-# Who else may import a program: only where the files that it makes and takes are kept, and in which format.
-FILES_OF_PROGRAMS = {"datasets": {"loadtest", "embedded"}}
+# The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
+ROOMS = {
+    "cli": "reporter tasks commands suite rendering looking_back display",
+    "report": "notify __main__ diagnostics trend page view distributions validity pages summary comparison statistics"
+    " baselines groups",
+    "report/export": "history_files",
+    "report/past": "history",
+    "report/charts": "overview latency vega drawing",
+    "measuring": "session phases judgement data_sets driver_wait server attempt drivers",
+    "preflight": "checks memory_needs judgement",
+    "systems": "embedded engram",
+    "store": "resume lock leftovers runs kept_data",
+    "loadtest": "__main__ prepare capacity_run run report verdict progress",
+    "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
+    "loadtest/truth": "recall traversals inventory ground_truth answers",
+    "loadtest/workload": "workload batches operations edges arrivals vectors",
+    "transport": "http_pool http_connection",
+    "embedded": "__main__ app state_files loading wire memories rows graph",
+    "machine": "thresholds standard_streams snapshot sampler sampling process interrupts guard flamegraph effects",
+    "machine/probes": "provenance process_counters machine counters binaries",
+    "config": "settings scenarios toml_tables folders",
+    "model": "records measurement driver_report errors",
+}
+# Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
+PROGRAMS = {"loadtest": {"transport", "config", "model"}, "embedded": set[str]()}
+# Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
+FILES_OF_PROGRAMS = {"store/kept_data.py": {"loadtest/truth", "embedded"}}
 # What every doit command may load besides the standard library; all else waits until a task needs it.
 LIGHT = {"doit", "msgspec", "psutil", "tomli", "typing_extensions"}
 
 
-def layer_of(path: Path) -> str:
-    """Return the module or package right under compbench/ that a file belongs to; empty for compbench itself."""
-    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return "" if first == "__init__" else first
+PLACES = {
+    f"{room}/{module}.py": (level, depth)
+    for level, (room, modules) in enumerate(ROOMS.items())
+    for depth, module in enumerate(modules.split())
+}
+
+
+def place_of(file: str) -> tuple[int, int]:
+    """Return room and place in it of a file below compbench/, counted from the top; `__init__.py` is a room's floor."""
+    room, _, name = file.rpartition("/")
+    return (list(ROOMS).index(room), len(ROOMS[room].split())) if name == "__init__.py" else PLACES[file]
+
+
+def file_of(dotted: str, name: str) -> str:
+    """Return the file below compbench/ that `from <dotted> import <name>` loads; empty for compbench itself."""
+    path = PACKAGE.joinpath(*dotted.split(".")[1:])
+    for candidate in (path / name / "__init__.py", path / f"{name}.py", path / "__init__.py", path.with_suffix(".py")):
+        if candidate.is_file():
+            return "" if candidate.parent == PACKAGE else str(candidate.relative_to(PACKAGE))
+    raise AssertionError(f"{dotted}: no such module")
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield line and layer of each import of compbench's own, wherever in the file it stands."""
+    """Yield line and file of each import of compbench's own, wherever in the file it stands."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            pairs = [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: a relative import hides where it points"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            pairs = [(node.module or "", alias.name) for alias in node.names]
         else:
             continue
-        parts = [name.split(".") for name in names]
-        layers = {one[1] for one in parts if one[0] == "compbench" and len(one) > 1}
-        yield from ((node.lineno, layer) for layer in sorted(layers - {"__version__"}))
+        files = {file_of(*pair) for pair in pairs if pair[0].partition(".")[0] == "compbench"}
+        yield from ((node.lineno, file) for file in sorted(files - {""}))
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+def program_of(file: str) -> str:
+    """Return the program that a file belongs to; empty for the runner's own."""
+    first = file.partition("/")[0]
+    return first if first in PROGRAMS else ""
 
 
-def test_every_module_has_its_place() -> None:
-    unplaced = {layer_of(path) for path in FILES} - {"", *LAYERS, *PROGRAMS}
-    assert not unplaced, f"give {', '.join(sorted(unplaced))} a place in LAYERS"
+def is_allowed(importer: str, file: str) -> bool:
+    """Tell whether a file may import another, both named below compbench/."""
+    room, program = file.rpartition("/")[0], program_of(importer)
+    if program and program_of(file) != program:
+        return room in PROGRAMS[program]
+    if program_of(file) != program:
+        return room in FILES_OF_PROGRAMS.get(importer, ())
+    return place_of(file) > place_of(importer)
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
+
+
+def test_every_module_has_its_place_and_every_place_its_module() -> None:
+    assert sorted(PLACES) == sorted(name for name in NAMES if not name.endswith("__init__.py"))
+
+
+def test_no_room_and_no_module_is_listed_twice() -> None:
+    assert len(PLACES) == sum(len(modules.split()) for modules in ROOMS.values())
 
 
 def test_imports_point_downwards_only() -> None:
-    upwards = []
-    for path in FILES:
-        layer = layer_of(path)
-        if layer in PROGRAMS:
-            allowed = {layer, *PROGRAMS[layer]}
-        else:
-            allowed = {*LAYERS[LAYERS.index(layer) :], *FILES_OF_PROGRAMS.get(layer, ())} if layer else set()
-        upwards += [
-            f"{path.relative_to(ROOT)}:{line} imports {name}" for line, name in imported(path) if name not in allowed
-        ]
+    upwards = [
+        f"{name}:{line} imports {file}"
+        for name, path in zip(NAMES, FILES, strict=True)
+        for line, file in imported(path)
+        if not is_allowed(name, file)
+    ]
     assert upwards == []
 
 
 def test_the_tests_of_imports_see_an_import_that_points_upwards(tmp_path: Path) -> None:
     path = tmp_path / "x.py"
-    path.write_text("def f():\n    from compbench import suite, __version__\n    import compbench.report.pages\n")
-    assert list(imported(path)) == [(2, "suite"), (3, "report")]
+    path.write_text("def f():\n    from compbench.cli import suite\n    import compbench.report.pages\n")
+    assert list(imported(path)) == [(2, "cli/suite.py"), (3, "report/pages.py")]
+    assert not is_allowed("store/runs.py", "cli/suite.py")
+    assert not is_allowed("store/runs.py", "store/lock.py")
+    assert is_allowed("store/lock.py", "store/runs.py")
+    assert not is_allowed("embedded/app.py", "model/errors.py")
 
 
 # An audit hook sees every start of a process and every file opened for writing, whoever asks for it.

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from compbench.embedded import loading, memories, snapshot, wire
+from compbench.embedded import loading, memories, state_files, wire
 from compbench.embedded.memories import Match, MemorySpace
 from compbench.embedded.wire import Answer, Refusal, Request
 
@@ -54,7 +54,7 @@ class Application:
         self._version = version
         self._data_dir = data_dir
         self._stop = stop
-        self._spaces: dict[str, MemorySpace] = {"default": MemorySpace(), **snapshot.recover(data_dir)}
+        self._spaces: dict[str, MemorySpace] = {"default": MemorySpace(), **state_files.recover(data_dir)}
         self._answered: Counter[tuple[str, int]] = Counter()
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": self._health},
@@ -193,7 +193,7 @@ class Application:
         return wire.completion_answer(done, body.partial_episode, int(known.sum()))
 
     def _compact(self, _request: Request) -> Answer:
-        folder = snapshot.save(self._spaces, self._data_dir)
+        folder = state_files.save(self._spaces, self._data_dir)
         return wire.json_answer({"status": "completed", "snapshot": folder.name})
 
     def _list(self, request: Request) -> Answer:

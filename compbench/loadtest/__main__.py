@@ -18,16 +18,17 @@ from pathlib import Path
 
 import msgspec
 
-from compbench.errors import UserError
-from compbench.loadtest import __version__, ground_truth, report
-from compbench.loadtest.capacity import Goal
+from compbench.config.scenarios import RATE_LIMIT, U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
+from compbench.loadtest import __version__, report
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
-from compbench.loadtest.client import Endpoint
+from compbench.loadtest.engine.capacity import Goal
 from compbench.loadtest.prepare import PrepareOptions, prepare
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
-from compbench.loadtest.vectors import prepared_count
-from compbench.scenarios import RATE_LIMIT, U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
+from compbench.loadtest.truth import ground_truth
+from compbench.loadtest.workload.vectors import prepared_count
+from compbench.model.errors import UserError
+from compbench.transport.http_pool import Endpoint
 
 SCENARIOS = Path("scenarios/competitive")
 CACHE = Path("tmp/cache")

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from compbench.config.scenarios import Constant
 from compbench.loadtest import __version__, report, verdict
-from compbench.loadtest.capacity import Capacity, Goal, Point, Search, Trial
+from compbench.loadtest.engine.capacity import Capacity, Goal, Point, Search, Trial
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, measure
-from compbench.scenarios import Constant
 
 SCHEMA = 1
 # The target works off what the trial before has left, and is warm, before each trial's figures count.

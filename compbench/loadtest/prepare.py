@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from compbench.errors import UserError
-from compbench.loadtest import batches, inventory, vectors
-from compbench.loadtest.batches import Batch
-from compbench.loadtest.client import Endpoint, Pool
-from compbench.loadtest.clock import run_in_precise_loop
-from compbench.loadtest.edges import edge_chunks
-from compbench.loadtest.operations import PREPARED_PREFIX, space_names
+from compbench.config.scenarios import Scenario
+from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.loadtest.progress import Progress
-from compbench.scenarios import Scenario
+from compbench.loadtest.truth import inventory
+from compbench.loadtest.workload import batches, vectors
+from compbench.loadtest.workload.batches import Batch
+from compbench.loadtest.workload.edges import edge_chunks
+from compbench.loadtest.workload.operations import PREPARED_PREFIX, space_names
+from compbench.model.errors import UserError
+from compbench.transport.http_pool import Endpoint, Pool
 
 IN_FLIGHT = 16
 LOOK_EVERY_S = 1.0

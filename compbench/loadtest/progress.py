@@ -9,7 +9,7 @@ from typing import Literal, Self, TextIO
 
 import orjson
 
-from compbench.errors import UserError
+from compbench.model.errors import UserError
 
 Phase = Literal["prepare", "warm-up", "measure", "capacity"]
 

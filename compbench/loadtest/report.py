@@ -15,12 +15,12 @@ from typing import Any
 import msgspec
 import orjson
 
-from compbench.errors import UserError
-from compbench.loadtest.confidence import percentile_intervals
-from compbench.loadtest.operations import LABELS
-from compbench.loadtest.recorder import Part, Times
-from compbench.loadtest.totals import NOTHING, Second
+from compbench.loadtest.engine.confidence import percentile_intervals
+from compbench.loadtest.engine.recorder import Part, Times
+from compbench.loadtest.engine.totals import NOTHING, Second
 from compbench.loadtest.verdict import Measured, invalid_reason
+from compbench.loadtest.workload.operations import LABELS
+from compbench.model.errors import UserError
 
 SCHEMA = 2
 RULE = "━" * 42

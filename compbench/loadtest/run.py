@@ -13,19 +13,21 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from compbench.loadtest import __version__, answers, ground_truth, recall, report, vectors, verdict
-from compbench.loadtest.arrivals import Schedule
-from compbench.loadtest.client import Endpoint, Pool
-from compbench.loadtest.clock import run_in_precise_loop
-from compbench.loadtest.hlog import HdrLog
-from compbench.loadtest.inventory import Ask, can_traverse, memories_stored
-from compbench.loadtest.operations import LABELS
+from compbench.config.scenarios import Scenario, mean_rate
+from compbench.loadtest import __version__, report, verdict
+from compbench.loadtest.engine.clock import run_in_precise_loop
+from compbench.loadtest.engine.hlog import HdrLog
+from compbench.loadtest.engine.recorder import EXAMPLES, Interval
+from compbench.loadtest.engine.shards import Plan, keep_schedule
+from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import Phase, Progress
-from compbench.loadtest.recorder import EXAMPLES, Interval
-from compbench.loadtest.shards import Plan, keep_schedule
-from compbench.loadtest.totals import Totals
-from compbench.loadtest.workload import Workload
-from compbench.scenarios import Scenario, mean_rate
+from compbench.loadtest.truth import answers, ground_truth, recall
+from compbench.loadtest.truth.inventory import Ask, can_traverse, memories_stored
+from compbench.loadtest.workload import vectors
+from compbench.loadtest.workload.arrivals import Schedule
+from compbench.loadtest.workload.operations import LABELS
+from compbench.loadtest.workload.workload import Workload
+from compbench.transport.http_pool import Endpoint, Pool
 
 T = TypeVar("T")
 

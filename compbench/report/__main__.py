@@ -10,10 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from compbench import runs
-from compbench.errors import UserError
-from compbench.records import Manifest
-from compbench.report import export, missing_extra, page
+from compbench.model.errors import UserError
+from compbench.model.records import Manifest
+from compbench.report import missing_extra, page
+from compbench.report.export import history_files
+from compbench.store import runs
 
 
 def main() -> int:
@@ -44,9 +45,9 @@ def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
     report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
     markdown = page.write_report(folder, report, cache_dir)
     if not missing_extra():
-        runs.write_whole(folder / f"{folder.name}_junit.xml", export.junit_xml(manifest, captures))
+        runs.write_whole(folder / f"{folder.name}_junit.xml", history_files.junit_xml(manifest, captures))
     if state == "closed":
-        export.append_step_summary(os.environ, markdown)
+        history_files.append_step_summary(os.environ, markdown)
 
 
 if __name__ == "__main__":

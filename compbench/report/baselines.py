@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from compbench.records import Capture
+from compbench.config.toml_tables import convert_table, parse_toml
+from compbench.model.records import Capture
 from compbench.report.groups import group_captures
-from compbench.tables import convert_table, parse_toml
 
 # What counts as a difference; the report generator that reads our files uses the same tenth.
 COMPARABLE_SHARE = 0.10

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from compbench.report import history
 from compbench.report.baselines import COMPARABLE_SHARE, Comparison
-from compbench.report.history import METRICS, Metric, Past
+from compbench.report.past import history
+from compbench.report.past.history import METRICS, Metric, Past
 from compbench.report.statistics import judge_change
 
 Verdict = Literal["regression", "improvement", "same", "can't tell", "not comparable", "no figure"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from compbench import monitor
-from compbench.records import Capture, Sample
+from compbench.machine import thresholds
+from compbench.model.records import Capture, Sample
 from compbench.report import render
-from compbench.runs import iso_utc
+from compbench.store.runs import iso_utc
 
 
 def render_diagnostics(capture: Capture) -> str:
@@ -54,7 +54,7 @@ READINGS = (
 
 def render_system(capture: Capture) -> str:
     """Return the text of `_sys.txt`: the table of specification 8, then cores, memory, disk, network and warnings."""
-    table = monitor.format_table(capture.samples)
+    table = thresholds.format_table(capture.samples)
     return render("sys.txt.j2", capture=capture, table=table, lines=further_lines(capture.samples))
 
 
@@ -70,7 +70,7 @@ def further_lines(samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
 
 def _average_and_peak(values: Sequence[float], reading: Reading) -> tuple[str, str]:
     if not values:
-        return monitor.NOT_READABLE, monitor.NOT_READABLE
+        return thresholds.NOT_READABLE, thresholds.NOT_READABLE
     figures = (sum(values) / len(values), max(values))
     average, peak = (f"{value / reading.unit:.{reading.decimals}f}" for value in figures)
     return average, peak

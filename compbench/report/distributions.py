@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from compbench.records import Capture
+from compbench.model.records import Capture
 
 # What the driver calls its histograms, and what a reader does.
 NAMES = {"response_time": "response time", "service_time": "service time", "driver_lag": "driver lag"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compbench.records import Capture, Verdict
+from compbench.model.records import Capture, Verdict
 
 _WORST_FIRST: tuple[Verdict, ...] = ("failed", "missed", "passed")
 

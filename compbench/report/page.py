@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compbench.errors import UserError
-from compbench.records import Capture, Manifest
-from compbench.report import baselines, drawing, history, missing_extra, pages, render
+from compbench.model.errors import UserError
+from compbench.model.records import Capture, Manifest
+from compbench.report import baselines, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
+from compbench.report.charts import drawing
+from compbench.report.charts.overview import overview
+from compbench.report.charts.vega import Spec
 from compbench.report.comparison import RunComparison, compare_runs
-from compbench.report.history import FoundCapacity, Past
-from compbench.report.overview import overview
+from compbench.report.past import history
+from compbench.report.past.history import FoundCapacity, Past
 from compbench.report.validity import FIXED_RATE
-from compbench.report.vega import Spec
 from compbench.report.view import ScenarioView, standings, view_scenarios
-from compbench.runs import iso_utc, write_whole
+from compbench.store.runs import iso_utc, write_whole
 
 CHART_TITLES = {
     "percentiles": "Latency by percentile",

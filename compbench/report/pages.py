@@ -13,14 +13,14 @@ from typing import Any
 
 import msgspec
 
-from compbench import monitor
-from compbench.errors import UserError
-from compbench.records import Capture, Manifest
+from compbench.config.scenarios import Validation, load_scenario
+from compbench.machine import thresholds
+from compbench.model.errors import UserError
+from compbench.model.records import Capture, Manifest
 from compbench.report import TEMPLATES, baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures, metrics_of
-from compbench.runs import iso_utc, write_whole
-from compbench.scenarios import Validation, load_scenario
+from compbench.store.runs import iso_utc, write_whole
 
 RESULTS_SCHEMA = 2
 UNREADABLE = "not readable here"
@@ -176,7 +176,7 @@ def results_of(
 def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
     plain = msgspec.to_builtins(capture)
     del plain["samples"], plain["snapshot"]
-    figures = {"peak": monitor.peaks(capture.samples), "average": monitor.averages(capture.samples)}
+    figures = {"peak": thresholds.peaks(capture.samples), "average": thresholds.averages(capture.samples)}
     return {
         **plain,
         "measurement": capture.measurement,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from compbench.records import Capture, Manifest
+from compbench.model.records import Capture, Manifest
 from compbench.report import render
 from compbench.report.baselines import Comparison
 

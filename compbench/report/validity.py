@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from compbench import monitor
-from compbench.judgement import CENSORED_FROM_MS
-from compbench.records import Capture, Manifest, Sample
+from compbench.machine import thresholds
+from compbench.measuring.judgement import CENSORED_FROM_MS
+from compbench.model.records import Capture, Manifest, Sample
 from compbench.report.groups import Group
 from compbench.report.statistics import ACCEPTABLE_CV_PCT, Spread
 
@@ -236,9 +236,9 @@ def moments(samples: list[Sample]) -> list[tuple[float, str]]:
     """
     marks, before = [], ""
     for sample in samples:
-        codes = [notice.code for notice in monitor.notices_so_far([sample])]
-        codes += ["I/O wait"] if (sample.io_wait_pct or 0) > monitor.HIGH_IO_WAIT_PCT else []
-        codes += ["stolen time"] if (sample.steal_pct or 0) > monitor.STEAL_PCT else []
+        codes = [notice.code for notice in thresholds.notices_so_far([sample])]
+        codes += ["I/O wait"] if (sample.io_wait_pct or 0) > thresholds.HIGH_IO_WAIT_PCT else []
+        codes += ["stolen time"] if (sample.steal_pct or 0) > thresholds.STEAL_PCT else []
         found = ", ".join(codes)
         if found and found != before:
             marks.append((round(sample.elapsed_s, 1), found))

@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compbench.records import Capture, Manifest
-from compbench.report import charts, distributions, validity
+from compbench.config.scenarios import Validation
+from compbench.model.records import Capture, Manifest
+from compbench.report import distributions, validity
 from compbench.report.baselines import Comparison
+from compbench.report.charts import latency
+from compbench.report.charts.overview import Standing
+from compbench.report.charts.vega import Spec
 from compbench.report.groups import Group, group_captures, metrics_of
-from compbench.report.history import FoundCapacity
-from compbench.report.overview import Standing
+from compbench.report.past.history import FoundCapacity
 from compbench.report.statistics import Spread, spread
 from compbench.report.validity import Doubt
-from compbench.report.vega import Spec
-from compbench.scenarios import Validation
 
 _MEGABYTE = 1e6
 
@@ -124,12 +125,12 @@ def _charts(
     limit_ms = target.expected_p99_latency_ms if target else None
     search = capacity.facts if capacity else {}
     return [
-        ("percentiles", charts.percentile_curve(distributions.read_curves(folder, capture), limit_ms)),
+        ("percentiles", latency.percentile_curve(distributions.read_curves(folder, capture), limit_ms)),
         ("latency", _latency(own)),
         ("throughput", _throughput(own)),
         ("cpu", _cpu(capture, marks)),
         ("memory", _memory(capture, marks)),
-        ("capacity", charts.capacity_curve(search.get("curve") or [], search.get("p99_limit_ms"))),
+        ("capacity", latency.capacity_curve(search.get("curve") or [], search.get("p99_limit_ms"))),
     ]
 
 
@@ -141,7 +142,7 @@ def _latency(own: dict[str, Any]) -> Spec | None:
         "driver lag P99": "lag_p99_ms",
     }
     series = {shown: _series(own, name) for shown, name in names.items()}
-    return charts.over_time({k: _positive(v) for k, v in series.items() if v}, "ms", log=True)
+    return latency.over_time({k: _positive(v) for k, v in series.items() if v}, "ms", log=True)
 
 
 def _throughput(own: dict[str, Any]) -> Spec | None:
@@ -152,7 +153,7 @@ def _throughput(own: dict[str, Any]) -> Spec | None:
         for shown, name in names.items()
         if (points := _series(own, name))
     }
-    return charts.over_time(series, "operations per second")
+    return latency.over_time(series, "operations per second")
 
 
 def _cpu(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
@@ -166,7 +167,7 @@ def _cpu(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
         shown: [(round(sample.elapsed_s, 1), getattr(sample, name)) for sample in capture.samples]
         for shown, name in names.items()
     }
-    return charts.over_time(_with_values(series), "per cent", marks=marks)
+    return latency.over_time(_with_values(series), "per cent", marks=marks)
 
 
 def _memory(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
@@ -178,7 +179,7 @@ def _memory(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None
         ]
         for shown, name in names.items()
     }
-    return charts.over_time(_with_values(series), "MB", marks=marks)
+    return latency.over_time(_with_values(series), "MB", marks=marks)
 
 
 def _series(own: dict[str, Any], name: str) -> list[tuple[float, float | None]]:

@@ -1,0 +1,198 @@
+"""What a person sees while a suite runs: a living display on a terminal, plain lines ten seconds apart in a file.
+
+Progress goes to the stream it is given (doit's output), errors with time, scenario and phase to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from compbench.machine import standard_streams
+from compbench.measuring.attempt import Progress
+from compbench.model.records import Capture, Notice, Phase
+from compbench.store.runs import iso_utc
+
+PLAIN_INTERVAL_S = 10.0
+LIVE_INTERVAL_S = 1.0
+_STYLES = {"passed": "bold green", "missed": "bold yellow", "failed": "bold red", "warning": "yellow"}
+
+
+class Display:
+    """Prints lines, keeps the live line of the phase under way, and passes errors to standard error."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stream = stream
+        self.clock = clock
+        self._live: Any = None
+        self._console: Any = None
+        self._task: Any = None
+        self._place = ""
+        self._scenario = ""
+        self._phase: Phase | None = None
+        self._limit_s: float | None = None
+        self._ends_at: float | None = None
+        self._shown_at = 0.0
+        self._said: set[str] = set()
+
+    @property
+    def is_living(self) -> bool:
+        """Tell whether the stream is a terminal."""
+        return bool(getattr(self.stream, "isatty", lambda: False)())
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        """Print a line that stays; `style` colours its first word on a terminal that wants colour."""
+        with standard_streams.lasting(self.stream, self._lose):
+            self._print(text, style)
+
+    def _print(self, text: str, style: str | None) -> None:
+        if self.is_living and text:
+            from rich.padding import Padding  # noqa: PLC0415 - costs 0.1 s that plain output and preflight need not pay
+            from rich.text import Text  # noqa: PLC0415 - see above
+
+            words = text.lstrip()
+            rendered = Text(words)
+            if style is not None:
+                rendered.stylize(_STYLES[style], 0, len((words.split() or [""])[0]))
+            # Padding, so that a long line goes on under its own beginning.
+            self._rich_console().print(Padding(rendered, (0, 0, 0, len(text) - len(words)), expand=False))
+        else:
+            self.stream.write(f"{text}\n")
+            self.stream.flush()
+
+    def error(self, text: str, scenario: str = "", phase: str = "") -> None:
+        """Print an error to standard error, with time, scenario and phase."""
+        where = " ".join(filter(None, (scenario, f"[{phase}]" if phase else "")))
+        with standard_streams.lasting(sys.stderr, lambda _: None):  # there is nobody left to tell
+            sys.stderr.write(f"{iso_utc(time.time())} ERROR {where + ': ' if where else ''}{text}\n")
+            sys.stderr.flush()
+
+    def scenario_begins(self, name: str, title: str, place: tuple[int, int], estimate_s: float | None) -> None:
+        """Name the scenario, its place among how many, and how long they all will take if that can be told."""
+        self._scenario, self._place = name, f"[{place[0]}/{place[1]}]"
+        self._ends_at = None if estimate_s is None else self.clock() + estimate_s
+        left = "" if estimate_s is None else f" (about {span(estimate_s)} left in the suite)"
+        self.line(f"{self._place} {name}: {title}{left}")
+
+    def phase(self, name: Phase, limit_s: float | None) -> None:
+        """Take note that a phase has begun."""
+        self._phase, self._limit_s = name, limit_s
+        self._shown_at = self.clock()
+        if self.is_living:
+            self._show(Progress(elapsed_s=0.0))
+        elif name == "measure":
+            self.line(f"      measure: {limit_s:g} s" if limit_s else "      measure: until it is found")
+
+    def progress(self, progress: Progress) -> None:
+        """Show how far the phase is, not more often than the kind of output bears."""
+        interval_s = LIVE_INTERVAL_S if self.is_living else PLAIN_INTERVAL_S
+        if self.clock() - self._shown_at < interval_s:
+            return
+        self._shown_at = self.clock()
+        self._show(progress)
+
+    def notice(self, notice: Notice) -> None:
+        """Print a warning; one that says the same twice in a suite is printed once."""
+        if notice.text not in self._said:
+            self._said.add(notice.text)
+            self.line(f"      warning: {notice.text}", "warning")
+
+    def scenario_ends(self, capture: Capture) -> None:
+        """Print the result at once."""
+        self.stop()
+        outcome = capture.outcome
+        self.line(f"      {outcome.verdict}  {headline(capture)}", outcome.verdict)
+        if outcome.verdict == "failed":
+            self.error(outcome.reason, capture.measurement, outcome.phase or "")
+
+    def stop(self) -> None:
+        """Take the live line away."""
+        if self._live is not None:
+            with standard_streams.lasting(self.stream, self._lose):
+                self._live.stop()
+            self._live = None
+
+    def _lose(self, why: str) -> None:
+        self._live = None
+        self.error(f"the output can't be written any more ({why}); the work goes on without")
+
+    def _show(self, progress: Progress) -> None:
+        text = self.describe(progress)
+        if not self.is_living:
+            self.line(f"      {text}")
+            return
+        with standard_streams.lasting(self.stream, self._lose):
+            self._refresh_live(progress, text)
+
+    def _refresh_live(self, progress: Progress, text: str) -> None:
+        if self._live is None:
+            self._start_live()
+        bar = {"total": self._limit_s, "completed": progress.elapsed_s}
+        if progress.wanted and self._phase == "prepare":
+            bar = {"total": progress.wanted, "completed": progress.done or 0}
+        if self._phase not in ("measure", "cooldown", "prepare"):
+            bar = {"total": None, "completed": 0}
+        self._live.update(self._task, place=self._place, phase=self._phase, text=text, **bar)
+        self._live.refresh()
+
+    def describe(self, progress: Progress) -> str:
+        """Return one line on the phase: elapsed and remaining seconds, rates where known, the suite's ETA."""
+        elapsed_s, total_s = progress.elapsed_s, progress.total_s or self._limit_s
+        parts = [f"{elapsed_s:.0f}s elapsed"]
+        if total_s is not None and self._phase in ("measure", "cooldown"):
+            parts.append(f"{max(0.0, total_s - elapsed_s):.0f}s left")
+        if progress.wanted and self._phase == "prepare":
+            parts.append(f"{progress.done or 0:g} of {progress.wanted:g} memories")
+        elif progress.offered_ops_s is not None and progress.achieved_ops_s is not None:
+            parts.append(f"offered {progress.offered_ops_s:.0f}/s, achieved {progress.achieved_ops_s:.0f}/s")
+        if self._ends_at is not None:
+            parts.append(f"suite: {span(max(0.0, self._ends_at - self.clock()))} left")
+        return f"{self._phase}: {', '.join(parts)}"
+
+    def _start_live(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - see line
+
+        columns = (TextColumn("{task.fields[place]}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
+        self._live = Progress(*columns, console=self._rich_console(), auto_refresh=False, transient=True)
+        self._task = self._live.add_task("", place="", phase="", text="")
+        self._live.start()
+
+    def _rich_console(self) -> Any:
+        if self._console is None:
+            from rich.console import Console  # noqa: PLC0415 - see line
+
+            self._console = Console(file=self.stream, highlight=False)
+        return self._console
+
+
+def headline(capture: Capture) -> str:
+    """Return a capture's figures, or why there are none, as one line."""
+    outcome, result = capture.outcome, capture.result
+    parts = []
+    if result is not None:
+        parts.append("  ".join(f"P{p} {result[f'p{p}_latency_ms']:.2f} ms" for p in (50, 95, 99)))
+        parts.append(f"{result['throughput_ops_s']:.0f} ops/s")
+        parts.append(f"{result['error_rate'] * 100:.2f} % errors")
+        parts += _answers(result)
+    if outcome.reason:
+        parts.append(outcome.reason)
+    return "  ".join(parts)
+
+
+def _answers(result: dict[str, Any]) -> list[str]:
+    """Return how right the checked answers were, where the driver checked any."""
+    found = result.get("own", {}).get("recall") or {}
+    told = {"recall": found.get("mean"), "exact traversals": found.get("exact_traversals")}
+    return [f"{what} {100 * share:.1f} %" for what, share in told.items() if share is not None]
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as a person says it: `45 s`, `3 min 20 s`, `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 - seconds in a minute
+        return f"{whole} s"
+    if whole < 3600:  # noqa: PLR2004 - seconds in an hour
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,171 @@
+"""The tasks that look back over closed runs: `trend`, `compare`, `due`, `export`; and telling people of a run's end.
+
+Nothing here measures or takes the suite's lock. Each task prints what it found and returns the exit code that it ends
+with. Loaded only by who needs it: what compares and draws takes a second to import.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from compbench.cli.display import Display
+from compbench.config.settings import Settings
+from compbench.model.errors import UserError
+from compbench.model.records import Capture
+from compbench.report import baselines, comparison, missing_extra, notify, pages, render, summary, trend
+from compbench.report.export import history_files
+from compbench.report.past import history
+from compbench.report.past.history import Past
+from compbench.store import runs
+from compbench.store.runs import Run
+
+REGRESSION, NOT_COMPARED = 1, 2
+# The quarterly habit: a full run is due every 90 days, with a warning in the last 14.
+DUE_AFTER_DAYS, WARN_BEFORE_DAYS = 90.0, 14.0
+# What `base=` says to compare with published figures instead of another run.
+PUBLISHED = "published"
+_DAY_S = 86_400
+
+
+def show_trend(settings: Settings, display: Display) -> int:
+    """Write the page of all closed runs and say where it is."""
+    known, skipped = _closed_runs(settings, display)
+    path = trend.write_trend(Path(settings.output_dir), Path(settings.cache_dir), known, skipped)
+    display.line(f"{len(known)} closed runs: {path}")
+    return 0
+
+
+def show_comparison(settings: Settings, display: Display) -> int:
+    """Print the table of two runs; 1 if anything got worse, 2 if nothing could be compared."""
+    known, _ = _closed_runs(settings, display)
+    if settings.base == PUBLISHED:
+        return _show_published(settings, display, known)
+    base, head = _pair(settings, known)
+    found = comparison.compare_runs(base, head, known)
+    title = f"base {_with_commit(base)}, head {_with_commit(head)}"
+    _print(display, title, found.rows, found.summary, found.differences)
+    return REGRESSION if found.regressions else 0 if found.compared else NOT_COMPARED
+
+
+def show_due(settings: Settings, display: Display, now: Callable[[], float] = time.time) -> int:
+    """Say how old the last full run is: 1 if it is too old or there is none."""
+    known, skipped = history.read_history(Path(settings.output_dir))
+    for line in skipped:
+        display.line(f"      note: {line}")
+    full = [past for past in known if _is_full(past, settings.expected_scenarios)]
+    if not full:
+        display.line("due: no full run has been closed yet; `doit` measures one", "failed")
+        return REGRESSION
+    age_days = (now() - full[-1].opened_at) / _DAY_S
+    told = f"the last full run, {full[-1].run}, is {age_days:.0f} days old"
+    if age_days < 0:
+        display.line(f"due: the last full run, {full[-1].run}, is of the future: set the clock right", "failed")
+        return REGRESSION
+    left_days = DUE_AFTER_DAYS - age_days
+    if left_days < 0:
+        display.line(f"due: {told}, more than {DUE_AFTER_DAYS:g}; `doit` measures a new one", "failed")
+        return REGRESSION
+    if left_days <= WARN_BEFORE_DAYS:
+        display.line(f"due soon: {told}; a new one is due in {left_days:.0f} days", "warning")
+    else:
+        display.line(f"not due: {told}; a new one is due in {left_days:.0f} days")
+    return 0
+
+
+def show_export(settings: Settings, display: Display) -> int:
+    """Write every closed run as CSV and the newest as OpenMetrics, and say where."""
+    known, _ = _closed_runs(settings, display)
+    for path in history_files.write_exports(Path(settings.output_dir), known):
+        display.line(f"written: {path}")
+    return 0
+
+
+# By the name of the task.
+COMMANDS: dict[str, Callable[[Settings, Display], int]] = {
+    "trend": show_trend,
+    "compare": show_comparison,
+    "due": show_due,
+    "export": show_export,
+}
+
+
+def notify_end(settings: Settings, run: Run, captures: Sequence[Capture], *, passed: bool) -> list[str]:
+    """Tell who asked for it that a run has ended; return a warning for each address that was not reached."""
+    worse = _regressions(settings, run) if "regression" in settings.notify.on else []
+    if not notify.is_wanted(settings.notify, passed=passed, regressed=bool(worse)):
+        return []
+    text = summary.final_message(run.manifest, captures, run.folder, interrupted=False)
+    text += "".join(f"worse than before: {line}\n" for line in worse)
+    title = f"compbench {run.name}: {'passed' if passed else 'not passed'}{', worse than before' if worse else ''}"
+    return notify.notify(settings.notify, title, text, os.environ)
+
+
+def _regressions(settings: Settings, run: Run) -> list[str]:
+    """Return what is worse in a run than in the last comparable one; nothing if there is none."""
+    known, _ = history.read_history(Path(settings.output_dir))
+    known = [past for past in known if past.run <= run.name]
+    if missing_extra() or not known or known[-1].run != run.name:
+        return []
+    try:
+        base, head = history.latest_pair(known)
+    except UserError:
+        return []
+    rows = comparison.compare_runs(base, head, known).regressions
+    return [f"{row.scenario} {row.metric.title}: {row.base or 0:.4g} -> {row.head or 0:.4g}" for row in rows]
+
+
+def _closed_runs(settings: Settings, display: Display) -> tuple[list[Past], list[str]]:
+    """Return every closed run, and a line for each folder that is none, which is printed too.
+
+    Raises:
+        UserError: there is none, or what looks at them is not installed.
+    """
+    if line := missing_extra():
+        raise UserError(line)
+    known, skipped = history.read_history(Path(settings.output_dir))
+    for line in skipped:
+        display.line(f"      note: {line}")
+    if not known:
+        raise UserError(f"no closed run in {settings.output_dir} yet: `doit` measures one")
+    return known, skipped
+
+
+def _is_full(past: Past, scenarios: int) -> bool:
+    """Tell whether a run measured all there is to measure, at full length; whether all passed is another question."""
+    return past.kind == "suite" and past.fingerprint.get("profile") == "full" and len(past.verdicts) >= scenarios
+
+
+def _show_published(settings: Settings, display: Display, known: Sequence[Past]) -> int:
+    head = history.named(known, settings.head) if settings.head else known[-1]
+    captures = runs.find_run(Path(settings.output_dir), head.run).captures()
+    published = baselines.load_baselines(pages.baselines_file(Path(settings.scenarios_dir)))
+    rows = comparison.against_published(baselines.compare(captures, published))
+    worse = [row.scenario for row in rows if row.verdict == "regression"]
+    verdict = f"worse than published: {', '.join(worse)}" if worse else "nothing is worse"
+    _print(display, f"head {_with_commit(head)} beside published figures; {baselines.REMARK}", rows, verdict)
+    return REGRESSION if worse else 0
+
+
+def _pair(settings: Settings, known: Sequence[Past]) -> tuple[Past, Past]:
+    """Return the runs that are named; without `head` the newest, without `base` the last comparable one before it."""
+    # Without a name a search for a capacity is passed over: it is compared only with another one, and by name.
+    suites = [past for past in known if past.kind == "suite"] or known
+    head = history.named(known, settings.head) if settings.head else suites[-1]
+    if settings.base:
+        return history.named(known, settings.base), head
+    return history.latest_pair([*(past for past in known if past.run < head.run), head])
+
+
+def _with_commit(past: Past) -> str:
+    return f"{past.run} (commit {past.commit[:12] or 'unknown'})"
+
+
+def _print(
+    display: Display, title: str, rows: Sequence[comparison.Row], verdict: str, differences: Sequence[str] = ()
+) -> None:
+    text = render("compare.txt.j2", title=title, differences=differences, rows=rows, verdict=verdict)
+    for line in text.splitlines():
+        display.line(line)

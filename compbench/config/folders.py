@@ -1,0 +1,70 @@
+"""Which folders the settings may name: none whose content `doit clean` would take from somebody else.
+
+Knows nothing of where settings come from; touches nothing but to follow links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from compbench.model.errors import UserError
+
+FOLDER_KEYS = ("engram_root", "scenarios_dir", "output_dir", "work_dir", "cache_dir")
+# What `doit clean` removes from.
+_CLEANED = ("work_dir", "cache_dir")
+
+
+def absolute_folders(root: Path, values: Mapping[str, str], places: Mapping[str, str]) -> dict[str, Path]:
+    """Return the folder that each of `FOLDER_KEYS` means, absolute and without links.
+
+    Args:
+        root: the project's folder, to which relative paths are relative.
+        values: the paths as they were set.
+        places: where each key that is set stands; one that is missing has its default.
+
+    Raises:
+        UserError: a path can't be one, or is one that would endanger what isn't compbench's.
+    """
+    folders = {key: _absolute(root, key, values[key], places) for key in FOLDER_KEYS}
+    precious = {
+        "the project's folder": root.resolve(),
+        "output_dir": folders["output_dir"],
+        "scenarios_dir": folders["scenarios_dir"],
+        "the home folder": _home(),
+        "the file system's root": Path(root.resolve().anchor),
+    }
+    for key in _CLEANED:
+        for what, path in precious.items():
+            if path is not None and path.is_relative_to(folders[key]):
+                relation = "is" if path == folders[key] else "holds"
+                raise _refusal(key, folders[key], f"it {relation} {what} ({path})", places, what)
+    if folders["cache_dir"].is_relative_to(folders["output_dir"]):
+        what = f"it lies in output_dir ({folders['output_dir']})"
+        raise _refusal("cache_dir", folders["cache_dir"], what, places, "output_dir")
+    return folders
+
+
+def _absolute(root: Path, key: str, value: str, places: Mapping[str, str]) -> Path:
+    try:
+        return (root / Path(value).expanduser()).resolve()
+    except RuntimeError:
+        reason = "no such user's home folder, or links that lead in a circle"
+    except (ValueError, OSError) as error:
+        reason = str(error)
+    raise UserError(f"{places.get(key, 'settings')}: {key} = {value!r}: not a path ({reason}): name another folder")
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home().resolve()
+    except RuntimeError:  # nobody's: a user without an entry, in a container
+        return None
+
+
+def _refusal(key: str, folder: Path, what: str, places: Mapping[str, str], other: str) -> UserError:
+    where = places.get(key) or places.get(other) or "settings"
+    return UserError(
+        f"{where}: {key} = {str(folder)!r}: {what}, and `doit clean` removes from {key}:"
+        f" name a folder of its own, as tmp/{key.removesuffix('_dir')} is"
+    )

@@ -1,0 +1,231 @@
+"""Settings: defaults, then the profile, `compbench.toml`, the environment, and `name=value` on the command line.
+
+The last one that names a key wins. Everything is validated before anything starts; a wrong name or value is one line
+that says where it stands and what would be right. Knows nothing of scenarios' contents, processes or runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from compbench.config.folders import FOLDER_KEYS, absolute_folders
+from compbench.config.toml_tables import convert_table, parse_toml
+from compbench.model.errors import UserError, did_you_mean
+
+FILE_NAME = "compbench.toml"
+ENVIRONMENT_PREFIX = "COMPBENCH_"
+# What only a single invocation can ask for; refused in the file and in the environment.
+INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
+# The data set's share that the embedded server is given by default: it must fit into a laptop and two minutes.
+EMBEDDED_SCALE = 0.001
+
+PROFILES: dict[str, dict[str, Any]] = {
+    # Specification 2, 3 and 8: 60 s (each scenario's own total_seconds), 30 s cooldown, a sample every 5 s.
+    "full": {"cooldown_s": 30.0, "sample_interval_s": 5.0},
+    "quick": {"duration_s": 10, "cooldown_s": 1.0, "sample_interval_s": 1.0},
+}
+
+_Bytes = Annotated[int, msgspec.Meta(ge=1)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+_Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+_OptionalPort = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+_Gigabytes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Folder = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who hears of a run's end, and when. `variables` are the environment variables that hold the addresses."""
+
+    variables: tuple[str, ...] = ()
+    on: tuple[Literal["end", "failure", "regression"], ...] = ("failure", "regression")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every setting, as it holds for one invocation; `compbench.toml` documents each.
+
+    Paths are relative to the project's root until `load_settings` makes them absolute. `target` and `driver` are
+    never `auto` after loading; `target_reason` says why the target was chosen.
+    """
+
+    target: Literal["auto", "engram", "embedded"] = "auto"
+    driver: Literal["auto", "loadtest", "builtin"] = "auto"
+    profile: Literal["full", "quick"] = "full"
+    scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    engram_root: _Folder = "."
+    engram_log_level: Literal["error", "warn", "info", "debug", "trace"] = "warn"
+    scenarios_dir: _Folder = "scenarios/competitive"
+    expected_scenarios: Annotated[int, msgspec.Meta(ge=1)] = 4
+    output_dir: _Folder = "tmp/competitive_benchmarks"
+    work_dir: _Folder = "tmp/work"
+    cache_dir: _Folder = "tmp/cache"
+    port: _Port = 7432
+    grpc_port: _OptionalPort = 0
+
+    duration_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
+    repeat: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    order_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    connections: Annotated[int, msgspec.Meta(ge=1, le=900)] = 64
+    processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    warm_up_s: _Seconds = 0.0
+    cooldown_s: _Seconds = 30.0
+    sample_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
+    ready_timeout_s: _Seconds = 60.0
+    prepare_timeout_s: _Seconds = 600.0
+    capacity_step_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
+    capacity_repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
+    capacity_precision_pct: Annotated[float, msgspec.Meta(ge=0.5, le=50)] = 5.0
+    capacity_limit_s: _Seconds = 1800.0
+    data_set_timeout_s: _Seconds = 7200.0
+    driver_grace_s: _Seconds = 60.0
+    stop_grace_s: _Seconds = 5.0
+    start_retry_delay_s: _Seconds = 10.0
+    resume_max_age_h: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 24.0
+    max_output_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
+    flamegraph: bool = True
+    report: bool = True
+    notify: Notify = Notify()
+
+    min_scenario_memory_gb: _Gigabytes | None = None
+    min_available_memory_gb: _Gigabytes | None = None
+    warn_total_memory_gb: _Gigabytes | None = None
+    min_free_disk_gb: _Gigabytes | None = None
+    warn_free_disk_gb: _Gigabytes | None = None
+    warn_load: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 2.0
+    warn_temperature_c: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 80.0
+
+    new: bool = False
+    resume: str = ""
+    run: str = ""
+    base: str = ""
+    head: str = ""
+    target_reason: str = ""
+
+    @property
+    def data_scale(self) -> float:
+        """Return the share of each scenario's `num_nodes` that `prepare` loads: 1 for Engram unless set otherwise."""
+        if self.scale is not None:
+            return self.scale
+        return EMBEDDED_SCALE if self.target == "embedded" else 1.0
+
+    @property
+    def release_dir(self) -> Path:
+        """Return where cargo leaves Engram's release binaries."""
+        return Path(self.engram_root) / "target" / "release"
+
+    @property
+    def limits(self) -> MachineLimits:
+        """Return what the machine must offer, with the target's and profile's own defaults filled in."""
+        small = self.target == "embedded" and self.profile == "quick"
+        defaults = QUICK_EMBEDDED_LIMITS if small else SPECIFIED_LIMITS
+        own = {name: getattr(self, name) for name in MachineLimits.__struct_fields__ if getattr(self, name) is not None}
+        return msgspec.structs.replace(defaults, **own)
+
+
+class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory and disk limits in GB (10^9 bytes): below `min_*` nothing starts, below `warn_*` a warning is given."""
+
+    min_scenario_memory_gb: float
+    min_available_memory_gb: float
+    warn_total_memory_gb: float
+    min_free_disk_gb: float
+    warn_free_disk_gb: float
+
+
+# Specification 1 and 2.
+SPECIFIED_LIMITS = MachineLimits(
+    min_scenario_memory_gb=4,
+    min_available_memory_gb=8,
+    warn_total_memory_gb=16,
+    min_free_disk_gb=5,
+    warn_free_disk_gb=10,
+)
+# The quick profile on the embedded server keeps to some 100 MB of memory and disk, so that a laptop can run it.
+QUICK_EMBEDDED_LIMITS = MachineLimits(
+    min_scenario_memory_gb=0.5,
+    min_available_memory_gb=1,
+    warn_total_memory_gb=2,
+    min_free_disk_gb=0.5,
+    warn_free_disk_gb=1,
+)
+
+
+def load_settings(root: Path, environment: Mapping[str, str], variables: Mapping[str, str]) -> Settings:
+    """Read and merge all sources of settings.
+
+    Args:
+        root: the project's folder, which holds `compbench.toml` (optional) and to which paths are relative.
+        environment: the process environment; only names that begin with `COMPBENCH_` are looked at.
+        variables: `name=value` pairs of the command line.
+
+    Raises:
+        UserError: an unknown name or a value of the wrong type or range, with the source it stands in.
+    """
+    layers = [
+        (str(root / FILE_NAME), _read_file(root / FILE_NAME), True),
+        ("environment", _read_environment(environment), False),
+        ("command line", dict(variables), False),
+    ]
+    asked: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    for where, values, strict in layers:
+        _refuse_unknown(where, values)
+        checked = convert_table(values, Settings, where, strict=strict)
+        asked |= {key: getattr(checked, key) for key in values}
+        places |= dict.fromkeys(values, where)
+    merged = convert_table({**PROFILES[asked.get("profile", "full")], **asked}, Settings, "settings", strict=True)
+    return _decide(merged, root, places)
+
+
+def variables_of(arguments: Iterable[str]) -> dict[str, str]:
+    """Return the `name=value` words of a doit command line, as doit itself takes them."""
+    words = (word for word in arguments if not word.startswith("-") and "=" in word)
+    return dict(word.split("=", 1) for word in words)
+
+
+def _decide(settings: Settings, root: Path, places: Mapping[str, str]) -> Settings:
+    """Make paths absolute and `auto` concrete; any trace of an Engram build means Engram."""
+    folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
+    settings = msgspec.structs.replace(settings, **{key: str(folder) for key, folder in folders.items()})
+    target, reason = settings.target, f"target={settings.target} is set"
+    if settings.target == "auto":
+        if "engram_root" in places:
+            target, reason = "engram", f"engram_root = {settings.engram_root} is set"
+        elif settings.release_dir.is_dir():
+            target, reason = "engram", f"{settings.release_dir} exists"
+        else:
+            target, reason = "embedded", f"no trace of an Engram build: no {settings.release_dir}, no engram_root set"
+    driver = settings.driver
+    if driver == "auto":
+        driver = "loadtest" if target == "engram" else "builtin"
+    return msgspec.structs.replace(settings, target=target, driver=driver, target_reason=reason)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return parse_toml(path.read_bytes(), path)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror})") from None
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    names = (name for name in environment if name.startswith(ENVIRONMENT_PREFIX))
+    return {name.removeprefix(ENVIRONMENT_PREFIX).lower(): environment[name] for name in sorted(names)}
+
+
+def _refuse_unknown(where: str, values: Mapping[str, Any]) -> None:
+    known = [name for name in Settings.__struct_fields__ if name != "target_reason"]
+    if where != "command line":
+        known = [name for name in known if name not in INVOCATION_KEYS]
+    for name in values:
+        if name not in known:
+            spelt = f"{ENVIRONMENT_PREFIX}{name.upper()}" if where == "environment" else name
+            hint = did_you_mean(name, known) or f"; known: {', '.join(known)}"
+            if name in INVOCATION_KEYS:
+                hint = f": it belongs on the command line, as `doit {name}=...`"
+            raise UserError(f"{where}: {spelt}: unknown setting{hint}")

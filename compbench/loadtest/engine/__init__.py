@@ -1,0 +1,1 @@
+"""The timed part of the driver: schedule kept, times recorded."""

@@ -1,0 +1,224 @@
+"""The timed part: send every request when it is due, whatever became of the ones before.
+
+A request that is due while every connection is busy waits for one, in the order of the schedule; it is made when the
+one before it is sent, so that nothing but the next request is ever held. Once a second the last second's figures are
+handed on, a little at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from compbench.loadtest.engine.clock import open_alarm
+from compbench.loadtest.engine.recorder import Interval, Recorder
+from compbench.transport.http_connection import Exchange
+from compbench.transport.http_pool import Pool
+
+# So long after the last due time a run waits for answers, and goes on sending what waits for a connection.
+DRAIN_S = 3.0
+NO_ANSWER = "no answer by the end"
+NEVER_SENT_BATCH = 4096
+# A timer of the event loop may be a millisecond early.
+TICK_DELAY_S = 0.002
+
+
+class Workload(Protocol):
+    """What is sent. Operations are numbered through from 0; each process that sends has a workload of its own."""
+
+    def build(self, index: int, /) -> bytes:
+        """Return the bytes of request `index`; asked in ascending order, before the request is due."""
+
+    def operation(self, index: int, /) -> int:
+        """Return what kind of operation request `index` is, as an index into the labels."""
+
+    def keeps(self, index: int, /) -> bool:
+        """Tell whether the answer to request `index` is wanted."""
+
+    def answered(self, index: int, status: int, body: bytes, /) -> None:
+        """Take an answer that is wanted."""
+
+    def digest(self) -> str:
+        """Return the SHA-256, in hexadecimal, of every operation of the run with its parameters and vectors."""
+
+
+class Ended(NamedTuple):
+    """How a schedule was kept: requests sent, the most in flight at once, this process' use of a core meanwhile."""
+
+    sent: int
+    in_flight_max: int
+    cpu_pct: float
+
+
+class OpenLoop:
+    """Sends a schedule over a pool.
+
+    Args:
+        pool: open connections.
+        due: index and due time of each request, ascending, seconds from the start.
+        workload: makes the requests, and says which answers are wanted.
+        answered: takes index, status and body of an answer that is wanted.
+        start_s: when to start, in `time.monotonic()`'s seconds.
+        warm_up_s: what is due earlier after the start is sent, not measured.
+        end_s: when the schedule ends, seconds from the start.
+        consume: takes each second's figures; its steps are done one by one, between sending and receiving.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        due: Iterator[tuple[int, float]],
+        workload: Workload,
+        *,
+        answered: Callable[[int, int, bytes], None],
+        start_s: float,
+        warm_up_s: float,
+        end_s: float,
+        consume: Callable[[Interval], Iterable[None]],
+    ) -> None:
+        self._pool, self._schedule, self._workload = pool, due, workload
+        self._answered, self._consume = answered, consume
+        self._start, self._end = start_s, start_s + end_s
+        self._warm_up_s = warm_up_s
+        self._closed: deque[Interval] = deque()
+        self._handing: Iterator[object] = iter(())
+        self._recorder = Recorder(start_s, warm_up_s, self._closed.append)
+        self._sent = self._in_flight_max = 0
+        self._request = b""
+        self._index, self._due_at, self._operation = -1, math.inf, 0
+        self._armed = False
+        self._finished = asyncio.Event()
+        self._error: BaseException | None = None
+
+    async def run(self) -> Ended:
+        """Send the schedule; end with it, or later when the last request is answered, or at the end of the drain."""
+        asyncio.get_running_loop().set_exception_handler(self._failed)
+        self._alarm = open_alarm(self._ring)
+        self._pool.on_room = self._pump
+        self._advance()
+        cpu, began = time.process_time(), time.monotonic()
+        self._pump()
+        if self._due_at == math.inf:
+            self._finished.set()
+        watch = asyncio.create_task(self._watch())
+        finished = asyncio.create_task(self._finished.wait())
+        time_left_s = self._end + DRAIN_S - time.monotonic()
+        await asyncio.wait([watch, finished], timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
+        cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
+        if self._error is None:
+            # The watch ends before its time only if nobody takes the figures any more.
+            await asyncio.wait([watch], timeout=max(0.0, self._end - time.monotonic()))
+        finished.cancel()
+        if watch.done():
+            watch.result()
+        watch.cancel()
+        if self._error is not None:
+            raise self._error
+        self._stop()
+        return Ended(self._sent, self._in_flight_max, cpu_pct)
+
+    def _pump(self) -> None:
+        """Send the next request if it is due and there is room for it, or see to it that this is called again.
+
+        One at a time even if several are due, so that answers are read in between.
+        """
+        if self._due_at > time.monotonic():
+            self._arm()
+        elif self._pool.has_room():
+            self._pool.submit(Exchange(self._index, self._due_at, self._request, self._done, self._operation))
+            self._sent += 1
+            self._in_flight_max = max(self._in_flight_max, self._sent - self._recorder.ended)
+            self._advance()
+            if self._due_at > time.monotonic() or self._pool.has_room():
+                self._arm()
+
+    def _arm(self) -> None:
+        if not self._armed and self._due_at < math.inf:
+            self._armed = True
+            self._alarm.set(self._due_at)
+
+    def _ring(self) -> None:
+        self._armed = False
+        self._pump()
+
+    def _advance(self) -> None:
+        """Make the next request."""
+        self._index, due_s = next(self._schedule, (-1, math.inf))
+        self._due_at = self._start + due_s
+        if self._index >= 0:
+            self._request = self._workload.build(self._index)
+            self._operation = self._workload.operation(self._index)
+
+    def _done(self, exchange: Exchange) -> None:
+        self._recorder.add(exchange)
+        if exchange.status and self._workload.keeps(exchange.index):
+            self._answered(exchange.index, exchange.status, b"".join(exchange.body))
+        if self._due_at < math.inf:
+            self._pump()
+        elif self._recorder.ended == self._sent:
+            self._finished.set()
+
+    async def _watch(self) -> None:
+        """Hand on each second when it is over, and give up what has waited too long."""
+        measured_from = self._start + self._warm_up_s
+        for second in itertools.count(math.floor(-self._warm_up_s) + 1):
+            await asyncio.sleep(measured_from + second - time.monotonic() + TICK_DELAY_S)
+            self._pool.expire()
+            self._recorder.advance(time.monotonic())
+            while self._hand_on():
+                await asyncio.sleep(0)
+
+    def _hand_on(self) -> bool:
+        """Do a step of handing on what was recorded; tell whether there was one."""
+        while next(self._handing, self) is self:
+            if not self._closed:
+                return False
+            self._handing = iter(self._consume(self._closed.popleft()))
+        return True
+
+    def _stop(self) -> None:
+        """Note what was not answered and what was not sent, and hand on the rest of the figures."""
+        never_sent = (
+            self._schedule
+            if self._index < 0
+            else itertools.chain([(self._index, self._due_at - self._start)], self._schedule)
+        )
+        self._due_at = math.inf
+        self._alarm.close()
+        self._pool.close(NO_ANSWER)
+        now = time.monotonic()
+        while batch := list(itertools.islice(never_sent, NEVER_SENT_BATCH)):
+            operations = np.array([self._workload.operation(index) for index, _ in batch])
+            self._recorder.add_never_sent(operations, self._start + np.array([due for _, due in batch]), now)
+        self._recorder.finish()
+        while self._hand_on():
+            pass
+
+    def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End the run by what went wrong in a callback; what the network does is dealt with by the pool."""
+        error = context.get("exception")
+        if error is not None and not isinstance(error, OSError):
+            self._error = error
+            self._finished.set()
+
+
+@contextlib.contextmanager
+def collector_off() -> Iterator[None]:
+    """Collect garbage now, and not again before this ends: a collection would be a pause."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()

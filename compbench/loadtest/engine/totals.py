@@ -1,0 +1,77 @@
+"""What a run amounts to, added up second by second: figures of each operation, and a time series. Knows no clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from compbench.loadtest.engine.recorder import Interval, Part
+
+
+class Second(NamedTuple):
+    """What ended in one second; times in milliseconds, None if nothing ended."""
+
+    completed: int
+    errors: int
+    response_p50_ms: float | None
+    response_p99_ms: float | None
+    response_max_ms: float | None
+    lag_p99_ms: float | None
+
+
+NOTHING = Second(0, 0, None, None, None, None)
+
+
+class Totals:
+    """All measured seconds of a run so far.
+
+    `last_s` is when the last operation ended, from the start of measuring; `carried` operations of the warm-up
+    succeeded after that start.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[int, Part] = {}
+        self.series: list[Second] = []
+        self.reasons: Counter[str] = Counter()
+        self.last_s = 0.0
+        self.completed = self.errors = self.warm_up = self.warm_up_errors = self.carried = 0
+
+    def take(self, interval: Interval, pooled: Part) -> Iterator[None]:
+        """Add a second, of which `pooled` are all operations together, in steps of a fraction of a millisecond each."""
+        self.warm_up += interval.warm_up
+        self.warm_up_errors += interval.warm_up_errors
+        if interval.number < 0:
+            return
+        self.carried += interval.warm_up - interval.warm_up_errors
+        failed = pooled.errors + pooled.never_sent
+        self.completed += pooled.count - failed
+        self.errors += failed
+        self.reasons.update(interval.reasons)
+        self.last_s = max(self.last_s, interval.last_s)
+        for operation, part in interval.parts.items():
+            self.parts.setdefault(operation, Part()).add(part)
+            yield
+        self.series.append(_second(pooled))
+
+    def pooled(self) -> Part:
+        """Return all operations together."""
+        together = Part()
+        for part in self.parts.values():
+            together.add(part)
+        return together
+
+
+def _second(pooled: Part) -> Second:
+    failed = pooled.errors + pooled.never_sent
+    if not pooled.count:
+        return NOTHING
+    response, lag = pooled.times.response, pooled.times.lag
+    return Second(
+        completed=pooled.count - failed,
+        errors=failed,
+        response_p50_ms=response.percentile_ms(50),
+        response_p99_ms=response.percentile_ms(99),
+        response_max_ms=response.max_ms,
+        lag_p99_ms=lag.percentile_ms(99) if lag.total else None,
+    )

@@ -1,0 +1,1 @@
+"""What right answers are, and how many of the server's were right."""

@@ -1,0 +1,153 @@
+"""The exact nearest neighbours of a scenario's query pool, computed once and kept in a cache folder.
+
+The file's name is a hash of everything that the neighbours depend on, so a cached one is right by its name alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from compbench.config.scenarios import Data
+from compbench.loadtest.workload import vectors
+from compbench.loadtest.workload.operations import SEARCH_LIMITS
+from compbench.loadtest.workload.vectors import Vector
+from compbench.loadtest.workload.workload import POOL_SIZE
+from compbench.model.errors import UserError
+
+# To be raised whenever vectors, pool or file change, so that what was cached before is not taken for right.
+FORMAT = 1
+# More than any search asks for, so that memories as near as the last one expected are known too.
+DEPTH = SEARCH_LIMITS[1] + 14
+# What a run itself may spend on neighbours that nobody computed before it.
+SHORT_LIMIT_S = 20.0
+# Chunks of vectors that are compared at once: 8192 vectors with 1000 queries are 33 MB of similarities.
+_CHUNKS_AT_ONCE = 8
+
+Tick = Callable[[float, int], None]
+
+
+class Truth(NamedTuple):
+    """The nearest prepared memories of each query of the pool, best first: numbers and cosines, shape (queries, 64).
+
+    Where there are fewer memories, numbers are -1 and cosines minus infinity. A query finds memories of its own space
+    only: query q searches space q % spaces, memory i lies in space i % spaces.
+    """
+
+    numbers: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+
+
+class OutOfTimeError(Exception):
+    """An exact search was given up."""
+
+
+def path_of(folder: Path, data: Data, count: int, seed: int) -> Path:
+    """Return where the neighbours for this data set are, or would be."""
+    facts = (FORMAT, data, count, seed, POOL_SIZE, DEPTH)
+    return folder / "ground_truth" / f"{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]}.npz"
+
+
+def load(path: Path) -> Truth | None:
+    """Return the cached neighbours, or None if there are none; a damaged file counts as none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Truth(file["numbers"], file["similarities"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def save(path: Path, truth: Truth) -> None:
+    """Write the neighbours whole: beside their place first, then renamed.
+
+    Raises:
+        UserError: they can't be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, numbers=truth.numbers, similarities=truth.similarities)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise UserError(
+            f"{path}: can't be written ({error.strerror}): mend that, or set another cache folder"
+        ) from None
+
+
+def find(
+    folder: Path, data: Data, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")
+) -> Truth | None:
+    """Return the neighbours from the cache, or compute and cache them; None if that takes longer than the limit.
+
+    Raises:
+        UserError: they can't be written.
+    """
+    path = path_of(folder, data, count, seed)
+    truth = load(path)
+    if truth is None:
+        try:
+            truth = compute(data, count, seed, tick, time_limit_s)
+        except OutOfTimeError:
+            return None
+        save(path, truth)
+    return truth
+
+
+def compute(data: Data, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")) -> Truth:
+    """Compare every query of the pool with every prepared memory, in blocks, so that memory stays small.
+
+    Args:
+        data: the data set.
+        count: how many memories of it were prepared.
+        seed: of the data set and the pool.
+        tick: told the seconds since the start and how many memories are compared, after each block.
+        time_limit_s: after so long it is given up.
+
+    Raises:
+        OutOfTimeError: the time limit was reached.
+    """
+    began = time.monotonic()
+    pool = vectors.directions(vectors.query_pool(data, POOL_SIZE, seed))
+    spaces = np.arange(POOL_SIZE) % data.memory_spaces
+    best = Truth(np.full((POOL_SIZE, DEPTH), -1), np.full((POOL_SIZE, DEPTH), -np.inf, np.float32))
+    waiting: list[Vector] = []
+    first = 0
+    for begin, chunk in vectors.prepared_vectors(data, count, seed):
+        waiting.append(chunk)
+        done = begin + len(chunk)
+        if len(waiting) < _CHUNKS_AT_ONCE and done < count:
+            continue
+        numbers = np.arange(first, done)
+        similarity = pool @ vectors.directions(np.concatenate(waiting)).T
+        if data.memory_spaces > 1:
+            similarity[spaces[:, None] != numbers[None, :] % data.memory_spaces] = -np.inf
+        best = _better(best, numbers, similarity)
+        waiting, first = [], done
+        elapsed_s = time.monotonic() - began
+        tick(elapsed_s, done)
+        if elapsed_s > time_limit_s and done < count:
+            raise OutOfTimeError
+    return best
+
+
+def _better(best: Truth, numbers: NDArray[np.int64], similarity: Vector) -> Truth:
+    """Merge the best so far with a block, shape (queries, memories), of similarities."""
+    depth = min(DEPTH, similarity.shape[1])
+    places = np.argpartition(similarity, -depth, axis=1)[:, -depth:]
+    all_numbers = np.concatenate([best.numbers, numbers[places]], axis=1)
+    all_similarities = np.concatenate([best.similarities, np.take_along_axis(similarity, places, axis=1)], axis=1)
+    order = np.argsort(-all_similarities, axis=1, kind="stable")[:, :DEPTH]
+    return Truth(np.take_along_axis(all_numbers, order, axis=1), np.take_along_axis(all_similarities, order, axis=1))

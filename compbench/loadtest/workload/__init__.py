@@ -1,0 +1,1 @@
+"""What the driver sends, and when: fixed by the seed before anything is sent."""

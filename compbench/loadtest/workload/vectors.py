@@ -1,0 +1,92 @@
+"""Embeddings as a scenario's data set asks for them, reproducible from the seed. Knows nothing of requests.
+
+Everything is drawn in chunks, each from a stream of its own: any part can be drawn by itself, by any process, in any
+order, and needs no more memory than that part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compbench.config.scenarios import Clustered, Data, HotSpot, Uniform
+
+Vector = NDArray[np.float32]
+
+# Independent streams of random numbers from one seed.
+PREPARED, QUERIES, DRAWS, ARRIVALS, WARM_UP, STORED, EDGES = range(7)
+# Spread of the vectors around the centre of a hot spot.
+HOT_SPOT_STD_DEV = 0.1
+CHUNK = 1024
+
+
+def stream(seed: int, purpose: int, part: int = 0) -> np.random.Generator:
+    """Return the seed's random numbers for one part of one purpose; any two streams are independent."""
+    return np.random.default_rng([seed, purpose, part])
+
+
+class VectorSource:
+    """Draws vectors of a data set's distribution."""
+
+    def __init__(self, data: Data) -> None:
+        self._dimension = data.embedding_dim
+        self._std_dev = 0.0
+        match data.embedding_distribution:
+            case Clustered(num_clusters=count, std_dev=std_dev):
+                self._centres = _centres(count, data.embedding_dim)
+                self._std_dev = std_dev
+            case HotSpot(center=center):
+                padded = np.zeros((1, data.embedding_dim), np.float32)
+                padded[0, : min(len(center), data.embedding_dim)] = center[: data.embedding_dim]
+                self._centres, self._std_dev = padded, HOT_SPOT_STD_DEV
+            case Uniform():
+                self._centres = np.zeros((0, data.embedding_dim), np.float32)
+
+    def draw(self, rng: np.random.Generator, count: int) -> Vector:
+        """Return `count` vectors, shape (count, dimension)."""
+        shape = (count, self._dimension)
+        if not len(self._centres):
+            return rng.random(shape, dtype=np.float32) * np.float32(2) - np.float32(1)
+        centres = self._centres[rng.integers(len(self._centres), size=count)]
+        return centres + np.float32(self._std_dev) * rng.standard_normal(shape, dtype=np.float32)
+
+
+def prepared_vectors(data: Data, count: int, seed: int, first: int = 0) -> Iterator[tuple[int, Vector]]:
+    """Yield the data set's vectors from number `first` on, in order, a chunk at a time.
+
+    A smaller data set is the beginning of a larger one.
+
+    Yields:
+        The number of the chunk's first vector, and vectors of shape (up to 1024, dimension).
+    """
+    source = VectorSource(data)
+    for part in range(first // CHUNK, -(-count // CHUNK)):
+        begin = part * CHUNK
+        chunk = source.draw(stream(seed, PREPARED, part), CHUNK)
+        skipped = max(0, first - begin)
+        yield begin + skipped, chunk[skipped : count - begin]
+
+
+def query_pool(data: Data, size: int, seed: int) -> Vector:
+    """Return the distinct vectors that searches are drawn from, shape (size, dimension)."""
+    return VectorSource(data).draw(stream(seed, QUERIES), size)
+
+
+def prepared_count(data: Data, scale: float) -> int:
+    """Return how many memories of the scenario's data set are loaded at this scale: at least one."""
+    return max(1, round(data.num_nodes * scale))
+
+
+def directions(rows: Vector) -> Vector:
+    """Return the rows (n, d) scaled to length 1; a row without length stays as it is."""
+    scaled: Vector = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-30))
+    return scaled
+
+
+def _centres(count: int, dimension: int) -> Vector:
+    """Return cluster centres, shape (count, dimension); a cluster's centre is the same for every seed, as in Engram."""
+    return np.stack(
+        [np.random.default_rng(cluster).uniform(-1, 1, dimension).astype(np.float32) for cluster in range(count)]
+    )

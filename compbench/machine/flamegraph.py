@@ -1,0 +1,257 @@
+"""Flame graphs: how `perf` is asked to record, how its output is folded into stacks, and how stacks become an SVG.
+
+perf itself is started by whoever measures. Everything but `can_record` and `fold_recording` is pure. The layout and
+the folded form (`root;caller;leaf count`, one stack a line) are those that Brendan Gregg made usual.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+TEMPLATE_NAME = "flamegraph.svg.j2"
+# A prime number of samples a second, so that nothing that recurs each 10 or 100 ms is always or never hit; low enough
+# that the recording costs the server well under one percent.
+FREQUENCY_HZ = 49
+READ_TIMEOUT_S = 60
+_TRIAL_TIMEOUT_S = 5
+
+# `perf script` with all its default fields begins a sample with: comm pid[/tid] [cpu] time: period event:
+_FULL_HEAD = re.compile(r"(?P<comm>.*\S)\s+\d+(?:/\d+)?\s+(?:\[\d+\]\s+)?\d+\.\d+:.*")
+_FRAME = re.compile(r"\s+[0-9a-f]+ (?P<symbol>.*?) \((?P<object>[^()]*(?:\([^()]*\))?)\)")
+_OFFSET = re.compile(r"\+0x[0-9a-f]+$")
+_RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
+_UNKNOWN = "[unknown]"
+
+_WIDTH_PX = 1200
+_ROW_PX = 17
+_TOP_PX = 52
+_MARGIN_PX = 10
+_CHARACTER_PX = 7.3
+_NARROWEST_PX = 0.2
+
+
+def is_installed() -> bool:
+    """Tell whether there is a perf to record with; where there is none, preflight has said so."""
+    return shutil.which("perf") is not None
+
+
+def can_record() -> str | None:
+    """Return None if perf can record here, else why not: tried on a process that does nothing, for some 40 ms."""
+    if not sys.platform.startswith("linux"):
+        return f"perf records on Linux only, this is {sys.platform}"
+    if not is_installed():
+        return "perf is not installed"
+    trial = ["perf", "stat", "-e", "cpu-clock", "--", "true"]
+    try:
+        done = subprocess.run(trial, capture_output=True, text=True, timeout=_TRIAL_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"perf can't be run: {error}"
+    if done.returncode == 0:
+        return None
+    said = next((line.strip() for line in done.stderr.splitlines() if line.strip()), f"exit code {done.returncode}")
+    return f"perf may not record here ({said}): see the kernel setting kernel.perf_event_paranoid"
+
+
+def record_argv(pid: int, duration_s: float, out_path: Path) -> list[str]:
+    """Return the command that records a process's stacks; SIGINT or SIGTERM ends it early with a whole recording.
+
+    The software clock works where there are no hardware counters, as in most virtual machines.
+    """
+    what = ["-e", "cpu-clock", "-F", str(FREQUENCY_HZ), "-g", "-p", str(pid)]
+    return [
+        "perf",
+        "record",
+        "--quiet",
+        "--no-buildid-cache",
+        *what,
+        "-o",
+        str(out_path),
+        "--",
+        "sleep",
+        f"{duration_s:g}",
+    ]
+
+
+def script_argv(recording: Path) -> list[str]:
+    """Return the command that prints a recording in the form that `fold` reads."""
+    return ["perf", "script", "--force", "--no-inline", "-F", "comm,ip,sym,dso", "-i", str(recording)]
+
+
+def fold_recording(recording: Path, folder: Path) -> dict[str, int]:
+    """Read a recording with perf and fold it; what perf says of it goes to `perf_script.log` in `folder`.
+
+    Returns:
+        Folded stacks; empty if there is no recording, or nothing in it that perf can read within a minute.
+    """
+    if not recording.exists():
+        return {}
+    printed = folder / "perf_script.txt"
+    with printed.open("wb") as out, (folder / "perf_script.log").open("wb") as log:
+        try:
+            subprocess.run(
+                script_argv(recording),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                timeout=READ_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            log.write(f"{error}\n".encode())
+    return fold(printed.read_text(encoding="utf-8", errors="replace"))
+
+
+def fold(perf_script_text: str) -> dict[str, int]:
+    """Collapse the output of `perf script` into folded stacks, root first, with the number of samples of each.
+
+    A frame without a symbol is named after its object in brackets; frames that perf could not place at all come from
+    code without frame pointers, and neighbours of this kind become one.
+    """
+    stacks: Counter[str] = Counter()
+    for block in re.split(r"\n[ \t]*\n", perf_script_text):
+        head, *lines = block.strip("\n").splitlines() or [""]
+        frames = [_frame_name(match["symbol"], match["object"]) for line in lines if (match := _FRAME.fullmatch(line))]
+        if head.strip():
+            full = _FULL_HEAD.fullmatch(head)
+            comm = _clean(full["comm"] if full else head)
+            stacks[";".join([comm, *_without_repeated_unknown(reversed(frames))])] += 1
+    return dict(stacks)
+
+
+def format_folded(folded: Mapping[str, int]) -> str:
+    """Write folded stacks as text, one `stack count` a line, sorted."""
+    return "".join(f"{stack} {count}\n" for stack, count in sorted(folded.items()))
+
+
+def parse_folded(text: str) -> dict[str, int]:
+    """Read what `format_folded` wrote."""
+    return {stack: int(count) for stack, _, count in (line.rpartition(" ") for line in text.splitlines() if line)}
+
+
+def render_svg(folded: Mapping[str, int], title: str) -> str:
+    """Draw a flame graph: the root at the bottom, each frame as wide as its share of the samples."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - keeps the import of this module cheap
+
+    root = _tree(folded)
+    depth = _depth(root)
+    height = _TOP_PX + depth * _ROW_PX + _MARGIN_PX
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE_NAME).render(
+        title=title,
+        width=_WIDTH_PX,
+        height=height,
+        total=root.count,
+        note=_note(folded),
+        frames=list(_boxes(root, root.count, _MARGIN_PX, height - _MARGIN_PX - _ROW_PX)),
+    )
+
+
+@dataclass
+class _Node:
+    name: str
+    count: int = 0
+    children: dict[str, _Node] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Box:
+    """One frame as it is drawn, in pixels; `label` is as much of the name as fits."""
+
+    name: str
+    label: str
+    count: int
+    share_pct: float
+    x: float
+    y: float
+    width: float
+    height: int
+    colour: str
+
+
+def _tree(folded: Mapping[str, int]) -> _Node:
+    root = _Node("all")
+    for stack, count in sorted(folded.items()):
+        node = root
+        node.count += count
+        for name in stack.split(";"):
+            node = node.children.setdefault(name, _Node(name))
+            node.count += count
+    return root
+
+
+def _depth(node: _Node) -> int:
+    return 1 + max(map(_depth, node.children.values()), default=0)
+
+
+def _boxes(node: _Node, total: int, x: float, y: float) -> Iterator[Box]:
+    """Yield a node's box and those above it; what is narrower than a fraction of a pixel can't be seen."""
+    width = (_WIDTH_PX - 2 * _MARGIN_PX) * node.count / total if total else 0.0
+    if width < _NARROWEST_PX:
+        return
+    share_pct = 100 * node.count / total
+    yield Box(node.name, _label(node.name, width), node.count, share_pct, x, y, width, _ROW_PX - 1, _colour(node.name))
+    for child in node.children.values():
+        yield from _boxes(child, total, x, y - _ROW_PX)
+        x += width * child.count / node.count
+
+
+def _label(name: str, width_px: float) -> str:
+    room = int((width_px - 6) / _CHARACTER_PX)
+    if room >= len(name):
+        return name
+    return f"{name[: room - 2]}.." if room > 3 else ""  # noqa: PLR2004 - a single letter and two dots say nothing
+
+
+def _colour(name: str) -> str:
+    """Return a warm colour that is the same for a name in every graph."""
+    number = zlib.crc32(name.encode())
+    return f"rgb({205 + number % 50},{60 + number // 50 % 150},{number // 7500 % 55})"
+
+
+def _note(folded: Mapping[str, int]) -> str:
+    """Return what a reader must know: no samples at all, or most of them without symbols."""
+    total = sum(folded.values())
+    if not total:
+        return "No samples: the process used no CPU time while it was recorded, or perf could not read its stacks."
+    unnamed = sum(count for stack, count in folded.items() if stack.rpartition(";")[2].startswith("["))
+    if unnamed > total / 2:
+        return (
+            "Most frames have no symbols: for names, build the server with"
+            " CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=1."
+        )
+    return ""
+
+
+def _frame_name(symbol: str, dso: str) -> str:
+    if symbol == _UNKNOWN:
+        return _UNKNOWN if dso == _UNKNOWN else _clean(f"[{dso.strip('[]').rpartition('/')[2]}]")
+    return _clean(_RUST_HASH.sub("", _OFFSET.sub("", symbol)))
+
+
+def _clean(name: str) -> str:
+    """Return a name that can stand in a folded stack and in XML, which has no place for control characters."""
+    printable = "".join(character if character.isprintable() else "?" for character in name.strip())
+    return printable.replace(";", ":")
+
+
+def _without_repeated_unknown(frames: Iterator[str]) -> Iterator[str]:
+    before = ""
+    for frame in frames:
+        if not frame == before == _UNKNOWN:
+            yield frame
+        before = frame

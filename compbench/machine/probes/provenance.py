@@ -1,0 +1,132 @@
+"""Where a measurement comes from: commits, machine, versions, binaries; and the fingerprint that resuming rests on."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from compbench import __version__
+from compbench.config.scenarios import Scenario
+from compbench.config.settings import Settings
+from compbench.machine.probes import binaries, machine
+from compbench.machine.probes.counters import ROOT
+
+_TIME_LIMIT_S = 5.0
+_CARGO_TIME_LIMIT_S = 20.0
+# What changes a number or what is loaded; ports, folders and limits of patience don't.
+MEASURING_SETTINGS = (
+    "target", "driver", "profile", "duration_s", "warm_up_s", "cooldown_s", "sample_interval_s", "flamegraph",
+    "engram_log_level",
+    "repeat", "order_seed", "connections", "processes",
+)  # fmt: skip
+
+
+def read_provenance(settings: Settings, root: Path) -> dict[str, Any]:
+    """Return git context, system, versions and binaries as plain nested values; None is what could not be read."""
+    engram = settings.target == "engram" or settings.driver == "loadtest"
+    engram_root = Path(settings.engram_root)
+    packages = cargo_versions(engram_root) if engram else {}
+    return {
+        "git": repository_state(engram_root if settings.target == "engram" else root),
+        "compbench_git": repository_state(root),
+        "system": _system(Path(settings.output_dir)),
+        "versions": {
+            "engram_core": packages.get("engram-core"),
+            "engram_cli": packages.get("engram-cli"),
+            "loadtest": packages.get("loadtest") if settings.driver == "loadtest" else f"compbench {__version__}",
+            "rust": _first_line(["rustc", "--version"], root) if engram else None,
+            "python": platform.python_version(),
+            "compbench": __version__,
+            "doit": importlib.metadata.version("doit"),
+        },
+        "binaries": {name: msgspec.to_builtins(facts) for name, facts in _binaries(settings).items()},
+    }
+
+
+def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, str]:
+    """Return the inputs of a run as names and values or hashes; only runs of equal ones are continued."""
+    inputs = {name: str(getattr(settings, name)) for name in MEASURING_SETTINGS}
+    inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
+    inputs |= {f"binary:{name}": facts.sha256 for name, facts in _binaries(settings).items()}
+    return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
+
+
+def repository_state(folder: Path) -> dict[str, Any] | None:
+    """Return commit, branch, uncommitted changes and last message of the repository at `folder`, None if it is none."""
+    if _first_line(["git", "rev-parse", "--is-inside-work-tree"], folder) != "true":
+        return None
+    return {
+        "commit": _first_line(["git", "rev-parse", "HEAD"], folder),
+        "branch": _first_line(["git", "rev-parse", "--abbrev-ref", "HEAD"], folder),
+        "dirty": (_output(["git", "--no-optional-locks", "status", "--porcelain"], folder) or "").splitlines(),
+        "message": (_output(["git", "log", "-1", "--pretty=%B"], folder) or "").strip() or None,
+    }
+
+
+def cargo_versions(engram_root: Path) -> dict[str, str]:
+    """Return the workspace's package versions as `cargo metadata` tells them; empty without cargo or workspace."""
+    if not (engram_root / "Cargo.toml").is_file():
+        return {}
+    argv = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
+    text = _output(argv, engram_root, _CARGO_TIME_LIMIT_S)
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return {package["name"]: package["version"] for package in json.loads(text or "")["packages"]}
+    return {}
+
+
+def disk_type(folder: Path, root: Path = ROOT) -> str | None:
+    """Return `SSD` or `HDD` for the disk that holds a folder, None where the machine doesn't tell."""
+    while not folder.exists():
+        folder = folder.parent
+    if sys.platform == "darwin":
+        told = (_output(["diskutil", "info", "/"], folder) or "").partition("Solid State:")[2].split()
+        return {"Yes": "SSD", "No": "HDD"}.get(told[0]) if told else None
+    device = folder.stat().st_dev
+    base = root / f"sys/dev/block/{os.major(device)}:{os.minor(device)}"
+    for path in (base / "queue/rotational", base / "../queue/rotational"):
+        with contextlib.suppress(OSError):
+            return "HDD" if path.read_text(encoding="ascii").strip() == "1" else "SSD"
+    return None
+
+
+def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
+    wanted = {"engram": settings.target == "engram", "loadtest": settings.driver == "loadtest"}
+    found = {name: binaries.read_binary(settings.release_dir / name) for name, used in wanted.items() if used}
+    return {name: facts for name, facts in found.items() if facts is not None}
+
+
+def _system(folder: Path) -> dict[str, Any]:
+    return {
+        "os": " ".join(platform.uname()),
+        "cpu_model": machine.cpu_model(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "logical_cores": psutil.cpu_count(),
+        "ram_bytes": psutil.virtual_memory().total,
+        "disk_type": disk_type(folder),
+        "governor": machine.governors(),
+        "virtualization": machine.virtualization(),
+        "boot_at": machine.boot_at(),
+    }
+
+
+def _first_line(argv: list[str], folder: Path) -> str | None:
+    return (_output(argv, folder) or "").strip().partition("\n")[0] or None
+
+
+def _output(argv: list[str], folder: Path, time_limit_s: float = _TIME_LIMIT_S) -> str | None:
+    try:
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=time_limit_s, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

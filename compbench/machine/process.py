@@ -1,0 +1,316 @@
+"""Child processes: started under a guard, watched, bounded in what they print, and ended for certain.
+
+A `Child` lives inside `running(...)`; leaving that block ends it. Knows nothing of servers, scenarios or results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+from compbench.machine import interrupts
+
+_GUARD = Path(__file__).with_name("guard.py")
+_LETTERS = {signal.SIGTERM: b"T", signal.SIGINT: b"I", signal.SIGKILL: b"K"}
+_ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CHUNK_BYTES = 65_536
+_LOOK_UP_S = 0.5
+# What is still in a pipe is copied in far less; a foreign process that goes on writing to it must not hold us up.
+_PUMP_WAIT_S = 30.0
+_TAIL_BYTES = 1_048_576
+# Past the limit the reader waits this long per chunk, so that a flood is throttled instead of burning a core here.
+_FLOOD_PAUSE_S = 0.005
+# How long the guard may take to end its child after SIGKILL before that is an error of its own.
+_KILL_WAIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: an exit code, or the name of the signal that ended it."""
+
+    code: int | None
+    signal: str | None = None
+
+    def __str__(self) -> str:
+        """Return `exit code N` or `signal NAME`."""
+        return f"signal {self.signal}" if self.signal else f"exit code {self.code}"
+
+
+@dataclass
+class Output:
+    """A file to which what a process prints is added, without colour codes, and never more than `limit_bytes` of it.
+
+    What is over the limit is left out of the middle: the beginning and the last MiB stay, with a line between them
+    that says how much is missing. `error` is set when the disk refused; the process goes on unhindered.
+    """
+
+    path: Path
+    limit_bytes: int
+    total_bytes: int = 0
+    left_out_bytes: int = 0
+    error: str = ""
+    _room: int = field(init=False)
+    _tail: deque[bytes] = field(init=False, repr=False, default_factory=deque)
+    _tail_bytes: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._room = max(self.limit_bytes - _TAIL_BYTES, 0)
+
+    def pump(self, source: BinaryIO, hurry: threading.Event) -> None:
+        """Copy `source` to the file until it ends, or is silent when `hurry` is set; runs in a thread of its own."""
+        with source, self._opened() as file:
+            pending = b""
+            while chunk := _next_chunk(source.fileno(), hurry):
+                self.total_bytes += len(chunk)
+                whole, pending = _split_at_line(pending + chunk)
+                self._take(file, _ANSI.sub(b"", whole))
+            self._take(file, _ANSI.sub(b"", pending))
+            self._finish(file)
+
+    def _opened(self) -> FileIO:
+        """Open the file unbuffered: what a full disk refuses must not be tried, and fail, once more on closing it."""
+        try:
+            return self.path.open("ab", buffering=0)
+        except OSError as error:
+            self._note(error)
+            return Path(os.devnull).open("ab", buffering=0)
+
+    def _take(self, file: FileIO, text: bytes) -> None:
+        head, rest = text[: self._room], text[self._room :]
+        if head:
+            self._room -= len(head)
+            self._write(file, head)
+        if rest:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+            while self._tail_bytes - len(self._tail[0]) >= _TAIL_BYTES:
+                self.left_out_bytes += len(self._tail[0])
+                self._tail_bytes -= len(self._tail.popleft())
+            if self.left_out_bytes:
+                time.sleep(_FLOOD_PAUSE_S)
+
+    def _finish(self, file: FileIO) -> None:
+        if self.left_out_bytes:
+            note = f"\n[compbench: {self.left_out_bytes} bytes left out here: over the limit of max_output_mb]\n"
+            self._write(file, note.encode())
+        for text in self._tail:
+            self._write(file, text)
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            self._note(error)
+
+    def _write(self, file: FileIO, text: bytes) -> None:
+        left = memoryview(text)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError as error:
+            self._note(error)
+
+    def _note(self, error: OSError) -> None:
+        self.error = self.error or os.strerror(error.errno or errno.EIO)
+
+
+class Child:
+    """A running or ended process, known by the pid that its guard told; only `running` makes one."""
+
+    def __init__(self, argv: Sequence[str], guard: subprocess.Popen[bytes], status_fd: int, control_fd: int) -> None:
+        self.argv = list(argv)
+        self.pid = 0
+        self.exit: Exit | None = None
+        self._guard = guard
+        self._status_fd = status_fd
+        self._control_fd = control_fd
+        self._unread = b""
+        self._created_at: float | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when there is news of the process, for `select`."""
+        return self._status_fd
+
+    def poll(self) -> Exit | None:
+        """Return how the process ended, or None while it runs."""
+        return self.wait(0)
+
+    def wait(self, timeout_s: float) -> Exit | None:
+        """Wait until the process has ended, at most `timeout_s`; return how, or None if it still runs."""
+        deadline = time.monotonic() + timeout_s
+        while self.exit is None:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([self._status_fd], [], [], left)[0]:
+                return None
+            self._read_status()
+        return self.exit
+
+    def send(self, number: signal.Signals) -> None:
+        """Send SIGTERM, SIGINT or SIGKILL to the process and its group; nothing happens if it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._control_fd, _LETTERS[number])
+
+    def stop(self, grace_s: float, first: signal.Signals = signal.SIGTERM) -> str:
+        """End the process: a signal, `grace_s` of patience, SIGKILL.
+
+        Returns:
+            What ended it: `itself` if it had ended before, else the name of the last signal that was needed.
+        """
+        if self.poll() is not None:
+            return "itself"
+        self.send(first)
+        if self.wait(grace_s) is not None:
+            return first.name
+        self.send(signal.SIGKILL)
+        if self.wait(_KILL_WAIT_S) is None:
+            raise TimeoutError(f"process {self.pid} ({self.argv[0]}) is still there {_KILL_WAIT_S:.0f} s after SIGKILL")
+        return signal.SIGKILL.name
+
+    def close(self) -> None:
+        """Collect the guard and close the pipes to it."""
+        os.close(self._control_fd)
+        self._guard.wait()
+        os.close(self._status_fd)
+
+    def _read_status(self) -> None:
+        news = os.read(self._status_fd, 256)
+        if not news:  # the guard itself was killed: it can't end its child, nor tell how that ended
+            if self.exit is None:
+                self._end_unguarded()
+                self.exit = Exit(code=None, signal="unknown (the guard process was killed)")
+            return
+        *lines, self._unread = (self._unread + news).split(b"\n")
+        for line in lines:
+            word, number = line.split()
+            if word == b"pid":
+                self.pid = int(number)
+                self._created_at = _created_at(self.pid)
+            else:
+                self.exit = exit_of(int(number))
+
+    def _end_unguarded(self) -> None:
+        """End the process and its group, if its number is still its own."""
+        if self._created_at is not None and _created_at(self.pid) == self._created_at:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+
+def exit_of(return_code: int) -> Exit:
+    """Translate a return code in Python's convention (negative: a signal) to an `Exit`."""
+    if return_code >= 0:
+        return Exit(code=return_code)
+    try:
+        return Exit(code=None, signal=signal.Signals(-return_code).name)
+    except ValueError:
+        return Exit(code=None, signal=f"signal {-return_code}")
+
+
+@contextlib.contextmanager
+def running(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    stdout: Output,
+    stderr: Output | None = None,
+    stop_grace_s: float = 5.0,
+) -> Iterator[Child]:
+    """Start a program under a guard and yield it; on leaving the block it has ended and its output is on disk.
+
+    Args:
+        argv: the program and its arguments; never a shell line.
+        environment: the whole environment of the program.
+        folder: its working directory.
+        stdout: takes its standard output; also its standard error if `stderr` is None.
+        stderr: takes its standard error.
+        stop_grace_s: patience between SIGTERM and SIGKILL when the block is left while it runs.
+    """
+    status_read, status_write = os.pipe()
+    control_read, control_write = os.pipe()
+    guard = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if stderr is None else subprocess.PIPE,
+        env=dict(environment),
+        cwd=folder,
+        pass_fds=(status_write, control_read),
+        start_new_session=True,
+    )
+    os.close(status_write)
+    os.close(control_read)
+    hurry = threading.Event()
+    pumps = [threading.Thread(target=stdout.pump, args=(guard.stdout, hurry), daemon=True)]
+    if stderr is not None:
+        pumps.append(threading.Thread(target=stderr.pump, args=(guard.stderr, hurry), daemon=True))
+    for pump in pumps:
+        pump.start()
+    child = Child(argv, guard, status_read, control_write)
+    try:
+        while child.pid == 0 and child.exit is None:
+            child._read_status()
+        yield child
+    finally:
+        with interrupts.deferred():
+            child.stop(stop_grace_s)
+            child.close()
+            hurry.set()
+            for pump in pumps:
+                pump.join(_PUMP_WAIT_S)
+
+
+def wait_any(children: Sequence[Child], timeout_s: float) -> None:
+    """Return as soon as one of the running children has news, or after `timeout_s`."""
+    alive = [child for child in children if child.exit is None]
+    if select.select(alive, [], [], timeout_s)[0]:
+        for child in alive:
+            child.poll()
+
+
+def own_open_files() -> int | None:
+    """Return how many descriptors this process has open, or None where the platform doesn't tell."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        with contextlib.suppress(OSError):
+            return len(os.listdir(folder))  # noqa: PTH208 - Path.iterdir holds a descriptor more for longer
+    return None
+
+
+def _next_chunk(fd: int, hurry: threading.Event) -> bytes:
+    """Return what can be read next; nothing at the end.
+
+    A process that has left its parent's group may hold the other end for ever: whoever is in a hurry waits no more.
+    """
+    while not select.select([fd], [], [], _LOOK_UP_S)[0]:
+        if hurry.is_set():
+            return b""
+    return os.read(fd, _CHUNK_BYTES)
+
+
+def _created_at(pid: int) -> float | None:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
+
+
+def _split_at_line(text: bytes) -> tuple[bytes, bytes]:
+    """Cut after the last line end, so that no colour code is torn; an endless line is passed on as it is."""
+    end = text.rfind(b"\n") + 1
+    if end == 0 and len(text) >= _CHUNK_BYTES:
+        return text, b""
+    return text[:end], text[end:]

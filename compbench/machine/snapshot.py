@@ -1,0 +1,179 @@
+"""What the live server and the kernel have to say at the end of a measurement, as named texts.
+
+Whatever can't be read is the text `not readable here: why`; a process that has vanished never raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from compbench.machine import process
+from compbench.machine.process import Output
+
+_REQUEST_TIMEOUT_S = 3.0
+_KERNEL_LOG_TIMEOUT_S = 5.0
+DIAGNOSTICS_TIMEOUT_S = 15.0
+_MOST_DIAGNOSTICS_BYTES = 1_000_000
+_MOST_BODY_CHARACTERS = 20_000
+_MOST_KERNEL_LINES = 20
+_KERNEL_LINES = re.compile(r"oom|out of memory|killed process|thrott|i/o error", re.IGNORECASE)
+_PAGES = {
+    "health": "/health",
+    "system health": "/api/v1/system/health",
+    "metrics": "/metrics/prometheus",
+}
+
+
+def read_snapshot(
+    pid: int,
+    base_url: str,
+    *,
+    engram_root: Path | None,
+    work_dir: Path,
+    diagnostics_timeout_s: float = DIAGNOSTICS_TIMEOUT_S,
+) -> dict[str, str]:
+    """Return the named texts about a live server.
+
+    Args:
+        pid: the server's process.
+        base_url: the server's address, asked once for health and metrics.
+        engram_root: Engram's checkout; its own diagnostics script is run if it is there.
+        work_dir: a scratch folder that the script may write into.
+        diagnostics_timeout_s: the script is ended after so long; what it has printed until then is kept.
+    """
+    texts = {
+        "process": _told(lambda: _process(pid)),
+        "open files": _told(lambda: _open_files(pid)),
+        "memory maps": _told(lambda: Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")),
+        "limits": _told(lambda: Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")),
+        "sockets": _told(lambda: _sockets(pid)),
+        "kernel messages": kernel_messages(),
+    }
+    texts |= {name: _page(f"{base_url}{path}") for name, path in _PAGES.items()}
+    if engram_root is not None and (script := engram_root / "scripts" / "engram_diagnostics.sh").is_file():
+        texts["engram_diagnostics.sh"] = _told(lambda: _external(script, work_dir, diagnostics_timeout_s))
+    return texts
+
+
+def count_open_files(pid: int) -> int | None:
+    """Return how many descriptors the process has open, or None where that is not readable."""
+    try:
+        return psutil.Process(pid).num_fds()
+    except (psutil.Error, OSError):
+        return None
+
+
+def was_oom_killed(pid: int, since_s: float) -> bool | None:
+    """Tell from the kernel's log whether it killed this process for lack of memory; None if the log is not readable.
+
+    Args:
+        pid: the process that has ended.
+        since_s: Unix seconds; older messages are of another process with the same number.
+    """
+    log = _kernel_log()
+    if log is None:
+        return None
+    # The log's clock, like the monotonic one, stands still while the machine sleeps.
+    boot_s = time.time() - time.monotonic()
+    for line in log.splitlines():
+        stamp = re.match(r"\[\s*(\d+\.\d+)\]", line)
+        is_recent = stamp is None or boot_s + float(stamp[1]) >= since_s - 1
+        if is_recent and re.search(rf"[Kk]illed process {pid}\b", line):
+            return True
+    return False
+
+
+def kernel_messages() -> str:
+    """Return the kernel's last messages on memory, heat and disks, or why they can't be read."""
+    return _told(_kernel_messages)
+
+
+def _told(read: Callable[[], str]) -> str:
+    try:
+        return read().strip() or "nothing"
+    except (OSError, psutil.Error, subprocess.SubprocessError) as error:
+        return f"not readable here: {error or type(error).__name__}"
+
+
+def _process(pid: int) -> str:
+    server = psutil.Process(pid)
+    with server.oneshot():
+        memory, times = server.memory_info(), server.cpu_times()
+        return "\n".join(
+            (
+                f"command: {' '.join(server.cmdline())}",
+                f"status: {server.status()}",
+                f"CPU time: {times.user:.2f} s user, {times.system:.2f} s system",
+                f"memory: {memory.rss} bytes resident, {memory.vms} bytes virtual",
+                f"threads: {server.num_threads()}",
+            )
+        )
+
+
+def _open_files(pid: int) -> str:
+    links = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(path.readlink()))
+    kinds = Counter(link.partition(":")[0] if ":" in link else "file" for link in links)
+    return "\n".join([f"{len(links)} open", *(f"{kind}: {count}" for kind, count in sorted(kinds.items()))])
+
+
+def _sockets(pid: int) -> str:
+    connections = psutil.Process(pid).net_connections("inet")
+    counts = Counter(
+        f"{connection.status} on port {tuple(connection.laddr)[1]}" for connection in connections if connection.laddr
+    )
+    return "\n".join(f"{what}: {count}" for what, count in sorted(counts.items()))
+
+
+def _kernel_messages() -> str:
+    log = _kernel_log()
+    if log is None:
+        raise PermissionError("the kernel's log")
+    lines = [line for line in log.splitlines() if _KERNEL_LINES.search(line)]
+    return "\n".join(lines[-_MOST_KERNEL_LINES:]) or "none of interest (out of memory, throttling, I/O errors)"
+
+
+def _kernel_log() -> str | None:
+    try:
+        done = subprocess.run(
+            ["dmesg"], capture_output=True, text=True, errors="replace", timeout=_KERNEL_LOG_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _page(url: str) -> str:
+    import requests  # noqa: PLC0415 - costs 0.15 s, which the checks need not pay
+
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(url, timeout=_REQUEST_TIMEOUT_S)
+            return f"HTTP {answer.status_code}\n{answer.text[:_MOST_BODY_CHARACTERS]}"
+    except requests.RequestException as error:
+        return f"not readable here: {error}"
+
+
+def _external(script: Path, work_dir: Path, timeout_s: float) -> str:
+    """Run Engram's own diagnostics; it writes relative to its working directory, and its exit code 1 says little."""
+    printed = Output(work_dir / "engram_diagnostics.txt", _MOST_DIAGNOSTICS_BYTES)
+    with process.running(
+        ["bash", str(script)], environment=os.environ, folder=work_dir, stdout=printed, stop_grace_s=1.0
+    ) as child:
+        ended = child.wait(timeout_s)
+    head = f"ended after {timeout_s:g} s, because it was still running"
+    if ended is not None:
+        head = f"{ended} (1 only means that it found a process, as it must while the server runs)"
+    return f"{head}\n{printed.path.read_text(encoding='utf-8', errors='replace')}"

@@ -1,0 +1,1 @@
+"""One measurement, from cooldown to stopped server."""

@@ -1,0 +1,163 @@
+"""The attempt at one scenario that is under way: what is known so far, its phases, and the capture that comes of it.
+
+Plain state with a clock; what is done in the phases is the business of `session` and `phases` beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from compbench.config.scenarios import Scenario
+from compbench.config.settings import Settings
+from compbench.machine.effects import Effects
+from compbench.machine.process import Output
+from compbench.measuring import drivers
+from compbench.model import driver_report
+from compbench.model.measurement import Measurement
+from compbench.model.records import (
+    Capture,
+    DataSet,
+    DriverFacts,
+    Notice,
+    Outcome,
+    Phase,
+    PhaseRecord,
+    Sample,
+    ServerFacts,
+)
+from compbench.store import runs
+from compbench.store.runs import Run
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a phase is; rates in operations a second, where the driver tells them."""
+
+    elapsed_s: float
+    total_s: float | None = None
+    offered_ops_s: float | None = None
+    achieved_ops_s: float | None = None
+    done: int | None = None
+    wanted: int | None = None
+
+
+class Watcher(Protocol):
+    """Whoever wants to know at once how the scenario is going."""
+
+    def phase(self, name: Phase, limit_s: float | None) -> None:
+        """Take note that a phase has begun."""
+
+    def progress(self, progress: Progress) -> None:
+        """Take note of how far the phase is; called several times a second."""
+
+    def notice(self, notice: Notice) -> None:
+        """Take note of a warning."""
+
+
+class ScenarioFailed(Exception):  # noqa: N818 - not an error to handle but the way out of a scenario
+    """Ends the scenario with an outcome."""
+
+    def __init__(self, code: str, reason: str, advice: str = "") -> None:
+        super().__init__(reason)
+        self.outcome = Outcome(verdict="failed", code=code, reason=reason, advice=advice)
+
+
+@dataclass
+class Attempt:
+    """What is known so far of the attempt under way."""
+
+    run: Run
+    scenario: Scenario
+    measurement: Measurement
+    settings: Settings
+    root: Path
+    watcher: Watcher
+    effects: Effects
+    number: int
+    started_at: float
+    phases: list[PhaseRecord] = field(default_factory=list)
+    current: Phase | None = None
+    notices: list[Notice] = field(default_factory=list)
+    server: ServerFacts = field(default_factory=ServerFacts)
+    driver: DriverFacts = field(default_factory=DriverFacts)
+    data_set: DataSet | None = None
+    result: driver_report.Result | None = None
+    capacity: driver_report.Capacity | None = None
+    samples: list[Sample] = field(default_factory=list)
+    snapshot: dict[str, str] = field(default_factory=dict)
+    machine_before: dict[str, Any] = field(default_factory=dict)
+    machine_after: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def driver_name(self) -> str:
+        """Return which driver measures: capacities are always searched for by compbench's own."""
+        return "builtin" if self.measurement.is_capacity else self.settings.driver
+
+    def partial(self, kind: str) -> Path:
+        """Return where one of the scenario's files grows until it is whole."""
+        path = self.run.path(self.measurement.name, kind)
+        return path.with_name(path.name + runs.PARTIAL)
+
+    def output(self, kind: str) -> Output:
+        """Return a file for what a process prints."""
+        return Output(self.partial(kind), self.settings.max_output_mb * MEGABYTE)
+
+    def notice(self, notice: Notice) -> None:
+        """Keep a warning, once, and pass it on at once."""
+        if all(notice.code != known.code for known in self.notices):
+            self.notices.append(notice)
+            self.watcher.notice(notice)
+
+    @contextlib.contextmanager
+    def phase(self, name: Phase, limit_s: float | None = None) -> Iterator[None]:
+        """Record a phase, however it ends."""
+        self.current = name
+        self.watcher.phase(name, limit_s)
+        began_at, began = self.effects.now(), self.effects.monotonic()
+        try:
+            yield
+        finally:
+            spent_s = self.effects.monotonic() - began
+            self.phases.append(PhaseRecord(name=name, started_at=began_at, duration_s=round(spent_s, 3)))
+
+
+def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Capture:
+    """Return the record of an attempt that has ended, which has left these files (kind: name)."""
+    scenario, settings = attempt.scenario, attempt.settings
+    return Capture(
+        run=attempt.run.name,
+        scenario=scenario.name,
+        repeat=attempt.measurement.repeat,
+        is_capacity=attempt.measurement.is_capacity,
+        title=scenario.title,
+        attempt=attempt.number,
+        target=settings.target,
+        driver=attempt.driver_name,
+        profile=settings.profile,
+        seed=scenario.seed,
+        duration_s=drivers.duration_s(settings, scenario),
+        sample_interval_s=settings.sample_interval_s,
+        started_at=attempt.started_at,
+        ended_at=attempt.effects.now(),
+        outcome=outcome,
+        phases=attempt.phases,
+        data_set=attempt.data_set,
+        server=attempt.server,
+        driver_process=attempt.driver,
+        result=msgspec.to_builtins(attempt.result) if attempt.result else None,
+        capacity=msgspec.to_builtins(attempt.capacity) if attempt.capacity else None,
+        samples=attempt.samples,
+        notices=attempt.notices,
+        machine_before=attempt.machine_before,
+        machine_after=attempt.machine_after,
+        snapshot=attempt.snapshot,
+        files=files,
+    )

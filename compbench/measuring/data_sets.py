@@ -1,0 +1,172 @@
+"""What is made once before anything is measured, and kept in the cache: exact neighbours, and whole data sets.
+
+A large data set is loaded into a server that does nothing else, which writes its state now and then, and at the end;
+the folder is kept under a name that is a hash of everything it depends on. Making that was interrupted goes on from the
+last state. A server that is to be measured gets hard links to the kept files and starts on them in seconds. Servers
+only read these files: what they write later are new ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from compbench.config.scenarios import Scenario
+from compbench.config.settings import Settings
+from compbench.machine import interrupts, process
+from compbench.machine.process import Child, Output
+from compbench.measuring import drivers, server
+from compbench.measuring.attempt import MEGABYTE, Watcher
+from compbench.measuring.driver_wait import ProgressReader
+from compbench.measuring.server import Server, StartError
+from compbench.model.errors import UserError
+from compbench.model.records import Notice
+from compbench.store import kept_data
+
+_POLL_S = 0.25
+_COMPACT_TIMEOUT_S = 600
+# Making that is interrupted loses at most this much; writing 1.7 GB takes some seconds.
+_SAVE_EVERY_S = 180.0
+
+
+@dataclass(frozen=True)
+class Making:
+    """What making needs to know of where it is: settings, the project's folder, who watches."""
+
+    settings: Settings
+    root: Path
+    watcher: Watcher
+
+
+def make_ground_truth(making: Making, scenario: Scenario) -> None:
+    """Compute the exact neighbours by a child process.
+
+    Raises:
+        UserError: it failed, with what it said.
+    """
+    settings = making.settings
+    with server.work_folder(settings, making.root) as work:
+        files = drivers.DriverFiles(work / "report.json", work / "progress")
+        argv = drivers.ground_truth_argv(settings, scenario, files)
+        _run_driver(making, argv, files.progress, work / "ground_truth.log", lambda: None)
+
+
+def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
+    """Load the data set into a server of its own, let it write its state, and keep that as `folder`.
+
+    Raises:
+        UserError: the server did not start, did not take the data, or its state can't be kept.
+    """
+    settings, begun = making.settings, kept_data.begun_folder(folder)
+    with server.work_folder(settings, making.root) as work:
+        log = Output(work / "server.log", MEGABYTE)
+        hand_over(begun, work / "data")
+        try:
+            with server.started(settings, work, log, making.root) as loader:
+                server.wait_until_ready(loader, settings.ready_timeout_s)
+                files = drivers.DriverFiles(work / "prepare.json", work / "prepare.progress")
+                argv = drivers.prepare_argv(settings, scenario, files, settings.data_set_timeout_s)
+                saving = _Saving(making, loader, work / "data", begun)
+                _run_driver(making, argv, files.progress, work / "prepare.log", saving.poll)
+                if problem := server.compact(settings, _COMPACT_TIMEOUT_S):
+                    raise UserError(f"the server did not write its state: {problem}")
+        except StartError as error:
+            advice = f" (it was to go on from {begun}: remove that to begin anew)" if begun.is_dir() else ""
+            raise UserError(f"no server to load the data set into: {error}{advice}") from None
+        _keep(work / "data", folder)
+    shutil.rmtree(begun, ignore_errors=True)
+
+
+def hand_over(folder: Path | None, data_dir: Path) -> bool:
+    """Put a kept data set into a server's data folder, as hard links where that goes; tell whether there is one."""
+    if folder is None or not folder.is_dir():
+        return False
+    shutil.copytree(folder, data_dir, copy_function=_link_or_copy, dirs_exist_ok=True)
+    return True
+
+
+def _run_driver(making: Making, argv: list[str], progress_file: Path, log: Path, each_poll: Callable[[], None]) -> None:
+    settings = making.settings
+    reader = ProgressReader(progress_file)
+    making.watcher.phase("prepare", settings.data_set_timeout_s)
+    with process.running(
+        argv,
+        environment=server.child_environment(making.root),
+        folder=making.root,
+        stdout=Output(log, MEGABYTE),
+        stop_grace_s=settings.stop_grace_s,
+    ) as child:
+        _follow(making, child, reader, each_poll)
+        ended = child.exit
+    if ended is None or ended.code != 0:
+        raise UserError(" ".join(server.tail(log, 2)) or f"the driver ended with {ended}")
+
+
+def _follow(making: Making, child: Child, reader: ProgressReader, each_poll: Callable[[], None]) -> None:
+    began = time.monotonic()
+    while child.wait(_POLL_S) is None:
+        reader.read()
+        each_poll()
+        making.watcher.progress(reader.progress(time.monotonic() - began))
+
+
+class _Saving:
+    """Lets the loading server write its state now and then, and keeps that for a making that has to go on from it."""
+
+    def __init__(self, making: Making, loader: Server, data_dir: Path, begun: Path) -> None:
+        self._making, self._loader, self._data_dir, self._begun = making, loader, data_dir, begun
+        self._saved_at = time.monotonic()
+
+    def poll(self) -> None:
+        """Save if it is time to.
+
+        Raises:
+            UserError: the server has ended.
+        """
+        if self._loader.exit is not None:
+            said = " ".join(self._loader.last_log_lines()[-2:])
+            raise UserError(f"the server ended while it was loaded ({self._loader.exit}): {said}")
+        if time.monotonic() - self._saved_at < _SAVE_EVERY_S:
+            return
+        if problem := self._save():
+            text = f"the data set begun is not kept, making it starts over if it is interrupted: {problem}"
+            self._making.watcher.notice(Notice(code="begun-not-kept", text=text))
+        self._saved_at = time.monotonic()
+
+    def _save(self) -> str:
+        """Return why the state could not be kept, or an empty text; the state kept before stays then."""
+        if problem := server.compact(self._making.settings, _COMPACT_TIMEOUT_S):
+            return problem
+        linked = self._data_dir.with_name("linked")
+        try:
+            hand_over(self._data_dir, linked)
+            _keep(linked, self._begun)
+        except (OSError, UserError) as error:
+            return str(error)
+        return ""
+
+
+def _keep(data_dir: Path, folder: Path) -> None:
+    """Move a data folder into the cache in the place of an older one, so that it is there whole or not at all."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        with interrupts.deferred():
+            shutil.move(data_dir, partial)
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be kept ({error.strerror}): mend that, or set cache_dir") from None
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+    return target

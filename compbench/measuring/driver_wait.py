@@ -1,0 +1,133 @@
+"""Following a driver until it ends: how far it says it is, whether the server lives, and how long it may take.
+
+Knows a driver only as a child process and a file of JSON lines; what it sends is its own business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from compbench.machine import process, snapshot
+from compbench.machine.process import Child
+from compbench.measuring.attempt import Attempt, Progress, ScenarioFailed
+from compbench.measuring.server import Server
+
+_POLL_S = 0.25
+# The phases of a driver's progress in which its own time limit runs; a warm-up comes before.
+_COUNTED_PHASES = ("measure", "prepare")
+
+
+@dataclass
+class Following:
+    """What is followed, and what is done on the way.
+
+    Attributes:
+        attempt: the attempt that the driver belongs to.
+        child: the driver.
+        under_test: the server that it drives; its death ends the scenario at once.
+        progress_file: where compbench's own driver tells its progress; Engram's writes none.
+        limit_s: after so long from the start of measuring (or of loading) the driver is ended.
+        begin: called once, when the driver starts to measure.
+        each_poll: called several times a second from then on.
+    """
+
+    attempt: Attempt
+    child: Child
+    under_test: Server
+    progress_file: Path
+    limit_s: float
+    begin: Callable[[], None] = lambda: None
+    each_poll: Callable[[], None] = lambda: None
+    _began: float | None = None
+
+    def until_end(self) -> bool:
+        """Wait for the driver's end; return whether it came by itself.
+
+        Raises:
+            ScenarioFailed: the server has died.
+        """
+        reader = ProgressReader(self.progress_file)
+        started = self.attempt.effects.monotonic()
+        while self.child.poll() is None:
+            process.wait_any([self.child, self.under_test.child], _POLL_S)
+            reader.read()
+            self._note_beginning(reader.phase)
+            self._refuse_dead_server()
+            elapsed_s = self.attempt.effects.monotonic() - (started if self._began is None else self._began)
+            if elapsed_s > self._limit_now_s():
+                self.child.stop(self.attempt.settings.stop_grace_s)
+                return False
+            if self._began is not None:
+                self.each_poll()
+            self.attempt.watcher.progress(reader.progress(elapsed_s))
+        self._refuse_dead_server()
+        return True
+
+    def _note_beginning(self, phase: str) -> None:
+        tells_progress = "--progress" in self.child.argv
+        if self._began is None and (not tells_progress or phase in _COUNTED_PHASES):
+            self._began = self.attempt.effects.monotonic()
+            self.begin()
+
+    def _limit_now_s(self) -> float:
+        return self.limit_s + (self.attempt.settings.warm_up_s if self._began is None else 0)
+
+    def _refuse_dead_server(self) -> None:
+        if self.under_test.exit is not None:
+            self.child.stop(self.attempt.settings.stop_grace_s)
+            raise crash(self.attempt, self.under_test)
+
+
+@dataclass
+class ProgressReader:
+    """Follows the JSON lines that compbench's own driver appends about once a second."""
+
+    path: Path
+    offset: int = 0
+    phase: str = ""
+    last: dict[str, Any] = field(default_factory=dict)
+
+    def read(self) -> None:
+        """Take in the whole lines that are new."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                if isinstance(said, dict):
+                    self.last = said
+                    self.phase = str(said.get("phase") or "")
+
+    def progress(self, elapsed_s: float) -> Progress:
+        """Return the newest word, with the time since the phase began as seen from here."""
+        names = ("offered_ops_s", "achieved_ops_s", "done", "wanted")
+        known = {name: self.last.get(name) for name in names if isinstance(self.last.get(name), int | float)}
+        return msgspec.convert({"elapsed_s": elapsed_s, **known}, Progress, strict=False)
+
+
+def crash(attempt: Attempt, under_test: Server) -> ScenarioFailed:
+    """Return the outcome of a server that has died, with what the kernel and its log say of it."""
+    ended = under_test.exit
+    oom_killed = snapshot.was_oom_killed(under_test.child.pid, attempt.started_at)
+    attempt.snapshot["kernel messages"] = snapshot.kernel_messages()
+    lines = under_test.last_log_lines()
+    attempt.server = msgspec.structs.replace(attempt.server, crashed=True, oom_killed=oom_killed, last_log_lines=lines)
+    why = " - killed by the kernel for lack of memory" if oom_killed else ""
+    return ScenarioFailed(
+        "server-crash",
+        f"Server crash detected: the server ended during {attempt.current} ({ended}){why}",
+        "see the last log lines in the diagnostics file, and the server's log",
+    )

@@ -1,0 +1,136 @@
+"""The command lines of the load generators: Engram's `loadtest`, and compbench's own, which keeps to the same one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from compbench.config.scenarios import Scenario
+from compbench.config.settings import Settings
+from compbench.model.errors import UserError
+
+
+@dataclass(frozen=True)
+class DriverFiles:
+    """Where a driver writes its raw JSON and, if it can, its progress and the log of its histograms."""
+
+    report: Path
+    progress: Path
+    hlog: Path | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a driver is started for: command line, files, how long it takes if that is known, when it is ended."""
+
+    argv: list[str]
+    files: DriverFiles
+    duration_s: float | None
+    limit_s: float
+
+
+def load_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> Job:
+    """Return the job that measures a scenario under its own load; long options only, `--duration` in whole seconds."""
+    own = settings.driver == "builtin"
+    seconds = duration_s(settings, scenario)
+    argv = [
+        *(_builtin() if own else [str(settings.release_dir / "loadtest")]),
+        "run",
+        *_common(settings, scenario, files),
+        *("--duration", str(seconds)),
+    ]
+    if own:
+        argv += _own_options(settings, files)
+        if files.hlog:
+            argv += ["--hlog", str(files.hlog)]
+        if settings.warm_up_s:
+            argv += ["--warm-up", str(round(settings.warm_up_s))]
+    return Job(argv, files, seconds, seconds + settings.driver_grace_s)
+
+
+def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> Job:
+    """Return the job that searches for the highest rate within a scenario's targets; always of compbench's own driver.
+
+    Raises:
+        UserError: the scenario has no `expected_p99_latency_ms` to search by.
+    """
+    limit_ms = scenario.validation.expected_p99_latency_ms
+    if limit_ms is None:
+        where = f"{scenario.path}: validation.expected_p99_latency_ms"
+        raise UserError(f"{where}: missing: a capacity is the highest rate within that limit")
+    argv = [
+        *_builtin(),
+        "capacity",
+        *_common(settings, scenario, files),
+        *_own_options(settings, files),
+        *("--p99", repr(limit_ms)),
+        *("--max-error-rate", repr(scenario.validation.max_error_rate or 0.0)),
+        *("--step-duration", str(settings.capacity_step_s)),
+        *("--repeats", str(settings.capacity_repeats)),
+        *("--precision", repr(settings.capacity_precision_pct)),
+    ]
+    return Job(argv, files, None, settings.capacity_limit_s)
+
+
+def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles, time_limit_s: float) -> list[str]:
+    """Return the command line that loads a scenario's data set; always compbench's own: `loadtest` has none."""
+    return [
+        *_builtin(),
+        "prepare",
+        *_common(settings, scenario, files),
+        *("--scale", repr(settings.data_scale)),
+        *("--progress", str(files.progress)),
+        *("--time-limit", str(round(time_limit_s))),
+    ]
+
+
+def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
+    """Return the command line that computes what a scenario's searches should find, and keeps it in the cache."""
+    return [
+        *_builtin(),
+        "ground-truth",
+        "--scenario",
+        str(scenario.path),
+        "--scale",
+        repr(settings.data_scale),
+        "--seed",
+        str(scenario.seed),
+        "--cache",
+        settings.cache_dir,
+        "--progress",
+        str(files.progress),
+    ]
+
+
+def endpoint(settings: Settings) -> str:
+    """Return the server's address; the IPv4 literal, since Engram binds nothing else."""
+    return f"http://127.0.0.1:{settings.port}"
+
+
+def duration_s(settings: Settings, scenario: Scenario) -> int:
+    """Return how long a scenario is measured: the setting or the profile, else the scenario's own total_seconds."""
+    return settings.duration_s or scenario.duration_s
+
+
+def _common(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
+    return [
+        *("--scenario", str(scenario.path)),
+        *("--seed", str(scenario.seed)),
+        *("--endpoint", endpoint(settings)),
+        *("--output", str(files.report)),
+    ]
+
+
+def _own_options(settings: Settings, files: DriverFiles) -> list[str]:
+    return [
+        *("--scale", repr(settings.data_scale)),
+        *("--cache", settings.cache_dir),
+        *("--progress", str(files.progress)),
+        *("--connections", str(settings.connections)),
+        *("--processes", str(settings.processes)),
+    ]
+
+
+def _builtin() -> list[str]:
+    return [sys.executable, "-m", "compbench.loadtest"]

@@ -1,0 +1,204 @@
+"""What a driver's report amounts to: an outcome by a scenario's targets, and what could make the figures wrong."""
+
+from __future__ import annotations
+
+from compbench.config.scenarios import Scenario, Validation, mean_rate
+from compbench.machine.process import Exit
+from compbench.model.driver_report import Capacity, Result, recall_of
+from compbench.model.records import DataSet, Notice, Outcome
+
+# Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
+CENSORED_FROM_MS = 65.0
+_RECORDS_ALL = "use driver=builtin, which records without a limit"
+_USAGE_EXIT_CODE = 2
+_PANIC_EXIT_CODE = 101
+
+
+# With less of its data set than this a scenario is another one than its name says, whatever its figures are.
+HELD_SHARE = 0.5
+# A run that took so much longer than planned was held up by single requests.
+OVERRUN_SHARE, OVERRUN_S = 1.1, 5.0
+
+
+def judge_data_set(data_set: DataSet | None) -> Outcome | None:
+    """Judge whether the server held the data set; None if it did, or if that is not known."""
+    if data_set is None or data_set.stored is None or data_set.stored >= HELD_SHARE * data_set.wanted:
+        return None
+    reason = f"the server held {data_set.stored} of {data_set.wanted} memories: this is not the scenario's data set"
+    why = f" ({data_set.note})" if data_set.note else ""
+    advice = "what was measured is kept as .partial, but is another workload; mend what keeps the server from its data"
+    return Outcome(verdict="failed", code="data-set-not-held", phase="prepare", reason=reason + why, advice=advice)
+
+
+def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str]) -> Outcome:
+    """Judge a search that has ended: passed if it found the target's own limit."""
+    if found is None:
+        return _without_report(ended, stderr_lines)
+    if found.bound in ("target", "limit"):
+        return Outcome(verdict="passed", code="passed", reason=found.note)
+    code, advice = "capacity-none", "the lowest rate that was tried is too much: see the curve"
+    if found.bound == "driver":
+        code, advice = "capacity-beyond-driver", "give the driver more processes (processes=2), or a machine of its own"
+    return Outcome(verdict="failed", code=code, phase="measure", reason=found.note, advice=advice)
+
+
+def judge(
+    result: Result | None, validation: Validation, offered_ops_s: float, ended: Exit, stderr_lines: list[str]
+) -> Outcome:
+    """Judge what a driver that ended by itself reported: passed, missed, or failed with the reason."""
+    if result is None:
+        return _without_report(ended, stderr_lines)
+    if wrong := _invalid(result):
+        return Outcome(verdict="failed", code=wrong[0], reason=wrong[1], phase="measure", advice=wrong[2])
+    if missed := missed_targets(result, validation):
+        return Outcome(
+            verdict="missed",
+            code="targets-missed",
+            phase="measure",
+            reason="; ".join(missed),
+            advice=f"the load was {offered_ops_s:g} ops/s: see the table of samples for what was short",
+        )
+    return Outcome(verdict="passed", code="passed")
+
+
+def disagreement(outcome: Outcome, ended: Exit) -> Notice | None:
+    """Return a warning if the driver's exit says otherwise than its own report, by which the scenario is judged.
+
+    `loadtest` ends with 1 if a target of the scenario is missed, else with 0.
+    """
+    if outcome.verdict == "failed" or ended.code == (1 if outcome.verdict == "missed" else 0):
+        return None
+    said = "misses a target" if outcome.verdict == "missed" else "meets every target"
+    text = f"the driver ended with {ended}, but its report {said}: the scenario is judged by the report"
+    return _notice("driver-disagrees", text)
+
+
+def missed_targets(result: Result, validation: Validation) -> list[str]:
+    """Return each target that is not met, with both numbers."""
+    missed = []
+    limit = validation.expected_p99_latency_ms
+    if limit is not None and result.p99_latency_ms > limit:
+        missed.append(f"P99 {result.p99_latency_ms:.2f} ms is over {limit:g} ms")
+    limit = validation.expected_throughput_ops_sec
+    if limit is not None and result.throughput_ops_s < limit:
+        missed.append(f"throughput {result.throughput_ops_s:.0f} ops/s is under {limit:g} ops/s")
+    limit = validation.max_error_rate
+    if limit is not None and result.error_rate > limit:
+        missed.append(f"errors {result.error_rate * 100:.2f} % are over {limit * 100:g} %")
+    limit = validation.expected_recall
+    if limit is not None and result.own:
+        found = recall_of(result)
+        recall = found.get("exact_traversals") if found.get("mean") is None else found["mean"]
+        if recall is None:
+            missed.append(f"recall can't be told ({found.get('note') or 'no answer was checked'}), wanted {limit:g}")
+        elif recall < limit:
+            missed.append(f"recall {recall:.3f} is under {limit:g}")
+    return missed
+
+
+def cautions(result: Result | None, driver: str, duration_s: float, scenario: Scenario) -> list[Notice]:
+    """Return what could make the figures wrong or mean something else than they seem to."""
+    if result is None:
+        return []
+    notices = [*_traversal_cautions(result), *_overrun(result, duration_s)]
+    if driver != "loadtest":
+        return notices
+    notices.append(_notice("closed-loop", "Engram's loadtest waits for each answer before it sends the next request"))
+    rate = mean_rate(scenario.arrival)
+    if result.p99_latency_ms >= CENSORED_FROM_MS or result.throughput_ops_s < rate / 2:
+        text = f"Engram's loadtest drops every latency over {CENSORED_FROM_MS:g} ms: the percentiles flatter"
+        notices.append(_notice("censored", text))
+    if scenario.operations.embedding_search_weight > 0:
+        text = "Engram's loadtest discards the vector of a search: EmbeddingSearch is a text search"
+        notices.append(_notice("text-search", text))
+    if scenario.graph is not None:
+        notices.append(_notice("no-traversal", "Engram's loadtest follows no edges: its recalls go by similarity"))
+    if scenario.validation.expected_recall is not None:
+        notices.append(_notice("recall-not-checked", "Engram's loadtest checks no answers: recall is not judged"))
+    return notices
+
+
+def _traversal_cautions(result: Result) -> list[Notice]:
+    traversal = result.own.get("traversal")
+    note = traversal.get("note") if isinstance(traversal, dict) else ""
+    return [_notice("no-traversal", str(note))] if note else []
+
+
+def _overrun(result: Result, duration_s: float) -> list[Notice]:
+    if result.elapsed_s <= max(duration_s * OVERRUN_SHARE, duration_s + OVERRUN_S):
+        return []
+    text = f"the driver took {result.elapsed_s:.0f} s for {duration_s:g} s: single requests have held it up"
+    return [_notice("overran", text)]
+
+
+def data_cautions(data_set: DataSet) -> list[Notice]:
+    """Return in what the data set is not the one that the scenario asks for."""
+    notices = []
+    if data_set.scale < 1:
+        text = f"the data set is scaled down: {data_set.wanted} memories instead of {data_set.nodes_in_scenario}"
+        notices.append(_notice("scaled-down", text))
+    if data_set.stored == 0:
+        notices.append(_notice("empty-data-set", "the server holds no memories: searches have nothing to find"))
+    elif not data_set.prepared or (data_set.stored is not None and data_set.stored < data_set.wanted):
+        held = "an unknown number" if data_set.stored is None else data_set.stored
+        why = f": {data_set.note}" if data_set.note else ""
+        text = f"the data set is incomplete: {held} of {data_set.wanted} memories{why}"
+        notices.append(_notice("incomplete-data-set", text))
+    return notices
+
+
+def _invalid(result: Result) -> tuple[str, str, str] | None:
+    if result.total_operations == 0:
+        return "no-operations", "the driver sent no operation", "see the driver's output"
+    if result.total_errors >= result.total_operations:
+        reason = f"all {result.total_operations} operations failed"
+        return "all-operations-failed", reason, "see the driver's output, and the server's log"
+    if wrong := _wrong_percentiles(result) or _wrong_answers(result):
+        return wrong
+    if result.own.get("valid") is False:
+        reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
+        return "measurement-invalid", reason, "mend what it names, or end what else is busy here, and measure again"
+    return None
+
+
+def _wrong_percentiles(result: Result) -> tuple[str, str, str] | None:
+    if result.p99_latency_ms == 0:
+        reason = f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
+        return "zero-percentiles", reason, _RECORDS_ALL
+    # Overall percentiles are the highest of all kinds of operation: a kind without any is easily overlooked.
+    if silent := [name for name, kind in result.operations.items() if kind.success_count and not kind.p99_latency_us]:
+        reason = f"all percentiles of {', '.join(silent)} are 0: every one of them was slower than is recorded"
+        return "zero-percentiles", reason, _RECORDS_ALL
+    if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
+        return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong", "report it"
+    return None
+
+
+def _wrong_answers(result: Result) -> tuple[str, str, str] | None:
+    """Return what is wrong with the answers as such, by the driver's own check of a sample; None if nothing is."""
+    found = recall_of(result)
+    reason = str(found.get("note") or "the answers mean nothing")
+    match found.get("answers"):
+        case "empty-store":
+            return "empty-store", reason, "see the notes on the data set: the server must hold it to be measured"
+        case "ignores-query":
+            return "ignores-query", reason, "the server's answers do not depend on what is asked: mend the server"
+        case _:
+            return None
+
+
+def _without_report(ended: Exit, stderr_lines: list[str]) -> Outcome:
+    said = " ".join(line.strip() for line in stderr_lines if line.strip())
+    code, reason = "driver-error", f"the driver ended without a report ({ended})"
+    if ended.code == _USAGE_EXIT_CODE:
+        code = "driver-usage"
+    elif ended.code == _PANIC_EXIT_CODE or ended.signal == "SIGABRT":
+        code, reason = "driver-panicked", f"the driver panicked ({ended})"
+    elif ended.signal:
+        code = "driver-signal"
+    reason = f"{reason}: {said}" if said else reason
+    return Outcome(verdict="failed", code=code, reason=reason, phase="measure", advice="see the driver's output")
+
+
+def _notice(code: str, text: str) -> Notice:
+    return Notice(code=code, text=text)

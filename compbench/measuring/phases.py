@@ -1,0 +1,232 @@
+"""A driver at work: started, followed, bounded in time, and its report judged; first to load the data, then to measure.
+
+Everything here happens while the server under test lives. Its death, or the driver's, becomes an outcome.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from compbench.config.scenarios import mean_rate
+from compbench.machine import flamegraph, process, snapshot, thresholds
+from compbench.machine.probes import machine
+from compbench.machine.process import Child, Exit, Output
+from compbench.machine.sampler import Sampler
+from compbench.measuring import drivers, judgement, server
+from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
+from compbench.measuring.driver_wait import Following
+from compbench.measuring.drivers import DriverFiles, Job
+from compbench.measuring.server import Server
+from compbench.model import driver_report
+from compbench.model.errors import UserError
+from compbench.model.records import DataSet, DriverFacts, Notice, Outcome
+from compbench.store import kept_data, runs
+
+_RECORDING = "perf.data"
+_RECORDING_LOG = "perf.log"
+# Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
+_DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
+
+
+def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
+    """Load the data set by a child process of its own; a server that can't take it is measured with what it took."""
+    scenario, settings = attempt.scenario, attempt.settings
+    wanted = kept_data.wanted_memories(settings, scenario)
+    data_set = DataSet(nodes_in_scenario=scenario.data.num_nodes, scale=settings.data_scale, wanted=wanted)
+    files = DriverFiles(work / "prepare.json", work / "prepare.progress")
+    with attempt.phase("prepare", settings.prepare_timeout_s):
+        limit_s = settings.prepare_timeout_s + settings.driver_grace_s
+        output = Output(work / "prepare.log", MEGABYTE)
+        argv = drivers.prepare_argv(settings, scenario, files, settings.prepare_timeout_s)
+        with _driver(attempt, argv, output, None) as child:
+            Following(attempt, child, under_test, files.progress, limit_s).until_end()
+            ended = child.poll()
+        said = _read_json(files.report)
+        note = str(said.get("note") or "")
+        if ended is None or (ended.code != 0 and not said):
+            why = " ".join(server.tail(output.path, 3)) or str(ended)
+            note = note or f"loading was ended after {limit_s:g} s" if ended is None else f"loading failed: {why}"
+        complete = ended is not None and ended.code == 0
+        stored = server.count_memories(settings)
+        attempt.data_set = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
+    for notice in judgement.data_cautions(attempt.data_set):
+        attempt.notice(notice)
+
+
+def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
+    """Measure, with samples of machine and server taken meanwhile, and judge what the driver reports.
+
+    Raises:
+        ScenarioFailed: the server died, the driver hung, or its report can't be read.
+    """
+    job = _job_of(attempt, work)
+    stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
+    attempt.driver = DriverFacts(argv=job.argv, name=attempt.driver_name)
+    with attempt.phase("measure", job.duration_s), _driver(attempt, job.argv, stdout, stderr) as child:
+        with _watching(attempt, child, under_test, job, work) as (begin, each_poll):
+            following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll)
+            timed_out = not following.until_end()
+        ended = child.exit
+    _note_driver(attempt, ended, timed_out, [stdout, stderr])
+    with attempt.phase("snapshot"):
+        _take_snapshot(attempt, under_test, work)
+        _keep_stacks(attempt, work)
+    if timed_out:
+        reason = f"the driver was still running {job.limit_s:g} s after it had begun to measure"
+        raise ScenarioFailed("driver-timeout", f"{reason}; it was ended", "see the driver's output")
+    if not server.answers(attempt.settings):
+        reason = "the server answers no more, though it still runs"
+        raise ScenarioFailed("server-unresponsive", reason, "see the server's log, and the samples of its CPU")
+    return _judge(attempt, ended or Exit(None), stdout, job.files.report)
+
+
+def _job_of(attempt: Attempt, work: Path) -> Job:
+    files = DriverFiles(attempt.partial("driver_json"), work / "measure.progress", attempt.partial("hlog"))
+    job_for = drivers.capacity_job if attempt.measurement.is_capacity else drivers.load_job
+    try:
+        return job_for(attempt.settings, attempt.scenario, files)
+    except UserError as error:
+        raise ScenarioFailed("no-limit", str(error)) from None
+
+
+@contextlib.contextmanager
+def _watching(
+    attempt: Attempt, driver: Child, under_test: Server, job: Job, work: Path
+) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """Yield what begins to watch once the driver measures, and what tells warnings meanwhile; keep what was seen."""
+    settings, duration_s = attempt.settings, job.duration_s
+    sampler = Sampler(under_test.child.pid, settings.sample_interval_s, duration_s=duration_s)
+    with contextlib.ExitStack() as recording:
+
+        def begin() -> None:
+            sampler.start(driver_pid=driver.pid)
+            if settings.flamegraph and duration_s and not attempt.measurement.is_capacity:
+                if (why := flamegraph.can_record()) is None:
+                    recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
+                elif flamegraph.is_installed():
+                    attempt.notice(_no_flamegraph(why))
+
+        def tell_warnings() -> None:
+            for notice in thresholds.notices_so_far(sampler.samples()):
+                attempt.notice(notice)
+
+        try:
+            yield begin, tell_warnings
+        finally:
+            attempt.samples = sampler.stop()
+            for notice in thresholds.notices(attempt.samples):
+                attempt.notice(notice)
+
+
+@contextlib.contextmanager
+def _recording_stacks(attempt: Attempt, under_test: Server, duration_s: float, work: Path) -> Iterator[None]:
+    """Record the server's stacks for a flame graph."""
+    with process.running(
+        flamegraph.record_argv(under_test.child.pid, duration_s, work / _RECORDING),
+        environment=server.child_environment(attempt.root),
+        folder=work,
+        stdout=Output(work / _RECORDING_LOG, MEGABYTE),
+    ):
+        yield
+
+
+def _keep_stacks(attempt: Attempt, work: Path) -> None:
+    """Fold what was recorded, also if that is nothing: the picture says so then."""
+    log = work / _RECORDING_LOG
+    if (work / _RECORDING).exists():
+        folded = flamegraph.fold_recording(work / _RECORDING, work)
+        runs.write_whole(attempt.partial("stacks"), flamegraph.format_folded(folded))
+    elif log.exists():
+        attempt.notice(_no_flamegraph(" ".join(server.tail(log, 3)) or "perf left no recording"))
+
+
+def _no_flamegraph(why: str) -> Notice:
+    return Notice(code="no-flamegraph", text=f"no flame graph: {why}")
+
+
+def _driver(
+    attempt: Attempt, argv: list[str], stdout: Output, stderr: Output | None
+) -> contextlib.AbstractContextManager[Child]:
+    return process.running(
+        argv,
+        environment=server.child_environment(attempt.root, _DRIVER_ENVIRONMENT),
+        folder=attempt.root,
+        stdout=stdout,
+        stderr=stderr,
+        stop_grace_s=attempt.settings.stop_grace_s,
+    )
+
+
+def _note_driver(attempt: Attempt, ended: Exit | None, timed_out: bool, outputs: list[Output]) -> None:
+    left_out = sum(output.left_out_bytes for output in outputs)
+    attempt.driver = msgspec.structs.replace(
+        attempt.driver,
+        exit_code=ended.code if ended else None,
+        signal=ended.signal if ended else None,
+        timed_out=timed_out,
+        output_bytes=sum(output.total_bytes for output in outputs),
+        left_out_bytes=left_out,
+    )
+    if left_out:
+        text = f"the driver printed {left_out} bytes more than max_output_mb allows; they were left out of its output"
+        attempt.notice(Notice(code="driver-output-cut", text=text))
+    for output in outputs:
+        if output.error:
+            text = f"{output.path.name} is incomplete: {output.error}"
+            attempt.notice(Notice(code="output-not-written", text=text))
+
+
+def _take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
+    engram_root = Path(attempt.settings.engram_root) if attempt.settings.target == "engram" else None
+    attempt.server = msgspec.structs.replace(
+        attempt.server,
+        open_files_after=snapshot.count_open_files(under_test.child.pid),
+        memories_after=server.count_memories(attempt.settings),
+    )
+    attempt.snapshot |= snapshot.read_snapshot(
+        under_test.child.pid, drivers.endpoint(attempt.settings), engram_root=engram_root, work_dir=work
+    )
+    attempt.machine_after = machine.read_stability()
+
+
+def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
+    """Turn the driver's report and exit into an outcome."""
+    try:
+        judge = _judge_capacity if attempt.measurement.is_capacity else _judge_load
+        outcome = judge(attempt, ended, stdout, report)
+    except UserError as error:
+        raise ScenarioFailed("report-unreadable", str(error), "see the driver's output") from None
+    if outcome.verdict == "failed":
+        return outcome
+    return judgement.judge_data_set(attempt.data_set) or outcome
+
+
+def _judge_capacity(attempt: Attempt, ended: Exit, _stdout: Output, report: Path) -> Outcome:
+    attempt.capacity = driver_report.read_capacity(report)
+    return judgement.judge_capacity(attempt.capacity, ended, server.tail(attempt.partial("stderr"), 10))
+
+
+def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
+    scenario, duration_s = attempt.scenario, drivers.duration_s(attempt.settings, attempt.scenario)
+    attempt.result = driver_report.read_result(report, stdout.path)
+    for notice in judgement.cautions(attempt.result, attempt.driver_name, duration_s, scenario):
+        attempt.notice(notice)
+    stderr_lines = server.tail(attempt.partial("stderr"), 10)
+    outcome = judgement.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
+    if disagreement := judgement.disagreement(outcome, ended):
+        attempt.notice(disagreement)
+    return outcome
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,284 @@
+"""The server under test: started in isolation, proven to be ours, asked over HTTP, stopped for certain.
+
+The proof of identity: the port was free beforehand, the child lives, `GET /health` answers 200 on the port, the pid
+file names the child and the port, and the listening process is the child. Knows nothing of scenarios or drivers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from compbench import systems
+from compbench.config.settings import Settings
+from compbench.machine import process
+from compbench.machine.probes import machine
+from compbench.machine.process import Child, Exit, Output
+from compbench.measuring.drivers import endpoint
+from compbench.store import leftovers
+
+_POLL_S = 0.1
+_REQUEST_TIMEOUT_S = 2.0
+_PORT_RELEASE_S = 2.0
+_VERSION_TIMEOUT_S = 10.0
+LAST_LOG_LINES = 20
+
+
+class StartError(Exception):
+    """The server did not become ready; `transient` says whether a second try makes sense."""
+
+    def __init__(self, code: str, reason: str, *, transient: bool) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.transient = transient
+
+
+@dataclass
+class Server:
+    """A server under test; its facts fill up while it lives."""
+
+    settings: Settings
+    child: Child
+    work: Path
+    log: Output
+    ready_after_s: float | None = None
+    stopped_by: str = ""
+    port_freed: bool | None = None
+    zombie_left: bool | None = None
+    _created_at: float | None = field(default=None)
+
+    @property
+    def exit(self) -> Exit | None:
+        """Return how the server ended, or None while it runs."""
+        return self.child.poll()
+
+    def stop(self) -> None:
+        """End the server (SIGTERM, patience, SIGKILL) and see that process and port are gone."""
+        if self.stopped_by:
+            return
+        self.stopped_by = self.child.stop(self.settings.stop_grace_s)
+        self.zombie_left = _is_same_process(self.child.pid, self._created_at)
+        self.port_freed = wait_until_free(self.settings.port, _PORT_RELEASE_S)
+
+    def last_log_lines(self) -> list[str]:
+        """Return the end of the server's log."""
+        return tail(self.log.path, LAST_LOG_LINES)
+
+
+@contextlib.contextmanager
+def work_folder(settings: Settings, root: Path) -> Iterator[Path]:
+    """Make a fresh folder for one server (data, pid file, configuration, working directory); remove it afterwards."""
+    parent = Path(settings.work_dir)
+    parent.mkdir(parents=True, exist_ok=True)
+    prefix = leftovers.work_prefix(root)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
+        work = Path(name)
+        for part in ("data", "config", "home", "cwd"):
+            (work / part).mkdir()
+        yield work
+
+
+@contextlib.contextmanager
+def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator[Server]:
+    """Start the target's server and yield it, not yet ready; on leaving the block it has ended.
+
+    Raises:
+        StartError: the port is taken.
+    """
+    target = systems.load(settings.target)
+    if not is_free(settings.port):
+        raise StartError(
+            "port-in-use", f"port {settings.port} is in use by {describe_listener(settings.port)}", transient=True
+        )
+    target.pid_file(work).unlink(missing_ok=True)
+    with process.running(
+        target.start_argv(settings),
+        environment=child_environment(root, target.own_environment(settings, work), target.foreign_environment),
+        folder=work / "cwd",
+        stdout=log,
+        stop_grace_s=settings.stop_grace_s,
+    ) as child:
+        server = Server(settings, child, work, log, _created_at=_create_time(child.pid))
+        yield server
+
+
+def wait_until_ready(server: Server, timeout_s: float) -> None:
+    """Wait until the server has proven to be ready and ours.
+
+    Raises:
+        StartError: it ended, took another port, is not the one that answers, or ran out of time.
+    """
+    settings, began = server.settings, time.monotonic()
+    pid_file = systems.load(settings.target).pid_file(server.work)
+    seen = "nothing answered"
+    while (spent_s := time.monotonic() - began) < timeout_s:
+        if (ended := server.child.wait(_POLL_S)) is not None:
+            raise StartError("server-ended-at-start", f"the server ended before it was ready ({ended})", transient=True)
+        said = read_pid_file(pid_file)
+        if said is not None and said[1] != settings.port:
+            reason = f"the server moved to port {said[1]}, because port {settings.port} was taken meanwhile"
+            raise StartError("port-moved", reason, transient=True)
+        status = health_status(settings)
+        seen = f"GET /health answered {status}" if status else "GET /health was not answered"
+        if status == 200:  # noqa: PLR2004 - HTTP's OK
+            if said == (server.child.pid, settings.port):
+                _prove_listener(server)
+                server.ready_after_s = spent_s
+                return
+            seen = f"GET /health answered 200, but the pid file says {said or 'nothing'}"
+    raise StartError("server-not-ready", f"the server was not ready after {timeout_s:g} s ({seen})", transient=True)
+
+
+def health_status(settings: Settings) -> int | None:
+    """Return the HTTP status of `GET /health`, or None if nothing answered."""
+    import requests  # noqa: PLC0415 - costs 0.15 s, which preflight and plan need not pay
+
+    try:
+        with _session() as session:
+            return int(session.get(f"{endpoint(settings)}/health", timeout=_REQUEST_TIMEOUT_S).status_code)
+    except requests.RequestException:
+        return None
+
+
+def answers(settings: Settings) -> bool:
+    """Tell whether the server still answers, whatever it says of its health; it is asked up to three times."""
+    return any(health_status(settings) is not None for _ in range(3))
+
+
+def count_memories(settings: Settings) -> int | None:
+    """Return how many memories the server says that it holds, or None if it does not say."""
+    import requests  # noqa: PLC0415 - see health_status
+
+    try:
+        with _session() as session:
+            answer = session.get(f"{endpoint(settings)}/api/v1/system/health", timeout=_REQUEST_TIMEOUT_S).json()
+    except (requests.RequestException, ValueError):
+        return None
+    counts = [space.get("memories") for space in _list_of_dicts(answer, "spaces")]
+    known = [count for count in counts if isinstance(count, int)]
+    return sum(known) if known else None
+
+
+def compact(settings: Settings, timeout_s: float) -> str:
+    """Let the server write its state to its data folder; return why it didn't, or an empty text."""
+    import requests  # noqa: PLC0415 - see health_status
+
+    try:
+        with _session() as session:
+            answer = session.post(f"{endpoint(settings)}/api/v1/maintenance/compact", timeout=timeout_s)
+    except requests.RequestException as error:
+        return str(error)
+    return "" if answer.ok else f"HTTP {answer.status_code}: {answer.text[:200]}"
+
+
+def version_of(settings: Settings, root: Path) -> str:
+    """Return the first line that the server's program prints for `--version`, or why there is none."""
+    argv = systems.load(settings.target).version_argv(settings)
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, env=child_environment(root), check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"not readable here: {error}"
+    return (done.stdout or done.stderr).strip().partition("\n")[0]
+
+
+def child_environment(root: Path, own: dict[str, str] | None = None, is_foreign: Any = None) -> dict[str, str]:
+    """Return the environment for a child: the caller's, without what is foreign to it, with its own variables."""
+    inherited = {name: value for name, value in os.environ.items() if not (is_foreign and is_foreign(name))}
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
+    return {**inherited, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **(own or {})}
+
+
+def read_pid_file(path: Path) -> tuple[int, int] | None:
+    """Return (pid, port) of an Engram pid file, or None if it is absent or not (yet) whole."""
+    try:
+        pid, port = path.read_text(encoding="utf-8").split(":")
+        return int(pid), int(port)
+    except (OSError, ValueError):
+        return None
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on the loopback port: nobody accepts there and it can be bound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_REQUEST_TIMEOUT_S)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            return False
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_until_free(port: int, timeout_s: float) -> bool:
+    """Return whether the port became free within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not (free := is_free(port)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return free
+
+
+def describe_listener(port: int) -> str:
+    """Name the process that listens on a port, as far as this user may know."""
+    return next(machine.listeners(port), "a process that is not readable here")
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """Return the last lines of a text file, reading no more than its last 64 KiB."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 65_536))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return []
+
+
+def _prove_listener(server: Server) -> None:
+    try:
+        connections = psutil.Process(server.child.pid).net_connections("tcp")
+    except (psutil.AccessDenied, psutil.ZombieProcess):
+        return  # not readable here: pid file and health have agreed, which is all this platform gives
+    except psutil.NoSuchProcess:
+        raise StartError("server-ended-at-start", "the server ended as it became ready", transient=True) from None
+    if not any(c.status == psutil.CONN_LISTEN and tuple(c.laddr)[1:] == (server.settings.port,) for c in connections):
+        owner = describe_listener(server.settings.port)
+        reason = f"port {server.settings.port} is answered by {owner}, not by the server that was started"
+        raise StartError("foreign-server", reason, transient=False)
+
+
+def _session() -> Any:
+    import requests  # noqa: PLC0415 - see health_status
+
+    session = requests.Session()
+    session.trust_env = False  # a proxy of the environment must not stand between us and loopback
+    return session
+
+
+def _list_of_dicts(value: Any, key: str) -> list[dict[str, Any]]:
+    items = value.get(key) if isinstance(value, dict) else None
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _create_time(pid: int) -> float | None:
+    try:
+        return psutil.Process(pid).create_time() if pid else None
+    except psutil.Error:
+        return None
+
+
+def _is_same_process(pid: int, created_at: float | None) -> bool:
+    return created_at is not None and _create_time(pid) == created_at

@@ -1,0 +1,228 @@
+"""One scenario from cooldown to stopped server: phases, retries, and the capture that comes of it.
+
+Records raw facts; how they read is `compbench.report`'s business. A scenario that goes wrong ends in an `Outcome`,
+never in an exception; only an interruption and a disk that refuses the capture leave here as exceptions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from compbench.config.scenarios import Scenario
+from compbench.config.settings import Settings
+from compbench.machine import interrupts, process, snapshot
+from compbench.machine.effects import Effects
+from compbench.machine.probes import machine
+from compbench.machine.process import Output
+from compbench.measuring import data_sets, phases, server
+from compbench.measuring.attempt import Attempt, Progress, ScenarioFailed, Watcher, capture_of
+from compbench.measuring.server import Server, StartError
+from compbench.model.measurement import Measurement
+from compbench.model.records import Capture, Notice, Outcome, ServerFacts
+from compbench.preflight.judgement import judge_stability
+from compbench.store import kept_data, runs
+from compbench.store.runs import Run
+
+START_ATTEMPTS = 2
+# The driver and its connections are gone when the server's descriptors are counted; so many more than before the load
+# are no cache or log file that it opened meanwhile.
+PILED_UP_FILES = 100
+_POLL_S = 0.25
+
+
+def measure_scenario(
+    run: Run,
+    measurement: Measurement,
+    scenario: Scenario,
+    settings: Settings,
+    root: Path,
+    watcher: Watcher,
+    effects: Effects,
+) -> Capture:
+    """Measure one scenario of an open run and write its capture; the caller holds the suite's lock.
+
+    Raises:
+        KeyboardInterrupt: a signal came; processes are ended, files under way keep `.partial`, there is no capture.
+        OSError: the capture could not be written (a full disk); the scenario counts as not measured.
+    """
+    runs.set_aside(run, measurement.name)
+    number = runs.attempts_kept(run, measurement.name) + 1
+    attempt = Attempt(run, scenario, measurement, settings, root, watcher, effects, number, effects.now())
+    files_before = process.own_open_files()
+    outcome = _outcome_of(attempt)
+    _note_leaks(attempt, files_before)
+    return _finish(attempt, outcome)
+
+
+def _outcome_of(attempt: Attempt) -> Outcome:
+    try:
+        return _run_phases(attempt)
+    except ScenarioFailed as failed:
+        return msgspec.structs.replace(failed.outcome, phase=attempt.current)
+    except Exception as error:  # noqa: BLE001 - a fault of ours costs this scenario, not the suite; its traceback is kept
+        attempt.snapshot["traceback"] = traceback.format_exc()
+        return Outcome(
+            verdict="failed",
+            code="internal-error",
+            phase=attempt.current,
+            reason=f"a fault in compbench: {type(error).__name__}: {error}",
+            advice="the traceback is in the diagnostics file; please report it",
+        )
+
+
+def _run_phases(attempt: Attempt) -> Outcome:
+    _cool_down(attempt)
+    _check_stability(attempt)
+    with server.work_folder(attempt.settings, attempt.root) as work, contextlib.ExitStack() as stack:
+        log = attempt.output("server_log")
+        data_sets.hand_over(kept_data.data_set_folder(attempt.settings, attempt.scenario), work / "data")
+        under_test = _start(attempt, work, log, stack)
+        try:
+            phases.prepare(attempt, under_test, work)
+            return phases.measure(attempt, under_test, work)
+        finally:
+            with interrupts.deferred():
+                _stop(attempt, under_test)
+
+
+def _cool_down(attempt: Attempt) -> None:
+    """Rest from the end of the run's last scenario on; before a run's first scenario there is nothing to rest from."""
+    ends = [capture.ended_at for capture in attempt.run.captures()]
+    left_s = max(ends) + attempt.settings.cooldown_s - attempt.effects.now() if ends else 0.0
+    if left_s <= 0:
+        return
+    left_s = min(left_s, attempt.settings.cooldown_s)  # the clock may have been set back
+    with attempt.phase("cooldown", left_s):
+        deadline = attempt.effects.monotonic() + left_s
+        while (rest_s := deadline - attempt.effects.monotonic()) > 0:
+            attempt.watcher.progress(Progress(elapsed_s=left_s - rest_s, total_s=left_s))
+            attempt.effects.sleep(min(rest_s, _POLL_S))
+
+
+def _check_stability(attempt: Attempt) -> None:
+    attempt.current = "start"
+    attempt.machine_before = machine.read_stability()
+    if (attempt.machine_before["load_1min"] or 0.0) > attempt.settings.warn_load:
+        attempt.machine_before["busy_pct"] = machine.busy_pct()
+    notices, refusal = judge_stability(attempt.machine_before, attempt.settings.limits, attempt.settings)
+    for notice in notices:
+        attempt.notice(notice)
+    if refusal:
+        raise ScenarioFailed("insufficient-memory", refusal, "end what uses memory, or lower min_scenario_memory_gb")
+    if not machine.loopback_answers(attempt.effects.sleep):
+        raise ScenarioFailed("loopback-unreachable", "127.0.0.1 is not reachable, after retries of 1, 2 and 4 s")
+
+
+def _start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> Server:
+    """Start the server and wait until it is ready; a start-up that fails for now is tried again (specification 5)."""
+    settings = attempt.settings
+    with attempt.phase("start", settings.ready_timeout_s):
+        for number in range(1, START_ATTEMPTS + 1):
+            with contextlib.ExitStack() as trial:
+                try:
+                    under_test = trial.enter_context(server.started(settings, work, log, attempt.root))
+                    attempt.server = msgspec.structs.replace(
+                        attempt.server, argv=under_test.child.argv, pid=under_test.child.pid, start_attempts=number
+                    )
+                    server.wait_until_ready(under_test, settings.ready_timeout_s)
+                except StartError as error:
+                    if not error.transient or number == START_ATTEMPTS:
+                        raise _start_failure(attempt, error, log) from None
+                    retry = f"{error}; trying once more in {settings.start_retry_delay_s:g} s"
+                    attempt.notice(Notice(code="start-retried", text=retry))
+                else:
+                    stack.push(trial.pop_all())
+                    _note_ready(attempt, under_test)
+                    return under_test
+            attempt.effects.sleep(settings.start_retry_delay_s)
+    raise AssertionError("unreachable: the last attempt either returns or raises")
+
+
+def _start_failure(attempt: Attempt, error: StartError, log: Output) -> ScenarioFailed:
+    attempt.server = msgspec.structs.replace(
+        attempt.server, last_log_lines=server.tail(log.path, server.LAST_LOG_LINES)
+    )
+    name = log.path.name.removesuffix(runs.PARTIAL)
+    return ScenarioFailed(error.code, str(error), f"see the last lines of the server's log, {name}")
+
+
+def _note_ready(attempt: Attempt, under_test: Server) -> None:
+    attempt.server = msgspec.structs.replace(
+        attempt.server,
+        port=attempt.settings.port,
+        version=server.version_of(attempt.settings, attempt.root),
+        executable=under_test.child.argv[0],
+        ready_after_s=round(under_test.ready_after_s or 0.0, 3),
+        open_files_before=snapshot.count_open_files(under_test.child.pid),
+        memories_before=server.count_memories(attempt.settings),
+    )
+
+
+def _stop(attempt: Attempt, under_test: Server) -> None:
+    failed_in = attempt.current
+    with attempt.phase("stop", attempt.settings.stop_grace_s):
+        under_test.stop()
+        ended = under_test.exit
+        attempt.server = msgspec.structs.replace(
+            attempt.server,
+            exit_code=ended.code if ended else None,
+            signal=ended.signal if ended else None,
+            stopped_by=under_test.stopped_by,
+            zombie_left=under_test.zombie_left,
+            port_freed=under_test.port_freed,
+        )
+        if under_test.stopped_by == "SIGKILL":
+            text = f"the server did not stop within {attempt.settings.stop_grace_s:g} s of SIGTERM and was killed"
+            attempt.notice(Notice(code="server-killed", text=text))
+        if under_test.port_freed is False:
+            text = f"port {attempt.settings.port} is still in use after the server has stopped"
+            attempt.notice(Notice(code="port-not-freed", text=text))
+        if why := attempt.effects.drop_page_cache():
+            attempt.notice(Notice(code="page-cache-kept", text=why))
+    if failed_in is not None:
+        attempt.current = failed_in
+
+
+def _note_leaks(attempt: Attempt, files_before: int | None) -> None:
+    """Count descriptors that the scenario left open in this process, and warn of those, and of the server's."""
+    files_after = process.own_open_files()
+    if files_before is not None and files_after is not None:
+        leaked = max(0, files_after - files_before)
+        attempt.server = msgspec.structs.replace(attempt.server, leaked_runner_files=leaked)
+    if notice := leak_notice(attempt.server):
+        attempt.notice(notice)
+
+
+def leak_notice(facts: ServerFacts) -> Notice | None:
+    """Return a warning of descriptors that server or runner left open (specification 2), or None if all is well."""
+    before, after = facts.open_files_before, facts.open_files_after
+    leaks = []
+    if before is not None and after is not None and after - before > PILED_UP_FILES:
+        leaks.append(f"the server had {after} files and sockets open after the load, {before} before it")
+    if facts.leaked_runner_files:
+        leaks.append(f"compbench itself left {facts.leaked_runner_files} open")
+    return Notice(code="descriptors-leaked", text=f"leaked descriptors: {'; '.join(leaks)}") if leaks else None
+
+
+def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
+    """Give whole files their names and write the capture, last and whole; no signal cuts this short."""
+    run, name = attempt.run, attempt.measurement.name
+    with interrupts.deferred():
+        files = {}
+        for kind in ("stdout", "stderr", "driver_json", "hlog", "server_log", "stacks"):
+            partial, final = attempt.partial(kind), run.path(name, kind)
+            if not partial.exists():
+                continue
+            if outcome.verdict != "failed" or kind in ("server_log", "stacks"):
+                partial.rename(final)
+                files[kind] = final.name
+            else:
+                files[kind] = partial.name
+        runs.sync_folder(run.folder)
+        capture = capture_of(attempt, outcome, files)
+        runs.write_record(run.path(name, "capture"), capture)
+    return capture

@@ -1,0 +1,1 @@
+"""Plain data and its names; knows no process, clock or file."""

@@ -1,0 +1,217 @@
+"""The plain data that compbench keeps on disk: findings, captures, manifests.
+
+Knows nothing of processes, clocks or files: `compbench.store` reads and writes these, `compbench.measuring` and
+`compbench.preflight` fill them, `compbench.report` renders them. Units are in the names; times of day are Unix
+seconds (`_at`); a reading that the machine does not give is None, never a guess.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from compbench.model.measurement import Measurement
+
+CAPTURE_SCHEMA = 1
+MANIFEST_SCHEMA = 1
+
+Level = Literal["ok", "warning", "critical"]
+Verdict = Literal["passed", "missed", "failed"]
+Phase = Literal["cooldown", "start", "prepare", "warm-up", "measure", "snapshot", "stop"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one preflight check found: one line of what is, what is wanted, and how to mend it."""
+
+    check: str
+    level: Level
+    found: str
+    wanted: str = ""
+    mend: str = ""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A warning as a value: a stable code, and the one line that a person reads."""
+
+    code: str
+    text: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a scenario. `missed` ran whole but did not meet a target; `failed` has a phase and a reason."""
+
+    verdict: Verdict
+    reason: str = ""
+    code: str = ""
+    phase: Phase | None = None
+    advice: str = ""
+
+
+class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One phase of a scenario: when it began (Unix seconds), how long it took, what it has to say."""
+
+    name: Phase
+    started_at: float
+    duration_s: float
+    note: str = ""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine and the server over one sampling interval; rates and shares are of that interval alone.
+
+    `cpu_pct` and `driver_cpu_pct` are percent of one core (200 is two full cores); `per_core_pct`, `io_wait_pct` and
+    `steal_pct` are percent of the time of the core, or of all cores. `net_kb_s` is the loopback interface's received
+    plus sent kilobytes (1000 bytes) a second, halved, since each byte on loopback is counted twice; `net_errors` is the
+    loopback interface's errors and drops, `external_net_kb_s` what all other interfaces received and sent. Server and
+    driver include their child processes. `throttle_events` (heat), `quota_throttles` (CPU quota of a container),
+    `oom_kills` and `net_errors` are how many there were in the interval; `cpu_mhz` is the fastest core's clock.
+    """
+
+    elapsed_s: float
+    cpu_pct: float | None = None
+    memory_bytes: int | None = None
+    virtual_bytes: int | None = None
+    threads: int | None = None
+    open_files: int | None = None
+    driver_cpu_pct: float | None = None
+    driver_memory_bytes: int | None = None
+    io_wait_pct: float | None = None
+    steal_pct: float | None = None
+    per_core_pct: list[float] = []
+    machine_memory_pct: float | None = None
+    machine_available_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    swap_in_bytes_s: float | None = None
+    swap_out_bytes_s: float | None = None
+    disk_read_bytes_s: float | None = None
+    disk_write_bytes_s: float | None = None
+    disk_latency_ms: float | None = None
+    net_kb_s: float | None = None
+    net_packets_s: float | None = None
+    net_errors: int | None = None
+    throttle_events: int | None = None
+    oom_kills: int | None = None
+    cpu_mhz: float | None = None
+    load_1min: float | None = None
+    quota_throttles: int | None = None
+    server_read_bytes_s: float | None = None
+    server_write_bytes_s: float | None = None
+    external_net_kb_s: float | None = None
+
+
+class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the server process of one scenario."""
+
+    argv: list[str] = []
+    executable: str = ""
+    version: str = ""
+    pid: int | None = None
+    port: int | None = None
+    start_attempts: int = 0
+    ready_after_s: float | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    stopped_by: str = ""  # "SIGTERM", "SIGKILL", or "itself"
+    crashed: bool = False
+    oom_killed: bool | None = None
+    zombie_left: bool | None = None
+    port_freed: bool | None = None
+    open_files_before: int | None = None
+    open_files_after: int | None = None
+    leaked_runner_files: int | None = None
+    memories_before: int | None = None
+    memories_after: int | None = None
+    last_log_lines: list[str] = []
+
+
+class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the driver process: how it was called and how it ended."""
+
+    argv: list[str] = []
+    name: str = ""
+    version: str = ""
+    exit_code: int | None = None
+    signal: str | None = None
+    timed_out: bool = False
+    output_bytes: int = 0
+    left_out_bytes: int = 0
+
+
+class DataSet(msgspec.Struct, frozen=True, kw_only=True):
+    """The data set as it was meant and as it was loaded; `stored` is the server's own count, None if it gives none."""
+
+    nodes_in_scenario: int
+    scale: float
+    wanted: int
+    stored: int | None = None
+    prepared: bool = False
+    note: str = ""
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """The raw record of one scenario, written whole and last; its presence alone means that the scenario is done.
+
+    `snapshot` holds what was asked of the live server and machine at the end of `measure`, as named texts (health,
+    metrics, process maps, limits, sockets, kernel messages ...), each text as it came or `not readable here: why`.
+    `result` is the driver's report as `driver_report.Result` gives it in builtins, or None if there was none;
+    `capacity`, where `is_capacity`, is `driver_report.Capacity` in the same way.
+    """
+
+    schema: int = CAPTURE_SCHEMA
+    run: str
+    scenario: str
+    repeat: int | None = None  # 1, 2, ... where each scenario is measured several times in one run
+    is_capacity: bool = False
+    title: str
+    attempt: int = 1
+    target: str
+    driver: str
+    profile: str
+    seed: int
+    duration_s: int
+    sample_interval_s: float
+    started_at: float
+    ended_at: float
+    outcome: Outcome
+    phases: list[PhaseRecord] = []
+    data_set: DataSet | None = None
+    server: ServerFacts = ServerFacts()
+    driver_process: DriverFacts = DriverFacts()
+    result: dict[str, Any] | None = None
+    capacity: dict[str, Any] | None = None
+    samples: list[Sample] = []
+    notices: list[Notice] = []
+    machine_before: dict[str, Any] = {}
+    machine_after: dict[str, Any] = {}
+    snapshot: dict[str, str] = {}
+    files: dict[str, str] = {}
+
+    @property
+    def measurement(self) -> str:
+        """Return the stem of its files: the scenario, with `_run2` or the like where it is measured repeatedly."""
+        return Measurement(self.scenario, self.repeat, is_capacity=self.is_capacity).name
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is: its selection in order, its fingerprint, and whether it is open, closed or abandoned.
+
+    `selection` holds the names of its measurements in order. `fingerprint` maps names of inputs to values or hashes;
+    two invocations may share a run only if theirs are equal. `provenance` is what was read when the run opened (git,
+    machine, versions).
+    """
+
+    schema: int = MANIFEST_SCHEMA
+    run: str
+    kind: Literal["suite", "capacity"] = "suite"
+    state: Literal["open", "closed", "abandoned"]
+    opened_at: float
+    boot_at: float
+    closed_at: float | None = None
+    note: str = ""
+    selection: list[str]
+    fingerprint: dict[str, str]
+    settings: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+    findings: list[Finding] = []
+    invocations: int = 1

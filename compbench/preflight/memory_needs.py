@@ -1,0 +1,125 @@
+"""Whether the data sets fit into this machine: pure arithmetic over counts, sizes and what is free.
+
+The constants hold for the embedded server on its index (16 bit floats, HNSW with 16 links) and were measured with a
+million vectors of 768 dimensions; Engram's own needs are not known here and not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compbench.model.records import Finding
+
+BYTES_A_NUMBER = 2
+# Links, keys and look-up tables of one memory: in main memory, and in the kept folder.
+INDEX_BYTES_IN_MEMORY = 300
+INDEX_BYTES_ON_DISK = 160
+# Memories that one core adds a second, on average over the first million; smaller sets go faster, larger ones slower.
+ADDED_A_CORE_S = 500.0
+_GB = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a scenario's data set asks of the machine; `is_kept`: it was made before, `kept_from_now`: it will be."""
+
+    scenario: str
+    num_nodes: int
+    count: int
+    dimension: int
+    is_kept: bool = False
+    kept_from_now: bool = False
+
+    @property
+    def vector_bytes(self) -> int:
+        """Return the bytes of the vectors alone."""
+        return self.count * self.dimension * BYTES_A_NUMBER
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return the bytes of main memory that the loaded server needs for them."""
+        return self.vector_bytes + self.count * INDEX_BYTES_IN_MEMORY
+
+    @property
+    def disk_bytes(self) -> int:
+        """Return the bytes of disk that making and keeping them takes: a state stays until the next one is whole."""
+        if self.is_kept or not self.kept_from_now:
+            return 0
+        return 2 * (self.vector_bytes + self.count * INDEX_BYTES_ON_DISK)
+
+    def making_s(self, cores: int) -> float:
+        """Return about how long making it will take."""
+        return 0.0 if self.is_kept else self.count / (cores * ADDED_A_CORE_S)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the machine offers: free memory, of which `reserve_bytes` must stay free, free disk, cores, patience."""
+
+    available_bytes: int
+    reserve_bytes: int
+    free_disk_bytes: int
+    cores: int
+    time_limit_s: float
+
+
+def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
+    """Judge whether each data set fits into memory, all that are to be kept onto the disk, and making into the time."""
+    problems = [judge(need, room) for need in needs for judge in (_memory_problem, _time_problem)]
+    problems = [problem for problem in problems if problem]
+    disk_bytes = sum(need.disk_bytes for need in needs)
+    if disk_bytes > room.free_disk_bytes:
+        names = ", ".join(need.scenario for need in needs if need.disk_bytes)
+        problems.append(
+            f"{names}: {disk_bytes / _GB:.1f} GB to make and keep > {room.free_disk_bytes / _GB:.1f} GB free on disk"
+        )
+    wanted = "data sets that fit into memory, disk and time"
+    if problems:
+        mend = "set that scale, or leave such a scenario out (`doit run:<another>`)"
+        return Finding(check="data_set", level="critical", found="; ".join(problems), wanted=wanted, mend=mend)
+    largest = max(needs, key=lambda need: need.memory_bytes, default=None)
+    found = (
+        "no scenario"
+        if largest is None
+        else f"largest: {_sum_of(largest)}, {room.available_bytes / _GB:.1f} GB available"
+    )
+    return Finding(check="data_set", level="ok", found=found, wanted=wanted)
+
+
+def _memory_problem(need: Need, room: Room) -> str:
+    if need.memory_bytes + room.reserve_bytes <= room.available_bytes:
+        return ""
+    affordable = max(0, room.available_bytes - room.reserve_bytes) / (need.memory_bytes / need.count)
+    return (
+        f"{_sum_of(need)} + {room.reserve_bytes / _GB:.1f} GB to spare > {room.available_bytes / _GB:.1f} GB available:"
+        f" {_use_scale(affordable / need.num_nodes)}"
+    )
+
+
+def _time_problem(need: Need, room: Room) -> str:
+    making_s = need.making_s(room.cores)
+    if making_s <= room.time_limit_s:
+        return ""
+    affordable = room.time_limit_s * room.cores * ADDED_A_CORE_S
+    took, allowed = f"{making_s / 3600:.1f} h", f"{room.time_limit_s / 3600:.1f} h"
+    return (
+        f"{_sum_of(need)}: at about {room.cores * ADDED_A_CORE_S:.0f}/s loading takes {took} > {allowed}:"
+        f" {_use_scale(affordable / need.num_nodes)}, or raise data_set_timeout_s"
+    )
+
+
+def _sum_of(need: Need) -> str:
+    vectors_gb, index_gb = need.vector_bytes / _GB, (need.memory_bytes - need.vector_bytes) / _GB
+    product = f"{need.count:,} x {need.dimension} x {BYTES_A_NUMBER} bytes"
+    return f"{need.scenario}: {product} = {vectors_gb:.1f} GB + {index_gb:.1f} GB of index"
+
+
+def _use_scale(most: float) -> str:
+    """Name the largest scale of two decimals that fits, of one significant digit below a hundredth."""
+    digits = 2
+    while round(most, digits) == 0 and digits < 9:  # noqa: PLR2004 - a billionth of any data set is one memory
+        digits += 1
+    step = 10.0**-digits
+    scale = most // step * step
+    return f"use scale<={scale:.{digits}f}" if scale > 0 else "nothing of it fits"

@@ -1,0 +1,68 @@
+"""Draws Vega-Lite specifications: static SVG for files, and the script that makes a page's charts interactive.
+
+The library (`vl-convert-python`) holds Vega, Vega-Lite and Vega-Embed in one wheel and draws without a browser. Making
+the script takes seconds, so it is kept in a cache folder, under a name that its versions are part of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from compbench.store.runs import write_whole
+
+STATIC_WIDTH = 720
+# What the page's style sheet calls the same in light mode: a file alone has no style sheet.
+LIGHT = {
+    "ink": "#1c2330",
+    "soft": "#5d6878",
+    "line": "#e1e5ec",
+    "c1": "#2f62d9",
+    "c2": "#c2570c",
+    "c3": "#0b8a6f",
+    "c4": "#8a4fc7",
+    "good": "#1f8a4c",
+    "warn": "#b26a00",
+    "bad": "#c62f2f",
+}
+_VARIABLE = re.compile(r"var\(--(\w+)\)")
+
+
+def can_draw() -> bool:
+    """Tell whether the charting library is installed (`pip install compbench[report]`)."""
+    return find_spec("vl_convert") is not None
+
+
+def draw_svg(spec: dict[str, Any]) -> str:
+    """Return the chart as SVG whose colours are the page's CSS variables."""
+    import vl_convert  # noqa: PLC0415 - an optional library of 80 MB, only for the process that draws
+
+    fixed = {**spec, "width": STATIC_WIDTH}
+    if "layer" in spec:  # what only a pointer finds makes a static picture several times as large
+        fixed["layer"] = [layer for layer in spec["layer"] if layer["mark"].get("opacity") != 0]
+    return str(vl_convert.vegalite_to_svg(fixed, allowed_base_urls=[]))
+
+
+def standalone(svg: str) -> str:
+    """Return a picture of `draw_svg` with the light colours written in, on white: a file of its own."""
+    coloured = _VARIABLE.sub(lambda match: LIGHT[match[1]], svg)
+    return coloured.replace(">", '><rect width="100%" height="100%" fill="#fff"/>', 1)
+
+
+def script(cache_dir: Path) -> str:
+    """Return the JavaScript of Vega-Embed and all it needs; made once, then kept in the cache folder."""
+    import vl_convert  # noqa: PLC0415 - see draw_svg
+
+    versions = (version("vl-convert-python"), vl_convert.get_vega_version(), vl_convert.get_vega_embed_version())
+    path = cache_dir / f"vega-{'-'.join(versions)}.js"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    text = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    with contextlib.suppress(OSError):  # without a cache the next page only takes longer
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)
+    return text

@@ -1,0 +1,298 @@
+"""Every closed run, read back from its `results.json`: there is no second store that could disagree.
+
+A folder that can't be read is named, never guessed at and never in the way. Runs are comparable, scenario by scenario,
+if everything that decides what was measured, and on what, is the same; the build is what may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from compbench.model.driver_report import Capacity
+from compbench.model.errors import UserError
+from compbench.model.records import Verdict
+from compbench.store.runs import TIMESTAMP
+
+# Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
+# how often and in which order scenarios are measured.
+SAME = (
+    *("target", "driver", "profile", "scale", "machine", "duration_s", "warm_up_s", "connections", "processes"),
+    *("engram_log_level", "flamegraph", "compbench", "binary:loadtest"),
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that is followed over runs.
+
+    Attributes:
+        name: the key in a scenario's `metrics` of `results.json`.
+        title: what a reader calls it, with its unit.
+        better: which way is an improvement.
+        least_effect_pct: a smaller relative change is of no interest, whatever a test says.
+        absolute: the change is judged by its difference in the figure's own unit (percentage points), not relatively.
+    """
+
+    name: str
+    title: str
+    better: Literal["lower", "higher"]
+    least_effect_pct: float
+    absolute: bool = False
+
+
+# A regression is more than 5 % of latency or throughput, or 5 percentage points of errors (ENGRAM's performance
+# checks). Recall is near 100 %, where one per cent of it is many wrong answers.
+METRICS = (
+    Metric("p99_latency_ms", "P99, ms", "lower", 5.0),
+    Metric("throughput_qps", "throughput, ops/s", "higher", 5.0),
+    Metric("recall_pct", "recall, %", "higher", 1.0, absolute=True),
+    Metric("error_rate_pct", "errors, %", "lower", 5.0, absolute=True),
+    Metric("capacity_qps", "capacity, ops/s", "higher", 5.0),
+)
+
+
+# The year 9999, the last that a date can have.
+_LATEST_S = 253_370_000_000
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    verdict: Verdict
+
+
+class _Searched(Capacity, frozen=True, kw_only=True):
+    low_ops_s: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Scenario(msgspec.Struct, frozen=True):
+    scenario: str
+    outcome: _Outcome
+    metrics: dict[str, Annotated[float, msgspec.Meta(ge=0)] | None]
+    repeat: int | None = None
+    capacity: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity is not None:
+            msgspec.convert(self.capacity, _Searched)
+
+
+class _Results(msgspec.Struct, frozen=True):
+    schema: int
+    run: str
+    state: str
+    opened_at: Annotated[float, msgspec.Meta(ge=0, le=_LATEST_S)]
+    fingerprint: dict[str, str]
+    scenarios: list[_Scenario]
+    kind: str = "suite"
+    settings: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class FoundCapacity:
+    """What a search for a scenario's capacity found, and in which run; `facts` as `results.Capacity` has them."""
+
+    run: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement of a closed run; figures of a failed one are none."""
+
+    scenario: str
+    repeat: int
+    verdict: Verdict
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Past:
+    """One closed run: what was measured, of what, on what.
+
+    `values` has the figures by scenario and metric, of each repeat that did not fail; `measured` says which is which.
+    """
+
+    run: str
+    opened_at: float
+    fingerprint: Mapping[str, str]
+    commit: str
+    dirty: bool
+    machine: str
+    values: Mapping[str, Mapping[str, list[float]]]
+    verdicts: Mapping[str, Verdict]
+    measured: Sequence[Measured] = ()
+    kind: str = "suite"
+    capacities: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def scenarios(self) -> list[str]:
+        """Return the scenarios that have a capture, failed ones too."""
+        return list(self.verdicts)
+
+
+def read_history(output_dir: Path) -> tuple[list[Past], list[str]]:
+    """Return every closed run, oldest first, and a line for each folder that is none and why."""
+    found, skipped = [], []
+    folders = sorted(path for path in output_dir.iterdir() if path.is_dir()) if output_dir.is_dir() else []
+    for folder in folders:
+        if folder.name.startswith("."):
+            continue
+        try:
+            past = read_past(folder)
+        except UserError as error:
+            skipped.append(str(error))
+            continue
+        if past is not None:
+            found.append(past)
+    return found, skipped
+
+
+def read_past(folder: Path) -> Past | None:
+    """Return a run as its `results.json` tells it, None if it is not closed.
+
+    Raises:
+        UserError: the folder is not a run's, or its results can't be read.
+    """
+    if not TIMESTAMP.fullmatch(folder.name):
+        raise UserError(f"{folder.name}: skipped: not the folder of a run")
+    try:
+        results = msgspec.json.decode((folder / "results.json").read_bytes(), type=_Results)
+    except FileNotFoundError:
+        raise UserError(f"{folder.name}: skipped: no results.json (the run was not finished)") from None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{folder.name}: skipped: results.json can't be read ({error})") from None
+    if results.run != folder.name:
+        raise UserError(f"{folder.name}: skipped: its results.json is of run {results.run}")
+    return _past(results) if results.state == "closed" else None
+
+
+def differences(base: Past, head: Past, scenario: str = "") -> list[str]:
+    """Return what makes two runs incomparable, each as `name: base -> head`; empty if nothing does."""
+    names = [*SAME, *([f"scenario:{scenario}"] if scenario else [])]
+    return [
+        f"{name}: {_short(base, name)} -> {_short(head, name)}"
+        for name in names
+        if base.fingerprint.get(name) != head.fingerprint.get(name)
+    ]
+
+
+def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
+    """Return what a scenario's comparable runs have in common."""
+    return tuple(past.fingerprint.get(name) for name in (*SAME, f"scenario:{scenario}"))
+
+
+def series_name(past: Past) -> str:
+    """Return how a reader knows the runs that are comparable with this one."""
+    target, scale, driver, profile = (past.fingerprint.get(name) for name in ("target", "scale", "driver", "profile"))
+    return f"{past.machine}, {target} at scale {scale}, {driver}, {profile}"
+
+
+def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric: str) -> list[float]:
+    """Return a figure of each run before one that is comparable with it, a value a run (of repeats: the mean)."""
+    key = series_key(before, scenario)
+    found = []
+    for past in history:
+        values = past.values.get(scenario, {}).get(metric, [])
+        if past.run < before.run and values and series_key(past, scenario) == key:
+            found.append(sum(values) / len(values))
+    return found
+
+
+def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
+    """Return the newest run and the newest one before it that is comparable with it in at least one figure.
+
+    Raises:
+        UserError: there is no such pair; says what differs.
+    """
+    if len(history) < 2:  # noqa: PLR2004 - a comparison takes two
+        raise UserError(f"a comparison takes two closed runs, and there {_are(len(history))}: `doit` measures one")
+    head = history[-1]
+    for base in reversed(history[:-1]):
+        if any(set(base.values.get(name, {})) & set(head.values.get(name, {})) for name in _comparable(base, head)):
+            return base, head
+    last = history[-2]
+    reasons = differences(last, head) or [d for name in head.scenarios for d in differences(last, head, name)]
+    raise UserError(
+        f"no run before {head.run} is comparable with it ({last.run}: {'; '.join(reasons) or 'no figure is in both'}):"
+        " name two runs with base= and head="
+    )
+
+
+def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> dict[str, FoundCapacity]:
+    """Return the newest search for each scenario's capacity on the same machine, target, data scale and scenario."""
+    found = {}
+    for past in history:
+        for scenario, facts in past.capacities.items():
+            names = ("machine", "target", "scale", f"scenario:{scenario}")
+            if all(past.fingerprint.get(name) == fingerprint.get(name) for name in names):
+                found[scenario] = FoundCapacity(past.run, facts)
+    return found
+
+
+def _comparable(base: Past, head: Past) -> list[str]:
+    return [name for name in head.scenarios if name in base.verdicts and not differences(base, head, name)]
+
+
+def named(history: Iterable[Past], run: str) -> Past:
+    """Return the closed run of that timestamp.
+
+    Raises:
+        UserError: there is none; names the newest ones.
+    """
+    known = {past.run: past for past in history}
+    if run in known:
+        return known[run]
+    raise UserError(f"no closed run {run!r}: the newest are {', '.join(list(known)[-3:]) or 'none yet'}")
+
+
+def _past(results: _Results) -> Past:
+    git = results.provenance.get("git") or {}
+    system = results.provenance.get("system") or {}
+    values: dict[str, dict[str, list[float]]] = {}
+    verdicts: dict[str, Verdict] = {}
+    measured = [_measured(scenario) for scenario in results.scenarios]
+    for one in measured:
+        worse = one.verdict != "passed" and verdicts.get(one.scenario) != "failed"
+        if worse or one.scenario not in verdicts:
+            verdicts[one.scenario] = one.verdict
+        own = values.setdefault(one.scenario, {})
+        for name, value in one.figures.items():
+            own.setdefault(name, []).append(value)
+    return Past(
+        run=results.run,
+        opened_at=results.opened_at,
+        fingerprint=results.fingerprint,
+        kind=results.kind,
+        capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity},
+        commit=str(git.get("commit") or ""),
+        dirty=bool(git.get("dirty")),
+        machine=f"{system.get('cpu_model') or 'machine'} ({results.fingerprint.get('machine', '')[:6]})",
+        values=values,
+        verdicts=verdicts,
+        measured=measured,
+    )
+
+
+def _measured(scenario: _Scenario) -> Measured:
+    verdict = scenario.outcome.verdict
+    figures = {} if verdict == "failed" else {**scenario.metrics, "capacity_qps": _capacity(scenario)}
+    known = {name: value for name, value in figures.items() if value is not None}
+    return Measured(scenario.scenario, scenario.repeat or 1, verdict, known)
+
+
+def _capacity(scenario: _Scenario) -> float | None:
+    return float(scenario.capacity["low_ops_s"]) if scenario.capacity else None
+
+
+def _short(past: Past, name: str) -> str:
+    value = past.fingerprint.get(name, "(absent)")
+    return value if len(value) <= 16 else f"{value[:12]}..."  # noqa: PLR2004 - a hash is longer than any other value
+
+
+def _are(count: int) -> str:
+    return "is one" if count == 1 else "are none"

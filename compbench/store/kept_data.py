@@ -1,0 +1,57 @@
+"""What is made once and kept in the cache folder: where a scenario's data set and its exact neighbours lie.
+
+The name of a kept folder is a hash of everything that its content depends on. Knows nothing of how it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from compbench import embedded
+from compbench.config.scenarios import Scenario
+from compbench.config.settings import Settings
+
+# A smaller data set is loaded within half a minute, which is not worth keeping its folder.
+KEPT_FROM = 50_000
+
+
+def wanted_memories(settings: Settings, scenario: Scenario) -> int:
+    """Return how many memories of the scenario are loaded."""
+    return max(1, round(scenario.data.num_nodes * settings.data_scale))
+
+
+def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
+    """Return where the data set is kept, or None if it is loaded anew each time: it is small, or the target Engram."""
+    count = wanted_memories(settings, scenario)
+    if settings.target != "embedded" or count < KEPT_FROM:
+        return None
+    facts = (scenario.data, scenario.graph, scenario.seed, count, embedded.__version__, embedded.SNAPSHOT_FORMAT)
+    return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
+
+
+def announcement(settings: Settings, scenario: Scenario) -> str:
+    """Say what making the data set begins with, or nothing if it is not to be made."""
+    folder = data_set_folder(settings, scenario)
+    if folder is None:
+        return ""
+    begun = ", going on from what was begun" if begun_folder(folder).is_dir() else ""
+    return f"loading {wanted_memories(settings, scenario)} memories once, to be kept in {folder}{begun}"
+
+
+def ground_truth_file(settings: Settings, scenario: Scenario) -> Path | None:
+    """Return where the exact neighbours are kept, or None if the driver checks no answers or sends no searches."""
+    weights = scenario.operations
+    if settings.driver != "builtin" or weights.recall_weight + weights.embedding_search_weight == 0:
+        return None
+    from compbench.loadtest.truth import ground_truth  # noqa: PLC0415 - NumPy costs 0.1 s, which plan need not pay
+
+    count = wanted_memories(settings, scenario)
+    return ground_truth.path_of(Path(settings.cache_dir), scenario.data, count, scenario.seed)
+
+
+def begun_folder(folder: Path) -> Path:
+    """Return where the state of a data set is kept while it is being made."""
+    return folder.with_name(f"{folder.name}.begun")

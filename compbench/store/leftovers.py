@@ -1,0 +1,86 @@
+"""What interrupted runs, killed invocations and caches have left, and what `doit clean` may remove of it.
+
+Never anything of a closed run but temporary files; and of the folders that are set for working in and for caches, which
+may be shared with others, only what bears a name that this project gives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compbench.store.runs import MANIFEST_NAME, TIMESTAMP, is_missing, list_runs
+
+_MADE_NAME = re.compile(r"[0-9a-f]{24}(\.begun|\.partial|\.begun\.partial|\.npz)?")
+_SCRIPT_NAME = re.compile(r"vega-[\w.-]+\.js")
+_CACHE_FOLDERS = ("data_sets", "ground_truth")
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that `doit clean` may remove: where it is, and what it is."""
+
+    path: Path
+    what: str
+
+
+def find(output_dir: Path, work_dir: Path, root: Path, caches: Sequence[Path]) -> list[Leftover]:
+    """Return what interrupted runs and caches have left; never anything of a closed run's finished files.
+
+    Args:
+        output_dir: the folder of all runs.
+        work_dir: where servers have their working folders.
+        root: the project's own folder.
+        caches: files and folders that can be made again.
+    """
+    found = in_work_folder(work_dir, root)
+    for run in list_runs(output_dir):
+        if run.manifest.state != "closed":
+            found.append(Leftover(run.folder, f"{run.manifest.state} run"))
+        else:
+            found += [Leftover(path, "temporary file") for path in sorted(run.folder.glob(".*.tmp"))]
+    for folder in _children(output_dir):
+        if TIMESTAMP.fullmatch(folder.name) and folder.is_dir() and is_missing(folder / MANIFEST_NAME):
+            found.append(Leftover(folder, "run that was never opened"))
+    return found + [Leftover(path, "cache") for path in caches if path.exists()]
+
+
+def work_prefix(root: Path) -> str:
+    """Return how the names of this project's working folders begin."""
+    return f"compbench-{hashlib.sha256(bytes(root)).hexdigest()[:8]}-"
+
+
+def in_work_folder(work_dir: Path, root: Path) -> list[Leftover]:
+    """Return the working folders of servers whose runner was killed; another project's are none of ours."""
+    own = [path for path in _children(work_dir) if path.name.startswith(work_prefix(root))]
+    return [Leftover(path, "server's working folder") for path in own]
+
+
+def in_cache(cache_dir: Path) -> list[Path]:
+    """Return what was made to be kept: data sets, exact neighbours, the charts' script."""
+    made = [path for name in _CACHE_FOLDERS for path in _children(cache_dir / name) if _MADE_NAME.fullmatch(path.name)]
+    return made + [path for path in _children(cache_dir) if _SCRIPT_NAME.fullmatch(path.name)]
+
+
+def remove_empty(cache_dir: Path) -> None:
+    """Remove the cache's folders if nothing is left in them."""
+    for folder in (*(cache_dir / name for name in _CACHE_FOLDERS), cache_dir):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def remove(leftover: Leftover) -> None:
+    """Remove a leftover, file or folder."""
+    if leftover.path.is_dir() and not leftover.path.is_symlink():
+        shutil.rmtree(leftover.path)
+    else:
+        leftover.path.unlink(missing_ok=True)
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,1 @@
+"""How a driver's requests reach a server: connections with the clock read at both ends."""

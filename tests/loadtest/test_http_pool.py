@@ -1,0 +1,144 @@
+"""Endpoint, connections and alarm against real sockets; what the recorder makes of what they note."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+
+from compbench.loadtest.engine.clock import open_alarm, run_in_precise_loop
+from compbench.loadtest.engine.recorder import BATCH, NEVER_SENT, OTHER_REASONS, REASONS_LIMIT, Interval, Recorder
+from compbench.model.errors import UserError
+from compbench.transport.http_connection import Exchange
+from compbench.transport.http_pool import Endpoint, Pool
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answering(*pieces: bytes, keep: bool = True) -> Handler:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.005)
+            if not keep:
+                writer.close()
+                return
+
+    return handle
+
+
+def asked(handler: Handler, times: int = 1) -> list[Exchange]:
+    """Ask a server of this handler over one connection."""
+
+    async def main() -> list[Exchange]:
+        server = await asyncio.start_server(handler, "127.0.0.1", 0)
+        endpoint = Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        pool = Pool(endpoint, 1)
+        await pool.open()
+        exchanges = [await pool.ask(endpoint.get(b"/")) for _ in range(times)]
+        pool.close()
+        server.close()
+        return exchanges
+
+    return run_in_precise_loop(main())
+
+
+@pytest.mark.parametrize("url", ["https://x", "http://", "x", "http://x:0x", "http://x:99999", "http://x/path"])
+def test_only_plain_http_addresses_are_endpoints(url: str) -> None:
+    with pytest.raises(UserError, match="expected http://host:port"):
+        Endpoint(url)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n", b"3\r\nllo\r\n", b"0\r\n\r\n"),
+        tuple(bytes([byte]) for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+    ],
+)
+def test_an_answer_is_read_however_it_is_sent(pieces: tuple[bytes, ...]) -> None:
+    for exchange in asked(answering(*pieces), times=2):
+        assert (exchange.status, b"".join(exchange.body), exchange.failed) == (200, b"hello", False)
+        assert exchange.free_at <= exchange.sent_at <= exchange.done_at
+
+
+def test_a_connection_that_the_server_closes_after_its_answer_is_replaced() -> None:
+    last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+    assert [exchange.status for exchange in asked(answering(last, keep=False), times=3)] == [200, 200, 200]
+
+
+def test_a_failure_says_why() -> None:
+    (refused,) = asked(answering(b"HTTP/1.1 503 Busy\r\nContent-Length: 8\r\n\r\ntry\nlate"))
+    assert (refused.failed, refused.explain()) == (True, "HTTP 503: try late")
+    (lost,) = asked(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf", keep=False))
+    assert (lost.status, lost.explain()) == (0, "connection lost: closed by the server")
+
+
+def test_an_alarm_rings_once_not_early_at_the_last_time_set_and_at_once_for_the_past() -> None:
+    async def main() -> list[float]:
+        rung: list[float] = []
+        alarm = open_alarm(lambda: rung.append(time.monotonic()))
+        start = time.monotonic()
+        alarm.set(start + 0.01)
+        alarm.set(start + 0.05)
+        await asyncio.sleep(0.3)
+        assert len(rung) == 1
+        assert rung[0] >= start + 0.05
+        alarm.set(start)
+        await asyncio.sleep(0.3)
+        alarm.set(time.monotonic() + 0.05)
+        alarm.close()
+        await asyncio.sleep(0.2)
+        return rung
+
+    assert len(run_in_precise_loop(main())) == 2
+
+
+def ended(at: float, *, due: float, sent: float = math.nan, problem: str = "", operation: int = 0) -> Exchange:
+    exchange = Exchange(0, due, b"", lambda _: None, operation)
+    exchange.free_at, exchange.sent_at, exchange.done_at = due - 1, sent, at
+    exchange.status, exchange.problem = (0, problem) if problem else (200, "")
+    return exchange
+
+
+def test_the_recorder_hands_out_every_second_with_what_ended_in_it() -> None:
+    intervals: list[Interval] = []
+    recorder = Recorder(start_s=100.0, warm_up_s=1.0, on_interval=intervals.append)
+    recorder.add(ended(100.6, due=100.5, sent=100.5))  # warm-up
+    recorder.add(ended(101.2, due=100.9, sent=100.9))  # warm-up that ends later
+    recorder.add(ended(101.3, due=101.0, sent=101.1, operation=2))
+    recorder.advance(102.001)
+    recorder.add(ended(104.5, due=101.5, sent=103.0, problem="lost"))
+    recorder.add_never_sent(np.array([2, 2]), np.array([100.9, 104.0]), 105.0)
+    recorder.finish()
+    assert [interval.number for interval in intervals] == [-1, 0, 1, 2, 3]
+    assert [interval.warm_up for interval in intervals] == [1, 1, 0, 0, 0]
+    first, last = intervals[1].parts[2], intervals[4]
+    assert first.times.response.percentile_ms(50) == pytest.approx(300, rel=1e-3)
+    assert first.times.service.percentile_ms(50) == pytest.approx(200, rel=1e-3)
+    assert first.times.lag.percentile_ms(50) == pytest.approx(100, rel=1e-3)
+    assert (last.parts[0].errors, last.parts[0].late, last.last_s) == (1, 1, 3.5)
+    # Due in the warm-up and never sent: not measured. The other has waited a second.
+    assert (last.parts[2].count, last.parts[2].never_sent) == (1, 1)
+    assert last.parts[2].times.response.max_ms == pytest.approx(1000, rel=1e-3)
+    assert last.parts[2].times.service.total == 0
+    assert sum((interval.reasons for interval in intervals), Counter()) == {"lost": 1, NEVER_SENT: 1}
+
+
+def test_reasons_are_told_apart_up_to_a_limit_and_all_counted() -> None:
+    intervals: list[Interval] = []
+    recorder = Recorder(0.0, 0.0, intervals.append)
+    for number in range(2 * REASONS_LIMIT + BATCH):
+        recorder.add(ended(0.5, due=0.1, sent=0.1, problem=f"problem {number}"))
+    recorder.finish()
+    (interval,) = intervals
+    assert interval.reasons.total() == interval.pooled().errors == 2 * REASONS_LIMIT + BATCH
+    assert interval.reasons[OTHER_REASONS] == REASONS_LIMIT + BATCH

@@ -1,0 +1,125 @@
+"""Loading a data set: in bulk and one by one, resumed, checked by the server's own count."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compbench.config.scenarios import Scenario
+from compbench.loadtest.prepare import Look, why_stop
+from compbench.loadtest.workload.edges import edge_chunks
+from compbench.loadtest.workload.vectors import prepared_vectors
+from tests.embedded_server import Embedded, embedded, wrong_answers
+from tests.load import MIXED, graph_scenario, scenario, toml
+from tests.project import free_port
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def keeper(request: pytest.FixtureRequest) -> Iterator[str]:
+    with wrong_answers(getattr(request, "param", "keeps")) as url:
+        yield url
+
+
+def prepare(folder: Path, url: str, made: Scenario, *more: str) -> tuple[int, dict[str, Any], str]:
+    """Run the command; return exit code, report and what was said."""
+    path, report = folder / "made.toml", folder / "prepared.json"
+    path.write_text(toml(made))
+    report.unlink(missing_ok=True)
+    argv = [sys.executable, "-m", "compbench.loadtest", "prepare", "--scenario", str(path), "--endpoint", url]
+    argv += ["--output", str(report), "--progress", str(folder / "progress"), *more]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, json.loads(report.read_text()) if report.exists() else {}, done.stdout + done.stderr
+
+
+def stored_vector(server: Embedded, number: int, space: str = "default") -> list[float]:
+    return list(server.get(f"/api/v1/memories/node-{number}", space=space).json()["embedding"])
+
+
+@pytest.mark.parametrize("spaces", [1, 3])
+def test_rows_are_loaded_in_bulk_and_a_second_load_sends_nothing(tmp_path: Path, spaces: int) -> None:
+    made = scenario(MIXED, nodes=2500, spaces=spaces)
+    with embedded(tmp_path) as server:
+        code, report, said = prepare(tmp_path, server.url, made)
+        assert code == 0, said
+        assert (report["stored"], report["sent"], report["method"]) == (2500, 2500, "bulk")
+        own = next(iter(prepared_vectors(made.data, 2500, made.seed, first=2000)))[1][7]
+        name = "default" if spaces == 1 else f"space_{2007 % spaces}"
+        assert stored_vector(server, 2007, name) == pytest.approx(own.tolist(), abs=2e-3)
+        code, report, said = prepare(tmp_path, server.url, made)
+        assert (code, report["sent"], report["found"], report["stored"]) == (0, 0, 2500, 2500), said
+    assert '"phase":"prepare"' in (tmp_path / "progress").read_text()
+
+
+def test_a_bulk_load_goes_on_where_it_was(tmp_path: Path) -> None:
+    with embedded(tmp_path) as server:
+        assert prepare(tmp_path, server.url, scenario(nodes=2500), "--scale", "0.5")[0] == 0
+        code, report, said = prepare(tmp_path, server.url, scenario(nodes=2500))
+        assert (code, report["found"], report["sent"], report["stored"]) == (0, 1250, 1250, 2500), said
+
+
+def test_edges_are_loaded_with_the_rows_and_only_once(tmp_path: Path) -> None:
+    made = graph_scenario(2500)
+    expected = sum(len(chunk) for chunk in edge_chunks(2500, 5.0, made.seed))
+    with embedded(tmp_path) as server:
+        for _ in range(2):
+            code, report, said = prepare(tmp_path, server.url, made)
+            assert (code, report["edges"]) == (0, expected), said
+
+
+def test_another_data_set_in_the_server_is_refused(tmp_path: Path) -> None:
+    with embedded(tmp_path) as server:
+        assert prepare(tmp_path, server.url, scenario())[0] == 0
+        code, _, said = prepare(tmp_path, server.url, scenario(), "--seed", "8")
+        assert code == 1
+        assert "holds the data set of another seed" in said
+
+
+def test_a_server_without_bulk_loads_is_given_one_memory_at_a_time_and_goes_on_where_it_was(
+    tmp_path: Path, keeper: str
+) -> None:
+    code, report, said = prepare(tmp_path, keeper, scenario(nodes=300), "--scale", "0.5")
+    assert (code, report["sent"], report["stored"], report["method"]) == (0, 150, 150, "one by one"), said
+    code, report, said = prepare(tmp_path, keeper, scenario(nodes=300))
+    assert (code, report["stored"]) == (0, 300), said
+    # The last few, which may have been in flight when a load was interrupted, are sent again.
+    assert report["sent"] == 166
+
+
+@pytest.mark.parametrize("keeper", ["few"], indirect=True)
+def test_a_server_that_does_not_keep_what_it_acknowledges_is_named(tmp_path: Path, keeper: str) -> None:
+    code, report, said = prepare(tmp_path, keeper, scenario(nodes=300))
+    assert (code, report["stored"], report["complete"]) == (1, 2, False)
+    assert "the server keeps 2 of" in said
+
+
+def test_a_dead_server_is_one_line(tmp_path: Path) -> None:
+    code, _, said = prepare(tmp_path, f"http://127.0.0.1:{free_port()}", scenario())
+    assert code == 1
+    assert said.startswith("Error: http://127.0.0.1:")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("looks", "line"),
+    [
+        ([Look(0, 0, 0), Look(1, 199, 1)], ""),
+        ([Look(0, 0, 0), Look(1, 200, 1)], "the server keeps 1 of 200 acknowledged memories"),
+        ([Look(0, 0, 0), Look(61, 900, 900)], "900 of 1000 memories were in when the time limit of 60 s was reached"),
+        ([Look(0, 0, 0), Look(10, 10, 10)], "at 1 memories/s the rest of 1000 takes another 990 s"),
+        ([Look(0, 0, 0), Look(10, 0, 0)], "takes forever"),
+        ([Look(0, 0, 0), Look(10, 500, 500)], ""),
+        ([Look(0, 0, None), Look(10, 500, None)], ""),
+    ],
+)
+def test_a_load_that_cannot_succeed_is_given_up_early(looks: list[Look], line: str) -> None:
+    said = why_stop(deque(looks), 1000, 60)
+    assert (line in said) if line else not said

@@ -1,0 +1,209 @@
+"""Recall of the answers to measured requests, and answers that mean nothing, found out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compbench.loadtest.run import workload_digest
+from compbench.loadtest.truth import ground_truth, recall
+from compbench.loadtest.truth.answers import Recall
+from compbench.loadtest.truth.ground_truth import Truth
+from compbench.loadtest.workload.arrivals import Schedule
+from compbench.loadtest.workload.edges import ExpectedGraph
+from compbench.loadtest.workload.workload import Query, Workload
+from tests.embedded_server import embedded, wrong_answers
+from tests.load import SEARCHES, graph_scenario, scenario, toml, workload
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NODES = 500
+Find = Callable[[Query], list[str]]
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truth:
+    return ground_truth.compute(scenario(SEARCHES, NODES).data, NODES, 7, lambda _elapsed_s, _done: None)
+
+
+def body(ids: list[str]) -> bytes:
+    return json.dumps({"memories": {"vivid": [{"id": one} for one in ids]}}).encode()
+
+
+def judged(truth: Truth, find: Find, stored: int | None = NODES, count: int = 300) -> Recall:
+    made = workload(scenario(SEARCHES, NODES), count=count)
+    return recall.check(made, {i: body(find(made.query(i))) for i in range(count)}, truth, stored)
+
+
+def exact(truth: Truth, query: Query) -> list[str]:
+    return [f"node-{number}" for number in truth.numbers[query.number][: query.limit]]
+
+
+def test_exact_answers_have_a_recall_of_one(truth: Truth) -> None:
+    found = judged(truth, lambda query: exact(truth, query))
+    assert (found.answers, found.mean, found.checked) == ("ok", 1.0, 300)
+    assert (found.k_min, found.k_max) == (5, 50)
+
+
+def test_recall_is_the_mean_share_that_was_found_with_its_interval(truth: Truth) -> None:
+    found = judged(truth, lambda query: exact(truth, query)[: query.limit // 2])
+    made = workload(scenario(SEARCHES, NODES), count=300)
+    shares = np.array([made.query(i).limit // 2 / made.query(i).limit for i in range(300)])
+    assert found.mean == pytest.approx(shares.mean())
+    half = 1.96 * shares.std(ddof=1) / 300**0.5
+    assert found.low == pytest.approx(shares.mean() - half)
+    assert found.high == pytest.approx(shares.mean() + half)
+
+
+def test_what_the_run_stored_is_left_out_on_both_sides(truth: Truth) -> None:
+    found = judged(truth, lambda query: ["load-1", "load-2", *exact(truth, query)[: query.limit - 2]])
+    assert found.mean == 1.0
+
+
+def test_a_repeated_memory_counts_once(truth: Truth) -> None:
+    found = judged(truth, lambda query: exact(truth, query)[:1] * query.limit)
+    assert found.mean is not None
+    assert found.mean < 0.21
+
+
+def test_the_same_answer_to_every_query_is_found_out(truth: Truth) -> None:
+    found = judged(truth, lambda query: [f"node-{number}" for number in range(query.limit)])
+    assert found.answers == "ignores-query"
+    assert "different vectors were all answered with node-0" in found.note
+
+
+def test_answers_that_belong_to_other_queries_are_found_out(truth: Truth) -> None:
+    found = judged(truth, lambda query: exact(truth, query._replace(number=(query.number + 500) % 1000)))
+    assert found.answers == "ignores-query"
+
+
+def test_poor_answers_that_depend_on_the_query_are_poor_and_not_more(truth: Truth) -> None:
+    found = judged(truth, lambda query: exact(truth, query)[:1])
+    assert found.answers == "ok"
+    assert found.mean is not None
+    assert found.mean < 0.2
+
+
+def test_answers_over_several_spaces_are_told_apart_too() -> None:
+    made = workload(scenario(SEARCHES, NODES, spaces=2), count=300)
+    truth = ground_truth.compute(made.scenario.data, NODES, 7, lambda _elapsed_s, _done: None)
+    same = {i: body([f"node-{made.query(i).number % 2 + 2 * n}" for n in range(5)]) for i in range(300)}
+    right = {i: body(exact(truth, made.query(i))) for i in range(300)}
+    assert recall.check(made, same, truth, NODES).answers == "ignores-query"
+    assert recall.check(made, right, truth, NODES).mean == 1.0
+
+
+def test_a_tiny_data_set_that_every_answer_holds_whole_is_not_suspected() -> None:
+    made = workload(scenario(SEARCHES, nodes=4), count=300)
+    truth = ground_truth.compute(made.scenario.data, 4, 7, lambda _elapsed_s, _done: None)
+    answers = {i: body([f"node-{n}" for n in range(4)]) for i in range(300)}
+    assert recall.check(made, answers, truth, 4).mean == 1.0
+
+
+@pytest.mark.parametrize(
+    ("stored", "ids", "note"),
+    [
+        (0, ["node-1"], "holds 0 of the 500"),
+        (3, ["node-1"], "holds 3 of the 500"),
+        (NODES, [], "none of 300 checked searches found a memory of the data set"),
+        (NODES, ["load-1"], "none of 300 checked searches found a memory of the data set"),
+    ],
+)
+def test_an_all_but_empty_store_is_named(truth: Truth, stored: int, ids: list[str], note: str) -> None:
+    found = judged(truth, lambda _: ids, stored)
+    assert found.answers == "empty-store"
+    assert note in found.note
+    assert found.mean is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "note"), [(b"[]", "another shape"), (body(["node-1", "foreign"]), "neither `prepare` nor this run")]
+)
+def test_what_cannot_be_judged_says_why(truth: Truth, answer: bytes, note: str) -> None:
+    made = workload(scenario(SEARCHES, NODES), count=10)
+    found = recall.check(made, dict.fromkeys(range(10), answer), truth, NODES)
+    assert found.answers == "not-checked"
+    assert note in found.note
+    assert recall.missed(found, 0.9)[0].startswith("Recall can't be told")
+
+
+def test_an_expected_recall_is_judged() -> None:
+    found = Recall("ok", mean=0.8, checked=10)
+    assert recall.missed(found, None) == []
+    assert recall.missed(found, 0.8) == []
+    assert recall.missed(found, 0.9) == ["Recall 0.800 below target 0.900"]
+    assert recall.missed(Recall("ok", exact_traversals=0.5), 0.9) == ["Recall 0.500 below target 0.900"]
+
+
+def traversed(change: Callable[[list[str]], list[str]]) -> Recall:
+    made = workload(graph_scenario(), count=200)
+    whole = ExpectedGraph(made.prepared, 5.0, made.seed)
+    answers = {}
+    for index in range(200):
+        traversal = made.traversal(index)
+        answers[index] = body(change([f"node-{n}" for n in sorted(whole.within(*traversal))]))
+    return recall.check(made, answers, None, NODES)
+
+
+def test_traversals_are_right_only_if_exactly_right() -> None:
+    assert traversed(lambda ids: ids).exact_traversals == 1.0
+    assert traversed(lambda ids: ids[::-1]).exact_traversals == 1.0
+    assert traversed(lambda ids: [*ids, *ids[:1]]).exact_traversals == pytest.approx(0, abs=0.05)
+    assert traversed(lambda ids: ids[1:]).exact_traversals == pytest.approx(0, abs=0.05)
+
+
+def test_traversals_that_find_nothing_or_the_same_from_everywhere_are_found_out() -> None:
+    assert traversed(lambda _: []).answers == "empty-store"
+    assert traversed(lambda _: ["node-1", "node-2"]).answers == "ignores-query"
+
+
+# -- through the real driver -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wrong_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    with wrong_answers(request.param) as url:
+        yield url
+
+
+def drive(folder: Path, url: str, made: Workload, *command: str) -> subprocess.CompletedProcess[str]:
+    path = folder / "made.toml"
+    path.write_text(toml(made.scenario))
+    argv = [sys.executable, "-m", "compbench.loadtest", command[0], "--scenario", str(path), "--endpoint", url]
+    argv += ["--cache", str(folder / "cache"), "--output", str(folder / "out.json"), *command[1:]]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong_server", "verdict"),
+    [("empty", "empty-store"), ("few", "empty-store"), ("same", "ignores-query"), ("random", "ignores-query")],
+    indirect=["wrong_server"],
+)
+def test_the_driver_finds_out_a_server_whose_answers_mean_nothing(
+    tmp_path: Path, wrong_server: str, verdict: str
+) -> None:
+    done = drive(tmp_path, wrong_server, workload(scenario(SEARCHES, NODES)), "run", "--duration", "2")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"Answers are wrong ({verdict})" in done.stdout
+    assert json.loads((tmp_path / "out.json").read_text())["compbench"]["recall"]["answers"] == verdict
+
+
+def test_the_driver_reports_recall_and_traversals_of_a_real_server(tmp_path: Path) -> None:
+    for made in (workload(scenario(SEARCHES, NODES)), workload(graph_scenario(NODES))):
+        folder = tmp_path / made.scenario.operations.__class__.__name__ / str(made.traverses)
+        folder.mkdir(parents=True)
+        with embedded(folder) as server:
+            assert drive(folder, server.url, made, "prepare").returncode == 0
+            drive(folder, server.url, made, "run", "--duration", "2")
+        own = json.loads((folder / "out.json").read_text())["compbench"]
+        assert own["traversal"]["measured"] is made.traverses
+        assert own["recall"]["answers"] == "ok"
+        assert own["recall"]["exact_traversals" if made.traverses else "mean"] > 0.95
+        again = workload(made.scenario, count=200, traverses=made.traverses)
+        schedule = Schedule(made.scenario.arrival, made.scenario.seed, 0.0, 2)
+        assert own["workload_digest"] == workload_digest(schedule, again)

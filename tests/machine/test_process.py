@@ -1,0 +1,186 @@
+"""Child processes: started, bounded, ended, and gone when their runner is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from compbench.machine import process
+from compbench.machine.process import Exit, Output
+
+
+def shell(script: str, folder: Path, limit_bytes: int = 10_000_000, grace_s: float = 5.0):  # type: ignore[no-untyped-def]
+    return process.running(
+        ["sh", "-c", script],
+        environment=os.environ,
+        folder=folder,
+        stdout=Output(folder / "out", limit_bytes),
+        stderr=Output(folder / "err", limit_bytes),
+        stop_grace_s=grace_s,
+    )
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float = 15.0) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return met
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def pid_written_to(path: Path) -> int:
+    assert eventually(lambda: path.exists() and path.read_text().strip() != "")
+    return int(path.read_text())
+
+
+def test_output_and_exit_code_of_a_program_are_kept(tmp_path: Path) -> None:
+    with shell("echo out; echo err >&2; exit 3", tmp_path) as child:
+        assert child.wait(10) == Exit(code=3)
+    assert (tmp_path / "out").read_text() == "out\n"
+    assert (tmp_path / "err").read_text() == "err\n"
+
+
+def test_a_program_ended_by_a_signal_says_which(tmp_path: Path) -> None:
+    with shell("kill -ABRT $$", tmp_path) as child:
+        assert child.wait(10) == Exit(code=None, signal="SIGABRT")
+
+
+def test_a_program_that_is_not_there_exits_with_127_and_a_reason(tmp_path: Path) -> None:
+    with process.running(
+        ["./no-such-program"], environment=os.environ, folder=tmp_path, stdout=Output(tmp_path / "out", 1000)
+    ) as child:
+        assert child.wait(10) == Exit(code=127)
+    assert "can't be started" in (tmp_path / "out").read_text()
+
+
+def test_leaving_the_block_ends_a_program_that_ignores_sigterm_and_its_children(tmp_path: Path) -> None:
+    script = "trap '' TERM; sleep 300 & echo $! > child; echo ready; while :; do sleep 1; done"
+    with shell(script, tmp_path, grace_s=0.5) as child:
+        grandchild = pid_written_to(tmp_path / "child")
+        assert is_running(grandchild)
+    assert child.exit == Exit(code=None, signal="SIGKILL")
+    assert eventually(lambda: not is_running(grandchild)), "the child's own child outlived it"
+
+
+def test_what_a_program_leaves_in_its_group_ends_with_it(tmp_path: Path) -> None:
+    with shell("sleep 300 & echo $! > child; exit 0", tmp_path) as child:
+        assert child.wait(10) == Exit(code=0)
+        left_behind = pid_written_to(tmp_path / "child")
+    assert eventually(lambda: not is_running(left_behind))
+
+
+def test_a_program_whose_guard_was_killed_is_ended_all_the_same(tmp_path: Path) -> None:
+    with shell("sleep 300 & echo $! > child; wait", tmp_path) as child:
+        grandchild = pid_written_to(tmp_path / "child")
+        guard = psutil.Process(child.pid).ppid()
+        os.kill(guard, signal.SIGKILL)
+        ended = child.wait(10)
+        assert ended is not None
+        assert "guard" in str(ended)
+    assert eventually(lambda: not is_running(child.pid))
+    assert eventually(lambda: not is_running(grandchild))
+
+
+def test_a_process_that_escaped_with_the_output_holds_nobody_up(tmp_path: Path) -> None:
+    escape = f"{sys.executable} -c 'import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(300)'"
+    with shell(f"{escape} & while [ ! -s out ]; do sleep 0.1; done; echo mine; exit 0", tmp_path) as child:
+        assert child.wait(20) == Exit(code=0)
+    escaped, mine = (tmp_path / "out").read_text().split()
+    assert mine == "mine"
+    os.kill(int(escaped), signal.SIGKILL)
+
+
+def test_stop_says_what_it_took(tmp_path: Path) -> None:
+    with shell("exec sleep 300", tmp_path) as child:
+        assert child.stop(10) == "SIGTERM"
+        assert child.stop(10) == "itself"
+
+
+def test_a_flood_is_cut_in_the_middle_and_its_end_is_kept(tmp_path: Path) -> None:
+    limit_bytes = 3_000_000
+    script = "head -c 20000000 /dev/zero | tr '\\0' 'x' | fold -w 99; echo; echo THE END"
+    with shell(script, tmp_path, limit_bytes) as child:
+        assert child.wait(60) == Exit(code=0)
+    text = (tmp_path / "out").read_text()
+    assert len(text) < limit_bytes + 200_000
+    assert "bytes left out here" in text
+    assert text.endswith("THE END\n")
+
+
+def test_colour_codes_are_taken_out_of_the_output(tmp_path: Path) -> None:
+    with shell(r"printf '\033[1;31mred\033[0m and plain\n'", tmp_path) as child:
+        child.wait(10)
+    assert (tmp_path / "out").read_text() == "red and plain\n"
+
+
+def test_a_program_gets_default_signals_even_if_its_runner_ignores_them(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with shell("exec sleep 300", tmp_path) as child:
+            child.send(signal.SIGINT)
+            assert child.wait(10) == Exit(code=None, signal="SIGINT")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    before = process.own_open_files()
+    for _ in range(3):
+        with shell("exit 0", tmp_path) as child:
+            child.wait(10)
+    assert process.own_open_files() == before
+
+
+RUNNER = """
+import os, sys, time
+from pathlib import Path
+from compbench.machine import process
+folder = Path(sys.argv[1])
+argv = ["sh", "-c", "trap '' TERM; echo $$ > pid; sleep 300 & echo $! > child; while :; do sleep 1; done"]
+with process.running(argv, environment=os.environ, folder=folder, stdout=process.Output(folder / "out", 1000)):
+    time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_a_program_does_not_outlive_a_runner_that_is_killed(tmp_path: Path, whole_group: bool) -> None:
+    root = Path(__file__).parent.parent.parent
+    runner = subprocess.Popen(
+        [sys.executable, "-c", RUNNER, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True,
+    )
+    pids = [pid_written_to(tmp_path / "pid"), pid_written_to(tmp_path / "child")]
+    if whole_group:
+        os.killpg(runner.pid, signal.SIGKILL)
+    else:
+        runner.kill()
+    runner.wait()
+    assert eventually(lambda: not any(map(is_running, pids)), 10.0), "SIGTERM is ignored, so SIGKILL must have come"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_noted_and_hinders_nobody(tmp_path: Path) -> None:
+    full = Output(Path("/dev/full"), 1_000_000)
+    absent = Output(tmp_path / "absent" / "file", 1_000_000)
+    program = "import sys; sys.stdout.write('x' * 500_000); sys.stderr.write('x' * 500_000)"
+    with process.running(
+        [sys.executable, "-c", program], environment=os.environ, folder=tmp_path, stdout=full, stderr=absent
+    ) as child:
+        assert child.wait(30) == Exit(0)
+    assert (full.error, full.total_bytes) == ("No space left on device", 500_000)
+    assert (absent.error, absent.total_bytes) == ("No such file or directory", 500_000)

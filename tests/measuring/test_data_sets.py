@@ -1,0 +1,142 @@
+"""Data sets and neighbours made once by doit tasks, kept, handed over, and removed by `doit clean`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from compbench.config.scenarios import load_scenario
+from compbench.config.settings import load_settings
+from compbench.measuring import data_sets
+from compbench.store import kept_data
+from tests.load import SEARCHES, graph_scenario, scenario, toml
+from tests.project import Project, eventually
+
+KEPT = 600
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    made = Project(tmp_path / "project", names=("search", "walk"))
+    made.set(target="embedded", driver="builtin", scale=1.0, warm_up_s=0.5)
+    folder = made.root / "scenarios" / "competitive"
+    (folder / "search.toml").write_text(toml(scenario(SEARCHES, nodes=KEPT)))
+    walk = graph_scenario(KEPT)
+    (folder / "walk.toml").write_text(toml(walk).replace('"Made"', '"Walk"'))
+    # So that a small data set is kept like a large one.
+    path = made.root / "compbench" / "store" / "kept_data.py"
+    path.write_text(path.read_text().replace(f"KEPT_FROM = {kept_data.KEPT_FROM:_}", f"KEPT_FROM = {KEPT}"))
+    return made
+
+
+def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> None:
+    done = project.doit("new=1")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    cache = project.root / "tmp" / "cache"
+    assert len(list((cache / "data_sets").iterdir())) == 2
+    assert len(list((cache / "ground_truth").iterdir())) == 1, "both have the same data and queries"
+    for name, key in (("search", "mean"), ("walk", "exact_traversals")):
+        capture = project.capture(name)
+        assert capture["data_set"]["stored"] == KEPT
+        assert capture["server"]["memories_before"] == KEPT, "the server did not start on the kept data set"
+        assert capture["result"]["own"]["recall"][key] > 0.95
+    assert "right traversals 1.0000" in project.file("summary.txt").read_text()
+    made_at = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    again = project.doit("new=1")
+    assert "to be kept" not in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == made_at
+    assert re.search(r"removing tmp/cache/data_sets/\w+ \(cache\)", project.doit("clean").stdout)
+    assert not cache.exists()
+    assert project.orphans() == []
+
+
+def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> None:
+    count = 20_000
+    scenario_file = project.root / "scenarios" / "competitive" / "search.toml"
+    scenario_file.write_text(toml(scenario(SEARCHES, nodes=count)))
+    source = project.root / "compbench" / "store" / "kept_data.py"
+    source.write_text(source.read_text().replace("_SAVE_EVERY_S = 180.0", "_SAVE_EVERY_S = 0.3"))
+    making = project.start("data_set:search")
+    data_sets = project.root / "tmp" / "cache" / "data_sets"
+    facts = "*.begun/snapshot-*/default/facts.json"
+    assert eventually(lambda: next(data_sets.glob(facts), None), 60.0)
+    os.killpg(making.pid, signal.SIGKILL)
+    making.communicate(timeout=60)
+    assert eventually(lambda: not project.orphans(), 20.0)
+    (begun,) = data_sets.iterdir()
+    assert begun.name.endswith(".begun")
+    begun_rows = json.loads(next(data_sets.glob(facts)).read_text())["rows"]["count"]
+    assert 0 < begun_rows < count
+
+    # The next server must start on what was begun: rows that it would have to be sent are refused.
+    loading = project.root / "compbench" / "embedded" / "loading.py"
+    intact = loading.read_text()
+    loading.write_text(
+        intact.replace("    vectors = _array", '    raise wire.bad_input("told to refuse")\n    vectors = _array')
+    )
+    refused = project.doit("data_set:search")
+    assert refused.returncode == 1
+    assert "told to refuse" in refused.stderr
+    refusing = f'    if first < {begun_rows}:\n        raise wire.bad_input("sent again")\n    vectors = _array'
+    loading.write_text(intact.replace("    vectors = _array", refusing))
+    done = project.doit("data_set:search")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.doit("data_set:search").returncode == 0, "it is there"
+    assert "going on from what was begun" in done.stdout
+    (kept,) = data_sets.iterdir()
+    assert json.loads(next(kept.glob("snapshot-*/default/facts.json")).read_text())["rows"]["count"] == count
+
+
+def test_a_server_that_ignores_what_is_asked_fails(project: Project) -> None:
+    path = project.root / "compbench" / "embedded" / "memories.py"
+    # The index stands still: whatever the vector, the same memories are found.
+    path.write_text(
+        path.read_text().replace("self.index.search(vector, limit", "self.index.search(np.ones_like(vector), limit")
+    )
+    assert project.doit("run:search", "new=1").returncode == 1
+    outcome = project.capture("search")["outcome"]
+    assert (outcome["verdict"], outcome["code"]) == ("failed", "ignores-query")
+
+
+def test_links_are_made_and_the_kept_files_are_not_written(tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "snapshot-1" / "default"
+    kept.mkdir(parents=True)
+    (kept / "facts.json").write_text("{}")
+    data = tmp_path / "data"
+    data.mkdir()
+    assert data_sets.hand_over(tmp_path / "kept", data)
+    handed = data / "snapshot-1" / "default" / "facts.json"
+    assert handed.samefile(kept / "facts.json")
+    assert not data_sets.hand_over(tmp_path / "nothing", data)
+    assert not data_sets.hand_over(None, data)
+
+
+def test_a_folder_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
+    path = tmp_path / "made.toml"
+    names = set()
+    for seed in (1, 2):
+        for nodes in (60_000, 70_000):
+            path.write_text(toml(scenario(nodes=nodes)).replace("seed = 7", f"seed = {seed}"))
+            settings = load_settings(tmp_path, {}, {"scale": "1", "target": "embedded"})
+            folder = kept_data.data_set_folder(settings, load_scenario(path))
+            assert folder is not None
+            names.add(folder.name)
+    assert len(names) == 4
+    small = load_settings(tmp_path, {}, {"scale": "0.1", "target": "embedded"})
+    assert kept_data.data_set_folder(small, load_scenario(path)) is None
+    engram = load_settings(tmp_path, {}, {"scale": "1", "target": "engram"})
+    assert kept_data.data_set_folder(engram, load_scenario(path)) is None
+
+
+def test_a_server_that_finds_nothing_fails_with_compbenchs_own_driver_and_is_named(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=("alpha",))
+    project.set(driver="builtin")
+    assert project.doit("new=1").returncode == 1
+    outcome = project.capture("alpha")["outcome"]
+    assert (outcome["verdict"], outcome["code"]) == ("failed", "empty-store"), outcome
+    assert "found a memory of the data set" in outcome["reason"]

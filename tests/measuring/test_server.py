@@ -1,0 +1,76 @@
+"""The server under test, without one: the port, the pid file, the log's end, the page cache."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from compbench.config.settings import load_settings
+from compbench.machine import effects
+from compbench.measuring import server
+
+
+def test_a_port_is_free_until_somebody_listens_and_after_that_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert not server.is_free(port)
+        assert f"process {os.getpid()} (" in server.describe_listener(port)
+        assert not server.wait_until_free(port, 0.1)
+    assert server.wait_until_free(port, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("4711:7432", (4711, 7432)),
+        ("4711:7432\n", (4711, 7432)),
+        ("4711", None),
+        ("4711:", None),
+        ("", None),
+        ("a:b", None),
+    ],
+)
+def test_a_pid_file_says_pid_and_port_or_is_not_whole_yet(
+    tmp_path: Path, text: str, said: tuple[int, int] | None
+) -> None:
+    (tmp_path / "engram.pid").write_text(text)
+    assert server.read_pid_file(tmp_path / "engram.pid") == said
+    assert server.read_pid_file(tmp_path / "absent") is None
+
+
+def test_the_end_of_a_log_is_read_without_reading_all_of_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 1_000_000 + b"\nfirst\n\xff\nlast\n")
+    assert server.tail(log, 3) == ["first", "\ufffd", "last"]
+    assert server.tail(tmp_path / "absent", 3) == []
+
+
+def test_without_root_the_page_cache_stays_and_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert effects.drop_page_cache() == "the page cache was not dropped: that needs root"
+
+
+def test_a_child_finds_compbench_but_not_the_variables_that_are_foreign_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGRAM_PORT", "1")
+    monkeypatch.setenv("KEPT", "1")
+    given = server.child_environment(tmp_path, {"OWN": "1"}, lambda name: name.startswith("ENGRAM_"))
+    assert "ENGRAM_PORT" not in given
+    assert (given["KEPT"], given["OWN"], given["NO_COLOR"]) == ("1", "1", "1")
+    assert given["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
+
+
+def test_a_work_folder_is_fresh_and_gone_afterwards(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, {}, {"work_dir": "work"})
+    seen = []
+    for _ in range(2):
+        with server.work_folder(settings, tmp_path) as work:
+            assert list((work / "data").iterdir()) == []
+            (work / "data" / "left").touch()
+            seen.append(work)
+    assert seen[0] != seen[1]
+    assert list((tmp_path / "work").iterdir()) == []

@@ -1,0 +1,120 @@
+"""The checks as pure judgements: every threshold from both sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compbench.config.settings import SPECIFIED_LIMITS, Settings, load_settings
+from compbench.model.records import Finding
+from compbench.preflight import checks, judgement
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GB = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("total_gb", "available_gb", "level"),
+    [(32, 20, "ok"), (16, 8, "ok"), (15.9, 8, "warning"), (32, 7.9, "critical"), (8, 7, "critical")],
+)
+def test_memory(total_gb: float, available_gb: float, level: str) -> None:
+    found = judgement.judge_memory(int(total_gb * GB), int(available_gb * GB), SPECIFIED_LIMITS)
+    assert found.level == level
+
+
+@pytest.mark.parametrize(("free_gb", "level"), [(10, "ok"), (9.9, "warning"), (5, "warning"), (4.9, "critical")])
+def test_disk(free_gb: float, level: str) -> None:
+    found = judgement.judge_disk(int(free_gb * GB), Path("/x"), SPECIFIED_LIMITS)
+    assert found.level == level
+    assert ("Insufficient disk space" in found.found) is (level == "critical")
+
+
+@pytest.mark.parametrize(("load", "level"), [(2.0, "ok"), (2.01, "warning"), (None, "ok")])
+def test_load_is_not_truncated(load: float | None, level: str) -> None:
+    assert judgement.judge_load(load, 2.0).level == level
+
+
+@pytest.mark.parametrize(
+    ("governors", "level"), [(["performance"], "ok"), (["performance", "powersave"], "warning"), (None, "ok")]
+)
+def test_governor(governors: list[str] | None, level: str) -> None:
+    assert judgement.judge_governors(governors).level == level
+
+
+@pytest.mark.parametrize(("heat", "level"), [(80.0, "ok"), (80.1, "warning"), (None, "ok")])
+def test_temperature_says_when_there_is_no_sensor(heat: float | None, level: str) -> None:
+    found = judgement.judge_temperature(heat, 80.0)
+    assert found.level == level
+    assert (found.found == "not readable here: no sensor") is (heat is None)
+
+
+def test_foreign_servers_are_named_and_not_ended() -> None:
+    assert judgement.judge_processes([], 0).level == "ok"
+    assert judgement.judge_processes([], 1).level == "warning"
+    found = judgement.judge_processes(["process 7 (/x/engram)"], 0)
+    assert found.level == "critical"
+    assert "process 7 (/x/engram)" in found.found
+
+
+@pytest.mark.parametrize(
+    ("levels", "code"), [(["ok"], 0), (["ok", "warning"], 2), (["warning", "critical"], 1), ([], 0)]
+)
+def test_exit_codes_are_the_specified_ones(levels: list[str], code: int) -> None:
+    findings = [Finding(check="x", level=level, found="") for level in levels]  # type: ignore[arg-type]
+    assert judgement.preflight_exit_code(findings) == code
+
+
+def test_versions_other_than_the_checkouts_are_critical() -> None:
+    expected = {"engram-cli": "0.1.0", "loadtest": "0.1.0"}
+    assert judgement.judge_versions({"engram-cli": "0.1.0"}, expected).level == "ok"
+    assert judgement.judge_versions({"engram-cli": "0.2.0"}, expected).level == "critical"
+    assert judgement.judge_versions({"engram-cli": None}, expected).level == "critical", "another program by that name"
+    assert judgement.judge_versions({"engram-cli": "0.2.0"}, {}).level == "ok"
+
+
+def settings(root: Path, **variables: str) -> Settings:
+    return load_settings(root, {}, variables)
+
+
+def test_every_check_answers_on_a_bare_machine(tmp_path: Path) -> None:
+    for name in checks.CHECKS:
+        finding = checks.run_check(name, settings(tmp_path), tmp_path)
+        assert finding.check == name
+        assert finding.found
+
+
+@pytest.mark.parametrize(("target", "server"), [("engram", "Engram"), ("embedded", "the embedded server")])
+def test_a_dimension_that_the_server_refuses_is_critical(tmp_path: Path, target: str, server: str) -> None:
+    asked = settings(tmp_path, target=target, scenarios_dir="small", expected_scenarios="1")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    text = (ROOT / "scenarios" / "competitive" / "qdrant_ann_1m_768d.toml").read_text()
+    (folder / "one.toml").write_text(text)
+    assert checks.run_check("scenarios", asked, tmp_path).level == "ok"
+    (folder / "one.toml").write_text(text.replace("embedding_dim = 768", "embedding_dim = 100"))
+    finding = checks.run_check("scenarios", asked, tmp_path)
+    assert (finding.level, finding.found) == ("critical", "one: data.embedding_dim is not 768")
+    assert finding.mend == f"set it to 768: {server} refuses every other dimension"
+
+
+def test_a_missing_build_is_critical_and_says_what_to_do(tmp_path: Path) -> None:
+    asked = settings(tmp_path, engram_root="nowhere")
+    for name in ("binary_engram", "binary_loadtest"):
+        finding = checks.run_check(name, asked, tmp_path)
+        assert finding.level == "critical"
+        assert "is missing" in finding.found
+        assert "cargo build --release" in finding.mend
+
+
+def test_too_little_memory_stops_a_scenario_and_a_busy_machine_is_noted(tmp_path: Path) -> None:
+    readings = {"available_memory_bytes": 5 * GB, "load_1min": 3.0, "busy_pct": 40.0, "temperature_c": None}
+    notices, refusal = judgement.judge_stability(readings, SPECIFIED_LIMITS, settings(tmp_path))
+    assert [notice.code for notice in notices] == ["busy-machine"]
+    assert refusal is None
+    quiet = {**readings, "busy_pct": 2.0}
+    assert judgement.judge_stability(quiet, SPECIFIED_LIMITS, settings(tmp_path)) == ([], None)
+    _, refusal = judgement.judge_stability(
+        {**readings, "available_memory_bytes": 3 * GB}, SPECIFIED_LIMITS, settings(tmp_path)
+    )
+    assert refusal == "only 3.0 GB of memory available; 4 GB are wanted for a scenario"

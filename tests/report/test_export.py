@@ -1,0 +1,131 @@
+"""Each export, read back by a parser of its format that somebody else wrote."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from junitparser import Error, Failure, JUnitXml, Skipped
+from markdown_it import MarkdownIt
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text_format
+
+from compbench.model.records import Capture, Manifest
+from compbench.report import pages
+from compbench.report.export import history_files
+from compbench.report.past import history
+from compbench.store import runs
+from tests import synthetic
+from tests.project import ROOT
+from tests.report.test_report import render
+from tests.synthetic import NAMES, Recipe, RunRecipe
+
+SCENARIOS = ROOT / "scenarios" / "competitive"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed run with its pages: repeats, a missed and a failed scenario, awkward characters."""
+    captures = [
+        *(Recipe(NAMES[0], duration_s=2, repeat=n, seed=n) for n in (1, 2)),
+        Recipe(NAMES[1], duration_s=2, verdict="missed", reason='P99 "30 ms" is over <15> & more, really'),
+        Recipe(NAMES[2], duration_s=2, verdict="failed", reason="Server crash detected"),
+    ]
+    folder = synthetic.make_run(tmp_path_factory.mktemp("runs"), RunRecipe(captures=captures, dirty=[" M a,b.rs"]))
+    manifest, captures_read = read(folder)
+    pages.write_pages(
+        folder, manifest, captures_read, interrupted=False, scenarios_dir=SCENARIOS, now=manifest.opened_at
+    )
+    return folder
+
+
+def read(folder: Path) -> tuple[Manifest, list[Capture]]:
+    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    return manifest, runs.Run(folder, manifest).captures()
+
+
+def past_of(folder: Path) -> history.Past:
+    past = history.read_past(folder)
+    assert past is not None
+    return past
+
+
+def test_csv_has_a_line_for_each_scenario_and_repeat(folder: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(history_files.csv_text([past_of(folder)])), strict=True))
+    assert [(row["scenario"], row["repeat"], row["outcome"]) for row in rows] == [
+        (NAMES[0], "1", "passed"),
+        (NAMES[0], "2", "passed"),
+        (NAMES[1], "1", "missed"),
+        (NAMES[2], "1", "failed"),
+    ]
+    _, captures = read(folder)
+    assert float(rows[0]["p99_latency_ms"]) == pytest.approx((captures[0].result or {})["p99_latency_ms"], rel=1e-4)
+    assert rows[3]["p99_latency_ms"] == "", "figures of a failed scenario are none"
+    assert rows[0]["uncommitted"] == "yes"
+
+
+def test_each_repeat_keeps_its_own_outcome_and_figures(tmp_path: Path) -> None:
+    verdicts = ("passed", "failed", "passed")
+    recipes = [Recipe(NAMES[0], duration_s=2, repeat=n, verdict=v) for n, v in enumerate(verdicts, 1)]
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes))
+    for number, p99_ms, recall in ((1, 1.0, None), (3, 3.0, {"mean": 0.99, "checked": 9})):
+        path = folder / f"{folder.name}_{NAMES[0]}_run{number}_capture.json"
+        capture = json.loads(path.read_text())
+        capture["result"]["p99_latency_ms"] = p99_ms
+        capture["result"]["own"]["recall"] = recall
+        path.write_text(json.dumps(capture))
+    pages.write_pages(folder, *read(folder), interrupted=False, scenarios_dir=SCENARIOS, now=synthetic.NOON)
+    rows = csv.DictReader(io.StringIO(history_files.csv_text([past_of(folder)])), strict=True)
+    assert [(r["repeat"], r["outcome"], r["p99_latency_ms"], r["recall_pct"]) for r in rows] == [
+        ("1", "passed", "1", ""),
+        ("2", "failed", "", ""),
+        ("3", "passed", "3", "99"),
+    ]
+
+
+def test_junit_has_a_case_for_each_measurement_of_the_selection(folder: Path) -> None:
+    manifest, captures = read(folder)
+    longer = msgspec.structs.replace(manifest, selection=[*manifest.selection, "not_there_yet"])
+    (suite,) = JUnitXml.fromstring(history_files.junit_xml(longer, captures))
+    cases = {case.name: case for case in suite}
+    assert list(cases) == longer.selection
+    assert [type(result) for case in cases.values() for result in case.result] == [Failure, Error, Skipped]
+    assert cases[NAMES[1]].result[0].message == 'P99 "30 ms" is over <15> & more, really'
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (5, 1, 1, 1)
+    assert cases[f"{NAMES[0]}_run1"].time == pytest.approx(14)
+
+
+def test_metrics_are_read_alike_by_both_parsers_of_prometheus(folder: Path) -> None:
+    found = {NAMES[1]: history.FoundCapacity("2026-01-01_00-00-00", {"low_ops_s": 1234.0})}
+    text = history_files.openmetrics_text(past_of(folder), found)
+    for parse in (openmetrics, text_format):
+        samples = {(s.name, s.labels.get("scenario")): s.value for family in parse(text) for s in family.samples}
+        p99_s = samples["compbench_p99_latency_seconds", NAMES[0]]
+        values = past_of(folder).values[NAMES[0]]["p99_latency_ms"]
+        assert p99_s == pytest.approx(sum(values) / 2000)
+        assert samples["compbench_scenario_passed", NAMES[0]] == 1
+        assert samples["compbench_capacity_operations_per_second", NAMES[1]] == 1234
+        assert samples["compbench_scenario_passed", NAMES[2]] == 0
+        assert ("compbench_p99_latency_seconds", NAMES[2]) not in samples
+        assert samples["compbench_run_opened_timestamp_seconds", None] == synthetic.NOON
+    assert text.endswith("# EOF\n")
+
+
+def test_the_report_of_a_closed_run_leaves_junit_and_a_step_summary(folder: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("what another step said\n\n")
+    render(folder, state="interrupted", GITHUB_STEP_SUMMARY=str(summary))
+    assert summary.read_text() == "what another step said\n\n", "a run that is not closed is no result of a step"
+    render(folder, GITHUB_STEP_SUMMARY=str(summary))
+    text = summary.read_text()
+    assert text.startswith("what another step said\n")
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    assert [t for t in tokens if t.type == "table_open"]
+    assert not [child for t in tokens for child in t.children or [] if child.type == "image"]
+    cells = [t.content for t in tokens if t.type == "inline"]
+    assert NAMES[1] in cells
+    JUnitXml.fromfile(str(folder / f"{folder.name}_junit.xml"))

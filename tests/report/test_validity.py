@@ -1,0 +1,97 @@
+"""The validity box: each thing that could make a figure wrong, with its number, or the word that it is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from compbench.model.records import Capture, DataSet, Notice, Sample
+from compbench.report.groups import group_captures
+from compbench.report.statistics import Spread, spread
+from compbench.report.validity import Doubt, doubts, moments
+from tests.synthetic import NAMES, Recipe, RunRecipe, make_capture, manifest_of
+
+WHOLE = RunRecipe()
+
+
+def box(capture: Capture, whole: RunRecipe = WHOLE, p99: Spread | None = None) -> dict[str, Doubt]:
+    (group,) = group_captures([capture])
+    return {doubt.name: doubt for doubt in doubts(group, manifest_of(whole), p99)}
+
+
+def made(recipe: Recipe | None = None, **changes: Any) -> Capture:
+    capture, _ = make_capture("2026-01-05_12-00-00", recipe or Recipe(NAMES[0], duration_s=5), WHOLE)
+    return msgspec.structs.replace(capture, **changes)
+
+
+def with_own(**facts: Any) -> Capture:
+    capture = made()
+    result = dict(capture.result or {})
+    result["own"] = {**result["own"], **facts}
+    return msgspec.structs.replace(capture, result=result)
+
+
+def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
+    levels = {name: doubt.level for name, doubt in box(made()).items()}
+    assert [name for name, level in levels.items() if level == "bad"] == []
+    assert [name for name, level in levels.items() if level == "warning"] == []
+    assert box(made(), p99=spread([3.0]))["repeats"].level == "warning"
+
+
+@pytest.mark.parametrize(
+    ("capture", "name", "level", "words"),
+    [
+        (with_own(valid=False, invalid_reason="it lagged"), "driver's lag", "bad", "it lagged"),
+        (with_own(never_sent=7), "load", "warning", "7 never sent"),
+        (with_own(in_flight_max=64), "load", "ok", "all 64 connections in use"),
+        (with_own(recall={"mean": None, "checked": 0, "note": "no ids"}), "answers", "unknown", "no ids"),
+        (with_own(recall={"answers": "ignores-query", "mean": 0.1, "checked": 9}), "answers", "bad", "same answers"),
+        (with_own(recall={"mean": 0.98, "low": 0.97, "high": 0.99, "checked": 9}), "answers", "ok", "97.00 to 99.00"),
+        (with_own(traversal={"asked": True, "measured": False}), "traversals", "warning", "not measured"),
+        (made(Recipe(NAMES[0], duration_s=5, errors=25)), "load", "warning", "25 of 2500 failed (1.00 %)"),
+        (made(Recipe(NAMES[0], duration_s=1, rate_ops_s=50)), "operations", "warning", "rests on the 0 slowest"),
+        (made(Recipe(NAMES[0], duration_s=5, detailed=False)), "clock", "warning", "closed loop"),
+        (made(Recipe(NAMES[0], duration_s=5, detailed=False)), "driver's lag", "unknown", "not recorded"),
+        (made(data_set=DataSet(nodes_in_scenario=9, scale=1, wanted=9, stored=0)), "data set", "bad", "empty"),
+        (
+            made(data_set=DataSet(nodes_in_scenario=9, scale=0.5, wanted=4, stored=4)),
+            "data set",
+            "warning",
+            "scale 0.5",
+        ),
+        (made(data_set=None), "data set", "unknown", "not recorded"),
+        (made(samples=[]), "machine", "unknown", "no samples"),
+        (made(notices=[Notice(code="steal", text="8 % stolen")]), "stolen time", "warning", "8 % stolen"),
+        (made(notices=[Notice(code="oom-kill", text="one killed")]), "oom kill", "bad", "one killed"),
+        (made(notices=[Notice(code="busy-machine", text="load average 9")]), "other work", "warning", "average 9"),
+        (made(notices=[Notice(code="driver-saturated", text="95 %")]), "driver's CPU", "warning", "95 %"),
+    ],
+)
+def test_what_could_make_a_figure_wrong_is_said_with_its_number(
+    capture: Capture, name: str, level: str, words: str
+) -> None:
+    doubt = box(capture)[name]
+    assert (doubt.level, words in doubt.text) == (level, True), doubt
+
+
+def test_the_build_is_doubted_if_it_is_not_of_its_commit_or_not_engram() -> None:
+    assert "2 uncommitted changes" in box(made(), RunRecipe(dirty=[" M a", " M b"]))["build"].text
+    assert "nothing about Engram" in box(made(), RunRecipe(target="embedded"))["build"].text
+
+
+def test_repeats_are_graded_and_outliers_named() -> None:
+    text = box(made(), p99=spread([10.0, 10.1, 9.9, 10.05, 14.0]))["repeats"].text
+    assert "unstable" in text
+    assert "outliers: repeat 5" in text
+
+
+def test_a_fixed_rate_is_said_to_be_no_capacity() -> None:
+    assert "no capacity" in box(made())["capacity"].text
+
+
+def test_a_warning_that_lasts_is_marked_where_it_begins() -> None:
+    waits = [1.0, 30.0, 35.0, 1.0, 30.0]
+    samples = [Sample(elapsed_s=float(n), io_wait_pct=wait) for n, wait in enumerate(waits)]
+    assert moments(samples) == [(1.0, "I/O wait"), (4.0, "I/O wait")]

@@ -1,0 +1,222 @@
+"""Run folders: whole writes, the lock, and which run is gone on with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from compbench.model.errors import SuiteBusyError, UserError
+from compbench.model.records import Capture, Manifest, Outcome
+from compbench.store import leftovers, lock, runs
+
+NOW = 1_762_612_200.0
+PRINT = {"target": "embedded", "scenario:a": "1" * 64}
+
+
+def manifest(**changes: object) -> Manifest:
+    made = Manifest(
+        run="", state="open", opened_at=NOW, boot_at=NOW - 5000, selection=["a", "b"], fingerprint=dict(PRINT)
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def capture(run: runs.Run, scenario: str, verdict: str = "passed") -> None:
+    record = Capture(
+        run=run.name,
+        scenario=scenario,
+        title=scenario,
+        target="embedded",
+        driver="builtin",
+        profile="quick",
+        seed=1,
+        duration_s=1,
+        sample_interval_s=1,
+        started_at=NOW,
+        ended_at=NOW + 1,
+        outcome=Outcome(verdict=verdict),  # type: ignore[arg-type]
+    )
+    runs.write_record(run.path(scenario, "capture"), record)
+
+
+def test_a_run_is_named_by_its_timestamp_and_never_shares_it(tmp_path: Path) -> None:
+    first, second = (runs.create_run(tmp_path, manifest(), NOW) for _ in range(2))
+    assert runs.TIMESTAMP.fullmatch(first.name)
+    assert first.name == runs.timestamp(NOW)
+    assert second.name == runs.timestamp(NOW + 1)
+    assert [run.name for run in runs.list_runs(tmp_path)] == [first.name, second.name]
+
+
+def test_files_are_named_as_specified(tmp_path: Path) -> None:
+    run = runs.create_run(tmp_path, manifest(), NOW)
+    stem = f"{run.name}_qdrant"
+    kinds = ("stdout", "stderr", "diagnostics", "system", "flamegraph")
+    endings = (".txt", "_stderr.txt", "_diag.txt", "_sys.txt", "_flamegraph.svg")
+    assert [run.path("qdrant", kind).name for kind in kinds] == [stem + ending for ending in endings]
+
+
+def test_a_scenario_is_pending_until_its_capture_is_there(tmp_path: Path) -> None:
+    run = runs.create_run(tmp_path, manifest(), NOW)
+    assert run.pending() == ["a", "b"]
+    capture(run, "a")
+    assert run.pending() == ["b"]
+    assert [c.scenario for c in run.captures()] == ["a"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / "page.txt"
+    runs.write_whole(path, "old")
+    with pytest.raises(OSError, match="File name too long"):
+        runs.write_whole(tmp_path / ("x" * 300), "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["page.txt"]
+
+
+def test_a_capture_that_is_not_one_is_named_in_one_line(tmp_path: Path) -> None:
+    run = runs.create_run(tmp_path, manifest(), NOW)
+    run.path("a", "capture").write_text('{"schema": 1, "run": ')
+    with pytest.raises(UserError, match=r"a_capture\.json: not a readable capture .*: move it away to go on"):
+        run.captures()
+
+
+@pytest.mark.parametrize(
+    ("now_s", "boot_at", "fingerprint", "reason"),
+    [
+        (NOW + 60, NOW - 5000, PRINT, ""),
+        (NOW + 60, NOW - 4999, PRINT, ""),
+        (NOW + 25 * 3600, NOW - 5000, PRINT, "25.0 h ago"),
+        (NOW + 60, NOW + 30, PRINT, "rebooted"),
+        (NOW + 60, NOW - 5000, {**PRINT, "target": "engram"}, "target: embedded -> engram"),
+        (NOW + 60, NOW - 5000, {**PRINT, "scenario:a": "2" * 64}, "scenario:a: 111111111111... -> 222222222222..."),
+        (NOW + 60, NOW - 5000, {"target": "embedded"}, "scenario:a: 111111111111... -> (absent)"),
+    ],
+)
+def test_a_run_is_continued_only_on_the_same_ground(
+    now_s: float, boot_at: float, fingerprint: dict[str, str], reason: str
+) -> None:
+    said = runs.refusal_to_resume(manifest(), fingerprint, now_s=now_s, boot_at=boot_at, max_age_h=24)
+    assert (reason in said) if reason else said == ""
+
+
+@pytest.mark.parametrize(
+    ("pending", "asked", "serves"),
+    [
+        (["b"], ["a", "b"], True),
+        (["b"], ["b"], True),
+        (["b"], ["a"], False),
+        ([], ["a"], True),
+        (["b"], ["b", "c"], False),
+    ],
+)
+def test_an_open_run_serves_what_is_left_of_its_own_selection(
+    pending: list[str], asked: list[str], serves: bool
+) -> None:
+    assert (runs.refusal_to_select(["a", "b"], pending, asked) == "") is serves
+
+
+def test_earlier_attempts_are_kept_under_names_of_their_own(tmp_path: Path) -> None:
+    run = runs.create_run(tmp_path, manifest(), NOW)
+    for number in (1, 2):
+        partial = run.path("a", "stdout").with_name(run.path("a", "stdout").name + runs.PARTIAL)
+        partial.write_text(f"attempt {number}")
+        runs.set_aside(run, "a")
+        kept = run.folder / f"{run.name}_a.txt.attempt{number}.partial"
+        assert kept.read_text() == f"attempt {number}"
+    assert runs.attempts_kept(run, "a") == 2
+    assert runs.set_aside(run, "a") == []
+
+
+def test_setting_one_scenario_aside_leaves_another_that_begins_alike(tmp_path: Path) -> None:
+    run = runs.create_run(tmp_path, manifest(selection=["a", "a_b"]), NOW)
+    capture(run, "a")
+    capture(run, "a_b")
+    runs.set_aside(run, "a")
+    assert not run.has_capture("a")
+    assert run.has_capture("a_b")
+
+
+def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Path) -> None:
+    output, work = tmp_path / "runs", tmp_path / "work"
+    made = {
+        s: runs.create_run(output, manifest(state=s), NOW + 10 * i)
+        for i, s in enumerate(("open", "abandoned", "closed"))
+    }
+    (work / f"{leftovers.work_prefix(tmp_path)}abc").mkdir(parents=True)
+    (work / f"{leftovers.work_prefix(tmp_path / 'other')}abc").mkdir()
+    (work / "thesis.txt").touch()
+    cache = tmp_path / "cache"
+    own, foreign = cache / "data_sets" / ("0" * 24), cache / "data_sets" / "measured by hand"
+    for folder in (own, foreign, cache / "photos"):
+        folder.mkdir(parents=True)
+    (made["closed"].folder / "kept.txt.partial").write_text("what an attempt left")
+    found = leftovers.find(output, work, tmp_path, leftovers.in_cache(cache))
+    for leftover in found:
+        leftovers.remove(leftover)
+    assert {path.name for path in output.iterdir()} == {made["closed"].name}
+    assert (made["closed"].folder / "kept.txt.partial").exists()
+    assert {path.name for path in work.iterdir()} == {"thesis.txt", f"{leftovers.work_prefix(tmp_path / 'other')}abc"}
+    leftovers.remove_empty(cache)
+    assert {path.name for path in cache.rglob("*")} == {"data_sets", foreign.name, "photos"}
+
+
+def test_a_run_that_cannot_be_read_is_in_nobodys_way_unless_it_may_be_open(tmp_path: Path) -> None:
+    closed = runs.create_run(tmp_path, manifest(state="closed"), NOW)
+    (closed.folder / runs.MANIFEST_NAME).write_text('{"run"')
+    runs.refuse_damaged(tmp_path)  # nothing was measured in it
+    capture(closed, "a")
+    good = runs.create_run(tmp_path, manifest(), NOW + 10)
+    assert [run.name for run in runs.list_runs(tmp_path)] == [good.name]
+    with pytest.raises(UserError, match=closed.name):
+        runs.refuse_damaged(tmp_path)
+    (closed.folder / "results.json").write_text('{"state": "closed"}')
+    runs.refuse_damaged(tmp_path)
+    found = runs.find_open_run(tmp_path)
+    assert found is not None
+    assert found.name == good.name
+    with pytest.raises(UserError, match="not a readable manifest"):
+        runs.find_run(tmp_path, closed.name)
+    assert closed.folder not in [leftover.path for leftover in leftovers.find(tmp_path, tmp_path / "no", tmp_path, [])]
+
+
+def test_a_write_that_fails_names_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "page.txt"
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - what it names is looked at
+        runs.write_whole(path, "text")
+    assert caught.value.filename == str(path)
+
+
+def test_a_lock_that_cannot_be_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(UserError, match="can't be the suite's lock"):
+        lock.take(tmp_path / "lock")
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from compbench.store import lock
+lock.take(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_second_suite_is_refused_while_one_holds_the_lock_and_not_after_it_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], env=environment, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(SuiteBusyError, match=f"pid {holder.pid} since"):
+            lock.take(path)
+        assert f"pid {holder.pid}" in (lock.holder(path) or "")
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert lock.holder(path) is None
+    os.close(lock.take(path))
