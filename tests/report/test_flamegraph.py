@@ -109,7 +109,8 @@ def test_the_picture_is_the_same_each_time_and_a_name_has_its_colour_in_every_pi
     argv = [
         sys.executable,
         "-c",
-        "from compbench.machine import flamegraph as f; print(f.render_svg({'root;left': 1, 'root;right': 3}, 't'), end='')",
+        "from compbench.machine.flamegraph import render_svg as svg;"
+        " print(svg({'root;left': 1, 'root;right': 3}, 't'), end='')",
     ]
     other = subprocess.run(
         argv,
