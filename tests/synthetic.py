@@ -245,8 +245,8 @@ def _own(
         "errors": {"HTTP 503": recipe.errors} if recipe.errors else {},
         "histograms": {name: _encode(values) for name, values in times.items()},
         "late_over_1s_fraction": 0.0,
-        "valid": recipe.verdict != "failed",
-        "invalid_reason": recipe.reason if recipe.verdict == "failed" else None,
+        "valid": recipe.verdict != "invalid",
+        "invalid_reason": recipe.reason if recipe.verdict == "invalid" else None,
         "recall": {"mean": recipe.recall, "checked": 120, "note": "", "k": 10} if recipe.recall is not None else None,
     }
 

@@ -104,7 +104,7 @@ class Display:
         self.stop()
         outcome = capture.outcome
         self.line(f"      {outcome.verdict}  {headline(capture)}", outcome.verdict)
-        if outcome.verdict == "failed":
+        if not outcome.is_measurement:
             self.error(outcome.reason, capture.measurement, outcome.phase or "")
 
     def stop(self) -> None:

@@ -45,11 +45,20 @@ def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str])
 def judge(
     result: Result | None, validation: Validation, offered_ops_s: float, ended: Exit, stderr_lines: list[str]
 ) -> Outcome:
-    """Judge what a driver that ended by itself reported: passed, missed, or failed with the reason."""
+    """Judge what a driver that ended by itself reported: passed, missed, failed or invalid, with the reason."""
     if result is None:
         return _without_report(ended, stderr_lines)
-    if wrong := _invalid(result):
+    if wrong := _failure(result):
         return Outcome(verdict="failed", code=wrong[0], reason=wrong[1], phase="measure", advice=wrong[2])
+    if result.own.get("valid") is False:
+        reason = result.own.get("invalid_reason") or "the driver lagged behind its schedule"
+        return Outcome(
+            verdict="invalid",
+            code="measurement-invalid",
+            phase="measure",
+            reason=f"measurement invalid: {reason}",
+            advice="mend what it names, or end what else is busy here, and measure again",
+        )
     if missed := missed_targets(result, validation):
         return Outcome(
             verdict="missed",
@@ -66,7 +75,7 @@ def disagreement(outcome: Outcome, ended: Exit) -> Notice | None:
 
     `loadtest` ends with 1 if a target of the scenario is missed, else with 0.
     """
-    if outcome.verdict == "failed" or ended.code == (1 if outcome.verdict == "missed" else 0):
+    if not outcome.is_measurement or ended.code == (1 if outcome.verdict == "missed" else 0):
         return None
     said = "misses a target" if outcome.verdict == "missed" else "meets every target"
     text = f"the driver ended with {ended}, but its report {said}: the scenario is judged by the report"
@@ -147,18 +156,13 @@ def data_cautions(data_set: DataSet) -> list[Notice]:
     return notices
 
 
-def _invalid(result: Result) -> tuple[str, str, str] | None:
+def _failure(result: Result) -> tuple[str, str, str] | None:
     if result.total_operations == 0:
         return "no-operations", "the driver sent no operation", "see the driver's output"
     if result.total_errors >= result.total_operations:
         reason = f"all {result.total_operations} operations failed"
         return "all-operations-failed", reason, "see the driver's output, and the server's log"
-    if wrong := _wrong_percentiles(result) or _wrong_answers(result):
-        return wrong
-    if result.own.get("valid") is False:
-        reason = f"measurement invalid: {result.own.get('invalid_reason') or 'the driver lagged behind its schedule'}"
-        return "measurement-invalid", reason, "mend what it names, or end what else is busy here, and measure again"
-    return None
+    return _wrong_percentiles(result) or _wrong_answers(result)
 
 
 def _wrong_percentiles(result: Result) -> tuple[str, str, str] | None:

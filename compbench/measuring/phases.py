@@ -202,7 +202,7 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
         outcome = judge(attempt, ended, stdout, report)
     except UserError as error:
         raise ScenarioFailed("report-unreadable", str(error), "see the driver's output") from None
-    if outcome.verdict == "failed":
+    if not outcome.is_measurement:
         return outcome
     return judgement.judge_data_set(attempt.data_set) or outcome
 

@@ -217,7 +217,7 @@ def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
             partial, final = attempt.partial(kind), run.path(name, kind)
             if not partial.exists():
                 continue
-            if outcome.verdict != "failed" or kind in ("server_log", "stacks"):
+            if outcome.is_measurement or kind in ("server_log", "stacks"):
                 partial.rename(final)
                 files[kind] = final.name
             else:

@@ -7,6 +7,7 @@ seconds (`_at`); a reading that the machine does not give is None, never a guess
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -17,7 +18,7 @@ CAPTURE_SCHEMA = 1
 MANIFEST_SCHEMA = 1
 
 Level = Literal["ok", "warning", "critical"]
-Verdict = Literal["passed", "missed", "failed"]
+Verdict = Literal["passed", "missed", "failed", "invalid"]
 Phase = Literal["cooldown", "start", "prepare", "warm-up", "measure", "snapshot", "stop"]
 
 
@@ -38,14 +39,31 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+_BEST_FIRST: tuple[Verdict, ...] = ("passed", "missed", "invalid", "failed")
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the worst of the verdicts of a scenario's repeats; at least one is wanted."""
+    return max(verdicts, key=_BEST_FIRST.index)
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a scenario. `missed` ran whole but did not meet a target; `failed` has a phase and a reason."""
+    """What became of a scenario.
+
+    `missed` ran whole but did not meet a target; `failed` has a phase and a reason; `invalid` was spoiled by driver or
+    machine, so that its figures say nothing about the server.
+    """
 
     verdict: Verdict
     reason: str = ""
     code: str = ""
     phase: Phase | None = None
     advice: str = ""
+
+    @property
+    def is_measurement(self) -> bool:
+        """Tell whether the figures say something about the server: it ran whole, and nothing else spoiled it."""
+        return self.verdict in ("passed", "missed")
 
 
 class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):

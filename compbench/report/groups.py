@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compbench.model.records import Capture, Verdict
-
-_WORST_FIRST: tuple[Verdict, ...] = ("failed", "missed", "passed")
+from compbench.model.records import Capture, Verdict, worst
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,12 @@ class Group:
     @property
     def verdict(self) -> Verdict:
         """Return the worst verdict of the repeats."""
-        found = {capture.outcome.verdict for capture in self.captures}
-        return next(verdict for verdict in _WORST_FIRST if verdict in found)
+        return worst(capture.outcome.verdict for capture in self.captures)
 
     @property
     def measured(self) -> tuple[Capture, ...]:
-        """Return the captures whose figures are figures: a failed scenario's are shown, never compared."""
-        return tuple(c for c in self.captures if c.result is not None and c.outcome.verdict != "failed")
+        """Return the captures whose figures are figures: a failed or invalid one's are shown, never compared."""
+        return tuple(c for c in self.captures if c.result is not None and c.outcome.is_measurement)
 
     @property
     def typical(self) -> Capture:

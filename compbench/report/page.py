@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from compbench.model.errors import UserError
-from compbench.model.records import Capture, Manifest
+from compbench.model.records import Capture, Manifest, Verdict
 from compbench.report import baselines, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
 from compbench.report.charts import drawing
@@ -131,18 +131,22 @@ def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> R
 
 def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], since: RunComparison | None) -> str:
     """Return the one sentence at the top: what passed, how it stands, and against whom."""
-    names = {
-        verdict: [v.name for v in views if v.group.verdict == verdict] for verdict in ("passed", "missed", "failed")
+    parts = [f"{sum(view.group.verdict == 'passed' for view in views)} of {len(views)} scenarios passed"]
+    told: dict[Verdict, str] = {
+        "missed": "missed a target",
+        "failed": "failed",
+        "invalid": "measured nothing (invalid)",
     }
-    parts = [f"{len(names['passed'])} of {len(views)} scenarios passed"]
-    if names["missed"]:
-        parts.append(f"{', '.join(names['missed'])} missed a target")
-    if names["failed"]:
-        parts.append(f"{', '.join(names['failed'])} failed")
+    for verdict, words in told.items():
+        if names := [view.name for view in views if view.group.verdict == verdict]:
+            parts.append(f"{', '.join(names)} {words}")
     fair = [comparison for comparison in comparisons if not comparison.caveat]
     counted = {word: sum(c.status == status for c in fair) for status, word in _VERDICTS.items()}
-    told = [f"{word} than" if word != "comparable" else "comparable to" for word in counted]
-    stands = [f"{told[place]} {count}" for place, count in enumerate(counted.values()) if count]
+    stands = [
+        f"comparable to {count}" if word == "comparable" else f"{word} than {count}"
+        for word, count in counted.items()
+        if count
+    ]
     if stands:
         total = sum(counted.values())
         figures = "figure" if total == 1 else "figures"

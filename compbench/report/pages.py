@@ -22,7 +22,7 @@ from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures, metrics_of
 from compbench.store.runs import iso_utc, write_whole
 
-RESULTS_SCHEMA = 2
+RESULTS_SCHEMA = 3
 UNREADABLE = "not readable here"
 # A report takes some seconds; on a machine that is still busy it may take several times that.
 _REPORT_LIMIT_S = 180.0

@@ -9,8 +9,6 @@ from compbench.model.records import Capture, Manifest
 from compbench.report import render
 from compbench.report.baselines import Comparison
 
-_VERDICTS = ("passed", "missed", "failed")
-
 
 def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path, *, interrupted: bool) -> str:
     """Return the last lines on the screen (specification 7), with the reason of each failure and what to do next."""
@@ -55,12 +53,14 @@ def shown_folder(folder: Path) -> str:
 
 
 def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool) -> dict[str, object]:
-    names = {verdict: [c.measurement for c in captures if c.outcome.verdict == verdict] for verdict in _VERDICTS}
     done = {capture.measurement for capture in captures}
     state = "interrupted" if interrupted else "complete" if done >= set(manifest.selection) else "not complete yet"
     return {
         "state": state,
-        "names": names,
+        "passed": sum(capture.outcome.verdict == "passed" for capture in captures),
+        # A reader of the specified lines takes what did not pass for failed: all of it is there, each with its kind.
+        "not_passed": [f"{c.measurement}: {c.outcome.verdict}" for c in captures if c.outcome.verdict != "passed"],
+        "again": any(not capture.outcome.is_measurement for capture in captures),
         "total": len(manifest.selection),
         "not_run": [name for name in manifest.selection if name not in done],
     }

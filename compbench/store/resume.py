@@ -67,7 +67,7 @@ class Opening:
         )
         if self.settings.resume:
             for capture in captures:
-                if capture.outcome.verdict == "failed" and capture.measurement in selection:
+                if not capture.outcome.is_measurement and capture.measurement in selection:
                     runs.set_aside(run, capture.measurement)
         return run
 

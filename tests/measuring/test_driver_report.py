@@ -110,7 +110,7 @@ def test_json_is_read_before_the_text(tmp_path: Path) -> None:
             "all percentiles are 0",
         ),
         ({"p50_latency_ms": 9.0}, "failed", "unordered-percentiles", "not in order"),
-        ({"compbench": {"valid": False, "invalid_reason": "lag"}}, "failed", "measurement-invalid", "invalid: lag"),
+        ({"compbench": {"valid": False, "invalid_reason": "lag"}}, "invalid", "measurement-invalid", "invalid: lag"),
     ],
 )
 def test_a_report_is_judged_by_its_own_figures(changes: dict[str, Any], verdict: str, code: str, reason: str) -> None:
@@ -145,6 +145,7 @@ def test_without_a_report_the_scenario_failed_and_says_what_the_driver_said(ende
         ("missed", Exit(0), True),
         ("passed", Exit(None, "SIGSEGV"), True),
         ("failed", Exit(1), False),
+        ("invalid", Exit(1), False),
     ],
 )
 def test_an_exit_that_says_otherwise_than_the_report_is_noted(verdict: Verdict, ended: Exit, disagrees: bool) -> None:

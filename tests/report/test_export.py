@@ -68,6 +68,38 @@ def test_csv_has_a_line_for_each_scenario_and_repeat(folder: Path) -> None:
     assert rows[0]["uncommitted"] == "yes"
 
 
+def test_an_invalid_measurement_is_an_error_by_name_and_its_figures_are_none(tmp_path: Path) -> None:
+    recipes = [
+        Recipe(NAMES[0], duration_s=2, verdict="missed", reason="P99 30 ms is over 15 ms"),
+        Recipe(NAMES[1], duration_s=2, verdict="invalid", reason="measurement invalid: the driver lacked CPU time"),
+        Recipe(NAMES[2], duration_s=2),
+    ]
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes))
+    manifest, captures = read(folder)
+    pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=SCENARIOS, now=synthetic.NOON)
+    past = past_of(folder)
+    assert past.verdicts[NAMES[1]] == "invalid"
+    assert past.values[NAMES[1]] == {}
+    rows = list(csv.DictReader(io.StringIO(history_files.csv_text([past])), strict=True))
+    assert [(row["outcome"], bool(row["p99_latency_ms"])) for row in rows] == [
+        ("missed", True),
+        ("invalid", False),
+        ("passed", True),
+    ]
+    (suite,) = JUnitXml.fromstring(history_files.junit_xml(manifest, captures))
+    assert (suite.failures, suite.errors) == (1, 1)
+    families = openmetrics(history_files.openmetrics_text(past, {}))  # type: ignore[no-untyped-call]
+    gauges = {(s.name, s.labels.get("scenario")): s.value for family in families for s in family.samples}
+    assert gauges["compbench_scenario_passed", NAMES[1]] == 0
+    assert ("compbench_p99_latency_seconds", NAMES[1]) not in gauges
+    summary = (folder / f"{folder.name}_summary.txt").read_text()
+    assert "Total scenarios: 3\nPassed: 1\nFailed: 2 " in summary
+    assert f"({NAMES[0]}: missed, {NAMES[1]}: invalid)" in summary
+    render(folder)
+    for ending in ("html", "md"):
+        assert f"{NAMES[1]} measured nothing (invalid)" in (folder / f"{folder.name}_report.{ending}").read_text()
+
+
 def test_each_repeat_keeps_its_own_outcome_and_figures(tmp_path: Path) -> None:
     verdicts = ("passed", "failed", "passed")
     recipes = [Recipe(NAMES[0], duration_s=2, repeat=n, verdict=v) for n, v in enumerate(verdicts, 1)]

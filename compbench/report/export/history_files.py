@@ -109,7 +109,7 @@ def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
             case.result = [Skipped("not measured")]
         else:
             case.time = capture.ended_at - capture.started_at
-            kind = {"missed": Failure, "failed": Error}.get(capture.outcome.verdict)
+            kind = {"missed": Failure, "failed": Error, "invalid": Error}.get(capture.outcome.verdict)
             case.result = [kind(capture.outcome.reason, capture.outcome.code)] if kind else []
         suite.add_testcase(case)
     whole = JUnitXml("compbench")

@@ -15,7 +15,7 @@ import msgspec
 
 from compbench.model.driver_report import Capacity
 from compbench.model.errors import UserError
-from compbench.model.records import Verdict
+from compbench.model.records import Outcome, Verdict, worst
 from compbench.store.runs import TIMESTAMP
 
 # Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
@@ -60,17 +60,13 @@ METRICS = (
 _LATEST_S = 253_370_000_000
 
 
-class _Outcome(msgspec.Struct, frozen=True):
-    verdict: Verdict
-
-
 class _Searched(Capacity, frozen=True, kw_only=True):
     low_ops_s: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Scenario(msgspec.Struct, frozen=True):
     scenario: str
-    outcome: _Outcome
+    outcome: Outcome
     metrics: dict[str, Annotated[float, msgspec.Meta(ge=0)] | None]
     repeat: int | None = None
     capacity: dict[str, Any] | None = None
@@ -102,7 +98,7 @@ class FoundCapacity:
 
 @dataclass(frozen=True)
 class Measured:
-    """One measurement of a closed run; figures of a failed one are none."""
+    """One measurement of a closed run; a failed or invalid one has no figures."""
 
     scenario: str
     repeat: int
@@ -114,7 +110,8 @@ class Measured:
 class Past:
     """One closed run: what was measured, of what, on what.
 
-    `values` has the figures by scenario and metric, of each repeat that did not fail; `measured` says which is which.
+    `values` has the figures by scenario and metric, of each repeat that passed or missed; `measured`
+    says which is which.
     """
 
     run: str
@@ -257,9 +254,7 @@ def _past(results: _Results) -> Past:
     verdicts: dict[str, Verdict] = {}
     measured = [_measured(scenario) for scenario in results.scenarios]
     for one in measured:
-        worse = one.verdict != "passed" and verdicts.get(one.scenario) != "failed"
-        if worse or one.scenario not in verdicts:
-            verdicts[one.scenario] = one.verdict
+        verdicts[one.scenario] = worst((one.verdict, verdicts.get(one.scenario, "passed")))
         own = values.setdefault(one.scenario, {})
         for name, value in one.figures.items():
             own.setdefault(name, []).append(value)
@@ -279,10 +274,9 @@ def _past(results: _Results) -> Past:
 
 
 def _measured(scenario: _Scenario) -> Measured:
-    verdict = scenario.outcome.verdict
-    figures = {} if verdict == "failed" else {**scenario.metrics, "capacity_qps": _capacity(scenario)}
+    figures = {**scenario.metrics, "capacity_qps": _capacity(scenario)} if scenario.outcome.is_measurement else {}
     known = {name: value for name, value in figures.items() if value is not None}
-    return Measured(scenario.scenario, scenario.repeat or 1, verdict, known)
+    return Measured(scenario.scenario, scenario.repeat or 1, scenario.outcome.verdict, known)
 
 
 def _capacity(scenario: _Scenario) -> float | None:
