@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from compbench.machine import process
+from compbench.machine.ask import AskError, ask
 from compbench.machine.process import Output
 
 _REQUEST_TIMEOUT_S = 3.0
@@ -155,15 +156,11 @@ def _kernel_log() -> str | None:
 
 
 def _page(url: str) -> str:
-    import requests  # noqa: PLC0415 - costs 0.15 s, which the checks need not pay
-
     try:
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.get(url, timeout=_REQUEST_TIMEOUT_S)
-            return f"HTTP {answer.status_code}\n{answer.text[:_MOST_BODY_CHARACTERS]}"
-    except requests.RequestException as error:
+        answer = ask(url, _REQUEST_TIMEOUT_S)
+    except AskError as error:
         return f"not readable here: {error}"
+    return f"HTTP {answer.status}\n{answer.text[:_MOST_BODY_CHARACTERS]}"
 
 
 def _external(script: Path, work_dir: Path, timeout_s: float) -> str:

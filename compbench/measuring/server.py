@@ -7,6 +7,7 @@ file names the child and the port, and the listening process is the child. Knows
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import psutil
 from compbench import systems
 from compbench.config.settings import Settings
 from compbench.machine import process
+from compbench.machine.ask import AskError, ask
 from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit, Output
 from compbench.measuring.drivers import endpoint
@@ -128,9 +131,13 @@ def wait_until_ready(server: Server, timeout_s: float) -> None:
         if said is not None and said[1] != settings.port:
             reason = f"the server moved to port {said[1]}, because port {settings.port} was taken meanwhile"
             raise StartError("port-moved", reason, transient=True)
-        status = health_status(settings)
-        seen = f"GET /health answered {status}" if status else "GET /health was not answered"
-        if status == 200:  # noqa: PLR2004 - HTTP's OK
+        try:
+            status = ask(f"{endpoint(settings)}/health", min(_REQUEST_TIMEOUT_S, timeout_s - spent_s)).status
+        except AskError as error:
+            seen = f"GET /health was not answered: {error}"
+            continue
+        seen = f"GET /health answered {status}"
+        if status == HTTPStatus.OK:
             if said == (server.child.pid, settings.port):
                 _prove_listener(server)
                 server.ready_after_s = spent_s
@@ -140,13 +147,10 @@ def wait_until_ready(server: Server, timeout_s: float) -> None:
 
 
 def health_status(settings: Settings) -> int | None:
-    """Return the HTTP status of `GET /health`, or None if nothing answered."""
-    import requests  # noqa: PLC0415 - costs 0.15 s, which preflight and plan need not pay
-
+    """Return the HTTP status of `GET /health`, or None if nothing answered in time and to the end."""
     try:
-        with _session() as session:
-            return int(session.get(f"{endpoint(settings)}/health", timeout=_REQUEST_TIMEOUT_S).status_code)
-    except requests.RequestException:
+        return ask(f"{endpoint(settings)}/health", _REQUEST_TIMEOUT_S).status
+    except AskError:
         return None
 
 
@@ -157,12 +161,9 @@ def answers(settings: Settings) -> bool:
 
 def count_memories(settings: Settings) -> int | None:
     """Return how many memories the server says that it holds, or None if it does not say."""
-    import requests  # noqa: PLC0415 - see health_status
-
     try:
-        with _session() as session:
-            answer = session.get(f"{endpoint(settings)}/api/v1/system/health", timeout=_REQUEST_TIMEOUT_S).json()
-    except (requests.RequestException, ValueError):
+        answer = json.loads(ask(f"{endpoint(settings)}/api/v1/system/health", _REQUEST_TIMEOUT_S).body)
+    except (AskError, ValueError, RecursionError):
         return None
     counts = [space.get("memories") for space in _list_of_dicts(answer, "spaces")]
     known = [count for count in counts if isinstance(count, int)]
@@ -171,14 +172,11 @@ def count_memories(settings: Settings) -> int | None:
 
 def compact(settings: Settings, timeout_s: float) -> str:
     """Let the server write its state to its data folder; return why it didn't, or an empty text."""
-    import requests  # noqa: PLC0415 - see health_status
-
     try:
-        with _session() as session:
-            answer = session.post(f"{endpoint(settings)}/api/v1/maintenance/compact", timeout=timeout_s)
-    except requests.RequestException as error:
+        answer = ask(f"{endpoint(settings)}/api/v1/maintenance/compact", timeout_s, method="POST")
+    except AskError as error:
         return str(error)
-    return "" if answer.ok else f"HTTP {answer.status_code}: {answer.text[:200]}"
+    return "" if answer.is_ok else f"HTTP {answer.status}: {answer.text[:200]}"
 
 
 def version_of(settings: Settings, root: Path) -> str:
@@ -258,14 +256,6 @@ def _prove_listener(server: Server) -> None:
         owner = describe_listener(server.settings.port)
         reason = f"port {server.settings.port} is answered by {owner}, not by the server that was started"
         raise StartError("foreign-server", reason, transient=False)
-
-
-def _session() -> Any:
-    import requests  # noqa: PLC0415 - see health_status
-
-    session = requests.Session()
-    session.trust_env = False  # a proxy of the environment must not stand between us and loopback
-    return session
 
 
 def _list_of_dicts(value: Any, key: str) -> list[dict[str, Any]]:
