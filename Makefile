@@ -25,6 +25,7 @@ soak: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python -m benchmarks.events
 	$(BIN)/python -m benchmarks.driver
 	$(BIN)/python -m benchmarks.faithfulness
 	$(BIN)/python -m benchmarks.history

@@ -25,7 +25,7 @@ ROOMS = {
     "measuring": "session phases judgement data_sets driver_wait server attempt drivers",
     "preflight": "checks memory_needs judgement",
     "systems": "embedded engram",
-    "store": "resume lock leftovers runs kept_data",
+    "store": "resume lock leftovers event_log runs kept_data",
     "loadtest": "__main__ prepare capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals inventory ground_truth answers",
@@ -35,7 +35,7 @@ ROOMS = {
     "machine": "thresholds standard_streams snapshot sampler sampling process interrupts guard flamegraph effects ask",
     "machine/probes": "provenance process_counters machine counters binaries",
     "config": "settings scenarios toml_tables folders",
-    "model": "records measurement driver_report errors",
+    "model": "events records measurement driver_report errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"transport", "config", "model"}, "embedded": set[str]()}

@@ -11,13 +11,26 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from compbench.machine import standard_streams
-from compbench.measuring.attempt import Progress
-from compbench.model.records import Capture, Notice, Phase
+from compbench.model.events import (
+    Event,
+    MeasurementBegan,
+    NoticeGiven,
+    OutcomeReached,
+    PhaseBegan,
+    ProgressMade,
+)
+from compbench.model.records import Notice, Phase
 from compbench.store.runs import iso_utc
 
 PLAIN_INTERVAL_S = 10.0
 LIVE_INTERVAL_S = 1.0
-_STYLES = {"passed": "bold green", "missed": "bold yellow", "failed": "bold red", "warning": "yellow"}
+_STYLES = {
+    "passed": "bold green",
+    "missed": "bold yellow",
+    "failed": "bold red",
+    "invalid": "bold magenta",
+    "warning": "yellow",
+}
 
 
 class Display:
@@ -30,7 +43,6 @@ class Display:
         self._console: Any = None
         self._task: Any = None
         self._place = ""
-        self._scenario = ""
         self._phase: Phase | None = None
         self._limit_s: float | None = None
         self._ends_at: float | None = None
@@ -69,23 +81,36 @@ class Display:
             sys.stderr.write(f"{iso_utc(time.time())} ERROR {where + ': ' if where else ''}{text}\n")
             sys.stderr.flush()
 
-    def scenario_begins(self, name: str, title: str, place: tuple[int, int], estimate_s: float | None) -> None:
-        """Name the scenario, its place among how many, and how long they all will take if that can be told."""
-        self._scenario, self._place = name, f"[{place[0]}/{place[1]}]"
-        self._ends_at = None if estimate_s is None else self.clock() + estimate_s
-        left = "" if estimate_s is None else f" (about {span(estimate_s)} left in the suite)"
-        self.line(f"{self._place} {name}: {title}{left}")
+    def __call__(self, event: Event) -> None:
+        """Show an event, if it is one for people."""
+        match event:
+            case MeasurementBegan():
+                self._begin_measurement(event)
+            case PhaseBegan():
+                self._begin_phase(event)
+            case ProgressMade():
+                self._show_progress(event)
+            case NoticeGiven():
+                self._warn(event.notice)
+            case OutcomeReached():
+                self._end_measurement(event)
 
-    def phase(self, name: Phase, limit_s: float | None) -> None:
-        """Take note that a phase has begun."""
-        self._phase, self._limit_s = name, limit_s
+    def _begin_measurement(self, event: MeasurementBegan) -> None:
+        """Name the measurement, its place among how many, and how long they all will take if that can be told."""
+        self._place = f"[{event.place}/{event.of}]"
+        self._ends_at = None if event.left_s is None else self.clock() + event.left_s
+        left = "" if event.left_s is None else f" (about {span(event.left_s)} left in the suite)"
+        self.line(f"{self._place} {event.measurement}: {event.title}{left}")
+
+    def _begin_phase(self, event: PhaseBegan) -> None:
+        self._phase, self._limit_s = event.phase, event.limit_s
         self._shown_at = self.clock()
         if self.is_living:
-            self._show(Progress(elapsed_s=0.0))
-        elif name == "measure":
-            self.line(f"      measure: {limit_s:g} s" if limit_s else "      measure: until it is found")
+            self._show(ProgressMade(at=event.at, elapsed_s=0.0))
+        elif event.phase == "measure":
+            self.line(f"      measure: {event.limit_s:g} s" if event.limit_s else "      measure: until it is found")
 
-    def progress(self, progress: Progress) -> None:
+    def _show_progress(self, progress: ProgressMade) -> None:
         """Show how far the phase is, not more often than the kind of output bears."""
         interval_s = LIVE_INTERVAL_S if self.is_living else PLAIN_INTERVAL_S
         if self.clock() - self._shown_at < interval_s:
@@ -93,19 +118,19 @@ class Display:
         self._shown_at = self.clock()
         self._show(progress)
 
-    def notice(self, notice: Notice) -> None:
+    def _warn(self, notice: Notice) -> None:
         """Print a warning; one that says the same twice in a suite is printed once."""
         if notice.text not in self._said:
             self._said.add(notice.text)
             self.line(f"      warning: {notice.text}", "warning")
 
-    def scenario_ends(self, capture: Capture) -> None:
-        """Print the result at once."""
+    def _end_measurement(self, event: OutcomeReached) -> None:
+        """Print the result at once; why there is none goes to standard error alone."""
         self.stop()
-        outcome = capture.outcome
-        self.line(f"      {outcome.verdict}  {headline(capture)}", outcome.verdict)
+        outcome = event.outcome
+        self.line(f"      {outcome.verdict}  {headline(event)}", outcome.verdict)
         if not outcome.is_measurement:
-            self.error(outcome.reason, capture.measurement, outcome.phase or "")
+            self.error(outcome.reason, event.measurement, outcome.phase or "")
 
     def stop(self) -> None:
         """Take the live line away."""
@@ -118,7 +143,7 @@ class Display:
         self._live = None
         self.error(f"the output can't be written any more ({why}); the work goes on without")
 
-    def _show(self, progress: Progress) -> None:
+    def _show(self, progress: ProgressMade) -> None:
         text = self.describe(progress)
         if not self.is_living:
             self.line(f"      {text}")
@@ -126,7 +151,7 @@ class Display:
         with standard_streams.lasting(self.stream, self._lose):
             self._refresh_live(progress, text)
 
-    def _refresh_live(self, progress: Progress, text: str) -> None:
+    def _refresh_live(self, progress: ProgressMade, text: str) -> None:
         if self._live is None:
             self._start_live()
         bar = {"total": self._limit_s, "completed": progress.elapsed_s}
@@ -137,7 +162,7 @@ class Display:
         self._live.update(self._task, place=self._place, phase=self._phase, text=text, **bar)
         self._live.refresh()
 
-    def describe(self, progress: Progress) -> str:
+    def describe(self, progress: ProgressMade) -> str:
         """Return one line on the phase: elapsed and remaining seconds, rates where known, the suite's ETA."""
         elapsed_s, total_s = progress.elapsed_s, progress.total_s or self._limit_s
         parts = [f"{elapsed_s:.0f}s elapsed"]
@@ -167,25 +192,22 @@ class Display:
         return self._console
 
 
-def headline(capture: Capture) -> str:
-    """Return a capture's figures, or why there are none, as one line."""
-    outcome, result = capture.outcome, capture.result
+def headline(event: OutcomeReached) -> str:
+    """Return an outcome's figures, and what was missed or where it went wrong, as one line."""
+    outcome, figures = event.outcome, event.figures
     parts = []
-    if result is not None:
-        parts.append("  ".join(f"P{p} {result[f'p{p}_latency_ms']:.2f} ms" for p in (50, 95, 99)))
-        parts.append(f"{result['throughput_ops_s']:.0f} ops/s")
-        parts.append(f"{result['error_rate'] * 100:.2f} % errors")
-        parts += _answers(result)
-    if outcome.reason:
+    if "throughput_ops_s" in figures:
+        parts.append("  ".join(f"P{p} {figures[f'p{p}_latency_ms']:.2f} ms" for p in (50, 95, 99)))
+        parts.append(f"{figures['throughput_ops_s']:.0f} ops/s")
+        parts.append(f"{figures['error_rate'] * 100:.2f} % errors")
+    # How right the checked answers were, where the driver checked any.
+    told = {"recall": "recall", "exact_traversals": "exact traversals"}
+    parts += [f"{words} {100 * figures[name]:.1f} %" for name, words in told.items() if name in figures]
+    if outcome.is_measurement and outcome.reason:
         parts.append(outcome.reason)
+    elif not outcome.is_measurement:
+        parts.append(f"in {outcome.phase} ({outcome.code})" if outcome.phase else f"({outcome.code})")
     return "  ".join(parts)
-
-
-def _answers(result: dict[str, Any]) -> list[str]:
-    """Return how right the checked answers were, where the driver checked any."""
-    found = result.get("own", {}).get("recall") or {}
-    told = {"recall": found.get("mean"), "exact traversals": found.get("exact_traversals")}
-    return [f"{what} {100 * share:.1f} %" for what, share in told.items() if share is not None]
 
 
 def span(seconds: float) -> str:

@@ -18,6 +18,7 @@ from compbench.cli.tasks import StopInvocation, capacities_of, in_rounds, measur
 from compbench.config.scenarios import title_of
 from compbench.machine import interrupts
 from compbench.model.errors import UserError
+from compbench.model.events import MeasurementBegan
 from compbench.model.measurement import Measurement, measurement_named
 from compbench.model.records import Capture, Finding
 from compbench.preflight.judgement import preflight_exit_code
@@ -74,25 +75,24 @@ class Reporter:
             rest = self.suite.selected[self.place - 1 :]
             title = title_of(self.suite.scenario_path(measurement_named(name).scenario))
             estimate_s = self.suite.estimate_s(rest)
-            self.display.scenario_begins(name, title, (self.place, len(self.suite.selected)), estimate_s)
+            self._tell_beginning(name, title, (self.place, len(self.suite.selected)), estimate_s)
         elif (name := _scenario_of(task, "data_set")) and (text := self.suite.data_set_announcement(name)):
             self.display.line(f"      {name}: {text}")
         elif name := _scenario_of(task, "capacity"):
             title = f"capacity of {title_of(self.suite.scenario_path(name))}"
-            self.display.scenario_begins(name, title, (1, 1), None)
+            self._tell_beginning(Measurement(name, is_capacity=True).name, title, (1, 1), None)
+
+    def _tell_beginning(self, name: str, title: str, place: tuple[int, int], left_s: float | None) -> None:
+        now, (number, total) = self.suite.effects.now(), place
+        began = MeasurementBegan(at=now, measurement=name, title=title, place=number, of=total, left_s=left_s)
+        self.suite.tell(began)
 
     def add_success(self, task: Task) -> None:
-        """Tell a scenario's result at once."""
+        """Tell what the checks found, where a capacity's results are, and what was noted meanwhile."""
         if task.name == "gate":
             self._tell_findings()
         elif _scenario_of(task, "capacity") and self.suite.run is not None:
-            self.display.scenario_ends(self.suite.capacity_captures[-1])
             self.display.line(f"      results in {self.suite.run.folder}")
-        elif name := _scenario_of(task, "measure"):
-            run = self.suite.run
-            if run is not None:
-                capture = next(c for c in run.captures() if c.measurement == name)
-                self.display.scenario_ends(capture)
         self._tell_remarks()
 
     def skip_uptodate(self, task: Task) -> None:

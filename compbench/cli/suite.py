@@ -20,12 +20,13 @@ from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
 from compbench.measuring import data_sets, drivers, session
-from compbench.measuring.attempt import Watcher
 from compbench.model.errors import UserError
+from compbench.model.events import Event, RunClosed, RunOpened, Subscriber
 from compbench.model.measurement import Measurement, measurement_named, schedule
 from compbench.model.records import Capture, Finding
 from compbench.preflight import checks
 from compbench.store import kept_data, leftovers, lock, runs
+from compbench.store.event_log import EventLog
 from compbench.store.resume import Opening
 from compbench.store.runs import Run
 
@@ -43,7 +44,7 @@ class Suite:
     root: Path
     settings: Settings
     scenarios: list[str]
-    watcher: Watcher
+    show: Subscriber
     open_at_load: Run | None = None
     effects: Effects = field(default_factory=Effects)
     selected: list[str] = field(default_factory=list)
@@ -58,6 +59,7 @@ class Suite:
     refusal: str = ""
     _lock: int | None = None
     _writing: bool = False
+    _event_log: EventLog | None = None
 
     def __post_init__(self) -> None:
         self.opening = Opening(self.root, self.settings, self.scenarios, self.effects)
@@ -179,7 +181,22 @@ class Suite:
             self._remark(self.opening.abandon_open_run(refusal))
             self.run = self.opening.create(selection, self.findings)
         self._writing = True
+        self._log_events(self.run)
         return self.run
+
+    def tell(self, event: Event) -> None:
+        """Hand an event on to who shows it, and to the run's record of events."""
+        self.show(event)
+        if self._event_log is not None:
+            self._event_log(event)
+
+    def _log_events(self, run: Run) -> None:
+        if self._event_log is not None:
+            self._event_log.close()
+        self._event_log = EventLog(run.folder, self.remarks.append)
+        manifest = run.manifest
+        opened = RunOpened(at=self.effects.now(), run=run.name, selection=manifest.selection)
+        self.tell(msgspec.structs.replace(opened, invocation=manifest.invocations))
 
     # -- what is made before measuring -------------------------------------------------------------------------------
 
@@ -219,7 +236,7 @@ class Suite:
 
     def _make(self, scenario: str, what: str, make: Callable[[data_sets.Making], None]) -> None:
         try:
-            make(data_sets.Making(self.settings, self.root, self.watcher))
+            make(data_sets.Making(self.settings, self.root, self.tell, scenario))
         except UserError as error:
             if not self.is_measuring:
                 raise
@@ -241,6 +258,7 @@ class Suite:
         self.opening.abandon_searches()
         measurement = Measurement(scenario, is_capacity=True)
         self.run = self.opening.create([measurement.name], self.findings, "capacity")
+        self._log_events(self.run)
         capture = self._measure(self.run, measurement)
         self.write_diagnostics(measurement.name)
         self.write_pages(closing=True)
@@ -295,6 +313,7 @@ class Suite:
                 self.remarks.append(str(error))
                 self.verdict = 1 if report else self.verdict
         if closing:
+            self.tell(RunClosed(at=now, run=run.name))
             self.run = runs.change_manifest(run, state="closed", closed_at=now)
 
     def report(self) -> Run:
@@ -373,9 +392,7 @@ class Suite:
 
     def _measure(self, run: Run, measurement: Measurement) -> Capture:
         scenario = self._scenario(measurement.scenario)
-        return session.measure_scenario(
-            run, measurement, scenario, self.settings, self.root, self.watcher, self.effects
-        )
+        return session.measure_scenario(run, measurement, scenario, self.settings, self.root, self.tell, self.effects)
 
     def _remark(self, text: str) -> None:
         if text:

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ from compbench.machine.effects import Effects
 from compbench.machine.process import Output
 from compbench.measuring import drivers
 from compbench.model import driver_report
+from compbench.model.events import NoticeGiven, PhaseBegan, SampleTaken, Subscriber
 from compbench.model.measurement import Measurement
 from compbench.model.records import (
     Capture,
@@ -35,31 +36,6 @@ from compbench.store import runs
 from compbench.store.runs import Run
 
 MEGABYTE = 1_000_000
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a phase is; rates in operations a second, where the driver tells them."""
-
-    elapsed_s: float
-    total_s: float | None = None
-    offered_ops_s: float | None = None
-    achieved_ops_s: float | None = None
-    done: int | None = None
-    wanted: int | None = None
-
-
-class Watcher(Protocol):
-    """Whoever wants to know at once how the scenario is going."""
-
-    def phase(self, name: Phase, limit_s: float | None) -> None:
-        """Take note that a phase has begun."""
-
-    def progress(self, progress: Progress) -> None:
-        """Take note of how far the phase is; called several times a second."""
-
-    def notice(self, notice: Notice) -> None:
-        """Take note of a warning."""
 
 
 class ScenarioFailed(Exception):  # noqa: N818 - not an error to handle but the way out of a scenario
@@ -79,7 +55,7 @@ class Attempt:
     measurement: Measurement
     settings: Settings
     root: Path
-    watcher: Watcher
+    tell: Subscriber
     effects: Effects
     number: int
     started_at: float
@@ -114,14 +90,21 @@ class Attempt:
         """Keep a warning, once, and pass it on at once."""
         if all(notice.code != known.code for known in self.notices):
             self.notices.append(notice)
-            self.watcher.notice(notice)
+            self.tell(NoticeGiven(at=self.effects.now(), measurement=self.measurement.name, notice=notice))
+
+    def note_samples(self, samples: list[Sample]) -> None:
+        """Keep all samples so far, and pass on those that are new."""
+        for sample in samples[len(self.samples) :]:
+            self.tell(SampleTaken(at=self.effects.now(), measurement=self.measurement.name, sample=sample))
+        self.samples = samples
 
     @contextlib.contextmanager
     def phase(self, name: Phase, limit_s: float | None = None) -> Iterator[None]:
         """Record a phase, however it ends."""
         self.current = name
-        self.watcher.phase(name, limit_s)
-        began_at, began = self.effects.now(), self.effects.monotonic()
+        began_at = self.effects.now()
+        self.tell(PhaseBegan(at=began_at, measurement=self.measurement.name, phase=name, limit_s=limit_s))
+        began = self.effects.monotonic()
         try:
             yield
         finally:

@@ -20,10 +20,11 @@ from compbench.config.settings import Settings
 from compbench.machine import interrupts, process
 from compbench.machine.process import Child, Output
 from compbench.measuring import drivers, server
-from compbench.measuring.attempt import MEGABYTE, Watcher
+from compbench.measuring.attempt import MEGABYTE
 from compbench.measuring.driver_wait import ProgressReader
 from compbench.measuring.server import Server, StartError
 from compbench.model.errors import UserError
+from compbench.model.events import NoticeGiven, PhaseBegan, Subscriber
 from compbench.model.records import Notice
 from compbench.store import kept_data
 
@@ -35,11 +36,12 @@ _SAVE_EVERY_S = 180.0
 
 @dataclass(frozen=True)
 class Making:
-    """What making needs to know of where it is: settings, the project's folder, who watches."""
+    """What making needs to know of where it is: settings, the project's folder, who hears of events, the scenario."""
 
     settings: Settings
     root: Path
-    watcher: Watcher
+    tell: Subscriber
+    scenario: str
 
 
 def make_ground_truth(making: Making, scenario: Scenario) -> None:
@@ -92,7 +94,8 @@ def hand_over(folder: Path | None, data_dir: Path) -> bool:
 def _run_driver(making: Making, argv: list[str], progress_file: Path, log: Path, each_poll: Callable[[], None]) -> None:
     settings = making.settings
     reader = ProgressReader(progress_file)
-    making.watcher.phase("prepare", settings.data_set_timeout_s)
+    limit_s = settings.data_set_timeout_s
+    making.tell(PhaseBegan(at=time.time(), measurement=making.scenario, phase="prepare", limit_s=limit_s))
     with process.running(
         argv,
         environment=server.child_environment(making.root),
@@ -111,7 +114,8 @@ def _follow(making: Making, child: Child, reader: ProgressReader, each_poll: Cal
     while child.wait(_POLL_S) is None:
         reader.read()
         each_poll()
-        making.watcher.progress(reader.progress(time.monotonic() - began))
+        elapsed_s = time.monotonic() - began
+        making.tell(reader.progress(elapsed_s, at=time.time(), measurement=making.scenario))
 
 
 class _Saving:
@@ -134,7 +138,8 @@ class _Saving:
             return
         if problem := self._save():
             text = f"the data set begun is not kept, making it starts over if it is interrupted: {problem}"
-            self._making.watcher.notice(Notice(code="begun-not-kept", text=text))
+            notice = Notice(code="begun-not-kept", text=text)
+            self._making.tell(NoticeGiven(at=time.time(), measurement=self._making.scenario, notice=notice))
         self._saved_at = time.monotonic()
 
     def _save(self) -> str:

@@ -16,8 +16,9 @@ import msgspec
 
 from compbench.machine import process, snapshot
 from compbench.machine.process import Child
-from compbench.measuring.attempt import Attempt, Progress, ScenarioFailed
+from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.server import Server
+from compbench.model.events import ProgressMade
 
 _POLL_S = 0.25
 # The phases of a driver's progress in which its own time limit runs; a warm-up comes before.
@@ -66,7 +67,8 @@ class Following:
                 return False
             if self._began is not None:
                 self.each_poll()
-            self.attempt.watcher.progress(reader.progress(elapsed_s))
+            now, name = self.attempt.effects.now(), self.attempt.measurement.name
+            self.attempt.tell(reader.progress(elapsed_s, at=now, measurement=name))
         self._refuse_dead_server()
         return True
 
@@ -111,11 +113,12 @@ class ProgressReader:
                     self.last = said
                     self.phase = str(said.get("phase") or "")
 
-    def progress(self, elapsed_s: float) -> Progress:
-        """Return the newest word, with the time since the phase began as seen from here."""
+    def progress(self, elapsed_s: float, *, at: float, measurement: str) -> ProgressMade:
+        """Return the newest word as an event, with the time since the phase began as seen from here."""
         names = ("offered_ops_s", "achieved_ops_s", "done", "wanted")
         known = {name: self.last.get(name) for name in names if isinstance(self.last.get(name), int | float)}
-        return msgspec.convert({"elapsed_s": elapsed_s, **known}, Progress, strict=False)
+        facts = {"event": "progress-made", "at": at, "measurement": measurement, "elapsed_s": elapsed_s, **known}
+        return msgspec.convert(facts, ProgressMade, strict=False)
 
 
 def crash(attempt: Attempt, under_test: Server) -> ScenarioFailed:

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.model.errors import UserError
@@ -111,6 +113,11 @@ def endpoint(settings: Settings) -> str:
 def duration_s(settings: Settings, scenario: Scenario) -> int:
     """Return how long a scenario is measured: the setting or the profile, else the scenario's own total_seconds."""
     return settings.duration_s or scenario.duration_s
+
+
+def cores(settings: Settings, driver: str) -> int:
+    """Return how many cores a driver can keep busy: one for each process of Python; Engram's has a thread a core."""
+    return settings.processes if driver == "builtin" else psutil.cpu_count() or 1
 
 
 def _common(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:

@@ -112,15 +112,18 @@ def _watching(
                 elif flamegraph.is_installed():
                     attempt.notice(_no_flamegraph(why))
 
-        def tell_warnings() -> None:
-            for notice in thresholds.notices_so_far(sampler.samples()):
+        def tell_news() -> None:
+            attempt.note_samples(sampler.samples())
+            for notice in thresholds.notices_so_far(attempt.samples):
                 attempt.notice(notice)
 
         try:
-            yield begin, tell_warnings
+            yield begin, tell_news
         finally:
-            attempt.samples = sampler.stop()
-            for notice in thresholds.notices(attempt.samples):
+            attempt.note_samples(sampler.stop())
+            for notice in thresholds.notices(
+                attempt.samples, driver_cores=drivers.cores(settings, attempt.driver_name)
+            ):
                 attempt.notice(notice)
 
 

@@ -19,8 +19,9 @@ from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
 from compbench.machine.process import Output
 from compbench.measuring import data_sets, phases, server
-from compbench.measuring.attempt import Attempt, Progress, ScenarioFailed, Watcher, capture_of
+from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
 from compbench.measuring.server import Server, StartError
+from compbench.model.events import OutcomeReached, ProgressMade, Subscriber
 from compbench.model.measurement import Measurement
 from compbench.model.records import Capture, Notice, Outcome, ServerFacts
 from compbench.preflight.judgement import judge_stability
@@ -32,6 +33,8 @@ START_ATTEMPTS = 2
 # are no cache or log file that it opened meanwhile.
 PILED_UP_FILES = 100
 _POLL_S = 0.25
+# What an outcome's event has of a driver's report, besides recall and exact traversals.
+FIGURES = ("p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "throughput_ops_s", "error_rate")
 
 
 def measure_scenario(
@@ -40,7 +43,7 @@ def measure_scenario(
     scenario: Scenario,
     settings: Settings,
     root: Path,
-    watcher: Watcher,
+    tell: Subscriber,
     effects: Effects,
 ) -> Capture:
     """Measure one scenario of an open run and write its capture; the caller holds the suite's lock.
@@ -51,11 +54,27 @@ def measure_scenario(
     """
     runs.set_aside(run, measurement.name)
     number = runs.attempts_kept(run, measurement.name) + 1
-    attempt = Attempt(run, scenario, measurement, settings, root, watcher, effects, number, effects.now())
+    attempt = Attempt(run, scenario, measurement, settings, root, tell, effects, number, effects.now())
     files_before = process.own_open_files()
     outcome = _outcome_of(attempt)
     _note_leaks(attempt, files_before)
-    return _finish(attempt, outcome)
+    capture = _finish(attempt, outcome)
+    tell(_outcome_event(capture))
+    return capture
+
+
+def _outcome_event(capture: Capture) -> OutcomeReached:
+    result = capture.result or {}
+    found = result.get("own", {}).get("recall") or {}
+    told = {name: result.get(name) for name in FIGURES}
+    told |= {"recall": found.get("mean"), "exact_traversals": found.get("exact_traversals")}
+    return OutcomeReached(
+        at=capture.ended_at,
+        measurement=capture.measurement,
+        outcome=capture.outcome,
+        attempt=capture.attempt,
+        figures={name: value for name, value in told.items() if value is not None},
+    )
 
 
 def _outcome_of(attempt: Attempt) -> Outcome:
@@ -99,7 +118,8 @@ def _cool_down(attempt: Attempt) -> None:
     with attempt.phase("cooldown", left_s):
         deadline = attempt.effects.monotonic() + left_s
         while (rest_s := deadline - attempt.effects.monotonic()) > 0:
-            attempt.watcher.progress(Progress(elapsed_s=left_s - rest_s, total_s=left_s))
+            now, name = attempt.effects.now(), attempt.measurement.name
+            attempt.tell(ProgressMade(at=now, measurement=name, elapsed_s=left_s - rest_s, total_s=left_s))
             attempt.effects.sleep(min(rest_s, _POLL_S))
 
 

@@ -18,8 +18,8 @@ from typing import Any, TextIO
 import pytest
 
 from compbench.cli.display import Display, headline, span
-from compbench.measuring.attempt import Progress
-from compbench.model.records import Capture, Notice, Outcome
+from compbench.model.events import MeasurementBegan, NoticeGiven, OutcomeReached, PhaseBegan, ProgressMade
+from compbench.model.records import Notice, Outcome
 from tests.project import Project
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -36,35 +36,36 @@ class Clock:
         return self.now_s
 
 
-def capture(**changes: Any) -> Capture:
-    figures = {"p50_latency_ms": 1.0, "p95_latency_ms": 2.0, "p99_latency_ms": 3.25}
-    facts: dict[str, Any] = {
-        "run": "2026-01-01_00-00-00",
-        "scenario": "alpha",
-        "title": "A",
-        "target": "embedded",
-        "driver": "builtin",
-        "profile": "quick",
-        "seed": 42,
-        "duration_s": 60,
-        "sample_interval_s": 5.0,
-        "started_at": 0.0,
-        "ended_at": 1.0,
-        "outcome": Outcome(verdict="passed", code="passed"),
-        "result": {**figures, "throughput_ops_s": 999.6, "error_rate": 0.001},
-    }
-    return Capture(**{**facts, **changes})
+FIGURES = {
+    "p50_latency_ms": 1.0,
+    "p95_latency_ms": 2.0,
+    "p99_latency_ms": 3.25,
+    "throughput_ops_s": 999.6,
+    "error_rate": 0.001,
+}
+
+
+def ended(**changes: Any) -> OutcomeReached:
+    facts: dict[str, Any] = {"outcome": Outcome(verdict="passed", code="passed"), "figures": FIGURES}
+    return OutcomeReached(at=0.0, measurement="alpha", **{**facts, **changes})
+
+
+def began(phase: Any, limit_s: float | None) -> PhaseBegan:
+    return PhaseBegan(at=0.0, measurement="alpha", phase=phase, limit_s=limit_s)
+
+
+def progress(elapsed_s: float, **known: Any) -> ProgressMade:
+    return ProgressMade(at=0.0, measurement="alpha", elapsed_s=elapsed_s, **known)
 
 
 def measured(clock: Clock, stream: TextIO, seconds: int) -> Display:
     """Show a scenario that is measured for so many seconds, with progress four times a second."""
     display = Display(stream, clock)
-    display.scenario_begins("alpha", "Scenario alpha", (2, 4), 90.0)
-    display.phase("measure", 60.0)
+    display(MeasurementBegan(at=0.0, measurement="alpha", title="Scenario alpha", place=2, of=4, left_s=90.0))
+    display(began("measure", 60.0))
     for _ in range(seconds * 4):
         clock.now_s += 0.25
-        elapsed_s = clock.now_s - 1000
-        display.progress(Progress(elapsed_s=elapsed_s, offered_ops_s=1000.0, achieved_ops_s=998.7))
+        display(progress(clock.now_s - 1000, offered_ops_s=1000.0, achieved_ops_s=998.7))
     return display
 
 
@@ -82,27 +83,27 @@ def test_a_file_gets_a_line_every_ten_seconds_with_what_is_known() -> None:
 def test_short_phases_say_nothing_in_a_file() -> None:
     clock, stream = Clock(), io.StringIO()
     display = Display(stream, clock)
-    display.phase("start", 30.0)
+    display(began("start", 30.0))
     clock.now_s += 3
-    display.progress(Progress(elapsed_s=3.0))
+    display(progress(3.0))
     assert stream.getvalue() == ""
 
 
 @pytest.mark.parametrize(
-    ("phase", "limit_s", "progress", "line"),
+    ("phase", "limit_s", "made", "line"),
     [
-        ("measure", 60.0, Progress(elapsed_s=30.2), "measure: 30s elapsed, 30s left"),
-        ("measure", 60.0, Progress(elapsed_s=65.0), "measure: 65s elapsed, 0s left"),
-        ("cooldown", 30.0, Progress(elapsed_s=10.0, total_s=30.0), "cooldown: 10s elapsed, 20s left"),
-        ("prepare", 600.0, Progress(elapsed_s=5.0, done=250, wanted=1000), "prepare: 5s elapsed, 250 of 1000 memories"),
-        ("start", 30.0, Progress(elapsed_s=2.0), "start: 2s elapsed"),
-        ("measure", 60.0, Progress(elapsed_s=1.0, offered_ops_s=5.0), "measure: 1s elapsed, 59s left"),
+        ("measure", 60.0, progress(30.2), "measure: 30s elapsed, 30s left"),
+        ("measure", 60.0, progress(65.0), "measure: 65s elapsed, 0s left"),
+        ("cooldown", 30.0, progress(10.0, total_s=30.0), "cooldown: 10s elapsed, 20s left"),
+        ("prepare", 600.0, progress(5.0, done=250, wanted=1000), "prepare: 5s elapsed, 250 of 1000 memories"),
+        ("start", 30.0, progress(2.0), "start: 2s elapsed"),
+        ("measure", 60.0, progress(1.0, offered_ops_s=5.0), "measure: 1s elapsed, 59s left"),
     ],
 )
-def test_each_phase_tells_what_makes_sense_in_it(phase: Any, limit_s: float, progress: Progress, line: str) -> None:
+def test_each_phase_tells_what_makes_sense_in_it(phase: Any, limit_s: float, made: ProgressMade, line: str) -> None:
     display = Display(io.StringIO(), Clock())
-    display.phase(phase, limit_s)
-    assert display.describe(progress) == line
+    display(began(phase, limit_s))
+    assert display.describe(made) == line
 
 
 @pytest.mark.parametrize(
@@ -117,24 +118,28 @@ def test_a_warning_is_printed_once_in_a_suite() -> None:
     stream = io.StringIO()
     display = Display(stream, Clock())
     for text in ("load is high", "load is high", "disk is slow"):
-        display.notice(Notice(code="x", text=text))
+        display(NoticeGiven(at=0.0, notice=Notice(code="x", text=text)))
     assert stream.getvalue().splitlines() == ["      warning: load is high", "      warning: disk is slow"]
 
 
 def test_a_result_is_one_line_with_its_figures() -> None:
     stream = io.StringIO()
-    Display(stream, Clock()).scenario_ends(capture())
+    Display(stream, Clock())(ended())
     assert stream.getvalue() == "      passed  P50 1.00 ms  P95 2.00 ms  P99 3.25 ms  1000 ops/s  0.10 % errors\n"
     reason = Outcome(verdict="missed", code="targets-missed", reason="P99 3.25 ms is over 3 ms")
-    assert headline(capture(outcome=reason)).endswith("0.10 % errors  P99 3.25 ms is over 3 ms")
+    assert headline(ended(outcome=reason)).endswith("0.10 % errors  P99 3.25 ms is over 3 ms")
 
 
-def test_a_failure_goes_to_standard_error_with_time_scenario_and_phase(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_goes_to_standard_error_with_time_scenario_and_phase_and_its_reason_is_said_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     outcome = Outcome(verdict="failed", code="server-crash", reason="Server crash detected", phase="measure")
-    Display(io.StringIO(), Clock()).scenario_ends(capture(outcome=outcome, result=None))
+    stream = io.StringIO()
+    Display(stream, Clock())(ended(outcome=outcome, figures={}))
     said = capsys.readouterr()
     assert said.out == ""
     assert re.fullmatch(rf"{ISO} ERROR alpha \[measure\]: Server crash detected\n", said.err)
+    assert stream.getvalue() == "      failed  in measure (server-crash)\n"
 
 
 @pytest.fixture
@@ -161,7 +166,7 @@ def read_all(descriptor: int) -> str:
 def test_a_terminal_shows_a_line_that_lives_and_a_result_in_colour(terminal: tuple[TextIO, int]) -> None:
     stream, ours = terminal
     display = measured(Clock(), stream, 3)
-    display.scenario_ends(capture())
+    display(ended())
     text = read_all(ours)
     assert "measure: 3s elapsed, 57s left" in COLOUR.sub("", text)
     assert "\x1b[2K" in text, "the living line is wiped to be drawn anew"
@@ -172,7 +177,7 @@ def test_a_terminal_without_colour_gets_none(terminal: tuple[TextIO, int], monke
     monkeypatch.setenv("NO_COLOR", "1")
     stream, ours = terminal
     display = measured(Clock(), stream, 2)
-    display.scenario_ends(capture())
+    display(ended())
     display.stop()
     text = read_all(ours)
     assert "passed" in text

@@ -1,0 +1,93 @@
+"""What happens in an invocation, as it happens: one type for each kind of event, plain data that is JSON as it is.
+
+Whoever measures tells events; the display, the run's `events.jsonl` and any later reader take them. Times (`at`) are
+Unix seconds; `measurement` is the stem of the measurement's files, or empty where an event concerns the whole run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from compbench.model.records import Notice, Outcome, Phase, Sample
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
+    at: float
+    measurement: str = ""
+
+
+class RunOpened(_Event, frozen=True, kw_only=True, tag="run-opened"):
+    """The run is open for writing, by this invocation; `selection` names its measurements in order."""
+
+    run: str
+    selection: list[str]
+    invocation: int = 1
+
+
+class RunClosed(_Event, frozen=True, kw_only=True, tag="run-closed"):
+    """Every measurement of the run is made and its pages are written; nothing more is written into it."""
+
+    run: str
+
+
+class MeasurementBegan(_Event, frozen=True, kw_only=True, tag="measurement-began"):
+    """A measurement begins: the `place`th of `of`; `left_s` estimates how long all that is left of them will take."""
+
+    title: str
+    place: int
+    of: int
+    left_s: float | None = None
+
+
+class PhaseBegan(_Event, frozen=True, kw_only=True, tag="phase-began"):
+    """A phase begins; it lasts, or may last, `limit_s`, where that is known."""
+
+    phase: Phase
+    limit_s: float | None = None
+
+
+class ProgressMade(_Event, frozen=True, kw_only=True, tag="progress-made"):
+    """How far the phase is, told several times a second; rates in operations a second, where the driver tells them.
+
+    `done` of `wanted` memories are loaded; `note` is what is waited for.
+    """
+
+    elapsed_s: float
+    total_s: float | None = None
+    offered_ops_s: float | None = None
+    achieved_ops_s: float | None = None
+    done: int | None = None
+    wanted: int | None = None
+    note: str = ""
+
+
+class SampleTaken(_Event, frozen=True, kw_only=True, tag="sample-taken"):
+    """Server, driver and machine over one sampling interval."""
+
+    sample: Sample
+
+
+class NoticeGiven(_Event, frozen=True, kw_only=True, tag="notice-given"):
+    """A warning, once for each code and measurement."""
+
+    notice: Notice
+
+
+class OutcomeReached(_Event, frozen=True, kw_only=True, tag="outcome-reached"):
+    """A measurement has ended and its capture is on disk; `figures` are the driver's, by their names, if it gave any.
+
+    `again` tells that the measurement will be made again by itself, so that this outcome is not the last word.
+    """
+
+    outcome: Outcome
+    attempt: int = 1
+    again: bool = False
+    figures: dict[str, float] = {}
+
+
+Event = (
+    RunOpened | RunClosed | MeasurementBegan | PhaseBegan | ProgressMade | SampleTaken | NoticeGiven | OutcomeReached
+)
+Subscriber = Callable[[Event], None]

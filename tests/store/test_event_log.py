@@ -1,0 +1,107 @@
+"""A run's record of events: every kind comes back as it was, a torn line costs nothing, a full disk ends it quietly."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from compbench.model.errors import UserError
+from compbench.model.events import (
+    Event,
+    MeasurementBegan,
+    NoticeGiven,
+    OutcomeReached,
+    PhaseBegan,
+    ProgressMade,
+    RunClosed,
+    RunOpened,
+    SampleTaken,
+)
+from compbench.model.records import Notice, Outcome, Sample
+from compbench.store.event_log import EVENTS_NAME, EventLog, read_events
+
+EVERY_KIND: list[Event] = [
+    RunOpened(at=1.0, run="2026-01-01_00-00-00", selection=["alpha"]),
+    MeasurementBegan(at=2.0, measurement="alpha", title="A", place=1, of=2, left_s=20.0),
+    PhaseBegan(at=3.0, measurement="alpha", phase="measure", limit_s=10.0),
+    ProgressMade(at=4.0, measurement="alpha", elapsed_s=1.0, offered_ops_s=20.0, note="the machine is busy"),
+    SampleTaken(at=5.0, measurement="alpha", sample=Sample(elapsed_s=1.0, cpu_pct=50.0)),
+    NoticeGiven(at=6.0, measurement="alpha", notice=Notice(code="x", text="ä\n\x1b")),
+    OutcomeReached(at=7.0, measurement="alpha", outcome=Outcome(verdict="passed"), figures={"p99_latency_ms": 1.5}),
+    RunClosed(at=8.0, run="2026-01-01_00-00-00"),
+]
+
+
+def log_into(folder: Path, events: list[Event]) -> list[str]:
+    """Append the events as one invocation would; return what was lost."""
+    lost: list[str] = []
+    log = EventLog(folder, lost.append)
+    for event in events:
+        log(event)
+    log.close()
+    return lost
+
+
+def test_every_kind_of_event_comes_back_as_it_was_one_a_line(tmp_path: Path) -> None:
+    assert log_into(tmp_path, EVERY_KIND) == []
+    path = tmp_path / EVENTS_NAME
+    assert len(path.read_bytes().splitlines()) == len(EVERY_KIND)
+    assert read_events(path) == EVERY_KIND
+
+
+def test_of_progress_one_event_a_second_is_kept(tmp_path: Path) -> None:
+    quarters = [ProgressMade(at=100 + number / 4, measurement="alpha", elapsed_s=number / 4) for number in range(40)]
+    log_into(tmp_path, [*quarters, EVERY_KIND[-1]])
+    *kept, last = read_events(tmp_path / EVENTS_NAME)
+    assert [event.at for event in kept] == [100.0 + second for second in range(10)]
+    assert last == EVERY_KIND[-1], "other events are kept all"
+
+
+def test_a_line_that_a_kill_has_torn_is_left_out_and_the_next_invocation_goes_on_after_it(tmp_path: Path) -> None:
+    log_into(tmp_path, EVERY_KIND[:3])
+    path = tmp_path / EVENTS_NAME
+    whole = path.read_bytes()
+    for torn in range(1, len(whole.splitlines()[0])):
+        path.write_bytes(whole + whole[:torn])
+        assert read_events(path) == EVERY_KIND[:3]
+    log_into(tmp_path, EVERY_KIND[3:])
+    assert read_events(path) == EVERY_KIND
+
+
+def test_a_disk_that_fills_up_is_said_once_and_costs_no_more_than_the_lines(tmp_path: Path) -> None:
+    lost: list[str] = []
+    log = EventLog(tmp_path, lost.append)
+    log(EVERY_KIND[0])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / EVENTS_NAME).stat().st_size + 10, limits[1]))
+    try:
+        for event in EVERY_KIND[1:]:
+            log(event)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert len(lost) == 1
+    assert read_events(tmp_path / EVENTS_NAME) == EVERY_KIND[:1]
+
+
+def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+    (lost,) = log_into(tmp_path / "missing", EVERY_KIND)
+    assert f"{tmp_path}/missing/{EVENTS_NAME}: no events are written any more (No such file or directory)" in lost
+
+
+def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / EVENTS_NAME).symlink_to(tmp_path / "precious")
+    assert len(log_into(tmp_path, EVERY_KIND)) == 1
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_line_that_is_no_event_is_named_by_its_file(tmp_path: Path) -> None:
+    path = tmp_path / EVENTS_NAME
+    path.write_text('{"event": "made-up", "at": 1}\n')
+    with pytest.raises(UserError, match="not a readable record of events"):
+        read_events(path)
