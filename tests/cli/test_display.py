@@ -130,7 +130,7 @@ def test_a_result_is_one_line_with_its_figures() -> None:
     assert headline(ended(outcome=reason)).endswith("0.10 % errors  P99 3.25 ms is over 3 ms")
 
 
-def test_a_failure_goes_to_standard_error_with_time_scenario_and_phase_and_its_reason_is_said_once(
+def test_a_failure_goes_to_standard_error_with_time_scenario_and_phase(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     outcome = Outcome(verdict="failed", code="server-crash", reason="Server crash detected", phase="measure")
@@ -139,7 +139,7 @@ def test_a_failure_goes_to_standard_error_with_time_scenario_and_phase_and_its_r
     said = capsys.readouterr()
     assert said.out == ""
     assert re.fullmatch(rf"{ISO} ERROR alpha \[measure\]: Server crash detected\n", said.err)
-    assert stream.getvalue() == "      failed  in measure (server-crash)\n"
+    assert stream.getvalue() == "      failed  in measure (server-crash)\n", "its reason is said once"
 
 
 @pytest.fixture
