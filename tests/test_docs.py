@@ -19,6 +19,7 @@ from compbench.config.settings import (
     PROFILES,
     QUICK_EMBEDDED_LIMITS,
     SPECIFIED_LIMITS,
+    SPECIFIED_SCENARIOS,
     Settings,
 )
 
@@ -30,6 +31,7 @@ LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
 DEPENDENT = {
     "scale": [1, EMBEDDED_SCALE],
+    "expected_scenarios": [SPECIFIED_SCENARIOS],
     "duration_s": [PROFILES["quick"]["duration_s"]],
     "cooldown_s": [PROFILES["full"]["cooldown_s"], PROFILES["quick"]["cooldown_s"]],
     "sample_interval_s": [PROFILES["full"]["sample_interval_s"], PROFILES["quick"]["sample_interval_s"]],
@@ -67,7 +69,14 @@ def test_the_table_of_settings_gives_the_right_default(key: str) -> None:
 def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> None:
     text = (ROOT / "compbench.toml").read_text(encoding="utf-8")
     said = tomli.loads(re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE))
-    right = {**DEFAULTS, **LIMITS, **PROFILES["full"], "scale": 1.0, "duration_s": 60}
+    right = {
+        **DEFAULTS,
+        **LIMITS,
+        **PROFILES["full"],
+        "scale": 1.0,
+        "duration_s": 60,
+        "expected_scenarios": SPECIFIED_SCENARIOS,
+    }
     assert said == {key: right[key] for key in KEYS}
 
 

@@ -258,21 +258,24 @@ def load_scenario(path: Path) -> Scenario:
     )
 
 
-def load_scenarios(folder: Path, expected_count: int) -> list[Scenario]:
-    """Read every scenario of `folder`, in the order of their names.
+def load_scenarios(folder: Path, expected_count: int | None) -> list[Scenario]:
+    """Read every scenario of `folder`, in the order of their names; with None any number but none is right.
 
     Raises:
         UserError: the folder is missing, the count is not the expected one, a file is wrong, or two titles are equal.
     """
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: no such folder: it should hold {expected_count} scenario files (setting scenarios_dir)"
+            f"{folder}: no such folder: it should hold {expected_count or 'the'} scenario files (setting scenarios_dir)"
         )
     scenarios = [load_scenario(folder / f"{name}.toml") for name in scenario_names(folder)]
-    if len(scenarios) != expected_count:
+    if not scenarios:
+        raise UserError(f"{folder}: no scenario files: a suite has at least one, <scenario>.toml")
+    if expected_count is not None and len(scenarios) != expected_count:
         raise UserError(
             f"{folder}: {len(scenarios)} scenario files where {expected_count} are expected"
-            f" ({', '.join(s.name for s in scenarios) or 'none'}): add or remove files, or set expected_scenarios"
+            f" ({', '.join(s.name for s in scenarios)}): put others into a folder beside it, which is a suite of its own"
+            " (suite=<folder>), or set expected_scenarios"
         )
     _check_titles(scenarios)
     return scenarios

@@ -23,6 +23,9 @@ INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 # The data set's share that the embedded server is given by default: it must fit into a laptop and two minutes.
 EMBEDDED_SCALE = 0.001
 
+# The suite that is specified: it has four scenarios (specification 1), any other as many as its folder has files.
+SPECIFIED_SUITE, SPECIFIED_SCENARIOS = "competitive", 4
+
 PROFILES: dict[str, dict[str, Any]] = {
     # Specification 2, 3 and 8: 60 s (each scenario's own total_seconds), 30 s cooldown, a sample every 5 s.
     "full": {"cooldown_s": 30.0, "sample_interval_s": 5.0},
@@ -35,6 +38,7 @@ _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _OptionalPort = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 _Gigabytes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 _Folder = Annotated[str, msgspec.Meta(min_length=1)]
+_Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,7 +52,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Every setting, as it holds for one invocation; `compbench.toml` documents each.
 
     Paths are relative to the project's root until `load_settings` makes them absolute. `target` and `driver` are
-    never `auto` after loading; `target_reason` says why the target was chosen.
+    never `auto` after loading; `target_reason` says why the target was chosen. `scenarios_dir` is the suite's folder
+    then, and `expected_scenarios` None where a suite may have any number of scenarios.
     """
 
     target: Literal["auto", "engram", "embedded"] = "auto"
@@ -57,8 +62,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     engram_root: _Folder = "."
     engram_log_level: Literal["error", "warn", "info", "debug", "trace"] = "warn"
+    suite: _Name = SPECIFIED_SUITE
     scenarios_dir: _Folder = "scenarios/competitive"
-    expected_scenarios: Annotated[int, msgspec.Meta(ge=1)] = 4
+    expected_scenarios: Annotated[int, msgspec.Meta(ge=1)] | None = None
     output_dir: _Folder = "tmp/competitive_benchmarks"
     work_dir: _Folder = "tmp/work"
     cache_dir: _Folder = "tmp/cache"
@@ -187,7 +193,8 @@ def variables_of(arguments: Iterable[str]) -> dict[str, str]:
 
 
 def _decide(settings: Settings, root: Path, places: Mapping[str, str]) -> Settings:
-    """Make paths absolute and `auto` concrete; any trace of an Engram build means Engram."""
+    """Make paths absolute, `auto` and the suite's folder concrete; any trace of an Engram build means Engram."""
+    settings = _with_suite(settings, root, places)
     folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
     settings = msgspec.structs.replace(settings, **{key: str(folder) for key, folder in folders.items()})
     target, reason = settings.target, f"target={settings.target} is set"
@@ -202,6 +209,28 @@ def _decide(settings: Settings, root: Path, places: Mapping[str, str]) -> Settin
     if driver == "auto":
         driver = "loadtest" if target == "engram" else "builtin"
     return msgspec.structs.replace(settings, target=target, driver=driver, target_reason=reason)
+
+
+def _with_suite(settings: Settings, root: Path, places: Mapping[str, str]) -> Settings:
+    """Let `suite`, where it is set, choose among the folders beside `scenarios_dir`, and count what is specified.
+
+    Raises:
+        UserError: there is no such folder; names those that are.
+    """
+    folder = Path(settings.scenarios_dir)
+    if "suite" in places:
+        known = sorted(path.name for path in (root / folder.parent).expanduser().glob("*") if path.is_dir())
+        if settings.suite not in known:
+            hint = did_you_mean(settings.suite, known) or f"; known: {', '.join(known) or 'none'}"
+            raise UserError(
+                f"{places['suite']}: suite = {settings.suite!r}: no such folder in {root / folder.parent}{hint}"
+            )
+        folder = folder.parent / settings.suite
+    suite = settings.suite if "suite" in places else folder.name
+    count = settings.expected_scenarios
+    if count is None and suite == SPECIFIED_SUITE:
+        count = SPECIFIED_SCENARIOS
+    return msgspec.structs.replace(settings, suite=suite, scenarios_dir=str(folder), expected_scenarios=count)
 
 
 def _read_file(path: Path) -> dict[str, Any]:

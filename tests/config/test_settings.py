@@ -112,6 +112,23 @@ def test_folders_that_are_shared_with_others_are_allowed(tmp_path: Path) -> None
     assert (settings.work_dir, settings.cache_dir) == (shared, shared)
 
 
+def test_a_folder_beside_the_scenarios_is_a_suite_of_any_number(tmp_path: Path) -> None:
+    for name in ("competitive", "mine"):
+        (tmp_path / "scenarios" / name).mkdir(parents=True)
+    usual = load_settings(tmp_path, {}, {})
+    assert (usual.suite, usual.expected_scenarios) == ("competitive", 4)
+    mine = load_settings(tmp_path, {}, {"suite": "mine"})
+    assert (mine.suite, mine.expected_scenarios) == ("mine", None)
+    assert mine.scenarios_dir == str(tmp_path / "scenarios" / "mine")
+    assert load_settings(tmp_path, {}, {"suite": "mine", "expected_scenarios": "2"}).expected_scenarios == 2
+    elsewhere = load_settings(tmp_path, {}, {"scenarios_dir": "my/own"})
+    assert (elsewhere.suite, elsewhere.expected_scenarios) == ("own", None)
+    with pytest.raises(UserError, match=r'suite = .mien.: no such folder in .*scenarios \(did you mean "mine"\?\)'):
+        load_settings(tmp_path, {}, {"suite": "mien"})
+    with pytest.raises(UserError, match=r"suite = '\.\./x'"):
+        load_settings(tmp_path, {}, {"suite": "../x"})
+
+
 def test_any_trace_of_an_engram_build_means_engram(tmp_path: Path) -> None:
     assert load_settings(tmp_path, {}, {}).target == "embedded"
     assert load_settings(tmp_path, {}, {"engram_root": str(tmp_path / "nowhere")}).target == "engram"
