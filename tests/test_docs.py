@@ -15,6 +15,7 @@ import tomli
 from compbench.config import scenarios
 from compbench.config.settings import (
     EMBEDDED_SCALE,
+    FOUND_KEYS,
     INVOCATION_KEYS,
     PROFILES,
     QUICK_EMBEDDED_LIMITS,
@@ -26,7 +27,7 @@ from compbench.config.settings import (
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEFAULTS = msgspec.json.decode(msgspec.json.encode(Settings()))
-KEYS = [key for key in DEFAULTS if key not in (*INVOCATION_KEYS, "target_reason")]
+KEYS = [key for key in DEFAULTS if key not in (*INVOCATION_KEYS, *FOUND_KEYS)]
 LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
 DEPENDENT = {

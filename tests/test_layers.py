@@ -20,7 +20,7 @@ ROOMS = {
     "report": "notify __main__ diagnostics trend page view distributions validity pages summary comparison statistics"
     " baselines groups",
     "report/export": "history_files",
-    "report/past": "history",
+    "report/past": "due history",
     "report/charts": "overview latency vega drawing",
     "measuring": "session phases judgement data_sets driver_wait server attempt drivers",
     "preflight": "checks memory_needs judgement",

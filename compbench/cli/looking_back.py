@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from compbench.cli.display import Display
+from compbench.config.scenarios import scenario_names
 from compbench.config.settings import Settings
 from compbench.model.errors import UserError
 from compbench.model.records import Capture
 from compbench.report import baselines, comparison, missing_extra, notify, pages, render, summary, trend
 from compbench.report.export import history_files
-from compbench.report.past import history
+from compbench.report.past import due, history
 from compbench.report.past.history import Past
 from compbench.store import runs
 from compbench.store.runs import Run
@@ -28,6 +29,8 @@ DUE_AFTER_DAYS, WARN_BEFORE_DAYS = 90.0, 14.0
 # What `base=` says to compare with published figures instead of another run.
 PUBLISHED = "published"
 _DAY_S = 86_400
+# Of the runs that don't count; a line is to be read at one glance.
+_REASONS_TOLD = 3
 
 
 def show_trend(settings: Settings, display: Display) -> int:
@@ -51,28 +54,37 @@ def show_comparison(settings: Settings, display: Display) -> int:
 
 
 def show_due(settings: Settings, display: Display, now: Callable[[], float] = time.time) -> int:
-    """Say how old the last full run is: 1 if it is too old or there is none."""
+    """Say how old the last full run is, and why newer ones don't count: 1 if it is too old or there is none."""
     known, skipped = history.read_history(Path(settings.output_dir))
     for line in skipped:
         display.line(f"      note: {line}")
-    full = [past for past in known if _is_full(past, settings.expected_scenarios)]
-    if not full:
-        display.line("due: no full run has been closed yet; `doit` measures one", "failed")
-        return REGRESSION
-    age_days = (now() - full[-1].opened_at) / _DAY_S
-    told = f"the last full run, {full[-1].run}, is {age_days:.0f} days old"
-    if age_days < 0:
-        display.line(f"due: the last full run, {full[-1].run}, is of the future: set the clock right", "failed")
-        return REGRESSION
+    newest, reasons = due.newest_full(known, _wanted(settings))
+    told, style, code = _due_line(newest, now())
+    others = "; ".join(reasons[:_REASONS_TOLD])
+    rest = f"; and {len(reasons) - _REASONS_TOLD} more" if len(reasons) > _REASONS_TOLD else ""
+    display.line(f"{told}{f' (not counted: {others}{rest})' if others else ''}", style)
+    return code
+
+
+def _wanted(settings: Settings) -> due.Wanted:
+    system = settings.target if settings.target_is_chosen or settings.target != "embedded" else ""
+    return due.Wanted(system, settings.data_scale, scenario_names(Path(settings.scenarios_dir)))
+
+
+def _due_line(newest: Past | None, now: float) -> tuple[str, str | None, int]:
+    """Return the line on the newest run that counts, its style, and the exit code."""
+    if newest is None:
+        return "due: no full run has been closed yet; `doit` measures one", "failed", REGRESSION
+    age_days = (now - newest.opened_at) / _DAY_S
+    told = f"the last full run, {newest.run}, is {age_days:.0f} days old"
     left_days = DUE_AFTER_DAYS - age_days
+    if age_days < 0:
+        return f"due: the last full run, {newest.run}, is of the future: set the clock right", "failed", REGRESSION
     if left_days < 0:
-        display.line(f"due: {told}, more than {DUE_AFTER_DAYS:g}; `doit` measures a new one", "failed")
-        return REGRESSION
+        return f"due: {told}, more than {DUE_AFTER_DAYS:g}; `doit` measures a new one", "failed", REGRESSION
     if left_days <= WARN_BEFORE_DAYS:
-        display.line(f"due soon: {told}; a new one is due in {left_days:.0f} days", "warning")
-    else:
-        display.line(f"not due: {told}; a new one is due in {left_days:.0f} days")
-    return 0
+        return f"due soon: {told}; a new one is due in {left_days:.0f} days", "warning", 0
+    return f"not due: {told}; a new one is due in {left_days:.0f} days", None, 0
 
 
 def show_export(settings: Settings, display: Display) -> int:
@@ -131,11 +143,6 @@ def _closed_runs(settings: Settings, display: Display) -> tuple[list[Past], list
     if not known:
         raise UserError(f"no closed run in {settings.output_dir} yet: `doit` measures one")
     return known, skipped
-
-
-def _is_full(past: Past, scenarios: int) -> bool:
-    """Tell whether a run measured all there is to measure, at full length; whether all passed is another question."""
-    return past.kind == "suite" and past.fingerprint.get("profile") == "full" and len(past.verdicts) >= scenarios
 
 
 def _show_published(settings: Settings, display: Display, known: Sequence[Past]) -> int:

@@ -274,8 +274,8 @@ def load_scenarios(folder: Path, expected_count: int | None) -> list[Scenario]:
     if expected_count is not None and len(scenarios) != expected_count:
         raise UserError(
             f"{folder}: {len(scenarios)} scenario files where {expected_count} are expected"
-            f" ({', '.join(s.name for s in scenarios)}): put others into a folder beside it, which is a suite of its own"
-            " (suite=<folder>), or set expected_scenarios"
+            f" ({', '.join(s.name for s in scenarios)}): put others into a folder beside it, which is a suite of its"
+            " own (suite=<folder>), or set expected_scenarios"
         )
     _check_titles(scenarios)
     return scenarios

@@ -20,6 +20,8 @@ FILE_NAME = "compbench.toml"
 ENVIRONMENT_PREFIX = "COMPBENCH_"
 # What only a single invocation can ask for; refused in the file and in the environment.
 INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
+# What loading finds out, and nobody can set.
+FOUND_KEYS = ("target_reason", "target_is_chosen")
 # The data set's share that the embedded server is given by default: it must fit into a laptop and two minutes.
 EMBEDDED_SCALE = 0.001
 
@@ -52,7 +54,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Every setting, as it holds for one invocation; `compbench.toml` documents each.
 
     Paths are relative to the project's root until `load_settings` makes them absolute. `target` and `driver` are
-    never `auto` after loading; `target_reason` says why the target was chosen. `scenarios_dir` is the suite's folder
+    never `auto` after loading; `target_reason` says why the target was chosen, `target_is_chosen` whether somebody
+    named it. `scenarios_dir` is the suite's folder
     then, and `expected_scenarios` None where a suite may have any number of scenarios.
     """
 
@@ -109,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     base: str = ""
     head: str = ""
     target_reason: str = ""
+    target_is_chosen: bool = False
 
     @property
     def data_scale(self) -> float:
@@ -208,7 +212,10 @@ def _decide(settings: Settings, root: Path, places: Mapping[str, str]) -> Settin
     driver = settings.driver
     if driver == "auto":
         driver = "loadtest" if target == "engram" else "builtin"
-    return msgspec.structs.replace(settings, target=target, driver=driver, target_reason=reason)
+    chosen = settings.target != "auto"
+    return msgspec.structs.replace(
+        settings, target=target, driver=driver, target_reason=reason, target_is_chosen=chosen
+    )
 
 
 def _with_suite(settings: Settings, root: Path, places: Mapping[str, str]) -> Settings:
@@ -248,7 +255,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _refuse_unknown(where: str, values: Mapping[str, Any]) -> None:
-    known = [name for name in Settings.__struct_fields__ if name != "target_reason"]
+    known = [name for name in Settings.__struct_fields__ if name not in FOUND_KEYS]
     if where != "command line":
         known = [name for name in known if name not in INVOCATION_KEYS]
     for name in values:

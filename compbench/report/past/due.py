@@ -1,0 +1,74 @@
+"""Which closed runs count for the quarterly habit: whole ones, at full length, of the system that is asked for.
+
+Pure: decides from what `results.json` tells of each run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compbench.report.past.history import Past
+
+# Verdicts that come with figures; a target that was missed is a result too.
+_WITH_FIGURES = ("passed", "missed")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run must be to count: of this system at this data scale, with these scenarios.
+
+    An empty `system` means that nobody has named one: then any counts but compbench's embedded server, whose figures
+    say nothing of a competitor, at any scale.
+    """
+
+    system: str
+    scale: float
+    scenarios: Sequence[str]
+
+
+def newest_full(known: Sequence[Past], wanted: Wanted) -> tuple[Past | None, list[str]]:
+    """Return the newest run that counts, and for each newer suite, the newest first, why it does not.
+
+    Args:
+        known: closed runs, oldest first.
+        wanted: what a run must be.
+    """
+    reasons: list[str] = []
+    for past in reversed([past for past in known if past.kind == "suite"]):
+        reason = why_not(past, wanted)
+        if not reason:
+            return past, reasons
+        reasons.append(f"{past.run}: {reason}")
+    return None, reasons
+
+
+def why_not(past: Past, wanted: Wanted) -> str:
+    """Return why a run does not count, empty if it does."""
+    facts = past.fingerprint
+    reasons: list[str] = []
+    if facts.get("profile") != "full":
+        reasons.append(f"profile {facts.get('profile')}")
+    if (duration_s := facts.get("duration_s", "None")) != "None":
+        reasons.append(f"{duration_s} s a scenario in place of the scenario's own duration")
+    reasons += _of_another_system(past, wanted)
+    if missing := [name for name in wanted.scenarios if name not in past.verdicts]:
+        reasons.append(f"without {', '.join(missing)}")
+    for verdict in dict.fromkeys(past.verdicts.values()):
+        names = [n for n in wanted.scenarios if past.verdicts.get(n) == verdict and not _has_figures(past, n)]
+        if names:
+            reasons.append(f"{', '.join(names)} {verdict}")
+    return ", ".join(reasons)
+
+
+def _of_another_system(past: Past, wanted: Wanted) -> list[str]:
+    system, scale = past.fingerprint.get("target", "unknown"), past.fingerprint.get("scale", "")
+    if system != wanted.system and (wanted.system or system == "embedded"):
+        return [f"of the system {system}"]
+    if wanted.system and scale != "" and float(scale) != wanted.scale:
+        return [f"data scale {scale} and not {wanted.scale:g}"]
+    return []
+
+
+def _has_figures(past: Past, scenario: str) -> bool:
+    return any(one.scenario == scenario and one.verdict in _WITH_FIGURES for one in past.measured)
