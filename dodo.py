@@ -26,7 +26,7 @@ try:
     commands.refuse_unsupported(sys.argv[1:])
     SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]))
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
-    OPEN_RUN = runs.find_open_run(Path(SETTINGS.output_dir))
+    OPEN_RUN = next((run for run in runs.open_runs(Path(SETTINGS.output_dir)) if run.manifest.kind == "suite"), None)
     DISPLAY = Display(sys.stdout)
     SUITE = Suite(ROOT, SETTINGS, SCENARIOS, DISPLAY, OPEN_RUN)
     DEFAULT_TASKS = tasks.default_tasks(SUITE)

@@ -16,9 +16,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from compbench.model import file_names
 from compbench.model.records import Manifest
 from compbench.report import pages
 from compbench.store import runs
+from compbench.store.record_files import read_record
 from tests import synthetic
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +31,7 @@ DAY_S = 86_400
 def make_history(output_dir: Path, count: int) -> None:
     """Write the `results.json` of that many closed runs, one a day, with a slowdown in the middle and two machines."""
     first = synthetic.make_run(output_dir)
-    manifest = runs.read_record(first / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(first / file_names.MANIFEST, Manifest)
     captures = runs.Run(first, manifest).captures()
     scenarios = ROOT / "scenarios" / "competitive"
     pages.write_pages(first, manifest, captures, interrupted=False, scenarios_dir=scenarios, now=manifest.opened_at)

@@ -19,8 +19,9 @@ from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 
 from compbench.config.scenarios import load_scenario
+from compbench.model import file_names
 from compbench.model.records import Capture, DataSet, Finding, Manifest, Notice, Outcome, Sample, ServerFacts
-from compbench.store import runs
+from compbench.store.record_files import write_record
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("qdrant_ann_1m_768d", "neo4j_traversal_100k", "hybrid_production_100k", "milvus_ann_10m_768d")
@@ -68,11 +69,11 @@ def make_run(output_dir: Path, recipe: RunRecipe | None = None) -> Path:
     manifest = manifest_of(recipe)
     folder = output_dir / manifest.run
     folder.mkdir(parents=True)
-    runs.write_record(folder / runs.MANIFEST_NAME, manifest)
+    write_record(folder / file_names.MANIFEST, manifest)
     for wanted in recipe.captures:
         capture, raw = make_capture(manifest.run, wanted, recipe)
         unit = wanted.scenario if wanted.repeat is None else f"{wanted.scenario}_run{wanted.repeat}"
-        runs.write_record(folder / f"{manifest.run}_{unit}_capture.json", capture)
+        write_record(folder / f"{manifest.run}_{unit}_capture.json", capture)
         (folder / f"{manifest.run}_{unit}.json").write_bytes(msgspec.json.encode(raw))
     return folder
 
@@ -99,7 +100,7 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
         run=datetime.fromtimestamp(recipe.at, UTC).strftime("%Y-%m-%d_%H-%M-%S"),
         state=recipe.state,  # type: ignore[arg-type]
         opened_at=recipe.at,
-        boot_at=recipe.at - 86_400,
+        boot_id="synthetic",
         closed_at=recipe.at + 400,
         selection=units,
         fingerprint=fingerprint,

@@ -25,7 +25,7 @@ ROOMS = {
     "measuring": "session phases judgement data_sets driver_wait server attempt drivers",
     "preflight": "checks memory_needs judgement",
     "systems": "embedded engram",
-    "store": "resume lock leftovers event_log runs kept_data",
+    "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data",
     "loadtest": "__main__ prepare capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals inventory ground_truth answers",
@@ -35,10 +35,11 @@ ROOMS = {
     "machine": "thresholds standard_streams snapshot sampler sampling process interrupts guard flamegraph effects ask",
     "machine/probes": "provenance process_counters machine counters binaries",
     "config": "settings scenarios toml_tables folders",
-    "model": "events records measurement driver_report errors",
+    "files": "whole",
+    "model": "events records file_names measurement driver_report times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
-PROGRAMS = {"loadtest": {"transport", "config", "model"}, "embedded": set[str]()}
+PROGRAMS = {"loadtest": {"transport", "config", "files", "model"}, "embedded": set[str]()}
 # Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
 FILES_OF_PROGRAMS = {"store/kept_data.py": {"loadtest/truth", "embedded"}}
 # What every doit command may load besides the standard library; all else waits until a task needs it.

@@ -20,7 +20,7 @@ from compbench.model.events import (
     ProgressMade,
 )
 from compbench.model.records import Notice, Phase
-from compbench.store.runs import iso_utc
+from compbench.model.times import iso_utc
 
 PLAIN_INTERVAL_S = 10.0
 LIVE_INTERVAL_S = 1.0

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from compbench.config.settings import Settings
+from compbench.files.whole import write_whole
 from compbench.machine import flamegraph
 from compbench.model.records import Capture
-from compbench.store import runs
+from compbench.store.record_files import read_record
 from compbench.store.runs import Run
 
 
@@ -18,9 +19,9 @@ def write_diagnostics(run: Run, measurement: str) -> None:
     """Render `_diag.txt` and `_sys.txt` from the measurement's capture."""
     from compbench.report import diagnostics  # noqa: PLC0415 - see the module's docstring
 
-    capture = runs.read_record(run.path(measurement, "capture"), Capture)
-    runs.write_whole(run.path(measurement, "diagnostics"), diagnostics.render_diagnostics(capture))
-    runs.write_whole(run.path(measurement, "system"), diagnostics.render_system(capture))
+    capture = read_record(run.path(measurement, "capture"), Capture)
+    write_whole(run.path(measurement, "diagnostics"), diagnostics.render_diagnostics(capture))
+    write_whole(run.path(measurement, "system"), diagnostics.render_system(capture))
 
 
 def has_diagnostics(run: Run, measurement: str) -> bool:
@@ -34,7 +35,7 @@ def write_flamegraph(run: Run, measurement: str) -> None:
     if stacks.exists():
         folded = flamegraph.parse_folded(stacks.read_text(encoding="utf-8"))
         picture = flamegraph.render_svg(folded, f"{measurement} {run.name}")
-        runs.write_whole(run.path(measurement, "flamegraph"), picture)
+        write_whole(run.path(measurement, "flamegraph"), picture)
 
 
 def has_flamegraph(run: Run, measurement: str) -> bool:

@@ -80,7 +80,7 @@ class Reporter:
             self.display.line(f"      {name}: {text}")
         elif name := _scenario_of(task, "capacity"):
             title = f"capacity of {title_of(self.suite.scenario_path(name))}"
-            self._tell_beginning(Measurement(name, is_capacity=True).name, title, (1, 1), None)
+            self._tell_beginning(Measurement(name, kind="capacity").name, title, (1, 1), None)
 
     def _tell_beginning(self, name: str, title: str, place: tuple[int, int], left_s: float | None) -> None:
         now, (number, total) = self.suite.effects.now(), place
@@ -177,7 +177,7 @@ class Reporter:
             return preflight_exit_code(suite.findings)
         captures = [*self._captures(), *suite.capacity_captures]
         verdicts = {capture.measurement: capture.outcome.verdict for capture in captures}
-        wanted = [*suite.selected, *(Measurement(name, is_capacity=True).name for name in suite.capacities)]
+        wanted = [*suite.selected, *(Measurement(name, kind="capacity").name for name in suite.capacities)]
         return PASSED if all(verdicts.get(name) == "passed" for name in wanted) else FAILED
 
     def _notify(self) -> None:

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -24,9 +25,11 @@ from compbench.model.errors import UserError
 from compbench.model.events import Event, RunClosed, RunOpened, Subscriber
 from compbench.model.measurement import Measurement, measurement_named, schedule
 from compbench.model.records import Capture, Finding
+from compbench.model.times import iso_utc
 from compbench.preflight import checks
 from compbench.store import kept_data, leftovers, lock, runs
 from compbench.store.event_log import EventLog
+from compbench.store.record_files import write_record
 from compbench.store.resume import Opening
 from compbench.store.runs import Run
 
@@ -62,8 +65,17 @@ class Suite:
     _event_log: EventLog | None = None
 
     def __post_init__(self) -> None:
-        self.opening = Opening(self.root, self.settings, self.scenarios, self.effects)
         self.measurements = schedule(self.scenarios, self.settings.repeat, self.settings.order_seed)
+
+    @cached_property
+    def loaded(self) -> dict[str, Scenario]:
+        """Return every scenario by its name, read once."""
+        return {name: load_scenario(self.scenario_path(name)) for name in self.scenarios}
+
+    @cached_property
+    def opening(self) -> Opening:
+        """Return what the choice of a run rests on."""
+        return Opening(self.root, self.settings, list(self.loaded.values()), self.effects)
 
     @property
     def names(self) -> list[str]:
@@ -105,7 +117,7 @@ class Suite:
         self.findings.append(finding)
         path = self.finding_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        runs.write_record(path, finding)
+        write_record(path, finding)
         return finding
 
     def judge_gate(self) -> bool:
@@ -159,8 +171,8 @@ class Suite:
 
     def current_run(self) -> Run | None:
         """Return the run that this invocation continues, or None if it must start one; changes nothing."""
-        if self.run is None and not self.settings.new:
-            self.run, _ = self._choose()
+        if self.run is None:
+            self.run = self._choose()
         return self.run
 
     def is_measured(self, measurement: str) -> bool:
@@ -174,12 +186,15 @@ class Suite:
             return self.run
         self.claim()
         selection = self.selected or self.names
-        chosen, refusal = (None, "new=1 was asked for") if self.settings.new else self._choose()
+        chosen = self._choose()
         if chosen is not None:
             self.run = self.opening.reopen(chosen, selection, self.findings)
         else:
-            self._remark(self.opening.abandon_open_run(refusal))
-            self.run = self.opening.create(selection, self.findings)
+            whole = set(self.names) <= set(selection)
+            for run, why in self.opening.replaced(selection, whole=whole):
+                self._remark(self.opening.abandon(run, why))
+            name = runs.name_for(self.effects.now(), self.output_dir)
+            self.run = self.opening.create(name, selection, self.findings, "")
         self._writing = True
         self._log_events(self.run)
         return self.run
@@ -196,7 +211,7 @@ class Suite:
         self._event_log = EventLog(run.folder, self.remarks.append)
         manifest = run.manifest
         opened = RunOpened(at=self.effects.now(), run=run.name, selection=manifest.selection)
-        self.tell(msgspec.structs.replace(opened, invocation=manifest.invocations))
+        self.tell(msgspec.structs.replace(opened, invocation=len(manifest.spent_s)))
 
     # -- what is made before measuring -------------------------------------------------------------------------------
 
@@ -256,8 +271,9 @@ class Suite:
         """
         self.claim()
         self.opening.abandon_searches()
-        measurement = Measurement(scenario, is_capacity=True)
-        self.run = self.opening.create([measurement.name], self.findings, "capacity")
+        measurement = Measurement(scenario, kind="capacity")
+        name = runs.name_for(self.effects.now(), self.output_dir)
+        self.run = self.opening.create(name, [measurement.name], self.findings, "", "capacity")
         self._log_events(self.run)
         capture = self._measure(self.run, measurement)
         self.write_diagnostics(measurement.name)
@@ -357,8 +373,9 @@ class Suite:
     def plan_lines(self) -> list[tuple[str, bool]]:
         """Return each measurement, and whether `doit` would leave it alone because it is measured already."""
         self.select(self.names)
-        run, self.refusal = (None, "") if self.settings.new else self._choose()
-        self.run = run
+        run = self.run = self._choose()
+        if run is None:
+            self.refusal = next((why for _, why in self.opening.replaced(self.names, whole=True)), "")
         return [(name, run is not None and run.has_capture(name)) for name in self.names]
 
     def log_traceback(self) -> None:
@@ -369,7 +386,7 @@ class Suite:
         """Add a text to the log of faults."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("a", encoding="utf-8") as log:
-            log.write(f"{runs.iso_utc(time.time())}\n{text}\n")
+            log.write(f"{iso_utc(time.time())}\n{text}\n")
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -411,8 +428,8 @@ class Suite:
             return 0.0
         return float(drivers.duration_s(self.settings, scenario))
 
-    def _choose(self) -> tuple[Run | None, str]:
+    def _choose(self) -> Run | None:
         return self.opening.choose(self.selected or self.names)
 
     def _scenario(self, name: str) -> Scenario:
-        return load_scenario(self.scenario_path(name))
+        return self.loaded[name]

@@ -17,6 +17,7 @@ import msgspec
 
 from compbench.config.toml_tables import convert_table, parse_toml
 from compbench.model.errors import UserError
+from compbench.model.file_names import RESERVED_ENDINGS
 
 T = TypeVar("T")
 U64_MAX = 2**64 - 1
@@ -31,10 +32,6 @@ Rate = Annotated[float, msgspec.Meta(ge=1, le=RATE_LIMIT)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-# Readers of a run's folder take these endings for other kinds of files (specification 4).
-_RESERVED_ENDINGS = (
-    "metadata", "summary", "stderr", "diag", "sys", "capture", "capacity", "server", "flamegraph", "progress", "report",
-)  # fmt: skip
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -199,7 +196,7 @@ def check_name(name: str, where: Path) -> None:
         raise UserError(
             f"{where}: a scenario's name must not end in '_run' and a number, as repeats do: rename the file"
         )
-    for ending in _RESERVED_ENDINGS:
+    for ending in RESERVED_ENDINGS:
         if name == ending or name.endswith(f"_{ending}"):
             raise UserError(
                 f"{where}: a scenario's name must not end in {ending!r},"

@@ -7,14 +7,13 @@ operations come from the merged histograms, never from other percentiles.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import orjson
 
+from compbench.files.whole import write_whole
 from compbench.loadtest.engine.confidence import percentile_intervals
 from compbench.loadtest.engine.recorder import Part, Times
 from compbench.loadtest.engine.totals import NOTHING, Second
@@ -76,16 +75,9 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     Raises:
         UserError: it can't be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("wb") as file:
-            file.write(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_whole(path, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise UserError(f"--output {path}: can't be written ({error.strerror})") from None
 
 

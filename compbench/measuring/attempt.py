@@ -18,7 +18,7 @@ from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.process import Output
 from compbench.measuring import drivers
-from compbench.model import driver_report
+from compbench.model import driver_report, file_names
 from compbench.model.events import NoticeGiven, PhaseBegan, SampleTaken, Subscriber
 from compbench.model.measurement import Measurement
 from compbench.model.records import (
@@ -32,7 +32,6 @@ from compbench.model.records import (
     Sample,
     ServerFacts,
 )
-from compbench.store import runs
 from compbench.store.runs import Run
 
 MEGABYTE = 1_000_000
@@ -75,12 +74,12 @@ class Attempt:
     @property
     def driver_name(self) -> str:
         """Return which driver measures: capacities are always searched for by compbench's own."""
-        return "builtin" if self.measurement.is_capacity else self.settings.driver
+        return "builtin" if self.measurement.kind == "capacity" else self.settings.driver
 
     def partial(self, kind: str) -> Path:
         """Return where one of the scenario's files grows until it is whole."""
         path = self.run.path(self.measurement.name, kind)
-        return path.with_name(path.name + runs.PARTIAL)
+        return path.with_name(path.name + file_names.PARTIAL)
 
     def output(self, kind: str) -> Output:
         """Return a file for what a process prints."""
@@ -119,7 +118,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         run=attempt.run.name,
         scenario=scenario.name,
         repeat=attempt.measurement.repeat,
-        is_capacity=attempt.measurement.is_capacity,
+        is_capacity=attempt.measurement.kind == "capacity",
         title=scenario.title,
         attempt=attempt.number,
         target=settings.target,

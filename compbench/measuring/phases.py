@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from compbench.config.scenarios import mean_rate
+from compbench.files.whole import write_whole
 from compbench.machine import flamegraph, process, snapshot, thresholds
 from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit, Output
@@ -26,7 +27,7 @@ from compbench.measuring.server import Server
 from compbench.model import driver_report
 from compbench.model.errors import UserError
 from compbench.model.records import DataSet, DriverFacts, Notice, Outcome
-from compbench.store import kept_data, runs
+from compbench.store import kept_data
 
 _RECORDING = "perf.data"
 _RECORDING_LOG = "perf.log"
@@ -88,7 +89,7 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
 
 def _job_of(attempt: Attempt, work: Path) -> Job:
     files = DriverFiles(attempt.partial("driver_json"), work / "measure.progress", attempt.partial("hlog"))
-    job_for = drivers.capacity_job if attempt.measurement.is_capacity else drivers.load_job
+    job_for = drivers.capacity_job if attempt.measurement.kind == "capacity" else drivers.load_job
     try:
         return job_for(attempt.settings, attempt.scenario, files)
     except UserError as error:
@@ -106,7 +107,7 @@ def _watching(
 
         def begin() -> None:
             sampler.start(driver_pid=driver.pid)
-            if settings.flamegraph and duration_s and not attempt.measurement.is_capacity:
+            if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
                 if (why := flamegraph.can_record()) is None:
                     recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
                 elif flamegraph.is_installed():
@@ -144,7 +145,7 @@ def _keep_stacks(attempt: Attempt, work: Path) -> None:
     log = work / _RECORDING_LOG
     if (work / _RECORDING).exists():
         folded = flamegraph.fold_recording(work / _RECORDING, work)
-        runs.write_whole(attempt.partial("stacks"), flamegraph.format_folded(folded))
+        write_whole(attempt.partial("stacks"), flamegraph.format_folded(folded))
     elif log.exists():
         attempt.notice(_no_flamegraph(" ".join(server.tail(log, 3)) or "perf left no recording"))
 
@@ -201,7 +202,7 @@ def _take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
 def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
     """Turn the driver's report and exit into an outcome."""
     try:
-        judge = _judge_capacity if attempt.measurement.is_capacity else _judge_load
+        judge = _judge_capacity if attempt.measurement.kind == "capacity" else _judge_load
         outcome = judge(attempt, ended, stdout, report)
     except UserError as error:
         raise ScenarioFailed("report-unreadable", str(error), "see the driver's output") from None

@@ -14,6 +14,7 @@ import msgspec
 
 from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
+from compbench.files.whole import sync_folder
 from compbench.machine import interrupts, process, snapshot
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
@@ -21,11 +22,14 @@ from compbench.machine.process import Output
 from compbench.measuring import data_sets, phases, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
 from compbench.measuring.server import Server, StartError
+from compbench.model import file_names
 from compbench.model.events import OutcomeReached, ProgressMade, Subscriber
 from compbench.model.measurement import Measurement
 from compbench.model.records import Capture, Notice, Outcome, ServerFacts
 from compbench.preflight.judgement import judge_stability
-from compbench.store import kept_data, runs
+from compbench.store import kept_data
+from compbench.store.attempts import attempts_kept, set_aside
+from compbench.store.record_files import write_record
 from compbench.store.runs import Run
 
 START_ATTEMPTS = 2
@@ -52,8 +56,8 @@ def measure_scenario(
         KeyboardInterrupt: a signal came; processes are ended, files under way keep `.partial`, there is no capture.
         OSError: the capture could not be written (a full disk); the scenario counts as not measured.
     """
-    runs.set_aside(run, measurement.name)
-    number = runs.attempts_kept(run, measurement.name) + 1
+    set_aside(run, measurement.name)
+    number = attempts_kept(run, measurement.name) + 1
     attempt = Attempt(run, scenario, measurement, settings, root, tell, effects, number, effects.now())
     files_before = process.own_open_files()
     outcome = _outcome_of(attempt)
@@ -166,7 +170,7 @@ def _start_failure(attempt: Attempt, error: StartError, log: Output) -> Scenario
     attempt.server = msgspec.structs.replace(
         attempt.server, last_log_lines=server.tail(log.path, server.LAST_LOG_LINES)
     )
-    name = log.path.name.removesuffix(runs.PARTIAL)
+    name = log.path.name.removesuffix(file_names.PARTIAL)
     return ScenarioFailed(error.code, str(error), f"see the last lines of the server's log, {name}")
 
 
@@ -242,7 +246,7 @@ def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
                 files[kind] = final.name
             else:
                 files[kind] = partial.name
-        runs.sync_folder(run.folder)
+        sync_folder(run.folder)
         capture = capture_of(attempt, outcome, files)
-        runs.write_record(run.path(name, "capture"), capture)
+        write_record(run.path(name, "capture"), capture)
     return capture

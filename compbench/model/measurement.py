@@ -1,7 +1,7 @@
 """Which measurements a run consists of, and in which order: every scenario once, or several times, interleaved.
 
-A measurement is one scenario measured once under its own load, or searched for its capacity; its name is the stem of
-its files. Pure naming and order.
+A measurement is one scenario on one system, measured once under its own load or searched for its capacity; its name is
+the stem of its files. Pure naming and order.
 """
 
 from __future__ import annotations
@@ -10,33 +10,50 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["load", "capacity"]
 
 CAPACITY_ENDING = "_capacity"
-_REPEATED = re.compile(r"(?P<scenario>.+)_run(?P<repeat>[1-9]\d*)")
+_REPEATED = re.compile(r"(?P<stem>.+)_run(?P<repeat>[1-9]\d*)")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One scenario measured once; `repeat` counts from 1, and is None where each is measured only once."""
+    """One scenario on one system, measured once.
+
+    Attributes:
+        scenario: its name.
+        repeat: counts from 1; None where each scenario is measured only once.
+        kind: `load` at the scenario's own rate, or `capacity`, the highest rate within its targets.
+        system: its name if the run measures several systems; empty where it measures one, which the settings name.
+    """
 
     scenario: str
     repeat: int | None = None
-    is_capacity: bool = False
+    kind: Kind = "load"
+    system: str = ""
 
     @property
     def name(self) -> str:
-        """Return the stem of its files: `alpha`, `alpha_run2`, or `alpha_capacity`."""
-        if self.is_capacity:
-            return f"{self.scenario}{CAPACITY_ENDING}"
-        return self.scenario if self.repeat is None else f"{self.scenario}_run{self.repeat}"
+        """Return the stem of its files: `alpha`, `alpha_run2`, `alpha_capacity`, or with a system `alpha@qdrant`."""
+        stem = f"{self.scenario}@{self.system}" if self.system else self.scenario
+        if self.kind == "capacity":
+            return f"{stem}{CAPACITY_ENDING}"
+        return stem if self.repeat is None else f"{stem}_run{self.repeat}"
 
 
 def measurement_named(name: str) -> Measurement:
-    """Return the measurement of that name; no scenario's own name ends in `_run` and a number, or in `_capacity`."""
+    """Return the measurement of that name.
+
+    No scenario's own name ends in `_run` and a number or in `_capacity`, or has an `@`.
+    """
     if name.endswith(CAPACITY_ENDING):
-        return Measurement(name.removesuffix(CAPACITY_ENDING), is_capacity=True)
+        scenario, _, system = name.removesuffix(CAPACITY_ENDING).partition("@")
+        return Measurement(scenario, kind="capacity", system=system)
     match = _REPEATED.fullmatch(name)
-    return Measurement(match["scenario"], int(match["repeat"])) if match else Measurement(name)
+    scenario, _, system = (match["stem"] if match else name).partition("@")
+    return Measurement(scenario, int(match["repeat"]) if match else None, system=system)
 
 
 def schedule(scenarios: Sequence[str], repeat: int, order_seed: int) -> list[Measurement]:

@@ -208,15 +208,16 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def measurement(self) -> str:
         """Return the stem of its files: the scenario, with `_run2` or the like where it is measured repeatedly."""
-        return Measurement(self.scenario, self.repeat, is_capacity=self.is_capacity).name
+        return Measurement(self.scenario, self.repeat, "capacity" if self.is_capacity else "load").name
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is: its selection in order, its fingerprint, and whether it is open, closed or abandoned.
 
     `selection` holds the names of its measurements in order. `fingerprint` maps names of inputs to values or hashes;
-    two invocations may share a run only if theirs are equal. `provenance` is what was read when the run opened (git,
-    machine, versions).
+    two invocations may share a run only if theirs are equal. `boot_id` is the kernel's name for the machine's boot.
+    `provenance` is what was read when the run opened (git, machine, versions). `spent_s` has the seconds that each
+    invocation has been at work on the run, `command` what a person types to go on with it.
     """
 
     schema: int = MANIFEST_SCHEMA
@@ -224,7 +225,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["suite", "capacity"] = "suite"
     state: Literal["open", "closed", "abandoned"]
     opened_at: float
-    boot_at: float
+    boot_id: str = ""
     closed_at: float | None = None
     note: str = ""
     selection: list[str]
@@ -232,4 +233,5 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     findings: list[Finding] = []
-    invocations: int = 1
+    spent_s: list[float] = []
+    command: str = ""

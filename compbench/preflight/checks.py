@@ -128,17 +128,18 @@ def _check_output_dir(settings: Settings) -> Finding:
 
 
 def _check_leftovers(settings: Settings, root: Path) -> Finding:
+    output_dir = Path(settings.output_dir)
     try:
-        runs.refuse_damaged(Path(settings.output_dir))
-        found = leftovers.find(Path(settings.output_dir), Path(settings.work_dir), root, [])
+        runs.refuse_damaged(output_dir)
+        found = leftovers.of_interruptions(output_dir, Path(settings.work_dir), root)
     except UserError as error:
         return Finding(check="leftovers", level="warning", found=str(error))
-    open_run = runs.find_open_run(Path(settings.output_dir))
     texts = [f"{leftover.what} {leftover.path.name}" for leftover in found]
-    if open_run is not None:
-        texts.append(
-            f"run {open_run.name} lacks {len(open_run.pending())} scenarios and is continued if nothing changed"
-        )
+    texts += [
+        f"run {run.name} lacks {len(run.pending())} scenarios and is continued if nothing changed"
+        for run in runs.open_runs(output_dir)
+        if run.manifest.kind == "suite"
+    ]
     return Finding(
         check="leftovers",
         level="ok",

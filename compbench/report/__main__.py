@@ -10,11 +10,14 @@ import os
 import sys
 from pathlib import Path
 
+from compbench.files.whole import write_whole
+from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.records import Manifest
 from compbench.report import missing_extra, page
 from compbench.report.export import history_files
 from compbench.store import runs
+from compbench.store.record_files import read_record
 
 
 def main() -> int:
@@ -40,12 +43,12 @@ def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
         OSError: a file could not be written.
         UserError: the manifest or a capture can't be read, or the baselines are wrong.
     """
-    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
     captures = runs.Run(folder, manifest).captures()
     report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
     markdown = page.write_report(folder, report, cache_dir)
     if not missing_extra():
-        runs.write_whole(folder / f"{folder.name}_junit.xml", history_files.junit_xml(manifest, captures))
+        write_whole(folder / f"{folder.name}_junit.xml", history_files.junit_xml(manifest, captures))
     if state == "closed":
         history_files.append_step_summary(os.environ, markdown)
 

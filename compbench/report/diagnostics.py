@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from compbench.machine import thresholds
 from compbench.model.records import Capture, Sample
+from compbench.model.times import iso_utc
 from compbench.report import render
-from compbench.store.runs import iso_utc
 
 
 def render_diagnostics(capture: Capture) -> str:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compbench.files.whole import write_whole
 from compbench.model.errors import UserError
 from compbench.model.records import Capture, Manifest, Verdict
+from compbench.model.times import iso_utc
 from compbench.report import baselines, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
 from compbench.report.charts import drawing
@@ -24,7 +26,6 @@ from compbench.report.past import history
 from compbench.report.past.history import FoundCapacity, Past
 from compbench.report.validity import FIXED_RATE
 from compbench.report.view import ScenarioView, standings, view_scenarios
-from compbench.store.runs import iso_utc, write_whole
 
 CHART_TITLES = {
     "percentiles": "Latency by percentile",

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from compbench.config.scenarios import Validation, load_scenario
+from compbench.files.whole import write_whole
 from compbench.machine import thresholds
 from compbench.model.errors import UserError
 from compbench.model.records import Capture, Manifest
+from compbench.model.times import iso_utc
 from compbench.report import TEMPLATES, baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures, metrics_of
-from compbench.store.runs import iso_utc, write_whole
 
 RESULTS_SCHEMA = 3
 UNREADABLE = "not readable here"

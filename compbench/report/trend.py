@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from compbench.files.whole import write_whole
+from compbench.model.times import iso_utc
 from compbench.report import render
 from compbench.report.charts import drawing
 from compbench.report.charts.vega import BAD, GOOD, SOFT, Row, Spec, chart_of, colour_by, tooltips, y_axis
 from compbench.report.past.history import METRICS, Metric, Past, series_key, series_name
 from compbench.report.statistics import judge_change, noise_of
-from compbench.store.runs import iso_utc, write_whole
 
 PAGE_NAME = "trend.html"
 # Fewer points were found unreliable by users of change point detection (cloud-bulldozer/orion, issue 263).

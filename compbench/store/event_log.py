@@ -16,8 +16,8 @@ import msgspec
 
 from compbench.model.errors import UserError
 from compbench.model.events import Event, ProgressMade
+from compbench.model.file_names import EVENTS
 
-EVENTS_NAME = "events.jsonl"
 # Progress is told several times a second, for the eye; as a record, once a second is enough.
 PROGRESS_INTERVAL_S = 1.0
 
@@ -31,7 +31,7 @@ class EventLog:
     """
 
     def __init__(self, folder: Path, when_lost: Callable[[str], None]) -> None:
-        self.path = folder / EVENTS_NAME
+        self.path = folder / EVENTS
         self._when_lost = when_lost
         self._encoder = msgspec.json.Encoder()
         self._descriptor: int | None = None

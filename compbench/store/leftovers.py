@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compbench.store.runs import MANIFEST_NAME, TIMESTAMP, is_missing, list_runs
+from compbench.files.whole import temporary_files
+from compbench.store.runs import list_runs, never_opened, open_runs
 
 _MADE_NAME = re.compile(r"[0-9a-f]{24}(\.begun|\.partial|\.begun\.partial|\.npz)?")
 _SCRIPT_NAME = re.compile(r"vega-[\w.-]+\.js")
@@ -38,16 +39,20 @@ def find(output_dir: Path, work_dir: Path, root: Path, caches: Sequence[Path]) -
         root: the project's own folder.
         caches: files and folders that can be made again.
     """
-    found = in_work_folder(work_dir, root)
+    found = of_interruptions(output_dir, work_dir, root)
     for run in list_runs(output_dir):
-        if run.manifest.state != "closed":
-            found.append(Leftover(run.folder, f"{run.manifest.state} run"))
-        else:
-            found += [Leftover(path, "temporary file") for path in sorted(run.folder.glob(".*.tmp"))]
-    for folder in _children(output_dir):
-        if TIMESTAMP.fullmatch(folder.name) and folder.is_dir() and is_missing(folder / MANIFEST_NAME):
-            found.append(Leftover(folder, "run that was never opened"))
+        if run.manifest.state == "abandoned":
+            found.append(Leftover(run.folder, "abandoned run"))
+        elif run.manifest.state == "closed":
+            found += [Leftover(path, "temporary file") for path in temporary_files(run.folder)]
     return found + [Leftover(path, "cache") for path in caches if path.exists()]
+
+
+def of_interruptions(output_dir: Path, work_dir: Path, root: Path) -> list[Leftover]:
+    """Return what interruptions have left; looks into no folder of a run that has ended, however many there are."""
+    found = in_work_folder(work_dir, root)
+    found += [Leftover(run.folder, "open run") for run in reversed(open_runs(output_dir))]
+    return found + [Leftover(folder, "run that was never opened") for folder in never_opened(output_dir)]
 
 
 def work_prefix(root: Path) -> str:

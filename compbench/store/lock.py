@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from compbench.model.errors import SuiteBusyError, UserError
-from compbench.store.runs import iso_utc
+from compbench.model.times import iso_utc
 
 
 def take(path: Path) -> int:

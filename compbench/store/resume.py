@@ -1,4 +1,4 @@
-"""Which run an invocation writes into: the open one if it can be continued, else a new one.
+"""Which run an invocation writes into: an open one that can be continued, else a new one.
 
 Only the holder of the suite's lock may call what changes a run. Knows nothing of how a scenario is measured.
 """
@@ -7,117 +7,150 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from compbench.config.scenarios import load_scenario
+from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine, provenance
 from compbench.model.errors import UserError
 from compbench.model.records import Finding, Manifest
-from compbench.store import runs
+from compbench.store import attempts, resume_rules, runs
+from compbench.store.resume_rules import is_replaced, is_whole
 from compbench.store.runs import Run
+
+ASKED_ANEW = "new=1 was asked for"
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What a choice of run rests on; `scenarios` are the names of all scenarios, whatever is selected."""
+    """What a choice of run rests on; `scenarios` are all there are, whatever is selected."""
 
     root: Path
     settings: Settings
-    scenarios: Sequence[str]
+    scenarios: Sequence[Scenario]
     effects: Effects
 
-    def choose(self, selection: Sequence[str]) -> tuple[Run | None, str]:
-        """Return the run to continue for these measurements, or None with why the open one, if any, can't be.
+    def choose(self, selection: Sequence[str]) -> Run | None:
+        """Return the run to continue for these measurements, the newest that has them all; None for a new one.
 
         Raises:
             UserError: `resume=` names a run that is not there, or one of other measurements or inputs; or a run that
-                may be the open one can't be read.
+                may be open can't be read.
         """
         if self.settings.resume:
-            return self._named(self.settings.resume, selection), ""
+            return self._named(self.settings.resume, selection)
+        if self.settings.new:
+            return None
         runs.refuse_damaged(self._output_dir)
-        run = runs.find_open_run(self._output_dir)
-        if run is None:
-            return None, ""
-        refusal = runs.refusal_to_resume(
-            run.manifest,
-            self._fingerprint(),
+        serving = (run for run in self._open_runs() if resume_rules.serves(run.manifest.selection, selection))
+        return next((run for run in serving if not self.refusal(run.manifest)), None)
+
+    def refusal(self, manifest: Manifest) -> str:
+        """Say why an open run can't be continued, or return an empty text if it can."""
+        return resume_rules.refusal_to_resume(
+            manifest,
+            self.fingerprint,
             now_s=self.effects.now(),
-            boot_at=machine.boot_at(),
+            boot_id=machine.boot_id(),
             max_age_h=self.settings.resume_max_age_h,
         )
-        refusal = refusal or runs.refusal_to_select(run.manifest.selection, run.pending(), selection)
-        return (None, refusal) if refusal else (run, "")
+
+    def replaced(self, selection: Sequence[str], *, whole: bool) -> list[tuple[Run, str]]:
+        """Return the open runs whose place a new one takes, newest first, each with why it is not continued."""
+        found = [run for run in self._open_runs() if is_replaced(run.manifest, selection=selection, whole=whole)]
+        return [(run, self._why_not(run, selection)) for run in found]
+
+    def staying(self, selection: Sequence[str], *, whole: bool) -> Run | None:
+        """Return the whole suite that stays open beside a new run of some scenarios, None if there is none."""
+        found = (run for run in self._open_runs() if is_whole(run.manifest))
+        return next((r for r in found if not is_replaced(r.manifest, selection=selection, whole=whole)), None)
 
     def reopen(self, run: Run, selection: Sequence[str], findings: Sequence[Finding]) -> Run:
-        """Make a run open for writing; with `resume=`, set failed measurements aside, so that they are pending.
+        """Make a run open for writing; with `resume=`, set aside what failed or was spoiled, so that it is pending.
 
         Raises:
             UserError: a capture can't be read; told before anything is measured beside it.
         """
         captures = run.captures()
-        runs.remove_temporary_files(run.folder)
-        run = runs.change_manifest(
-            run, state="open", closed_at=None, invocations=run.manifest.invocations + 1, findings=findings
-        )
+        attempts.remove_temporary_files(run.folder)
+        spent_s = [*run.manifest.spent_s, 0.0]
+        run = runs.change_manifest(run, state="open", closed_at=None, spent_s=spent_s, findings=findings)
         if self.settings.resume:
             for capture in captures:
-                if not capture.outcome.is_measurement and capture.measurement in selection:
-                    runs.set_aside(run, capture.measurement)
+                if capture.outcome.verdict in ("failed", "invalid") and capture.measurement in selection:
+                    attempts.set_aside(run, capture.measurement)
         return run
 
     def create(
-        self, selection: Sequence[str], findings: Sequence[Finding], kind: Literal["suite", "capacity"] = "suite"
+        self,
+        name: str,
+        selection: Sequence[str],
+        findings: Sequence[Finding],
+        command: str,
+        kind: Literal["suite", "capacity"] = "suite",
     ) -> Run:
-        """Make a new run."""
+        """Make a new run of that name; `command` is what a person types to go on with it.
+
+        Raises:
+            UserError: the name is taken.
+        """
         manifest = Manifest(
-            run="",
+            run=name,
             kind=kind,
             state="open",
             opened_at=self.effects.now(),
-            boot_at=machine.boot_at(),
+            boot_id=machine.boot_id(),
             selection=list(selection),
-            fingerprint=self._fingerprint(),
+            fingerprint=self.fingerprint,
             settings=msgspec.to_builtins(self.settings),
             provenance=provenance.read_provenance(self.settings, self.root),
             findings=list(findings),
+            command=command,
         )
-        return runs.create_run(self._output_dir, manifest, self.effects.now())
+        return runs.create_run(self._output_dir, name, manifest)
 
-    def abandon_open_run(self, why: str) -> str:
-        """Give the open run up, if there is one, keeping its files; return what a person should know of it."""
-        run = runs.find_open_run(self._output_dir)
-        if run is None:
-            return ""
-        runs.change_manifest(run, state="abandoned", note=why)
-        return f"run {run.name} is abandoned, its files are kept: {why}"
+    def abandon(self, run: Run, why: str) -> str:
+        """Give an open run up, keeping its files; return what a person should know of it."""
+        run = runs.change_manifest(run, state="abandoned", note=why)
+        half = attempts.move_leftovers(run)
+        where = f", {len(half)} half ones in its leftovers/" if half else ""
+        return f"run {run.name} is abandoned, its files are kept{where}: {why}"
 
-    def abandon_searches(self) -> None:
-        """Give up searches for a capacity that were interrupted: they are never continued."""
-        for run in runs.list_runs(self._output_dir):
-            if run.manifest.kind == "capacity" and run.manifest.state == "open":
-                runs.change_manifest(run, state="abandoned", note="the search was interrupted")
+    def abandon_searches(self) -> list[str]:
+        """Give up searches for a capacity that were interrupted: they are never continued; return what to tell."""
+        searches = [run for run in runs.open_runs(self._output_dir) if run.manifest.kind == "capacity"]
+        return [self.abandon(run, "a search for a capacity is never continued") for run in searches]
+
+    @cached_property
+    def fingerprint(self) -> dict[str, str]:
+        """Return the inputs as they are now; read once, compared with the manifest again before each measurement."""
+        return provenance.fingerprint(self.settings, self.scenarios)
 
     @property
     def _output_dir(self) -> Path:
         return Path(self.settings.output_dir)
 
+    def _open_runs(self) -> list[Run]:
+        return [run for run in runs.open_runs(self._output_dir) if run.manifest.kind == "suite"]
+
+    def _why_not(self, run: Run, selection: Sequence[str]) -> str:
+        if self.settings.new:
+            return ASKED_ANEW
+        missing = [name for name in selection if name not in run.manifest.selection]
+        others = f"it was opened for other scenarios (without {', '.join(missing)})" if missing else ""
+        return self.refusal(run.manifest) or others or "another run was asked for"
+
     def _named(self, name: str, selection: Sequence[str]) -> Run:
         run = runs.find_run(self._output_dir, name)
         if foreign := [wanted for wanted in selection if wanted not in run.manifest.selection]:
             raise UserError(f"resume={name}: that run was made without {', '.join(foreign)}: leave it out")
-        if changes := runs.fingerprint_changes(run.manifest.fingerprint, self._fingerprint()):
+        if changes := resume_rules.fingerprint_changes(run.manifest.fingerprint, self.fingerprint):
             raise UserError(
                 f"resume={name}: figures of different set-ups don't belong in one run; changed: {'; '.join(changes)}"
             )
         return run
-
-    def _fingerprint(self) -> dict[str, str]:
-        folder = Path(self.settings.scenarios_dir)
-        scenarios = [load_scenario(folder / f"{name}.toml") for name in self.scenarios]
-        return provenance.fingerprint(self.settings, scenarios)

@@ -140,8 +140,8 @@ def test_a_bug_in_a_task_keeps_its_traceback_in_the_log(suite: Suite, capsys: py
 
 
 def test_a_capture_that_was_damaged_meanwhile_is_one_line(suite: Suite, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = Manifest(run="", state="open", opened_at=0.0, boot_at=0.0, selection=["alpha"], fingerprint={})
-    suite.run = runs.create_run(suite.output_dir, manifest, 0.0)
+    manifest = Manifest(run="", state="open", opened_at=0.0, selection=["alpha"], fingerprint={})
+    suite.run = runs.create_run(suite.output_dir, "1970-01-01_00-00-00", manifest)
     suite.select(["alpha"], [], ["alpha"])
     suite.run.path("alpha", "capture").write_text("{")
     assert ends(suite) == 1

@@ -32,7 +32,14 @@ def test_the_seed_alone_decides_the_order() -> None:
 
 @pytest.mark.parametrize(
     "measurement",
-    [Measurement("a"), Measurement("a_b", 12), Measurement("run_1x", 3), Measurement("a", is_capacity=True)],
+    [
+        Measurement("a"),
+        Measurement("a_b", 12),
+        Measurement("run_1x", 3),
+        Measurement("a", kind="capacity"),
+        Measurement("a", 2, system="qdrant"),
+        Measurement("a", kind="capacity", system="pgvector"),
+    ],
 )
 def test_a_name_tells_its_measurement(measurement: Measurement) -> None:
     assert measurement_named(measurement.name) == measurement

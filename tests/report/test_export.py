@@ -14,11 +14,13 @@ from markdown_it import MarkdownIt
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text_format
 
+from compbench.model import file_names
 from compbench.model.records import Capture, Manifest
 from compbench.report import pages
 from compbench.report.export import history_files
 from compbench.report.past import history
 from compbench.store import runs
+from compbench.store.record_files import read_record
 from tests import synthetic
 from tests.project import ROOT
 from tests.report.test_report import render
@@ -44,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(folder: Path) -> tuple[Manifest, list[Capture]]:
-    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
     return manifest, runs.Run(folder, manifest).captures()
 
 

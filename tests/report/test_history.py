@@ -16,12 +16,14 @@ from compbench import report
 from compbench.cli import looking_back
 from compbench.cli.display import Display
 from compbench.config.settings import Settings, load_settings
+from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.records import Manifest
 from compbench.report import pages, trend
 from compbench.report.export import history_files
 from compbench.report.past import history
 from compbench.store import runs
+from compbench.store.record_files import read_record
 from tests import synthetic
 from tests.browser import CHROMIUM, look_at
 from tests.project import ROOT, Project
@@ -50,7 +52,7 @@ def add_run(output_dir: Path, number: int, p99s_ms: Sequence[float], verdict: st
         capture = json.loads(path.read_text())
         capture["result"]["p99_latency_ms"] = p99_ms
         path.write_text(json.dumps(capture))
-    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
     captures = runs.Run(folder, manifest).captures()
     pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=SCENARIOS, now=NOON)
     return folder.name

@@ -14,10 +14,12 @@ import jsonschema
 import msgspec
 import pytest
 
+from compbench.model import file_names
 from compbench.model.records import Capture, Manifest
 from compbench.report import baselines, page, pages
 from compbench.report.charts import drawing
 from compbench.store import runs
+from compbench.store.record_files import read_record, write_record
 from tests import synthetic
 from tests.browser import CHROMIUM, look_at
 from tests.project import ROOT
@@ -125,7 +127,7 @@ def test_without_the_charting_library_the_page_has_its_words_and_says_what_is_mi
     for path in (*copy.glob("*.svg"), *copy.glob("*.html")):
         path.unlink()
     monkeypatch.setattr(drawing, "can_draw", lambda: False)
-    manifest = runs.read_record(copy / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(copy / file_names.MANIFEST, Manifest)
     report = page.gather(copy, manifest, runs.Run(copy, manifest).captures(), SCENARIOS, state="closed")
     page.write_report(copy, report, tmp_path / "cache")
     text = text_of(copy, "report.html")
@@ -172,7 +174,7 @@ def test_priorities_begin_with_the_largest_gap() -> None:
 
 
 def test_results_follow_the_published_schema(folder: Path) -> None:
-    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
     captures: list[Capture] = runs.Run(folder, manifest).captures()
     pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=SCENARIOS, now=manifest.opened_at)
     schema = json.loads((ROOT / "docs" / "results.schema.json").read_text())
@@ -207,7 +209,7 @@ from compbench.store import runs
 from compbench.model.records import Manifest
 from compbench.report import diagnostics, pages, summary
 folder = Path({str(folder)!r})
-manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+manifest = read_record(folder / file_names.MANIFEST, Manifest)
 captures = [c for c in runs.Run(folder, manifest).captures() if c.repeat is None]
 pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=Path({str(SCENARIOS)!r}), now=0.0)
 print([name for name in ("numpy", "scipy", "vl_convert", "hdrh", "ruptures", "apprise") if name in sys.modules])
@@ -219,7 +221,7 @@ print([name for name in ("numpy", "scipy", "vl_convert", "hdrh", "ruptures", "ap
 def test_targets_survive_a_later_change_of_the_scenarios_file(tmp_path: Path) -> None:
     scenarios = shutil.copytree(SCENARIOS.parent, tmp_path / "scenarios") / "competitive"
     folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)]))
-    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
     captures = runs.Run(folder, manifest).captures()
     for line in ("", "# changed\n"):
         with (scenarios / f"{NAMES[0]}.toml").open("a") as file:
@@ -235,7 +237,7 @@ def test_every_part_does_without_what_a_driver_did_not_record(
 ) -> None:
     monkeypatch.setattr(drawing, "can_draw", lambda: False)
     folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=3, errors=3)]))
-    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
     (capture,) = runs.Run(folder, manifest).captures()
     result = capture.result or {}
     for key in result["own"]:
@@ -266,12 +268,12 @@ def test_a_search_for_a_capacity_has_a_page_and_later_runs_show_it(tmp_path: Pat
     found = {"low_ops_s": 1000.0, "high_ops_s": 1100.0, "bound": "target", "p99_limit_ms": 20.0, "curve": trials}
     found |= {"max_error_rate": 0.005, "precision_pct": 5.0, "note": "the server's own limit"}
     folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)]))
-    manifest = runs.read_record(folder / runs.MANIFEST_NAME, Manifest)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
     (capture,) = runs.Run(folder, manifest).captures()
     search = msgspec.structs.replace(capture, is_capacity=True, result=None, capacity=found)
-    runs.write_record(folder / f"{folder.name}_{search.measurement}_capture.json", search)
+    write_record(folder / f"{folder.name}_{search.measurement}_capture.json", search)
     manifest = msgspec.structs.replace(manifest, kind="capacity", selection=[search.measurement])
-    runs.write_record(folder / runs.MANIFEST_NAME, manifest)
+    write_record(folder / file_names.MANIFEST, manifest)
     pages.write_pages(folder, manifest, [search], interrupted=False, scenarios_dir=SCENARIOS, now=0.0)
     render(folder)
     text = text_of(folder, "report.html")

@@ -20,8 +20,9 @@ from compbench.model.events import (
     RunOpened,
     SampleTaken,
 )
+from compbench.model.file_names import EVENTS
 from compbench.model.records import Notice, Outcome, Sample
-from compbench.store.event_log import EVENTS_NAME, EventLog, read_events
+from compbench.store.event_log import EventLog, read_events
 
 EVERY_KIND: list[Event] = [
     RunOpened(at=1.0, run="2026-01-01_00-00-00", selection=["alpha"]),
@@ -47,7 +48,7 @@ def log_into(folder: Path, events: list[Event]) -> list[str]:
 
 def test_every_kind_of_event_comes_back_as_it_was_one_a_line(tmp_path: Path) -> None:
     assert log_into(tmp_path, EVERY_KIND) == []
-    path = tmp_path / EVENTS_NAME
+    path = tmp_path / EVENTS
     assert len(path.read_bytes().splitlines()) == len(EVERY_KIND)
     assert read_events(path) == EVERY_KIND
 
@@ -55,14 +56,14 @@ def test_every_kind_of_event_comes_back_as_it_was_one_a_line(tmp_path: Path) -> 
 def test_of_progress_one_event_a_second_is_kept(tmp_path: Path) -> None:
     quarters = [ProgressMade(at=100 + number / 4, measurement="alpha", elapsed_s=number / 4) for number in range(40)]
     log_into(tmp_path, [*quarters, EVERY_KIND[-1]])
-    *kept, last = read_events(tmp_path / EVENTS_NAME)
+    *kept, last = read_events(tmp_path / EVENTS)
     assert [event.at for event in kept] == [100.0 + second for second in range(10)]
     assert last == EVERY_KIND[-1], "other events are kept all"
 
 
 def test_a_line_that_a_kill_has_torn_is_left_out_and_the_next_invocation_goes_on_after_it(tmp_path: Path) -> None:
     log_into(tmp_path, EVERY_KIND[:3])
-    path = tmp_path / EVENTS_NAME
+    path = tmp_path / EVENTS
     whole = path.read_bytes()
     for torn in range(1, len(whole.splitlines()[0])):
         path.write_bytes(whole + whole[:torn])
@@ -77,7 +78,7 @@ def test_a_disk_that_fills_up_is_said_once_and_costs_no_more_than_the_lines(tmp_
     log(EVERY_KIND[0])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / EVENTS_NAME).stat().st_size + 10, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / EVENTS).stat().st_size + 10, limits[1]))
     try:
         for event in EVERY_KIND[1:]:
             log(event)
@@ -85,23 +86,23 @@ def test_a_disk_that_fills_up_is_said_once_and_costs_no_more_than_the_lines(tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
     assert len(lost) == 1
-    assert read_events(tmp_path / EVENTS_NAME) == EVERY_KIND[:1]
+    assert read_events(tmp_path / EVENTS) == EVERY_KIND[:1]
 
 
 def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     (lost,) = log_into(tmp_path / "missing", EVERY_KIND)
-    assert f"{tmp_path}/missing/{EVENTS_NAME}: no events are written any more (No such file or directory)" in lost
+    assert f"{tmp_path}/missing/{EVENTS}: no events are written any more (No such file or directory)" in lost
 
 
 def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
-    (tmp_path / EVENTS_NAME).symlink_to(tmp_path / "precious")
+    (tmp_path / EVENTS).symlink_to(tmp_path / "precious")
     assert len(log_into(tmp_path, EVERY_KIND)) == 1
     assert (tmp_path / "precious").read_text() == "kept"
 
 
 def test_a_line_that_is_no_event_is_named_by_its_file(tmp_path: Path) -> None:
-    path = tmp_path / EVENTS_NAME
+    path = tmp_path / EVENTS
     path.write_text('{"event": "made-up", "at": 1}\n')
     with pytest.raises(UserError, match="not a readable record of events"):
         read_events(path)

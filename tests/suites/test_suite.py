@@ -262,7 +262,7 @@ def test_what_failed_is_measured_again_on_resume_and_its_files_are_kept(project:
     failed = project.doit("sample_interval_s=0.3", STAND_IN_LOADTEST="beta:exit_without_report=1")
     assert failed.returncode == 1
     resumed = f"resume={project.run().name}"
-    assert f"Measure only what failed again: the same command with {resumed}\n" in failed.stdout
+    assert f"Measure only what failed or was invalid again: the same command with {resumed}\n" in failed.stdout
     assert f"the same command with {resumed} measures the failed ones" in project.file("summary.txt").read_text()
     other = project.doit(resumed)
     assert (other.returncode, "sample_interval_s" in other.stderr) == (2, True), other.stderr

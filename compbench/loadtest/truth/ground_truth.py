@@ -5,9 +5,7 @@ The file's name is a hash of everything that the neighbours depend on, so a cach
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import time
 import zipfile
 from collections.abc import Callable
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compbench.config.scenarios import Data
+from compbench.files.whole import write_whole_by
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.operations import SEARCH_LIMITS
 from compbench.loadtest.workload.vectors import Vector
@@ -73,15 +72,10 @@ def save(path: Path, truth: Truth) -> None:
     Raises:
         UserError: they can't be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, numbers=truth.numbers, similarities=truth.similarities)
-        partial.replace(path)
+        write_whole_by(path, lambda file: np.savez(file, numbers=truth.numbers, similarities=truth.similarities))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise UserError(
             f"{path}: can't be written ({error.strerror}): mend that, or set another cache folder"
         ) from None

@@ -11,6 +11,7 @@ import itertools
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -91,6 +92,17 @@ def virtualization(root: Path = ROOT) -> str | None:
     return None
 
 
+def boot_id(root: Path = Path("/")) -> str:
+    """Return the kernel's own name for this boot, which no step of the clock changes; empty if it has none."""
+    if sys.platform == "darwin":
+        argv = ["sysctl", "-n", "kern.bootsessionuuid"]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10).stdout.strip()
+    try:
+        return (root / "proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def boot_at() -> float:
     """Return when the machine was booted, in Unix seconds; wanders a little with the clock."""
     return psutil.boot_time()
@@ -109,8 +121,6 @@ def identity() -> str:
 def cpu_model() -> str | None:
     """Return the CPU's model name."""
     if sys.platform == "darwin":
-        import subprocess  # noqa: PLC0415 - only macOS needs it
-
         done = subprocess.run(
             ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, timeout=5, check=False
         )

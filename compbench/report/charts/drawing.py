@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from compbench.store.runs import write_whole
+from compbench.files.whole import write_whole
 
 STATIC_WIDTH = 720
 # What the page's style sheet calls the same in light mode: a file alone has no style sheet.

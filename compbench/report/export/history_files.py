@@ -11,9 +11,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from compbench.files.whole import write_whole
 from compbench.model.records import Capture, Manifest
+from compbench.model.times import iso_utc
 from compbench.report.past.history import METRICS, FoundCapacity, Past, find_capacities
-from compbench.store.runs import iso_utc, write_whole
 
 CSV_NAME = "runs.csv"
 METRICS_NAME = "compbench.prom"

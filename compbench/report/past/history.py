@@ -15,8 +15,8 @@ import msgspec
 
 from compbench.model.driver_report import Capacity
 from compbench.model.errors import UserError
+from compbench.model.file_names import TIMESTAMP
 from compbench.model.records import Outcome, Verdict, worst
-from compbench.store.runs import TIMESTAMP
 
 # Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
 # how often and in which order scenarios are measured.

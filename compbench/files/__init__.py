@@ -1,0 +1,1 @@
+"""How files are written; the floor that runner and driver share."""

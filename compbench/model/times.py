@@ -1,0 +1,15 @@
+"""How moments are written: Unix seconds as text, for people, files and logs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def timestamp(now_s: float) -> str:
+    """Return a Unix time as a run's name, in local time (specification 4)."""
+    return datetime.fromtimestamp(now_s).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def iso_utc(at_s: float) -> str:
+    """Return a Unix time as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
