@@ -17,7 +17,7 @@ from compbench.config.settings import Settings
 from compbench.files.whole import sync_folder
 from compbench.machine import interrupts, process, snapshot
 from compbench.machine.effects import Effects
-from compbench.machine.probes import machine
+from compbench.machine.probes import machine, provenance
 from compbench.machine.process import Output
 from compbench.measuring import data_sets, phases, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
@@ -30,6 +30,7 @@ from compbench.preflight.judgement import judge_stability
 from compbench.store import kept_data
 from compbench.store.attempts import attempts_kept, set_aside
 from compbench.store.record_files import write_record
+from compbench.store.resume_rules import input_changes
 from compbench.store.runs import Run
 
 START_ATTEMPTS = 2
@@ -99,6 +100,7 @@ def _outcome_of(attempt: Attempt) -> Outcome:
 
 def _run_phases(attempt: Attempt) -> Outcome:
     _cool_down(attempt)
+    _check_inputs(attempt)
     _check_stability(attempt)
     with server.work_folder(attempt.settings, attempt.root) as work, contextlib.ExitStack() as stack:
         log = attempt.output("server_log")
@@ -106,6 +108,7 @@ def _run_phases(attempt: Attempt) -> Outcome:
         under_test = _start(attempt, work, log, stack)
         try:
             phases.prepare(attempt, under_test, work)
+            _check_inputs(attempt)
             return phases.measure(attempt, under_test, work)
         finally:
             with interrupts.deferred():
@@ -125,6 +128,19 @@ def _cool_down(attempt: Attempt) -> None:
             now, name = attempt.effects.now(), attempt.measurement.name
             attempt.tell(ProgressMade(at=now, measurement=name, elapsed_s=left_s - rest_s, total_s=left_s))
             attempt.effects.sleep(min(rest_s, _POLL_S))
+
+
+def _check_inputs(attempt: Attempt) -> None:
+    """Compare the files that are about to be measured, or read by the driver, with those that the run is of.
+
+    Raises:
+        ScenarioFailed: the scenario's file or a binary is another than when the run was opened.
+    """
+    attempt.current = attempt.current or "start"
+    now = provenance.inputs_now(attempt.settings, attempt.scenario)
+    if changes := input_changes(attempt.run.manifest.fingerprint, attempt.scenario.name, now):
+        reason = f"changed since the run was opened: {'; '.join(changes)}; nothing was measured"
+        raise ScenarioFailed("inputs-changed", reason, "undo that, or measure what is there now in a new run: new=1")
 
 
 def _check_stability(attempt: Attempt) -> None:

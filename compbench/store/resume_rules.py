@@ -52,6 +52,12 @@ def fingerprint_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[
     return [f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}" for name in names]
 
 
+def input_changes(fingerprint: Mapping[str, str], scenario: str, now: Mapping[str, str]) -> list[str]:
+    """Return what has changed of one measurement's files since its run was opened, as `fingerprint_changes` does."""
+    names = [name for name in fingerprint if name.startswith("binary:") or name == f"{_SCENARIO_KEY}{scenario}"]
+    return fingerprint_changes({name: fingerprint[name] for name in names}, now)
+
+
 def _short(value: str | None) -> str:
     if value is None:
         return "(absent)"

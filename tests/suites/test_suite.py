@@ -304,3 +304,30 @@ def test_plan_writes_nothing(project: Project) -> None:
     assert "1. alpha: start, load data, measure" in done.stdout
     assert project.runs() == []
     assert not (project.root / "tmp" / "preflight").exists()
+
+
+def test_a_scenario_edited_while_another_is_measured_fails_and_is_not_measured(project: Project) -> None:
+    process = project.start()
+    assert eventually(lambda: project.started("loadtest"))
+    path = project.root / "scenarios" / "competitive" / "beta.toml"
+    path.write_text(path.read_text().replace("rate = 20.0", "rate = 60.0"))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, out + err
+    outcome = project.capture("beta")["outcome"]
+    assert (outcome["verdict"], outcome["code"]) == ("failed", "inputs-changed"), outcome
+    assert "scenario:beta: " in outcome["reason"]
+    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha"]
+    assert len(project.started("engram")) == 1
+
+
+def test_a_binary_built_anew_while_a_scenario_is_measured_is_not_measured_under_the_old_hash(project: Project) -> None:
+    process = project.start()
+    assert eventually(lambda: project.started("loadtest"))
+    binary = project.root / "engram" / "target" / "release" / "engram"
+    (binary.parent / "new").write_text(binary.read_text() + "\n# another build\n")
+    (binary.parent / "new").chmod(0o755)
+    (binary.parent / "new").replace(binary)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, out + err
+    assert project.capture("beta")["outcome"]["code"] == "inputs-changed", out + err
+    assert "binary:engram: " in err

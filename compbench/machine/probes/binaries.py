@@ -41,15 +41,18 @@ def read_binary(path: Path) -> Binary | None:
         return None
     with path.open("rb") as file:
         magic = file.read(4)
-        digest = hashlib.file_digest(file, "sha256") if not file.seek(0) else None
-    facts = Binary(
-        path=str(path), kind="other", size_bytes=path.stat().st_size, sha256=digest.hexdigest() if digest else ""
-    )
+    facts = Binary(path=str(path), kind="other", size_bytes=path.stat().st_size, sha256=hash_of(path))
     if magic == b"\x7fELF":
         return _parsed(facts, "ELF", _elf_sections, path)
     if magic in (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe"):
         return _parsed(facts, "Mach-O", _macho_segments, path)
     return msgspec.structs.replace(facts, kind="script") if magic[:2] == b"#!" else facts
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_release_build(binary: Binary) -> tuple[Release, str]:

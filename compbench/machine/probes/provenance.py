@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -58,8 +59,17 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
     """Return the inputs of a run as names and values or hashes; only runs of equal ones are continued."""
     inputs = {name: str(getattr(settings, name)) for name in MEASURING_SETTINGS}
     inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
-    inputs |= {f"binary:{name}": facts.sha256 for name, facts in _binaries(settings).items()}
+    inputs |= _binary_hashes(settings)
     return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
+
+
+def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:
+    """Return what a fingerprint says of one measurement's files, read anew: its scenario and the binaries."""
+    try:
+        found = {f"scenario:{scenario.name}": hashlib.sha256(scenario.path.read_bytes()).hexdigest()}
+    except OSError:
+        found = {}
+    return found | _binary_hashes(settings)
 
 
 def repository_state(folder: Path) -> dict[str, Any] | None:
@@ -101,9 +111,20 @@ def disk_type(folder: Path, root: Path = ROOT) -> str | None:
 
 
 def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
-    wanted = {"engram": settings.target == "engram", "loadtest": settings.driver == "loadtest"}
-    found = {name: binaries.read_binary(settings.release_dir / name) for name, used in wanted.items() if used}
+    found = {name: binaries.read_binary(path) for name, path in _used_binaries(settings).items()}
     return {name: facts for name, facts in found.items() if facts is not None}
+
+
+def _binary_hashes(settings: Settings) -> dict[str, str]:
+    """Return the hashes alone: what else there is to know of a binary takes longer to read."""
+    return {
+        f"binary:{name}": binaries.hash_of(path) for name, path in _used_binaries(settings).items() if path.is_file()
+    }
+
+
+def _used_binaries(settings: Settings) -> dict[str, Path]:
+    wanted = {"engram": settings.target == "engram", "loadtest": settings.driver == "loadtest"}
+    return {name: settings.release_dir / name for name, used in wanted.items() if used}
 
 
 def _system(folder: Path) -> dict[str, Any]:
