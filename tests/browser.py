@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -22,12 +24,17 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @dataclass(frozen=True)
 class Seen:
-    """What a page did: shapes in each of its charts, how far it is too wide, errors, and what it asked for."""
+    """What a page did: shapes in each of its charts, how far it is too wide, errors, and what it asked for.
+
+    Also the height of the tallest row of its tables, and on how many sheets it is printed.
+    """
 
     marks: list[int]
     overflow_px: int
     errors: list[dict[str, Any]]
     urls: list[str]
+    tallest_row_px: int = 0
+    printed_pages: int = 0
 
 
 def look_at(page: Path, width: int, profile: Path) -> Seen:
@@ -37,11 +44,14 @@ def look_at(page: Path, width: int, profile: Path) -> Seen:
         open_page(tab, page, width)
         marks = tab.value("[...document.querySelectorAll('.chart')].map(c => c.querySelectorAll('path').length)")
         overflow_px = tab.value("document.documentElement.scrollWidth - window.innerWidth")
+        tallest_px = tab.value("Math.max(0, ...[...document.querySelectorAll('tr')].map(r => r.offsetHeight))")
+        printed = base64.b64decode(tab.call("Page.printToPDF")["data"])
         events = tab.events
     errors = [e for e in events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
     errors += [e for e in events if e["method"] == "Runtime.consoleAPICalled" and e["params"]["type"] == "error"]
     urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    return Seen(marks, overflow_px, errors, urls)
+    sheets = len(re.findall(rb"/Type\s*/Page\b", printed))
+    return Seen(marks, overflow_px, errors, urls, int(tallest_px), sheets)
 
 
 @contextlib.contextmanager

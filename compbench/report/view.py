@@ -127,7 +127,7 @@ def _charts(
     return [
         ("percentiles", latency.percentile_curve(distributions.read_curves(folder, capture), limit_ms)),
         ("latency", _latency(own)),
-        ("throughput", _throughput(own)),
+        ("throughput", _throughput(own, capture.duration_s)),
         ("cpu", _cpu(capture, marks)),
         ("memory", _memory(capture, marks)),
         ("capacity", latency.capacity_curve(search.get("curve") or [], search.get("p99_limit_ms"))),
@@ -145,11 +145,12 @@ def _latency(own: dict[str, Any]) -> Spec | None:
     return latency.over_time({k: _positive(v) for k, v in series.items() if v}, "ms", log=True)
 
 
-def _throughput(own: dict[str, Any]) -> Spec | None:
+def _throughput(own: dict[str, Any], duration_s: float) -> Spec | None:
+    """Return operations a second while requests were sent; what came in afterwards would look like a collapse."""
     names = {"offered": "offered", "completed": "completed", "errors": "errors"}
     per_s = 1 / float((own.get("time_series") or {}).get("interval_s") or 1)
     series = {
-        shown: [(s, None if value is None else value * per_s) for s, value in points]
+        shown: [(s, None if value is None else value * per_s) for s, value in points if s <= duration_s]
         for shown, name in names.items()
         if (points := _series(own, name))
     }

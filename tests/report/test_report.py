@@ -196,6 +196,8 @@ def test_a_browser_draws_every_chart_without_error_or_request(folder: Path, tmp_
     assert len(seen.marks) > 15
     assert min(seen.marks) > 2
     assert seen.overflow_px <= 0, "the page itself must not scroll sideways"
+    assert seen.tallest_row_px <= 130, "a narrow column must not make its whole row tall"
+    assert 4 <= seen.printed_pages <= 8, "no sheet is nearly empty"
     assert seen.errors == []
     assert {url.partition(":")[0] for url in seen.urls} <= {"file", "data"}
 

@@ -44,22 +44,26 @@ def percentile_curve(curves: dict[str, list[tuple[float, float]]], target_ms: fl
     }
     layers = [lines, hover]
     if target_ms is not None:
-        layers += _limit([{"nines": 100, "ms": target_ms, "label": f"target: P99 {target_ms:g} ms"}], x)
+        layers += _limit(target_ms, max(ms for points in curves.values() for _, ms in points), x)
     return chart_of(rows, {"layer": layers, "height": 240})
 
 
-def _limit(values: list[Row], x: Spec) -> list[Spec]:
-    point = {
-        "data": {"values": values},
-        "mark": {"type": "point", "shape": "triangle-down", "filled": True, "size": 90, "color": BAD, "opacity": 1},
-        "encoding": {"x": x, "y": y_axis("ms", "ms"), "tooltip": tooltips(label="limit")},
-    }
-    label = {
-        "data": {"values": values},
-        "mark": {"type": "text", "dy": -11, "fontSize": 11, "color": BAD},
-        "encoding": {"x": x, "y": y_axis("ms", "ms"), "text": {"field": "label"}},
-    }
-    return [point, label]
+# A limit so far above the highest point would make a flat line of the curve: it is named at the upper edge instead.
+_NEAR = 1.25
+
+
+def _limit(target_ms: float, highest_ms: float, x: Spec) -> list[Spec]:
+    is_near = target_ms <= _NEAR * highest_ms
+    label = f"target: P99 {target_ms:g} ms"
+    data = {"values": [{"nines": 100, "ms": target_ms, "label": label if is_near else f"{label}, above this chart"}]}
+    y = y_axis("ms", "ms") if is_near else {"value": 6}
+    shape = "triangle-down" if is_near else "triangle-up"
+    mark = {"type": "point", "shape": shape, "filled": True, "size": 90, "color": BAD, "opacity": 1}
+    text = {"type": "text", "dy": -11 if is_near else 14, "fontSize": 11, "color": BAD}
+    return [
+        {"data": data, "mark": mark, "encoding": {"x": x, "y": y, "tooltip": tooltips(label="limit")}},
+        {"data": data, "mark": text, "encoding": {"x": x, "y": y, "text": {"field": "label"}}},
+    ]
 
 
 def over_time(

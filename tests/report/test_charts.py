@@ -1,0 +1,42 @@
+"""What the charts show: the measured curve at its own scale, and only what belongs to the measurement."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from compbench.report import view
+from compbench.report.charts import drawing, latency
+
+CURVE = {"response time": [(0.0, 1.0), (50.0, 3.0), (90.0, 5.0), (99.0, 8.0), (99.9, 9.0)]}
+
+
+@pytest.mark.parametrize(
+    ("target_ms", "highest_ms", "label"),
+    [(100.0, 9, "target: P99 100 ms, above this chart"), (10.0, 10, "target: P99 10 ms<"), (2.0, 9, "P99 2 ms<")],
+)
+def test_a_distant_target_is_named_and_leaves_the_curve_its_height(
+    target_ms: float, highest_ms: float, label: str
+) -> None:
+    spec = latency.percentile_curve(CURVE, target_ms)
+    assert spec is not None
+    svg = drawing.draw_svg(spec)
+    assert label in svg
+    (axis,) = re.findall(r"Y-axis titled 'ms' for a linear scale with values from 0 to ([\d,.]+)", svg)
+    assert float(axis.replace(",", "")) == highest_ms
+
+
+def test_what_comes_in_after_the_last_request_is_no_plunge_of_the_throughput() -> None:
+    series: dict[str, Any] = {
+        "interval_s": 1,
+        "offered": [50] * 3 + [0],
+        "completed": [50] * 3 + [2],
+        "errors": [0] * 4,
+    }
+    spec = view._throughput({"time_series": series}, 3)
+    assert spec is not None
+    rows = spec["data"]["values"]
+    assert max(row["s"] for row in rows) == 3
+    assert {row["value"] for row in rows if row["what"] == "completed"} == {50.0}
