@@ -1,18 +1,21 @@
 """Signals: the first one unwinds the suite, every further one is noted, and what must not be cut short isn't.
 
 While doit loads, a signal ends the process at once with 130. From `arm()` on, the first SIGINT, SIGTERM or SIGHUP
-raises KeyboardInterrupt in the main thread, outside of `deferred()` blocks; nothing is raised a second time.
+raises KeyboardInterrupt in the main thread, outside of `deferred()` blocks; nothing is raised a second time, and the
+handler raises nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
 
 INTERRUPTED_EXIT_CODE = 130
+_STDERR_FD = 2
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -61,7 +64,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if not _State.armed:
         sys.exit(INTERRUPTED_EXIT_CODE)
     if _State.received is not None:
-        sys.stderr.write("compbench: already stopping; the current scenario is being unwound\n")
+        with contextlib.suppress(OSError):  # nobody reads it any more, and its loss must not replace what unwinds
+            os.write(_STDERR_FD, b"compbench: already stopping; the current scenario is being unwound\n")
         return
     _State.received = signal.Signals(number).name
     if _State.deferrals == 0:
