@@ -36,7 +36,7 @@ _PUMP_WAIT_S = 30.0
 _TAIL_BYTES = 1_048_576
 # Past the limit the reader waits this long per chunk, so that a flood is throttled instead of burning a core here.
 _FLOOD_PAUSE_S = 0.005
-# How long the guard may take to end its child after SIGKILL before that is an error of its own.
+# How long the guard may take to end its child after SIGKILL, and to end itself, before both are ended from here.
 _KILL_WAIT_S = 10.0
 
 
@@ -152,11 +152,8 @@ class Child:
     def wait(self, timeout_s: float) -> Exit | None:
         """Wait until the process has ended, at most `timeout_s`; return how, or None if it still runs."""
         deadline = time.monotonic() + timeout_s
-        while self.exit is None:
-            left = max(0.0, deadline - time.monotonic())
-            if not select.select([self._status_fd], [], [], left)[0]:
-                return None
-            self._read_status()
+        while self.exit is None and self._hear(max(0.0, deadline - time.monotonic())):
+            pass
         return self.exit
 
     def send(self, number: signal.Signals) -> None:
@@ -178,14 +175,32 @@ class Child:
             return first.name
         self.send(signal.SIGKILL)
         if self.wait(_KILL_WAIT_S) is None:
-            raise TimeoutError(f"process {self.pid} ({self.argv[0]}) is still there {_KILL_WAIT_S:.0f} s after SIGKILL")
+            self._guard.kill()  # it obeys nobody; its end is told by the pipe, and ends the process from here
+            self.wait(_KILL_WAIT_S)
         return signal.SIGKILL.name
 
     def close(self) -> None:
         """Collect the guard and close the pipes to it."""
         os.close(self._control_fd)
-        self._guard.wait()
+        self._continue_guard()
+        try:
+            self._guard.wait(_KILL_WAIT_S)
+        except subprocess.TimeoutExpired:
+            self._guard.kill()
+            self._guard.wait()
         os.close(self._status_fd)
+
+    def _hear(self, timeout_s: float) -> bool:
+        """Take in what the guard tells within `timeout_s`; return whether it told anything."""
+        if select.select([self._status_fd], [], [], timeout_s)[0]:
+            self._read_status()
+            return True
+        self._continue_guard()
+        return False
+
+    def _continue_guard(self) -> None:
+        """Let the guard go on if somebody has stopped it: it would neither obey nor tell of its child's end."""
+        self._guard.send_signal(signal.SIGCONT)
 
     def _read_status(self) -> None:
         news = os.read(self._status_fd, 256)
@@ -263,15 +278,17 @@ def running(
     child = Child(argv, guard, status_read, control_write)
     try:
         while child.pid == 0 and child.exit is None:
-            child._read_status()
+            child._hear(_LOOK_UP_S)
         yield child
     finally:
         with interrupts.deferred():
-            child.stop(stop_grace_s)
-            child.close()
-            hurry.set()
-            for pump in pumps:
-                pump.join(_PUMP_WAIT_S)
+            try:
+                child.stop(stop_grace_s)
+            finally:
+                child.close()
+                hurry.set()
+                for pump in pumps:
+                    pump.join(_PUMP_WAIT_S)
 
 
 def wait_any(children: Sequence[Child], timeout_s: float) -> None:

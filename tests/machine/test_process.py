@@ -95,6 +95,44 @@ def test_a_program_whose_guard_was_killed_is_ended_all_the_same(tmp_path: Path) 
     assert eventually(lambda: not is_running(grandchild))
 
 
+def stop_guard(child: process.Child) -> psutil.Process:
+    """Stop a child's guard, as SIGSTOP does; return it."""
+    guard = psutil.Process(psutil.Process(child.pid).ppid())
+    guard.suspend()
+    assert eventually(lambda: guard.status() == psutil.STATUS_STOPPED)
+    return guard
+
+
+def test_a_guard_that_was_stopped_goes_on_and_tells_how_its_child_ended(tmp_path: Path) -> None:
+    with shell("sleep 0.5; exit 3", tmp_path) as child:
+        guard = stop_guard(child)
+        assert eventually(lambda: child.poll() is not None)
+    assert child.exit == Exit(code=3)
+    assert not guard.is_running()
+
+
+def test_leaving_the_block_ends_the_program_of_a_stopped_guard_as_any_other(tmp_path: Path) -> None:
+    with shell("trap 'echo whole; exit 0' TERM; while :; do sleep 0.1; done", tmp_path) as child:
+        guard = stop_guard(child)
+    assert child.exit == Exit(code=0)
+    assert (tmp_path / "out").read_text() == "whole\n"
+    assert not guard.is_running()
+
+
+def test_a_guard_that_obeys_nobody_is_ended_with_its_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_KILL_WAIT_S", 0.3)
+    monkeypatch.setattr(process.Child, "_continue_guard", lambda _: None)
+    files = process.own_open_files()
+    with shell("sleep 300 & echo $! > child; wait", tmp_path, grace_s=0.1) as child:
+        grandchild = pid_written_to(tmp_path / "child")
+        guard = stop_guard(child)
+    assert "guard" in str(child.exit)
+    assert not guard.is_running()
+    assert eventually(lambda: not is_running(child.pid))
+    assert eventually(lambda: not is_running(grandchild))
+    assert process.own_open_files() == files
+
+
 def test_a_process_that_escaped_with_the_output_holds_nobody_up(tmp_path: Path) -> None:
     escape = f"{sys.executable} -c 'import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(300)'"
     with shell(f"{escape} & while [ ! -s out ]; do sleep 0.1; done; echo mine; exit 0", tmp_path) as child:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -47,6 +48,33 @@ def test_a_second_signal_does_not_cut_the_unwinding_short(project: Project) -> N
     assert "interrupted by SIGINT" in err
     assert "Competitive benchmark suite interrupted." in out
     assert eventually(lambda: not project.orphans(), 10.0)
+
+
+def test_two_signals_while_nobody_reads_the_errors_interrupt_all_the_same(project: Project) -> None:
+    project.set(stop_grace_s=2.0)
+    process = project.start(STAND_IN_ENGRAM="ignore_sigterm")
+    assert process.stderr is not None
+    assert eventually(lambda: project.started("loadtest"))
+    process.stderr.close()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert not project.file("alpha_capture.json").exists(), "an interruption is no failure of the scenario"
+    assert project.manifest()["state"] == "open"
+    assert len(project.started("loadtest")) == 1, "the suite went on"
+    assert eventually(lambda: not project.orphans(), 10.0)
+
+
+def test_a_guard_that_is_stopped_costs_neither_figures_nor_leaves_processes(project: Project) -> None:
+    process = project.start("run:alpha")
+    assert eventually(lambda: project.started("loadtest"))
+    for program in ("engram", "loadtest"):
+        os.kill(project.started(program)[0]["ppid"], signal.SIGSTOP)
+    code, out, err = ended(process)
+    assert code == 0, out + err
+    assert project.capture("alpha")["outcome"]["verdict"] == "passed"
+    assert project.orphans() == []
 
 
 def test_a_closed_terminal_and_a_signal_during_cooldown_lose_nothing(project: Project) -> None:
