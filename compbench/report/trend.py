@@ -18,7 +18,7 @@ from compbench.model.times import iso_utc
 from compbench.report import render
 from compbench.report.charts import drawing
 from compbench.report.charts.vega import BAD, GOOD, SOFT, Row, Spec, chart_of, colour_by, tooltips, y_axis
-from compbench.report.past.history import METRICS, Metric, Past, series_key, series_name
+from compbench.report.past.history import METRICS, Metric, Past, series_key, series_names
 from compbench.report.statistics import judge_change, noise_of
 
 PAGE_NAME = "trend.html"
@@ -151,11 +151,12 @@ def _shifts(points: Sequence[Past], scenario: str, metric: Metric) -> list[Shift
 
 
 def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequence[Shift]) -> Spec:
+    names = series_names(points, scenario)
     rows = [
         {
             "at": iso_utc(past.opened_at),
             "value": float(f"{_value(past, scenario, metric):.5g}"),
-            "series": series_name(past),
+            "series": names[series_key(past, scenario)],
             "run": past.run,
             "commit": f"{past.commit[:12] or 'unknown'}{' + uncommitted' if past.dirty else ''}",
             "state": past.verdicts[scenario],

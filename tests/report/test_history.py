@@ -243,6 +243,19 @@ def test_noise_a_single_spike_and_a_small_step_are_no_change() -> None:
     assert trend.find_shifts(steps(60, 30, 1.03, 0.5), 5.0) == [], "three per cent are of no interest"
 
 
+def test_the_trend_joins_only_runs_that_are_comparable(tmp_path: Path) -> None:
+    for number, duration_s in enumerate(("10", "5", "10")):
+        path = tmp_path / add_run(tmp_path, number, [10.0]) / "results.json"
+        results = json.loads(path.read_text())
+        results["fingerprint"]["duration_s"] = duration_s
+        path.write_text(json.dumps(results))
+    panel = trend.panels_of(history.read_history(tmp_path)[0])[0]
+    series = [row["series"] for row in panel.spec["data"]["values"]]
+    assert series[0] == series[2] != series[1]
+    assert [name.rpartition(", ")[2] for name in series] == ["duration_s 10", "duration_s 5", "duration_s 10"]
+    assert "2 comparable runs" in panel.remark
+
+
 def test_the_trend_page_names_commit_machine_and_what_was_skipped(
     tmp_path: Path, run: Callable[..., tuple[int, str]]
 ) -> None:

@@ -183,8 +183,20 @@ def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
     return tuple(past.fingerprint.get(name) for name in (*SAME, f"scenario:{scenario}"))
 
 
-def series_name(past: Past) -> str:
-    """Return how a reader knows the runs that are comparable with this one."""
+def series_names(points: Iterable[Past], scenario: str) -> dict[tuple[str | None, ...], str]:
+    """Return how a reader knows each series of a scenario's comparable runs, by its key; no two have one name."""
+    series = {series_key(past, scenario): past for past in points}
+    names = {key: _series_name(past) for key, past in series.items()}
+    fields = (*SAME, "scenario's file")
+    for name in {name for name in names.values() if list(names.values()).count(name) > 1}:
+        alike = [key for key in names if names[key] == name]
+        telling = [place for place in range(len(fields)) if len({key[place] for key in alike}) > 1]
+        for key in alike:
+            names[key] += "".join(f", {fields[place]} {(key[place] or '(absent)')[:12]}" for place in telling)
+    return names
+
+
+def _series_name(past: Past) -> str:
     target, scale, driver, profile = (past.fingerprint.get(name) for name in ("target", "scale", "driver", "profile"))
     return f"{past.machine}, {target} at scale {scale}, {driver}, {profile}"
 
