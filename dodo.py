@@ -7,11 +7,12 @@ interrupts.install()
 standard_streams.ensure()
 
 import os  # noqa: E402
+import shutil  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from compbench.cli import commands, tasks  # noqa: E402
+from compbench.cli import commands, invocation, tasks  # noqa: E402
 from compbench.cli.display import Display  # noqa: E402
 from compbench.cli.reporter import reporter_for  # noqa: E402
 from compbench.cli.suite import Suite  # noqa: E402
@@ -24,7 +25,8 @@ ROOT = Path(__file__).resolve().parent
 
 try:
     commands.refuse_unsupported(sys.argv[1:])
-    SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]))
+    WORDS = invocation.words_of(sys.orig_argv, os.environ, shutil.which("doit"), Path.cwd())
+    SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]), WORDS)
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
     OPEN_RUN = next((run for run in runs.open_runs(Path(SETTINGS.output_dir)) if run.manifest.kind == "suite"), None)
     DISPLAY = Display(sys.stdout)
@@ -55,7 +57,7 @@ def task_plan() -> tasks.Task:
 
 def task_capacity() -> Iterator[tasks.Task]:
     """Search for the highest rate that the server sustains."""
-    yield from tasks.capacities(SUITE)
+    yield from tasks.capacities(SUITE, lambda: commands.show_capacities(SUITE, DISPLAY))
 
 
 def task_preflight() -> Iterator[tasks.Task]:

@@ -21,6 +21,8 @@ from compbench.preflight.judgement import preflight_exit_code
 from compbench.report import render
 from compbench.store import leftovers, lock
 
+# The exit code of a command that lacks a name.
+NOTHING_ASKED_FOR = 2
 # What each of doit's options would spoil.
 _UNSUPPORTED = {
     "reporter": "compbench has its own output and exit codes; leave the reporter as it is",
@@ -79,6 +81,21 @@ def show_plan(suite: Suite, display: Display) -> None:
     )
     for line in text.splitlines():
         display.line(line)
+
+
+def show_capacities(suite: Suite, display: Display) -> None:
+    """Say how each scenario's capacity is searched for and how long that may take; the verdict is that none was."""
+    settings = suite.settings
+    most_s = settings.capacity_limit_s
+    display.line(
+        "capacity: nothing is searched for without a name. A search doubles the rate from 100 ops/s on until the P99"
+        f" target is missed, then halves the gap to {settings.capacity_precision_pct:g} %; each rate takes"
+        f" {settings.capacity_step_s} s (capacity_step_s), and each search at most {span(most_s)} (capacity_limit_s)"
+    )
+    for name in suite.scenarios:
+        display.line(f"  doit capacity:{name}")
+    display.line(f"all {len(suite.scenarios)}: at most {span(len(suite.scenarios) * most_s)}")
+    suite.verdict = NOTHING_ASKED_FOR
 
 
 def runs_exit_code(suite: Suite) -> int:

@@ -53,7 +53,7 @@ class Reporter:
         selected_tasks[:] = in_rounds(selected_tasks, suite)
         suite.select(
             measurements_of(selected_tasks, suite.measurements),
-            capacities_of(selected_tasks, suite.scenarios),
+            capacities_of(selected_tasks),
             scenarios_of(selected_tasks),
         )
         self.is_preflight = not suite.is_measuring and any(

@@ -182,17 +182,14 @@ def renderings(suite: Suite) -> Iterator[Task]:
         }
 
 
-def capacities(suite: Suite) -> Iterator[Task]:
-    """Yield the searches for the highest rate that the server sustains within a scenario's targets."""
-    yield {
-        "basename": "capacity",
-        "name": None,
-        "doc": "the highest rate within a scenario's P99 target: capacity:<scenario>",
-    }
+def capacities(suite: Suite, show: Action) -> Iterator[Task]:
+    """Yield what says which searches there are, and the searches, which take too long to be started without a name."""
+    doc = "say how to search for the highest rate within a P99 target: capacity:<scenario>"
+    yield {"basename": "capacity", "doc": doc, "actions": [_succeed_or_stop(show)]}
     for scenario in suite.scenarios:
         yield {
-            "basename": "capacity",
-            "name": scenario,
+            "basename": f"capacity:{scenario}",
+            "doc": f"capacity of {title_of(suite.scenario_path(scenario))}",
             "actions": [_succeed_or_fail(suite.measure_capacity, scenario)],
             "task_dep": [f"ground_truth:{scenario}"],
         }
@@ -236,10 +233,9 @@ def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -
     return sorted(found, key=rounds.index) if rounds else list(found)
 
 
-def capacities_of(tasks: Sequence[str], scenarios: Sequence[str]) -> list[str]:
+def capacities_of(tasks: Sequence[str]) -> list[str]:
     """Return the scenarios whose capacity the selected tasks ask for."""
-    named = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "capacity"]
-    return list(scenarios) if "" in named else named
+    return [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "capacity" and name]
 
 
 def scenarios_of(tasks: Sequence[str]) -> list[str]:

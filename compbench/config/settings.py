@@ -21,7 +21,7 @@ ENVIRONMENT_PREFIX = "COMPBENCH_"
 # What only a single invocation can ask for; refused in the file and in the environment.
 INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 # What loading finds out, and nobody can set.
-FOUND_KEYS = ("target_reason", "target_is_chosen")
+FOUND_KEYS = ("target_reason", "target_is_chosen", "invocation")
 # The data set's share that the embedded server is given by default: it must fit into a laptop and two minutes.
 EMBEDDED_SCALE = 0.001
 
@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Paths are relative to the project's root until `load_settings` makes them absolute. `target` and `driver` are
     never `auto` after loading; `target_reason` says why the target was chosen, `target_is_chosen` whether somebody
-    named it. `scenarios_dir` is the suite's folder
+    named it, and `invocation` has the words that ask for the same again. `scenarios_dir` is the suite's folder
     then, and `expected_scenarios` None where a suite may have any number of scenarios.
     """
 
@@ -113,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     head: str = ""
     target_reason: str = ""
     target_is_chosen: bool = False
+    invocation: tuple[str, ...] = ()
 
     @property
     def data_scale(self) -> float:
@@ -163,13 +164,16 @@ QUICK_EMBEDDED_LIMITS = MachineLimits(
 )
 
 
-def load_settings(root: Path, environment: Mapping[str, str], variables: Mapping[str, str]) -> Settings:
+def load_settings(
+    root: Path, environment: Mapping[str, str], variables: Mapping[str, str], invocation: Iterable[str] = ("doit",)
+) -> Settings:
     """Read and merge all sources of settings.
 
     Args:
         root: the project's folder, which holds `compbench.toml` (optional) and to which paths are relative.
         environment: the process environment; only names that begin with `COMPBENCH_` are looked at.
         variables: `name=value` pairs of the command line.
+        invocation: the words that ask for the same again.
 
     Raises:
         UserError: an unknown name or a value of the wrong type or range, with the source it stands in.
@@ -187,7 +191,7 @@ def load_settings(root: Path, environment: Mapping[str, str], variables: Mapping
         asked |= {key: getattr(checked, key) for key in values}
         places |= dict.fromkeys(values, where)
     merged = convert_table({**PROFILES[asked.get("profile", "full")], **asked}, Settings, "settings", strict=True)
-    return _decide(merged, root, places)
+    return msgspec.structs.replace(_decide(merged, root, places), invocation=tuple(invocation))
 
 
 def variables_of(arguments: Iterable[str]) -> dict[str, str]:

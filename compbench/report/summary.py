@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 from compbench.model.records import Capture, Manifest
 from compbench.report import render
 from compbench.report.baselines import Comparison
+from compbench.report.groups import group_captures
 
 
 def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path, *, interrupted: bool) -> str:
@@ -16,8 +19,10 @@ def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path,
         "final.txt.j2",
         **_facts(manifest, captures, interrupted=interrupted),
         folder=shown_folder(folder),
+        report=_shown_report(folder),
         manifest=manifest,
         captures=captures,
+        repeats=repeats_of(captures),
     )
 
 
@@ -38,7 +43,38 @@ def render_summary(
         captures=captures,
         comparisons=comparisons,
         duration_s=wall_clock_s(captures),
+        repeats=repeats_of(captures),
     )
+
+
+def command_again(manifest: Manifest, *, resume: bool) -> str:
+    """Return the command, to be pasted, that goes on with a run, or that resumes it by its name.
+
+    It has every setting that the run was called with, so that it also works after `make demo`.
+    """
+    words = manifest.settings.get("invocation") or ["doit"]
+    return shlex.join([*map(str, words), *([f"resume={manifest.run}"] if resume else [])])
+
+
+def repeats_of(captures: Sequence[Capture]) -> list[str]:
+    """Return a line for each scenario that was measured several times: median, range and variation of its P99."""
+    lines = []
+    for group in group_captures(captures):
+        values = group.values("p99_latency_ms")
+        if len(group.captures) == 1:
+            continue
+        counted = f"{len(values)} of {len(group.captures)} repeats"
+        if not values:
+            lines.append(f"{group.scenario}: {counted} have figures")
+            continue
+        # Not by `statistics.spread`: this is rendered beside measurements, and that loads scipy.
+        cv_pct = 100 * statistics.stdev(values) / statistics.fmean(values) if len(values) > 1 else None
+        lines.append(
+            f"{group.scenario}: P99 median {statistics.median(values):.2f} ms,"
+            f" {min(values):.2f} to {max(values):.2f} ms over {counted}"
+            + ("" if cv_pct is None else f", coefficient of variation {cv_pct:.1f} %")
+        )
+    return lines
 
 
 def wall_clock_s(captures: Sequence[Capture]) -> float:
@@ -52,6 +88,12 @@ def shown_folder(folder: Path) -> str:
     return f"{folder.relative_to(here) if folder.is_relative_to(here) else folder}/"
 
 
+def _shown_report(folder: Path) -> str:
+    """Return the report's page as a person would open it from here, empty if there is none."""
+    name = f"{folder.name}_report.html"
+    return f"{shown_folder(folder)}{name}" if (folder / name).is_file() else ""
+
+
 def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool) -> dict[str, object]:
     done = {capture.measurement for capture in captures}
     state = "interrupted" if interrupted else "complete" if done >= set(manifest.selection) else "not complete yet"
@@ -62,5 +104,7 @@ def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool
         "not_passed": [f"{c.measurement}: {c.outcome.verdict}" for c in captures if c.outcome.verdict != "passed"],
         "again": any(not capture.outcome.is_measurement for capture in captures),
         "total": len(manifest.selection),
+        "go_on": command_again(manifest, resume=False),
+        "resume": command_again(manifest, resume=True),
         "not_run": [name for name in manifest.selection if name not in done],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import pytest
 
 from compbench.model import file_names
 from compbench.model.records import Capture, Manifest
-from compbench.report import baselines, page, pages
+from compbench.report import baselines, page, pages, summary
 from compbench.report.charts import drawing
 from compbench.store import runs
 from compbench.store.record_files import read_record, write_record
@@ -207,7 +208,9 @@ def test_rendering_after_each_scenario_loads_nothing_heavy(folder: Path) -> None
 import sys
 from pathlib import Path
 from compbench.cli import reporter, suite
+from compbench.model import file_names
 from compbench.store import runs
+from compbench.store.record_files import read_record
 from compbench.model.records import Manifest
 from compbench.report import diagnostics, pages, summary
 folder = Path({str(folder)!r})
@@ -289,3 +292,25 @@ def test_a_search_for_a_capacity_has_a_page_and_later_runs_show_it(tmp_path: Pat
     assert f"capacity at P99 under 20.0 ms, run {folder.name}" in text_of(later, "report.html")
     schema = json.loads((ROOT / "docs" / "results.schema.json").read_text())
     jsonschema.validate(json.loads((folder / "results.json").read_text()), schema, jsonschema.Draft202012Validator)
+
+
+def test_repeats_are_summed_up_and_the_command_that_goes_on_has_every_setting(tmp_path: Path) -> None:
+    recipes = [Recipe(NAMES[0], duration_s=2, repeat=n, seed=n) for n in (1, 2, 3)]
+    recipes[2] = dataclasses.replace(recipes[2], verdict="invalid", reason="the driver lacked CPU time")
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes))
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
+    words = [".venv/bin/doit", "target=embedded", "work_dir=/mnt/my disk"]
+    manifest = msgspec.structs.replace(manifest, settings={**manifest.settings, "invocation": words})
+    captures = runs.Run(folder, manifest).captures()
+    (folder / f"{folder.name}_report.html").touch()
+    told = summary.final_message(manifest, captures, folder, interrupted=False)
+    p99s = sorted((capture.result or {})["p99_latency_ms"] for capture in captures[:2])
+    assert (
+        f"  {NAMES[0]}: P99 median {sum(p99s) / 2:.2f} ms, {p99s[0]:.2f} to {p99s[1]:.2f} ms over 2 of 3 repeats"
+        in told
+    )
+    assert f"Report: {folder}/{folder.name}_report.html\n" in told
+    assert f": .venv/bin/doit target=embedded 'work_dir=/mnt/my disk' resume={folder.name}\n" in told
+    text = summary.render_summary(manifest, captures, folder, [], interrupted=False)
+    assert "Repeats:\n" in text
+    assert f"resume={folder.name}" in text

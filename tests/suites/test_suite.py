@@ -91,6 +91,15 @@ def test_a_capacity_is_searched_for_in_a_run_of_its_own(project: Project) -> Non
     assert ends_clean(project)
 
 
+def test_a_capacity_without_a_name_is_explained_and_searched_for_nowhere(project: Project) -> None:
+    done = project.doit("capacity", "capacity_limit_s=90")
+    assert done.returncode == 2
+    assert [f"  doit capacity:{name}" in done.stdout for name in project.names] == [True, True], done.stdout
+    assert "all 2: at most 3 min 0 s" in done.stdout
+    assert project.started() == []
+    assert project.runs() == []
+
+
 @pytest.mark.parametrize("lost", ["| head -1", ">/dev/full", ">&- 2>&- <&-"])
 def test_a_suite_outlives_its_output(project: Project, lost: str) -> None:
     line = shlex.join([sys.executable, "-m", "doit", "run:alpha"])
@@ -262,11 +271,14 @@ def test_what_failed_is_measured_again_on_resume_and_its_files_are_kept(project:
     failed = project.doit("sample_interval_s=0.3", STAND_IN_LOADTEST="beta:exit_without_report=1")
     assert failed.returncode == 1
     resumed = f"resume={project.run().name}"
-    assert f"Measure only what failed or was invalid again: the same command with {resumed}\n" in failed.stdout
-    assert f"the same command with {resumed} measures the failed ones" in project.file("summary.txt").read_text()
+    (line,) = re.findall(r"^Measure only what failed or was invalid again: (.*)$", failed.stdout, re.MULTILINE)
+    assert line.endswith(f" -m doit sample_interval_s=0.3 {resumed}")
+    assert f"measure again what failed or was invalid: {line}\n" in project.file("summary.txt").read_text()
     other = project.doit(resumed)
     assert (other.returncode, "sample_interval_s" in other.stderr) == (2, True), other.stderr
-    done = project.doit("sample_interval_s=0.3", resumed)
+    done = subprocess.run(
+        shlex.split(line), cwd=project.root, env=project.variables(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
     assert project.capture("beta")["attempt"] == 2
