@@ -32,7 +32,8 @@ ROOMS = {
     "loadtest/workload": "workload batches operations edges arrivals vectors",
     "transport": "http_pool http_connection",
     "embedded": "__main__ app state_files loading wire memories rows graph",
-    "machine": "thresholds standard_streams snapshot sampler sampling process interrupts guard flamegraph effects ask",
+    "machine": "version_line thresholds standard_streams snapshot sampler sampling process interrupts guard flamegraph"
+    " effects ask",
     "machine/probes": "provenance process_counters machine counters binaries",
     "config": "settings scenarios toml_tables folders",
     "files": "whole",

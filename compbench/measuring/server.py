@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,13 +26,13 @@ from compbench.machine import process
 from compbench.machine.ask import AskError, ask
 from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit, Output
+from compbench.machine.version_line import version_line
 from compbench.measuring.drivers import endpoint
 from compbench.store import leftovers
 
 _POLL_S = 0.1
 _REQUEST_TIMEOUT_S = 2.0
 _PORT_RELEASE_S = 2.0
-_VERSION_TIMEOUT_S = 10.0
 LAST_LOG_LINES = 20
 
 
@@ -181,14 +180,7 @@ def compact(settings: Settings, timeout_s: float) -> str:
 
 def version_of(settings: Settings, root: Path) -> str:
     """Return the first line that the server's program prints for `--version`, or why there is none."""
-    argv = systems.load(settings.target).version_argv(settings)
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, env=child_environment(root), check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"not readable here: {error}"
-    return (done.stdout or done.stderr).strip().partition("\n")[0]
+    return version_line(systems.load(settings.target).version_argv(settings), child_environment(root))
 
 
 def child_environment(root: Path, own: dict[str, str] | None = None, is_foreign: Any = None) -> dict[str, str]:

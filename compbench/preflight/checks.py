@@ -14,6 +14,7 @@ from pathlib import Path
 from compbench.config.scenarios import Scenario, load_scenarios
 from compbench.config.settings import Settings
 from compbench.machine.probes import binaries, machine, provenance
+from compbench.machine.version_line import version_line
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
 from compbench.preflight import memory_needs
@@ -97,7 +98,8 @@ def _check_versions(settings: Settings) -> Finding:
     if settings.target != "engram":
         return Finding(check="versions", level="ok", found="not used: embedded target")
     expected = provenance.cargo_versions(Path(settings.engram_root))
-    return judge_versions({"engram-cli": binaries.version_of(settings.release_dir / "engram")}, expected)
+    said = version_line([str(settings.release_dir / "engram"), "--version"], os.environ)
+    return judge_versions({"engram-cli": said}, expected)
 
 
 def _check_scenarios(settings: Settings) -> Finding:

@@ -12,6 +12,7 @@ from typing import Any
 
 from compbench.config.settings import MachineLimits, Settings
 from compbench.machine.probes import binaries
+from compbench.machine.version_line import version_number
 from compbench.model.records import Finding, Level, Notice
 
 GB = 1_000_000_000
@@ -134,14 +135,15 @@ def judge_binary(
     return Finding(check=check, level=level, found=f"{path.name}: {kind} ({why})", wanted=wanted, mend=mend)
 
 
-def judge_versions(found: Mapping[str, str | None], expected: Mapping[str, str]) -> Finding:
-    """Compare the versions that binaries tell with those of the checkout's manifests."""
+def judge_versions(said: Mapping[str, str], expected: Mapping[str, str]) -> Finding:
+    """Compare the versions in the lines that binaries print with those of the checkout's manifests."""
     if not expected:
         return Finding(check="versions", level="ok", found="not readable here: no cargo workspace to compare with")
+    found = {name: (version_number(line), line) for name, line in said.items() if name in expected}
     wrong = [
-        f"{name} is {version}, not {expected[name]}" if version else f"{name} tells no version: is it that program?"
-        for name, version in found.items()
-        if name in expected and version != expected[name]
+        f"{name} is {version}, not {expected[name]}" if version else f"{name} tells no version ({line})"
+        for name, (version, line) in found.items()
+        if version != expected[name]
     ]
     told = ", ".join(f"{name} {version}" for name, version in expected.items() if name in ("engram-cli", "loadtest"))
     if wrong:

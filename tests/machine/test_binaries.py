@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -122,24 +121,3 @@ def test_the_hash_changes_with_the_content_only(tmp_path: Path) -> None:
     assert read(first).sha256 == read(second).sha256
     second.write_bytes(b"other")
     assert read(first).sha256 != read(second).sha256
-
-
-def program(path: Path, *lines: str) -> Path:
-    path.write_text("\n".join(["#!/bin/sh", *lines]) + "\n")
-    path.chmod(0o755)
-    return path
-
-
-def test_a_program_tells_its_version_or_none(tmp_path: Path) -> None:
-    assert binaries.version_of(program(tmp_path / "a", "echo engram-cli 1.2.3")) == "1.2.3"
-    assert binaries.version_of(program(tmp_path / "b", "echo unknown")) is None
-    assert binaries.version_of(program(tmp_path / "c", "echo error >&2; exit 2")) is None
-    assert binaries.version_of(tmp_path / "absent") is None
-
-
-def test_a_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_TIME_LIMIT_S", 0.3)
-    hangs = program(tmp_path / "hangs", "exec sleep 60")
-    began = time.monotonic()
-    assert binaries.version_of(hangs) is None
-    assert time.monotonic() - began < 30, "the time limit does not hold"

@@ -67,10 +67,11 @@ def test_exit_codes_are_the_specified_ones(levels: list[str], code: int) -> None
 
 def test_versions_other_than_the_checkouts_are_critical() -> None:
     expected = {"engram-cli": "0.1.0", "loadtest": "0.1.0"}
-    assert judgement.judge_versions({"engram-cli": "0.1.0"}, expected).level == "ok"
-    assert judgement.judge_versions({"engram-cli": "0.2.0"}, expected).level == "critical"
-    assert judgement.judge_versions({"engram-cli": None}, expected).level == "critical", "another program by that name"
-    assert judgement.judge_versions({"engram-cli": "0.2.0"}, {}).level == "ok"
+    assert judgement.judge_versions({"engram-cli": "engram-cli 0.1.0"}, expected).level == "ok"
+    assert judgement.judge_versions({"engram-cli": "engram-cli 0.2.0"}, expected).level == "critical"
+    assert judgement.judge_versions({"engram-cli": "another program by that name"}, expected).level == "critical"
+    assert judgement.judge_versions({"engram-cli": "not readable here: 0.1.0"}, expected).level == "critical"
+    assert judgement.judge_versions({"engram-cli": "engram-cli 0.2.0"}, {}).level == "ok"
 
 
 def settings(root: Path, **variables: str) -> Settings:

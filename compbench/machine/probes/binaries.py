@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import mmap
-import re
 import struct
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-_TIME_LIMIT_S = 10.0
-VERSION = re.compile(r"(\d+\.\d+\.\d+)")
 # What Rust's standard library says where a debug assertion of its own fails; each debug build holds it hundreds of
 # times, a release build never (seen in debug, stripped and release builds of both programs, Rust 1.95).
 _DEBUG_ASSERTION = b"unsafe precondition(s) violated"
@@ -66,17 +61,6 @@ def is_release_build(binary: Binary) -> tuple[Release, str]:
     if binary.has_debug_assertions:
         return "no", "debug assertions are compiled into it"
     return "yes", "no debug assertions are compiled into it"
-
-
-def version_of(path: Path) -> str | None:
-    """Return the version that the program prints for `--version`."""
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run(
-            [str(path), "--version"], capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False
-        )
-        if match := VERSION.search(done.stdout):
-            return match[1]
-    return None
 
 
 def _parsed(facts: Binary, kind: str, read: Callable[[Path], tuple[bool, bool | None]], path: Path) -> Binary:
