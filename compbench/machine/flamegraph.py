@@ -52,7 +52,9 @@ def can_record() -> str | None:
         return "perf is not installed"
     trial = ["perf", "stat", "-e", "cpu-clock", "--", "true"]
     try:
-        done = subprocess.run(trial, capture_output=True, text=True, timeout=_TRIAL_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            trial, capture_output=True, text=True, errors="replace", timeout=_TRIAL_TIMEOUT_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"perf can't be run: {error}"
     if done.returncode == 0:

@@ -48,6 +48,16 @@ def test_a_clean_repository_gives_commit_branch_and_the_whole_message(repository
     }
 
 
+def test_a_message_that_is_no_text_is_marked(repository: Path) -> None:
+    message = repository.parent / "message"
+    message.write_bytes(b"caf\xe9 \xff\n")
+    git(repository, "-c", "i18n.logOutputEncoding=latin1", "commit", "-q", "--allow-empty", "-F", str(message))
+    git(repository, "config", "i18n.logOutputEncoding", "latin1")
+    state = provenance.repository_state(repository)
+    assert state is not None
+    assert state["message"].startswith("caf")
+
+
 def test_uncommitted_changes_are_listed_each(repository: Path) -> None:
     (repository / "kept").write_text("2")
     (repository / "new").touch()
@@ -138,6 +148,31 @@ def test_a_disk_is_known_by_what_the_kernel_says_of_it_or_of_the_disk_that_it_is
     link.parent.mkdir(parents=True)
     link.symlink_to(disk / "part1" if is_partition else disk)
     assert provenance.disk_type(tmp_path / "not" / "yet", root=tmp_path) == kind
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no /sys")
+@pytest.mark.parametrize(
+    ("device", "flags", "rotational", "kind"),
+    [
+        ("virtio2/block/vda", "fpu vme", "1\n", None),
+        ("ata1/block/sda", "fpu hypervisor vme", "1\n", None),
+        ("ata1/block/sda", "fpu vme", "1\n", "HDD"),
+        ("virtio2/block/vda", "fpu hypervisor", "0\n", "SSD"),
+    ],
+)
+def test_a_virtual_disk_that_is_called_rotating_is_of_no_known_type(
+    tmp_path: Path, device: str, flags: str, rotational: str, kind: str | None
+) -> None:
+    disk = tmp_path / "sys/devices" / device
+    (disk / "queue").mkdir(parents=True)
+    (disk / "queue/rotational").write_text(rotational)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(f"flags\t\t: {flags}\n")
+    number = tmp_path.stat().st_dev
+    link = tmp_path / f"sys/dev/block/{os.major(number)}:{os.minor(number)}"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(disk)
+    assert provenance.disk_type(tmp_path, root=tmp_path) == kind
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no /sys")

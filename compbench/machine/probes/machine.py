@@ -26,6 +26,7 @@ from compbench.machine.probes.counters import ROOT, read_machine_counters
 BUSY_INTERVAL_S = 0.5
 LOOPBACK_RETRIES_S = (1.0, 2.0, 4.0)  # specification 5: exponential backoff
 _CONNECT_TIMEOUT_S = 2.0
+VIRTUAL = "virtual machine"
 # The Linux drivers of sensors in or at the CPU; another chip's heat (a disk's, a radio's) says nothing of it.
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
 
@@ -87,7 +88,7 @@ def virtualization(root: Path = ROOT) -> str | None:
         if " hypervisor" in (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace"):
             product = root / "sys/class/dmi/id/product_name"
             name = product.read_text(encoding="utf-8").strip() if product.is_file() else ""
-            return f"virtual machine{f' ({name})' if name else ''}"
+            return f"{VIRTUAL}{f' ({name})' if name else ''}"
         return "none seen"
     return None
 

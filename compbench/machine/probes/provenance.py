@@ -96,7 +96,10 @@ def cargo_versions(engram_root: Path) -> dict[str, str]:
 
 
 def disk_type(folder: Path, root: Path = ROOT) -> str | None:
-    """Return `SSD` or `HDD` for the disk that holds a folder, None where the machine doesn't tell."""
+    """Return `SSD` or `HDD` for the disk that holds a folder, None where the machine doesn't tell.
+
+    A virtual disk is called rotating unless its host says otherwise: of what it lies on that tells nothing.
+    """
     while not folder.exists():
         folder = folder.parent
     if sys.platform == "darwin":
@@ -106,8 +109,16 @@ def disk_type(folder: Path, root: Path = ROOT) -> str | None:
     base = root / f"sys/dev/block/{os.major(device)}:{os.minor(device)}"
     for path in (base / "queue/rotational", base / "../queue/rotational"):
         with contextlib.suppress(OSError):
-            return "HDD" if path.read_text(encoding="ascii").strip() == "1" else "SSD"
+            if path.read_text(encoding="ascii").strip() != "1":
+                return "SSD"
+            return None if _is_virtual(base, root) else "HDD"
     return None
+
+
+def _is_virtual(device: Path, root: Path) -> bool:
+    """Tell whether a disk is one of virtio's (which some virtual machines alone tell), or the machine is virtual."""
+    by_virtio = any(part.startswith("virtio") for part in device.resolve().parts)
+    return by_virtio or (machine.virtualization(root) or "").startswith(machine.VIRTUAL)
 
 
 def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
@@ -147,7 +158,9 @@ def _first_line(argv: list[str], folder: Path) -> str | None:
 
 def _output(argv: list[str], folder: Path, time_limit_s: float = _TIME_LIMIT_S) -> str | None:
     try:
-        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=time_limit_s, check=False)
+        done = subprocess.run(
+            argv, cwd=folder, capture_output=True, text=True, errors="replace", timeout=time_limit_s, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
