@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test unit lint soak bench lock
+.PHONY: install demo test unit lint soak bench lock
 
 demo: $(VENV)/.installed
 	$(BIN)/doit target=embedded profile=quick new=1
+
+install: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

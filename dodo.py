@@ -75,6 +75,11 @@ def task_review() -> Iterator[tasks.Task]:
     yield from tasks.looking_back(SUITE, lambda name: commands.look_back(name, SUITE, DISPLAY))
 
 
+def task_notify() -> tasks.Task:
+    """Send a test message."""
+    return tasks.notify(lambda: commands.try_notify(SUITE, DISPLAY))
+
+
 def task_claim() -> tasks.Task:
     """Take the suite's lock."""
     return tasks.claim(SUITE)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import tomli
 
+from compbench.cli import looking_back
 from compbench.config import scenarios
 from compbench.config.settings import (
     EMBEDDED_SCALE,
@@ -117,6 +118,26 @@ def test_every_command_of_the_readme_is_there() -> None:
     assert len(tasks) > 4
     known = {*menu(), "list", "clean"}
     assert [task for task in tasks if task not in known and task.partition(":")[0] not in known] == []
+
+
+def test_the_recipes_for_schedules_name_the_system_and_go_on_where_they_were() -> None:
+    text = (ROOT / "docs" / "scheduling.md").read_text(encoding="utf-8")
+    recipes = "".join(re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL))
+    calls = re.findall(r"\.venv/bin/doit\b(.*)", recipes)
+    assert len(calls) == 5
+    assert all(re.search(r" (target|system)=engram\b", call) for call in calls)
+    assert [call for call in calls if "new=1" in call] == [], "a measurement is costly: what is measured is kept"
+    assert "ExecStartPost=" not in recipes, "systemd runs it only after success"
+    assert recipes.index("make -C /srv/compbench install") < recipes.rindex("target=engram compare")
+    (allowed,) = re.findall(r"compare \|\| \[ \$\? -eq (\d) \]", recipes)
+    assert int(allowed) == looking_back.NOT_COMPARED, "the first run has nothing to be compared with"
+
+
+def test_no_text_advises_a_package_that_no_index_has() -> None:
+    folders = {"compbench": "*.py", "templates": "*.j2", "docs": "*.md"}
+    paths = [path for folder, pattern in folders.items() for path in (ROOT / folder).rglob(pattern)]
+    advice = re.compile(r"pip3? install [^\n`]*\bcompbench\b")
+    assert [str(path) for path in (*paths, ROOT / "README.md") if advice.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_every_make_target_of_the_documentation_is_there() -> None:

@@ -109,6 +109,13 @@ def show_report(suite: Suite, display: Display) -> None:
     display.line(f"run {run.name} ({run.manifest.state}): rendered again in {run.folder}")
 
 
+def try_notify(suite: Suite, display: Display) -> None:
+    """Send a test message; the verdict is whether every address took it."""
+    from compbench.cli import telling  # noqa: PLC0415 - see look_back
+
+    suite.verdict = telling.send_test(suite.settings, display)
+
+
 def look_back(name: str, suite: Suite, display: Display) -> int:
     """Do one of the tasks that look back over closed runs; return its exit code."""
     from compbench.cli import looking_back  # noqa: PLC0415 - with what it compares and draws by, only these tasks need it

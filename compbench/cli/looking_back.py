@@ -1,4 +1,4 @@
-"""The tasks that look back over closed runs: `trend`, `compare`, `due`, `export`; and telling people of a run's end.
+"""The tasks that look back over closed runs: `trend`, `compare`, `due`, `export`.
 
 Nothing here measures or takes the suite's lock. Each task prints what it found and returns the exit code that it ends
 with. Loaded only by who needs it: what compares and draws takes a second to import.
@@ -6,7 +6,6 @@ with. Loaded only by who needs it: what compares and draws takes a second to imp
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,13 +14,11 @@ from compbench.cli.display import Display
 from compbench.config.scenarios import scenario_names
 from compbench.config.settings import Settings
 from compbench.model.errors import UserError
-from compbench.model.records import Capture
-from compbench.report import baselines, comparison, missing_extra, notify, pages, render, summary, trend
+from compbench.report import baselines, comparison, missing_extra, pages, render, trend
 from compbench.report.export import history_files
 from compbench.report.past import due, history
 from compbench.report.past.history import Past
 from compbench.store import runs
-from compbench.store.runs import Run
 
 REGRESSION, NOT_COMPARED = 1, 2
 # The quarterly habit: a full run is due every 90 days, with a warning in the last 14.
@@ -102,31 +99,6 @@ COMMANDS: dict[str, Callable[[Settings, Display], int]] = {
     "due": show_due,
     "export": show_export,
 }
-
-
-def notify_end(settings: Settings, run: Run, captures: Sequence[Capture], *, passed: bool) -> list[str]:
-    """Tell who asked for it that a run has ended; return a warning for each address that was not reached."""
-    worse = _regressions(settings, run) if "regression" in settings.notify.on else []
-    if not notify.is_wanted(settings.notify, passed=passed, regressed=bool(worse)):
-        return []
-    text = summary.final_message(run.manifest, captures, run.folder, interrupted=False)
-    text += "".join(f"worse than before: {line}\n" for line in worse)
-    title = f"compbench {run.name}: {'passed' if passed else 'not passed'}{', worse than before' if worse else ''}"
-    return notify.notify(settings.notify, title, text, os.environ)
-
-
-def _regressions(settings: Settings, run: Run) -> list[str]:
-    """Return what is worse in a run than in the last comparable one; nothing if there is none."""
-    known, _ = history.read_history(Path(settings.output_dir))
-    known = [past for past in known if past.run <= run.name]
-    if missing_extra() or not known or known[-1].run != run.name:
-        return []
-    try:
-        base, head = history.latest_pair(known)
-    except UserError:
-        return []
-    rows = comparison.compare_runs(base, head, known).regressions
-    return [f"{row.scenario} {row.metric.title}: {row.base or 0:.4g} -> {row.head or 0:.4g}" for row in rows]
 
 
 def _closed_runs(settings: Settings, display: Display) -> tuple[list[Past], list[str]]:

@@ -184,10 +184,10 @@ class Reporter:
         suite = self.suite
         if suite.run is None or not suite.selected or suite.verdict is not None or not suite.settings.notify.variables:
             return
-        from compbench.cli import looking_back  # noqa: PLC0415 - only for who asked to be told
+        from compbench.cli import telling  # noqa: PLC0415 - only for who asked to be told
 
         passed = self._exit_code() == PASSED
-        for warning in looking_back.notify_end(suite.settings, suite.run, self._captures(), passed=passed):
+        for warning in telling.notify_end(suite.settings, suite.run, self._captures(), passed=passed):
             self.display.line(f"warning: {warning}", "warning")
 
     def _captures(self) -> list[Capture]:

@@ -201,6 +201,15 @@ def report(render: Action) -> Task:
     return {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)]}
 
 
+def notify(send: Action) -> Task:
+    """Return the task that tries whether people can be told."""
+    return {
+        "basename": "notify",
+        "doc": "send a test message to whom notify names",
+        "actions": [_succeed_or_stop(send)],
+    }
+
+
 # The tasks that look back over closed runs.
 LOOKING_BACK = {
     "trend": "draw every scenario's figures over all runs on one page",

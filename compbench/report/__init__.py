@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
 
 
-# What `pip install compbench[report]` brings; a suite runs, and its results are whole, without it.
+# What the extra `report` brings; a suite runs, and its results are whole, without it.
 _EXTRA = ("vl_convert", "scipy", "ruptures", "junitparser", "prometheus_client")
+
+
+# compbench is on no package index: what bears its name there is somebody else's.
+_ADVICE = "`python -m pip install '.[report]'`, in the checkout, brings what is missing: "
 
 
 def missing_extra() -> str:
     """Return a line that says how to install what the report's charts, tests and exports need; empty if it is there."""
     missing = [name for name in _EXTRA if find_spec(name) is None]
-    return f"pip install 'compbench[report]' brings what is missing: {', '.join(missing)}" if missing else ""
+    return _ADVICE + ", ".join(missing) if missing else ""
 
 
 def render(template_name: str, **values: object) -> str:

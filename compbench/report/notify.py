@@ -2,7 +2,8 @@
 
 Addresses hold secrets, so `compbench.toml` names only the environment variables that hold them, and nothing here
 prints or keeps one. Sending is done in a process of its own with a time limit: whatever goes wrong is a warning, and
-never touches a result. `python -m compbench.report.notify TITLE VARIABLE...` sends what it reads from standard input.
+never touches a result. `python -m compbench.report.notify KIND TITLE VARIABLE...` sends what it reads from
+standard input.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal, get_args
 
 from compbench.config.settings import Notify
 
+# How bad the news is, in apprise's words.
+Kind = Literal["success", "info", "warning", "failure"]
 _LIMIT_S = 60.0
+_EXTRA = "`python -m pip install '.[notify]'`, in the checkout, brings what sends it"
 
 
 def is_wanted(settings: Notify, *, passed: bool, regressed: bool) -> bool:
@@ -26,10 +31,10 @@ def is_wanted(settings: Notify, *, passed: bool, regressed: bool) -> bool:
     return bool(settings.variables) and any(events[event] for event in settings.on)
 
 
-def notify(settings: Notify, title: str, text: str, environment: Mapping[str, str]) -> list[str]:
+def notify(settings: Notify, kind: Kind, title: str, text: str, environment: Mapping[str, str]) -> list[str]:
     """Send a message to every address; return a warning for each that could not be reached.
 
-    A warning names the variable, never what it holds.
+    `kind` gives the message its colour or sign where it is read. A warning names the variable, never what it holds.
     """
     missing = [name for name in settings.variables if not environment.get(name)]
     warnings = [f"notification not sent: the environment variable {name} is not set" for name in missing]
@@ -37,8 +42,8 @@ def notify(settings: Notify, title: str, text: str, environment: Mapping[str, st
     if not names:
         return warnings
     if find_spec("apprise") is None:
-        return [*warnings, "notification not sent: pip install 'compbench[notify]' brings what sends it"]
-    argv = [sys.executable, "-m", "compbench.report.notify", title, *names]
+        return [*warnings, f"notification not sent: {_EXTRA}"]
+    argv = [sys.executable, "-m", "compbench.report.notify", kind, title, *names]
     try:
         done = subprocess.run(
             argv,
@@ -60,14 +65,14 @@ def notify(settings: Notify, title: str, text: str, environment: Mapping[str, st
     return [*warnings, *(told or ["notification not sent: the process that sends it failed"])]
 
 
-def send(title: str, names: Sequence[str], text: str, environment: Mapping[str, str]) -> list[str]:
+def send(kind: Kind, title: str, names: Sequence[str], text: str, environment: Mapping[str, str]) -> list[str]:
     """Send the message to the address that each variable holds; return a line for each that refused it."""
     import apprise  # noqa: PLC0415 - only the process that sends needs it
 
     refused = []
     for name in names:
         one = apprise.Apprise()
-        if not one.add(environment[name]) or not one.notify(body=text, title=title):
+        if not one.add(environment[name]) or not one.notify(body=text, title=title, notify_type=kind):
             refused.append(_refusal(name))
     return refused
 
@@ -79,8 +84,8 @@ def _refusal(name: str) -> str:
 def main() -> int:
     """Send standard input to the addresses that the named variables hold."""
     logging.disable(logging.CRITICAL)  # the library's log lines hold addresses
-    title, *names = sys.argv[1:]
-    refused = send(title, names, sys.stdin.read(), os.environ)
+    kind, title, *names = sys.argv[1:]
+    refused = send(next(known for known in get_args(Kind) if known == kind), title, names, sys.stdin.read(), os.environ)
     sys.stdout.write("".join(f"{line}\n" for line in refused))
     return 1 if refused else 0
 

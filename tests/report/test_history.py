@@ -365,7 +365,7 @@ def test_without_the_extra_each_task_says_how_to_get_it(
     add_run(tmp_path, 0, [10.0, 10.1])
     monkeypatch.setattr(report, "_EXTRA", ("scipy", "no_such_library"))
     for show in (looking_back.show_trend, looking_back.show_comparison, looking_back.show_export):
-        with pytest.raises(UserError, match=r"pip install 'compbench\[report\]'.*no_such_library"):
+        with pytest.raises(UserError, match=r"pip install '\.\[report\]'.*no_such_library"):
             run(show)
     assert run(looking_back.show_due)[0] == 1
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import platform
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,8 +14,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from compbench.cli import looking_back
+from compbench.cli import telling
+from compbench.cli.display import Display
 from compbench.config.settings import Notify, Settings
+from compbench.model.errors import UserError
 from compbench.report import notify
 from compbench.store import runs
 from tests.project import Project, free_port
@@ -77,13 +81,15 @@ def test_a_message_reaches_http_and_smtp(receiver: type[Receiver]) -> None:
         "MAIL": f"mailto://127.0.0.1:{port}/?from=compbench@example.com&to=team@example.com&mode=insecure",
     }
     try:
-        warnings = notify.notify(Notify(variables=("CHAT", "MAIL")), "run passed", "4/4 scenarios", environment)
+        warnings = notify.notify(
+            Notify(variables=("CHAT", "MAIL")), "success", "run passed", "4/4 scenarios", environment
+        )
     finally:
         controller.stop()
     assert warnings == []
     ((path, body),) = receiver.posted
     assert path == f"/{SECRET}"
-    assert (body["title"], body["message"].strip()) == ("run passed", "4/4 scenarios")
+    assert (body["title"], body["message"].strip(), body["type"]) == ("run passed", "4/4 scenarios", "success")
     ((recipients, text),) = mailbox.mails
     assert recipients == ["team@example.com"]
     assert "run passed" in text
@@ -98,7 +104,7 @@ def test_a_failure_is_a_warning_that_names_the_variable_and_no_address(receiver:
         "not an address": SECRET,
         "unset": "",
     }[kind]
-    (warning,) = notify.notify(Notify(variables=("CHAT",)), "title", "text", {"CHAT": address})
+    (warning,) = notify.notify(Notify(variables=("CHAT",)), "info", "title", "text", {"CHAT": address})
     assert "CHAT" in warning
     assert SECRET not in warning
 
@@ -135,7 +141,48 @@ def test_a_regression_is_told_with_its_figures(
     settings = Settings(output_dir=str(tmp_path), notify=Notify(variables=("CHAT",), on=("regression",)))
     for number, p99s_ms in enumerate(([10.0, 10.1, 9.9], [10.0, 10.1, 9.9], [12.0, 12.1, 11.9])):
         run = runs.find_run(tmp_path, add_run(tmp_path, number, p99s_ms))
-        assert looking_back.notify_end(settings, run, run.captures(), passed=True) == []
+        assert telling.notify_end(settings, run, run.captures(), passed=True) == []
     ((_, body),) = receiver.posted
     assert "worse than before" in body["title"]
     assert "P99, ms: 10 -> 12" in body["message"]
+    assert body["type"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind"), [("passed", "success"), ("missed", "warning"), ("invalid", "warning"), ("failed", "failure")]
+)
+def test_a_message_tells_machine_outcome_and_where_the_report_is(
+    receiver: type[Receiver], tmp_path: Any, verdict: str, kind: str
+) -> None:
+    environment = {
+        "CHAT": f"json://127.0.0.1:{receiver.port}/",  # type: ignore[attr-defined]
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "team/bench",
+        "GITHUB_RUN_ID": "17",
+        "PATH": "/usr/bin:/bin",
+    }
+    settings = Settings(output_dir=str(tmp_path), notify=Notify(variables=("CHAT",), on=("end",)))
+    run = runs.find_run(tmp_path, add_run(tmp_path, 0, [10.0], verdict=verdict))
+    report = run.folder / f"{run.name}_report.html"
+    report.touch()
+    passed = verdict == "passed"
+    assert telling.notify_end(settings, run, run.captures(), passed=passed, environment=environment) == []
+    ((_, body),) = receiver.posted
+    assert body["type"] == kind
+    assert body["title"] == f"compbench on {platform.node()}, run {run.name}: {'passed' if passed else 'not passed'}"
+    assert f"{platform.node()}:{report}\n" in body["message"] + "\n"
+    assert "https://github.com/team/bench/actions/runs/17" in body["message"]
+
+
+def test_a_test_message_says_of_each_variable_whether_it_arrived(receiver: type[Receiver]) -> None:
+    environment = {"CHAT": f"json://127.0.0.1:{receiver.port}/"}  # type: ignore[attr-defined]
+    out = io.StringIO()
+    settings = Settings(notify=Notify(variables=("CHAT",)))
+    assert telling.send_test(settings, Display(out), environment) == 0
+    assert "sent a test message to what is in CHAT" in out.getvalue()
+    ((_, body),) = receiver.posted
+    assert "a test" in body["title"]
+    assert telling.send_test(Settings(notify=Notify(variables=("CHAT", "GONE"))), Display(out), environment) == 1
+    assert "the environment variable GONE is not set" in out.getvalue()
+    with pytest.raises(UserError, match="no variable is named"):
+        telling.send_test(Settings(), Display(out), environment)

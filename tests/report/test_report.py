@@ -132,7 +132,7 @@ def test_without_the_charting_library_the_page_has_its_words_and_says_what_is_mi
     report = page.gather(copy, manifest, runs.Run(copy, manifest).captures(), SCENARIOS, state="closed")
     page.write_report(copy, report, tmp_path / "cache")
     text = text_of(copy, "report.html")
-    assert "compbench[report]" in text
+    assert "pip install '.[report]'" in text
     assert NAMES[0] in text
     assert not list(copy.glob("*.svg"))
 

@@ -33,7 +33,7 @@ _VARIABLE = re.compile(r"var\(--(\w+)\)")
 
 
 def can_draw() -> bool:
-    """Tell whether the charting library is installed (`pip install compbench[report]`)."""
+    """Tell whether the charting library is installed (the extra `report`)."""
     return find_spec("vl_convert") is not None
 
 
