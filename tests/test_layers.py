@@ -23,7 +23,7 @@ ROOMS = {
     "report/past": "due history",
     "report/charts": "overview latency vega drawing",
     "measuring": "session phases judgement data_sets driver_wait server attempt drivers",
-    "preflight": "checks memory_needs judgement",
+    "preflight": "checks memory_needs data_scale judgement",
     "systems": "embedded engram",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data",
     "loadtest": "__main__ prepare capacity_run run report verdict progress",

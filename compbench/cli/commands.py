@@ -16,6 +16,7 @@ from doit.doit_cmd import DoitMain
 from compbench.cli.display import Display, span
 from compbench.cli.suite import Suite
 from compbench.model.errors import UserError
+from compbench.model.measurement import measurement_named
 from compbench.preflight import checks
 from compbench.preflight.judgement import preflight_exit_code
 from compbench.report import render
@@ -75,6 +76,7 @@ def show_plan(suite: Suite, display: Display) -> None:
         run=suite.run.name if suite.run else None,
         refusal=suite.refusal,
         scenarios=lines,
+        data={name: suite.data_loaded()[measurement_named(name).scenario] for name, _ in lines},
         estimate=span(suite.estimate_s(pending)),
         findings=suite.findings,
         verdict=suite.verdict,

@@ -6,6 +6,7 @@ except that an interrupted run gets its pages here, because doit runs no further
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TextIO
 
@@ -64,6 +65,16 @@ class Reporter:
                 f"compbench {__version__}: target {settings.target}, driver {settings.driver}, profile"
                 f" {settings.profile}, data scale {settings.data_scale:g} ({settings.target_reason})"
             )
+            self._tell_data()
+
+    def _tell_data(self) -> None:
+        """Say what the scale makes of the data, before anything runs; what is wrong with a scenario the checks tell."""
+        if self.suite.settings.data_scale == 1:
+            return
+        with contextlib.suppress(UserError):
+            loaded = self.suite.data_loaded()
+            names = self.suite.concerned or list(loaded)
+            self.display.line(f"data to load: {'; '.join(f'{name} {loaded[name]}' for name in names)}")
 
     def get_status(self, task: Task) -> None:
         """Nothing to say before a task is known to be due."""

@@ -26,7 +26,7 @@ from compbench.model.events import Event, RunClosed, RunOpened, Subscriber
 from compbench.model.measurement import Measurement, measurement_named, schedule
 from compbench.model.records import Capture, Finding
 from compbench.model.times import iso_utc
-from compbench.preflight import checks
+from compbench.preflight import checks, data_scale
 from compbench.store import kept_data, leftovers, lock, runs
 from compbench.store.event_log import EventLog
 from compbench.store.record_files import write_record
@@ -71,6 +71,11 @@ class Suite:
     def loaded(self) -> dict[str, Scenario]:
         """Return every scenario by its name, read once."""
         return {name: load_scenario(self.scenario_path(name)) for name in self.scenarios}
+
+    def data_loaded(self) -> dict[str, str]:
+        """Return how many memories of each scenario will be loaded, in words: `200 of 200,000 memories`."""
+        counts = {name: kept_data.wanted_memories(self.settings, facts) for name, facts in self.loaded.items()}
+        return {name: data_scale.describe(counts[name], self.loaded[name].data.num_nodes) for name in counts}
 
     @cached_property
     def opening(self) -> Opening:

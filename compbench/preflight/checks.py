@@ -17,7 +17,7 @@ from compbench.machine.probes import binaries, machine, provenance
 from compbench.machine.version_line import version_line
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
-from compbench.preflight import memory_needs
+from compbench.preflight import data_scale, memory_needs
 from compbench.preflight.judgement import (
     GB,
     judge_binary,
@@ -50,6 +50,7 @@ CHECKS: dict[str, str] = {
     "disk": "disk space",
     "leftovers": "what interrupted runs have left",
     "memory": "memory",
+    "scale": "the data scale leaves something to search",
     "data_set": "the data sets fit into this machine",
     "cpu_governor": "CPU frequency scaling",
     "temperature": "CPU temperature",
@@ -68,6 +69,8 @@ def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str
 
     `scenarios` are those that are about to be measured, all if empty: only their data sets have to fit.
     """
+    if name == "scale":
+        return _check_scale(settings, scenarios)
     if name == "data_set":
         return _check_data_set(settings, scenarios)
     return _READERS[name](settings, root)
@@ -182,6 +185,19 @@ def _check_memory(settings: Settings) -> Finding:
 
     memory = psutil.virtual_memory()
     return judge_memory(memory.total, memory.available, settings.limits)
+
+
+def _check_scale(settings: Settings, names: Sequence[str]) -> Finding:
+    try:
+        scenarios = load_scenarios(Path(settings.scenarios_dir), settings.expected_scenarios)
+    except UserError:
+        return Finding(check="scale", level="ok", found="not judged: see the check of the scenarios")
+    counts = {
+        scenario.name: (kept_data.wanted_memories(settings, scenario), scenario.data.num_nodes)
+        for scenario in scenarios
+        if not names or scenario.name in names
+    }
+    return data_scale.judge_scale(counts, settings.data_scale)
 
 
 def _check_data_set(settings: Settings, names: Sequence[str]) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,26 @@ def test_every_check_answers_on_a_bare_machine(tmp_path: Path) -> None:
         finding = checks.run_check(name, settings(tmp_path), tmp_path)
         assert finding.check == name
         assert finding.found
+
+
+@pytest.mark.parametrize(
+    ("num_nodes", "scale", "level", "found", "mend"),
+    [
+        (200_000, "0.001", "ok", "one: 200 of 200,000 memories", ""),
+        (2000, "0.001", "critical", "one: 2 of 2,000 memories at scale 0.001", "set scale=0.025 or more"),
+        (20, "1", "ok", "one: 20 memories", ""),
+        (20, "0.5", "critical", "one: 10 of 20 memories at scale 0.5", "set scale=1 or more"),
+    ],
+)
+def test_a_scale_that_leaves_next_to_nothing_is_refused_before_anything_runs(
+    tmp_path: Path, num_nodes: int, scale: str, level: str, found: str, mend: str
+) -> None:
+    (tmp_path / "small").mkdir()
+    text = (ROOT / "scenarios" / "competitive" / "qdrant_ann_1m_768d.toml").read_text()
+    (tmp_path / "small" / "one.toml").write_text(re.sub(r"num_nodes = \S+", f"num_nodes = {num_nodes}", text))
+    finding = checks.run_check("scale", settings(tmp_path, scenarios_dir="small", scale=scale), tmp_path)
+    assert (finding.level, finding.found) == (level, found)
+    assert finding.mend.startswith(mend)
 
 
 @pytest.mark.parametrize(("target", "server"), [("engram", "Engram"), ("embedded", "the embedded server")])

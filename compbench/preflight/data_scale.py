@@ -1,0 +1,33 @@
+"""What a data scale makes of each scenario's data set, and whether that is still a data set. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from compbench.model.records import Finding
+
+# The most neighbours that a search asks for: of fewer memories every answer is right, whatever the server does.
+FEWEST_MEMORIES = 50
+
+
+def describe(wanted: int, meant: int) -> str:
+    """Return how many memories are loaded of how many the scenario means: `200 of 200,000 memories`."""
+    return f"{wanted:,} memories" if wanted >= meant else f"{wanted:,} of {meant:,} memories"
+
+
+def judge_scale(counts: Mapping[str, tuple[int, int]], scale: float) -> Finding:
+    """Judge whether what is loaded can be searched at all; a scenario that means so few memories may have them.
+
+    Args:
+        counts: by scenario, how many memories are loaded and how many it means.
+        scale: the share that is asked for.
+    """
+    found = "; ".join(f"{name}: {describe(*count)}" for name, count in counts.items()) or "no scenario"
+    wanted = f"at least {FEWEST_MEMORIES} memories, or all that the scenario means"
+    small = {name: meant for name, (loaded, meant) in counts.items() if loaded < min(meant, FEWEST_MEMORIES)}
+    if not small:
+        return Finding(check="scale", level="ok", found=found, wanted=wanted)
+    least = max(min(1.0, FEWEST_MEMORIES / meant) for meant in small.values())
+    told = "; ".join(f"{name}: {describe(*counts[name])} at scale {scale:g}" for name in small)
+    mend = f"set scale={least:.2g} or more: of so few memories every answer is right"
+    return Finding(check="scale", level="critical", found=told, wanted=wanted, mend=mend)
