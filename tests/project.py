@@ -109,7 +109,8 @@ class Project:
         for name in ("dodo.py", "pyproject.toml"):
             shutil.copy(ROOT / name, self.root)
         for name in ("compbench", "templates"):
-            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # `compbench/templates` stays the link that it is.
+            shutil.copytree(ROOT / name, self.root / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         scenarios = self.root / "scenarios" / "competitive"
         scenarios.mkdir(parents=True)
         shutil.copy(ROOT / "scenarios" / "baselines.toml", scenarios.parent)

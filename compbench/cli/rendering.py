@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compbench.config.settings import Settings
 from compbench.files.whole import write_whole
-from compbench.machine import flamegraph
+from compbench.machine import perf
 from compbench.model.records import Capture
 from compbench.store.record_files import read_record
 from compbench.store.runs import Run
@@ -33,7 +33,9 @@ def write_flamegraph(run: Run, measurement: str) -> None:
     """Draw the flame graph if stacks were recorded."""
     stacks = run.path(measurement, "stacks")
     if stacks.exists():
-        folded = flamegraph.parse_folded(stacks.read_text(encoding="utf-8"))
+        from compbench.report import flamegraph  # noqa: PLC0415 - see the module's docstring
+
+        folded = perf.parse_folded(stacks.read_text(encoding="utf-8"))
         picture = flamegraph.render_svg(folded, f"{measurement} {run.name}")
         write_whole(run.path(measurement, "flamegraph"), picture)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from compbench.config.scenarios import mean_rate
 from compbench.files.whole import write_whole
-from compbench.machine import flamegraph, process, snapshot, thresholds
+from compbench.machine import perf, process, snapshot, thresholds
 from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit, Output
 from compbench.machine.sampler import Sampler
@@ -108,9 +108,9 @@ def _watching(
         def begin() -> None:
             sampler.start(driver_pid=driver.pid)
             if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
-                if (why := flamegraph.can_record()) is None:
+                if (why := perf.can_record()) is None:
                     recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
-                elif flamegraph.is_installed():
+                elif perf.is_installed():
                     attempt.notice(_no_flamegraph(why))
 
         def tell_news() -> None:
@@ -132,7 +132,7 @@ def _watching(
 def _recording_stacks(attempt: Attempt, under_test: Server, duration_s: float, work: Path) -> Iterator[None]:
     """Record the server's stacks for a flame graph."""
     with process.running(
-        flamegraph.record_argv(under_test.child.pid, duration_s, work / _RECORDING),
+        perf.record_argv(under_test.child.pid, duration_s, work / _RECORDING),
         environment=server.child_environment(attempt.root),
         folder=work,
         stdout=Output(work / _RECORDING_LOG, MEGABYTE),
@@ -144,8 +144,8 @@ def _keep_stacks(attempt: Attempt, work: Path) -> None:
     """Fold what was recorded, also if that is nothing: the picture says so then."""
     log = work / _RECORDING_LOG
     if (work / _RECORDING).exists():
-        folded = flamegraph.fold_recording(work / _RECORDING, work)
-        write_whole(attempt.partial("stacks"), flamegraph.format_folded(folded))
+        folded = perf.fold_recording(work / _RECORDING, work)
+        write_whole(attempt.partial("stacks"), perf.format_folded(folded))
     elif log.exists():
         attempt.notice(_no_flamegraph(" ".join(server.tail(log, 3)) or "perf left no recording"))
 

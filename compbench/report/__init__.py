@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
-
 
 # What the extra `report` brings; a suite runs, and its results are whole, without it.
 _EXTRA = ("vl_convert", "scipy", "ruptures", "junitparser", "prometheus_client")
@@ -28,17 +24,17 @@ def missing_extra() -> str:
 
 
 def render(template_name: str, **values: object) -> str:
-    """Render a template of `templates/`; only `*.html.j2` escapes what it is given, and a missing value is an error."""
+    """Render a template of `templates/`; HTML and SVG escape what they are given, and a missing value is an error."""
     return _environment().get_template(template_name).render(**values)
 
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 - costs 0.1 s
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 - costs 0.1 s
 
     return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+        loader=PackageLoader("compbench"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2", "svg.j2"), default=False),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -19,7 +19,7 @@ from compbench.machine import thresholds
 from compbench.model.errors import UserError
 from compbench.model.records import Capture, Manifest
 from compbench.model.times import iso_utc
-from compbench.report import TEMPLATES, baselines, render, statistics, summary
+from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures, metrics_of
 
@@ -27,6 +27,8 @@ RESULTS_SCHEMA = 3
 UNREADABLE = "not readable here"
 # A report takes some seconds; on a machine that is still busy it may take several times that.
 _REPORT_LIMIT_S = 180.0
+# Where a child finds the same compbench as this process, in a checkout and in a wheel.
+_IMPORT_FOLDER = Path(__file__).resolve().parents[2]
 
 
 def write_pages(
@@ -70,7 +72,7 @@ def run_report(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
     try:
         done = subprocess.run(
             argv,
-            cwd=TEMPLATES.parent,
+            cwd=_IMPORT_FOLDER,
             capture_output=True,
             text=True,
             check=False,

@@ -11,8 +11,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from compbench.machine import flamegraph
-from tests.project import NAMES, Project, eventually, is_running
+import pytest
+
+from compbench.machine import perf
+from tests.project import NAMES, ROOT, Project, eventually, is_running
 
 ERROR = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR ")
 
@@ -28,11 +30,9 @@ def phase(capture: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", names=NAMES[:3])
-    project.set(cooldown_s=1.5, flamegraph=True)
+    project.set(cooldown_s=1.5)
     done = project.doit(
-        STAND_IN_ENGRAM="1:slow_start=1.5,2:leak,3:fork_child,3:busy",
-        # Long enough for perf to attach on a machine that has much else to do.
-        STAND_IN_LOADTEST="gamma:lasts=4",
+        STAND_IN_ENGRAM="1:slow_start=1.5,2:leak,3:fork_child",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     alpha, beta, gamma = (project.capture(name) for name in project.names)
@@ -60,11 +60,6 @@ def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_p
     assert not any(Path(folder).exists() for folder in folders)
     for name in project.names:
         assert "Engram server started successfully" in project.file(f"{name}_server.log").read_text()
-    if flamegraph.can_record() is None:
-        for name in project.names:
-            picture = ET.fromstring(project.file(f"{name}_flamegraph.svg").read_text())
-            assert any(name in (node.text or "") for node in picture.iter())
-        assert sum(flamegraph.parse_folded(project.file("gamma_stacks.log").read_text()).values()) > 0
 
     # A rest between scenarios only, and counted from the end of the last one.
     assert [record["name"] for record in alpha["phases"]] == ["start", "prepare", "measure", "snapshot", "stop"]
@@ -73,6 +68,29 @@ def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_p
         assert rest["duration_s"] <= 1.5 + 0.5
         assert phase(after, "start")["started_at"] - before["ended_at"] >= 1.5 - 0.05
     assert "cooldown" not in done.stdout.splitlines()[-8:]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="perf records on Linux only")
+@pytest.mark.parametrize("recorder", ["real", "stand-in"])
+def test_what_perf_recorded_of_a_server_becomes_its_flame_graph(tmp_path: Path, recorder: str) -> None:
+    if recorder == "real" and (why := perf.can_record()) is not None:
+        pytest.skip(why)
+    project = Project(tmp_path / "project", names=("alpha",))
+    project.set(flamegraph=True)
+    (tmp_path / "bin").mkdir()
+    if recorder == "stand-in":
+        shutil.copy(ROOT / "tests" / "stand_ins" / "perf", tmp_path / "bin")
+    done = project.doit(
+        PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        STAND_IN_ENGRAM="1:busy",
+        # Long enough for perf to attach on a machine that has much else to do.
+        STAND_IN_LOADTEST="alpha:lasts=4",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no-flamegraph" not in codes(project.capture("alpha"))
+    assert sum(perf.parse_folded(project.file("alpha_stacks.log").read_text()).values()) > 0
+    picture = ET.fromstring(project.file("alpha_flamegraph.svg").read_text())
+    assert any("alpha" in (node.text or "") for node in picture.iter())
 
 
 def test_unhealthy_is_not_ready_a_flood_of_errors_is_cut_and_a_contradiction_is_told(tmp_path: Path) -> None:

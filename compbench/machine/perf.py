@@ -1,7 +1,7 @@
-"""Flame graphs: how `perf` is asked to record, how its output is folded into stacks, and how stacks become an SVG.
+"""Recording a process's stacks: how `perf` is asked to record, and how its output is folded into stacks.
 
-perf itself is started by whoever measures. Everything but `can_record` and `fold_recording` is pure. The layout and
-the folded form (`root;caller;leaf count`, one stack a line) are those that Brendan Gregg made usual.
+perf itself is started by the room that measures. Everything but `can_record` and `fold_recording` is pure. The folded
+form (`root;caller;leaf count`, one stack a line) is the one that Brendan Gregg made usual.
 """
 
 from __future__ import annotations
@@ -10,14 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
-TEMPLATE_NAME = "flamegraph.svg.j2"
 # A prime number of samples a second, so that nothing that recurs each 10 or 100 ms is always or never hit; low enough
 # that the recording costs the server well under one percent.
 FREQUENCY_HZ = 49
@@ -30,13 +26,6 @@ _FRAME = re.compile(r"\s+[0-9a-f]+ (?P<symbol>.*?) \((?P<object>[^()]*(?:\([^()]
 _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 _UNKNOWN = "[unknown]"
-
-_WIDTH_PX = 1200
-_ROW_PX = 17
-_TOP_PX = 52
-_MARGIN_PX = 10
-_CHARACTER_PX = 7.3
-_NARROWEST_PX = 0.2
 
 
 def is_installed() -> bool:
@@ -137,106 +126,6 @@ def format_folded(folded: Mapping[str, int]) -> str:
 def parse_folded(text: str) -> dict[str, int]:
     """Read what `format_folded` wrote."""
     return {stack: int(count) for stack, _, count in (line.rpartition(" ") for line in text.splitlines() if line)}
-
-
-def render_svg(folded: Mapping[str, int], title: str) -> str:
-    """Draw a flame graph: the root at the bottom, each frame as wide as its share of the samples."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - keeps the import of this module cheap
-
-    root = _tree(folded)
-    depth = _depth(root)
-    height = _TOP_PX + depth * _ROW_PX + _MARGIN_PX
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE_NAME).render(
-        title=title,
-        width=_WIDTH_PX,
-        height=height,
-        total=root.count,
-        note=_note(folded),
-        frames=list(_boxes(root, root.count, _MARGIN_PX, height - _MARGIN_PX - _ROW_PX)),
-    )
-
-
-@dataclass
-class _Node:
-    name: str
-    count: int = 0
-    children: dict[str, _Node] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Box:
-    """One frame as it is drawn, in pixels; `label` is as much of the name as fits."""
-
-    name: str
-    label: str
-    count: int
-    share_pct: float
-    x: float
-    y: float
-    width: float
-    height: int
-    colour: str
-
-
-def _tree(folded: Mapping[str, int]) -> _Node:
-    root = _Node("all")
-    for stack, count in sorted(folded.items()):
-        node = root
-        node.count += count
-        for name in stack.split(";"):
-            node = node.children.setdefault(name, _Node(name))
-            node.count += count
-    return root
-
-
-def _depth(node: _Node) -> int:
-    return 1 + max(map(_depth, node.children.values()), default=0)
-
-
-def _boxes(node: _Node, total: int, x: float, y: float) -> Iterator[Box]:
-    """Yield a node's box and those above it; what is narrower than a fraction of a pixel can't be seen."""
-    width = (_WIDTH_PX - 2 * _MARGIN_PX) * node.count / total if total else 0.0
-    if width < _NARROWEST_PX:
-        return
-    share_pct = 100 * node.count / total
-    yield Box(node.name, _label(node.name, width), node.count, share_pct, x, y, width, _ROW_PX - 1, _colour(node.name))
-    for child in node.children.values():
-        yield from _boxes(child, total, x, y - _ROW_PX)
-        x += width * child.count / node.count
-
-
-def _label(name: str, width_px: float) -> str:
-    room = int((width_px - 6) / _CHARACTER_PX)
-    if room >= len(name):
-        return name
-    return f"{name[: room - 2]}.." if room > 3 else ""  # noqa: PLR2004 - a single letter and two dots say nothing
-
-
-def _colour(name: str) -> str:
-    """Return a warm colour that is the same for a name in every graph."""
-    number = zlib.crc32(name.encode())
-    return f"rgb({205 + number % 50},{60 + number // 50 % 150},{number // 7500 % 55})"
-
-
-def _note(folded: Mapping[str, int]) -> str:
-    """Return what a reader must know: no samples at all, or most of them without symbols."""
-    total = sum(folded.values())
-    if not total:
-        return "No samples: the process used no CPU time while it was recorded, or perf could not read its stacks."
-    unnamed = sum(count for stack, count in folded.items() if stack.rpartition(";")[2].startswith("["))
-    if unnamed > total / 2:
-        return (
-            "Most frames have no symbols: for names, build the server with"
-            " CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=1."
-        )
-    return ""
 
 
 def _frame_name(symbol: str, dso: str) -> str:
