@@ -17,8 +17,8 @@ PACKAGE = ROOT / "compbench"
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
     "cli": "reporter tasks commands suite rendering looking_back telling display invocation",
-    "report": "notify __main__ diagnostics trend page view distributions validity pages summary comparison statistics"
-    " baselines groups",
+    "report": "notify __main__ diagnostics flamegraph trend page view distributions validity pages summary"
+    " comparison statistics baselines groups",
     "report/export": "history_files",
     "report/past": "due history",
     "report/charts": "overview latency vega drawing",
@@ -26,13 +26,13 @@ ROOMS = {
     "preflight": "checks memory_needs data_scale judgement",
     "systems": "embedded engram",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data",
-    "loadtest": "__main__ prepare capacity_run run report verdict progress",
+    "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals inventory ground_truth answers",
     "loadtest/workload": "workload batches operations edges arrivals vectors",
     "transport": "http_pool http_connection",
-    "embedded": "__main__ app state_files loading wire memories rows graph",
-    "machine": "version_line thresholds standard_streams snapshot sampler sampling process interrupts guard flamegraph"
+    "embedded": "__main__ command_line app state_files loading wire memories rows graph",
+    "machine": "version_line thresholds standard_streams snapshot sampler sampling process perf interrupts guard"
     " effects ask",
     "machine/probes": "provenance process_counters machine counters binaries",
     "config": "settings scenarios toml_tables folders",

@@ -1,0 +1,245 @@
+"""The command line of the built-in driver, which is that of Engram's `loadtest`.
+
+Exit codes: 0 all targets met (or data set loaded, or capacity found); 1 a target missed, measurement invalid, data set
+not loaded or the server's capacity not found, each with its report, or an error (`Error: ...` on stderr, no report);
+2 wrong usage. A signal ends it at once, without a
+report, in the way that signals end a program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from compbench.config.scenarios import RATE_LIMIT, U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
+from compbench.loadtest import __version__, report
+from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
+from compbench.loadtest.engine.capacity import Goal
+from compbench.loadtest.prepare import PrepareOptions, prepare
+from compbench.loadtest.progress import Progress
+from compbench.loadtest.run import RunOptions, run
+from compbench.loadtest.truth import ground_truth
+from compbench.loadtest.workload.vectors import prepared_count
+from compbench.model.errors import UserError
+from compbench.transport.http_pool import Endpoint
+
+SCENARIOS = Path("scenarios/competitive")
+CACHE = Path("tmp/cache")
+# `select`, which this driver waits with outside of Linux, knows file descriptors up to 1023.
+CONNECTIONS_LIMIT = 900
+PROCESSES_LIMIT = 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    # A shell's background job inherits SIGINT ignored; this program must end by it all the same.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    options = _parser().parse_args(arguments)
+    commands = {
+        "run": _run,
+        "capacity": _capacity,
+        "prepare": _prepare,
+        "ground-truth": _ground_truth,
+        "list": _list,
+    }
+    try:
+        return commands[options.command](options)
+    except (UserError, OSError) as error:
+        reason = str(error)
+    except MemoryError:
+        reason = "this takes more memory than there is: lower --scale, or the scenario's num_nodes or embedding_dim"
+    print(f"Error: {reason}", file=sys.stderr)  # noqa: T201 - the contract's one line
+    return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    if options.target_rate is not None:
+        scenario = msgspec.structs.replace(scenario, arrival=Constant(rate=options.target_rate))
+    asked = _run_options(options, scenario, options.duration or scenario.duration_s)
+    asked = asked._replace(
+        warm_up_s=options.warm_up,
+        output=_checked_folder("--output", options.output),
+        hlog=_checked_folder("--hlog", options.hlog),
+    )
+    with Progress(options.progress) as progress:
+        return run(asked, progress)
+
+
+def _capacity(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    targets = scenario.validation
+    p99_ms = options.p99 or targets.expected_p99_latency_ms
+    if p99_ms is None:
+        raise UserError(f"{options.scenario} has no expected_p99_latency_ms: give --p99")
+    errors = options.max_error_rate if options.max_error_rate is not None else targets.max_error_rate or 0.0
+    asked = CapacityOptions(
+        trial=_run_options(options, scenario, options.step_duration),
+        goal=Goal(p99_ms, errors, options.repeats, options.precision),
+        output=_checked_folder("--output", options.output),
+    )
+    with Progress(options.progress) as progress:
+        return find_capacity(asked, progress)
+
+
+def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: int) -> RunOptions:
+    return RunOptions(
+        scenario=scenario,
+        seed=_seed(options, scenario),
+        endpoint=Endpoint(options.endpoint),
+        duration_s=duration_s,
+        scale=options.scale,
+        # Each process needs a connection of its own.
+        connections=max(options.connections, options.processes),
+        processes=options.processes,
+        cache=options.cache,
+    )
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    output = _checked_folder("--output", options.output)
+    asked = PrepareOptions(
+        scenario, _seed(options, scenario), Endpoint(options.endpoint), options.scale, options.time_limit
+    )
+    with Progress(options.progress) as progress:
+        result = prepare(asked, progress)
+    if output:
+        report.write_json(output, result._asdict())
+    if not result.complete:
+        print(f"Data set not loaded: {result.note}", file=sys.stderr)  # noqa: T201 - the one-line reason
+        return 1
+    rate = result.sent / max(result.elapsed_s, 1e-9)
+    print(f"Loaded {result.wanted} memories in {result.elapsed_s:.2f}s ({rate:.0f}/s)")  # noqa: T201 - the answer
+    return 0
+
+
+def _ground_truth(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    count = prepared_count(scenario.data, options.scale)
+    seed = _seed(options, scenario)
+    with Progress(options.progress) as progress:
+
+        def tick(elapsed_s: float, done: int) -> None:
+            progress.write(
+                "prepare",
+                elapsed_s=elapsed_s,
+                total_s=None,
+                offered_ops_s=None,
+                operations=done,
+                errors=0,
+                wanted=count,
+            )
+
+        ground_truth.find(options.cache, scenario.data, count, seed, tick)
+    print(ground_truth.path_of(options.cache, scenario.data, count, seed))  # noqa: T201 - the answer
+    return 0
+
+
+def _list(_options: argparse.Namespace) -> int:
+    names = scenario_names(SCENARIOS)
+    if not names:
+        print(f"No scenarios in {SCENARIOS}")  # noqa: T201 - the answer
+    for name in names:
+        print(f"{name}: {title_of(SCENARIOS / f'{name}.toml')}")  # noqa: T201 - the answer
+    return 0
+
+
+def _seed(options: argparse.Namespace, scenario: Scenario) -> int:
+    return scenario.seed if options.seed is None else int(options.seed)
+
+
+def _checked_folder(option: str, path: Path | None) -> Path | None:
+    """Refuse an output that has no folder before anything is measured, not after."""
+    if path is not None and not path.parent.is_dir():
+        raise UserError(f"{option} {path}: no folder {path.parent}")
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="compbench-loadtest", description="Open-loop load generator", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"compbench-loadtest {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    common.add_argument("--scenario", type=Path, required=True, metavar="PATH")
+    common.add_argument("--scale", type=_above_0(1.0), default=1.0, metavar="F", help="share of num_nodes, over 0 to 1")
+    common.add_argument("--seed", type=_whole(0, U64_MAX), metavar="N", help="default: the scenario's")
+    common.add_argument("--endpoint", default="http://localhost:7432", metavar="URL")
+    common.add_argument("--output", type=Path, metavar="PATH", help="write a JSON report")
+    common.add_argument("--progress", type=Path, metavar="PATH", help="append JSON lines, about one a second")
+    common.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where exact neighbours are kept")
+    sending = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common])
+    sending.add_argument("--connections", type=_whole(1, CONNECTIONS_LIMIT), default=64, metavar="N")
+    sending.add_argument("--processes", type=_whole(1, PROCESSES_LIMIT), default=1, metavar="N", help="to send from")
+    _add_run_arguments(commands.add_parser("run", parents=[sending], allow_abbrev=False, help="send load and report"))
+    search = commands.add_parser("capacity", parents=[sending], allow_abbrev=False, help="find the highest rate")
+    _add_capacity_arguments(search)
+    load = commands.add_parser("prepare", parents=[common], allow_abbrev=False, help="load the data set")
+    load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
+    commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
+    commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
+    return parser
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target-rate", type=_whole(1, RATE_LIMIT), metavar="N", help="constant arrivals, N a second")
+    parser.add_argument("--duration", type=_whole(1, 86_400), metavar="S", help="whole seconds, measured")
+    parser.add_argument("--warm-up", type=_seconds, default=0.0, metavar="S", help="sent before, not recorded")
+    parser.add_argument("--hlog", type=Path, metavar="PATH", help="write an HdrHistogram log")
+
+
+def _add_capacity_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--p99", type=_above_0(3_600_000), metavar="MS", help="default: the scenario's target")
+    parser.add_argument("--max-error-rate", type=_share, metavar="F", help="default: the scenario's target, or 0")
+    parser.add_argument("--step-duration", type=_whole(1, 3600), default=10, metavar="S", help="of each trial")
+    parser.add_argument("--repeats", type=_whole(1, 99), default=3, metavar="N", help="the majority decides")
+    parser.add_argument("--precision", type=_above_0(100), default=5.0, metavar="PCT", help="when to stop")
+
+
+class _whole:  # noqa: N801 - argparse names the type in its messages
+    """Reads a whole number within limits."""
+
+    def __init__(self, low: int, high: int) -> None:
+        self._low, self._high = low, high
+
+    def __call__(self, text: str) -> int:
+        if not re.fullmatch(r"\d{1,20}", text) or not self._low <= int(text) <= self._high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {self._low} to {self._high}")
+        return int(text)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0.0, 86_400.0)
+
+
+def _share(text: str) -> float:
+    return _number(text, 0.0, 1.0)
+
+
+def _above_0(high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = _number(text, 0.0, high)
+        if value == 0:
+            raise argparse.ArgumentTypeError("must be over 0")
+        return value
+
+    return read
+
+
+def _number(text: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+    return value
