@@ -3,19 +3,33 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test unit lint soak bench lock
+# Settings given to make (`make demo port=7500`) go on to doit, which refuses those that it does not know.
+SETTINGS = $(filter-out PYTHON=% VENV=% BIN=%,$(MAKEOVERRIDES))
 
-demo: $(VENV)/.installed
-	$(BIN)/doit target=embedded profile=quick new=1
+.PHONY: install demo test unit coverage lint soak wheel bench lock
 
 install: $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	$(BIN)/doit target=embedded profile=quick new=1 $(SETTINGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
-# The tests that need no whole suite: seconds, for every change.
+# The tests that start no driver, server, browser or suite: seconds, for every change.
 unit: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'not soak and not suite'
+	$(BIN)/python -m pytest --timeout 20 -m 'not soak and not wheel and not suite and not process'
+
+# Lines and branches that the tests reach, also in the processes that they start; TESTS= selects tests as pytest does.
+TESTS ?= -m 'not soak and not wheel'
+coverage: $(VENV)/.installed-dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort=cover
+	@for room in compbench/*/; do \
+	  printf '%-24s %s %%\n' "$$room" "$$($(BIN)/coverage report --format=total --include="$$room*" 2>/dev/null || echo -)"; \
+	done
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -24,6 +38,10 @@ lint: $(VENV)/.installed-dev
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m soak
+
+# Builds the package and tries it in an empty environment; needs a package index.
+wheel: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m wheel
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/overhead.py

@@ -1,12 +1,21 @@
-"""Marks what runs whole suites through the real doit, so that `make unit` leaves it out."""
+"""Marks tests by what they start, so that `make unit` takes seconds.
+
+A test is marked `suite` if its module imports `Project`, and `process` if its module imports a helper that starts a
+driver, a server or a browser. Other tests that last over a second, by what they start or draw, say so themselves
+(`pytestmark = pytest.mark.process`, or the mark on a test).
+"""
 
 from __future__ import annotations
 
 import pytest
 
+# Names that a module of tests imports from tests/, and the mark that this gives its tests.
+MARKS = {"Project": "suite", "drive": "process", "serving": "process", "embedded": "process", "look_at": "process"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of a module that makes projects to run doit in."""
+    """Mark every test whose module imports a helper that starts processes."""
     for item in items:
-        if isinstance(item, pytest.Function) and hasattr(item.module, "Project"):
-            item.add_marker(pytest.mark.suite)
+        names = vars(item.module) if isinstance(item, pytest.Function) else {}
+        for mark in {MARKS[name] for name in MARKS.keys() & names.keys()}:
+            item.add_marker(mark)

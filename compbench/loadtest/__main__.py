@@ -9,7 +9,7 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").startswith("compbench"):
         raise
-    sys.exit(f"Error: `python -m pip install '.[loadtest]'`, in compbench's checkout, brings what is missing: {error.name}")
+    sys.exit(f"Error: `python -m pip install '.[loadtest]'`, in a checkout, brings what is missing: {error.name}")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,6 +16,8 @@ import pytest
 from compbench.machine import process
 from compbench.machine.process import Exit, Output
 
+pytestmark = pytest.mark.process
+
 
 def shell(script: str, folder: Path, limit_bytes: int = 10_000_000, grace_s: float = 5.0):  # type: ignore[no-untyped-def]
     return process.running(

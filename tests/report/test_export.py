@@ -149,6 +149,7 @@ def test_metrics_are_read_alike_by_both_parsers_of_prometheus(folder: Path) -> N
     assert text.endswith("# EOF\n")
 
 
+@pytest.mark.process
 def test_the_report_of_a_closed_run_leaves_junit_and_a_step_summary(folder: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     summary.write_text("what another step said\n\n")

@@ -26,6 +26,8 @@ from tests.browser import CHROMIUM, look_at
 from tests.project import ROOT
 from tests.synthetic import NAMES, Recipe, RunRecipe
 
+# Nearly every test renders a page, whose charts take seconds.
+pytestmark = pytest.mark.process
 SCENARIOS = ROOT / "scenarios" / "competitive"
 
 
