@@ -5,6 +5,7 @@ Knows nothing of where settings come from; touches nothing but to follow links.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from compbench.model.errors import UserError
 FOLDER_KEYS = ("engram_root", "scenarios_dir", "output_dir", "work_dir", "cache_dir")
 # What `doit clean` removes from.
 _CLEANED = ("work_dir", "cache_dir")
+_LONGEST_NAME = 250  # of a file or folder in one of them; file systems allow 255
+_MOST_SHOWN = 100
 
 
 def absolute_folders(root: Path, values: Mapping[str, str], places: Mapping[str, str]) -> dict[str, Path]:
@@ -47,12 +50,22 @@ def absolute_folders(root: Path, values: Mapping[str, str], places: Mapping[str,
 
 def _absolute(root: Path, key: str, value: str, places: Mapping[str, str]) -> Path:
     try:
-        return (root / Path(value).expanduser()).resolve()
+        folder = (root / Path(value).expanduser()).resolve()
+        _refuse_too_long(folder)
     except RuntimeError:
         reason = "no such user's home folder, or links that lead in a circle"
     except (ValueError, OSError) as error:
-        reason = str(error)
-    raise UserError(f"{places.get(key, 'settings')}: {key} = {value!r}: not a path ({reason}): name another folder")
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    else:
+        return folder
+    shown = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}..."
+    raise UserError(f"{places.get(key, 'settings')}: {key} = {shown!r}: not a path ({reason}): name another folder")
+
+
+def _refuse_too_long(folder: Path) -> None:
+    """Let the file system judge, by an OSError, whether a file in a run's folder could have a path."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        (folder / ("x" * _LONGEST_NAME) / ("x" * _LONGEST_NAME)).lstat()
 
 
 def _home() -> Path | None:

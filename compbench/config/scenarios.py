@@ -31,6 +31,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Rate = Annotated[float, msgspec.Meta(ge=1, le=RATE_LIMIT)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
+# A file system allows 255: timestamp, system, repeat, ending, attempt and `.partial` take some 120 of them.
+MOST_NAME_CHARACTERS = 120
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -191,6 +193,11 @@ def check_name(name: str, where: Path) -> None:
         raise UserError(
             f"{where}: the file name {name!r} can't name a scenario:"
             " use letters, digits, '_', '-' and single dots, beginning with a letter or digit"
+        )
+    if len(name) > MOST_NAME_CHARACTERS:
+        raise UserError(
+            f"{where.parent}: the file name {name[:40]!r}... has {len(name)} characters: a scenario's name has at most"
+            f" {MOST_NAME_CHARACTERS}, since result files add theirs: rename the file"
         )
     if re.search(r"_run\d+$", name):
         raise UserError(

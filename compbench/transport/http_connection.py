@@ -102,6 +102,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self.give_up(f"not an HTTP response: {error}")
+        except httptools.HttpParserUpgrade:
+            self.give_up("not an HTTP response: another protocol follows a 101")
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the answer; the parser calls this."""
@@ -110,6 +112,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """End the request; the parser calls this."""
+        if self._parser.should_upgrade():
+            return  # the parser raises, because what follows is no HTTP
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             self.close()

@@ -8,6 +8,7 @@ bytes that were built before, and hands back status, body and the three moments 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 from collections import deque
@@ -92,7 +93,10 @@ class Pool:
             else:
                 return
         reason = problem.strerror or str(problem)
-        raise UserError(f"{url}: can't be reached ({reason}): is the server running there?") from None
+        mend = "is the server running there?"
+        if problem.errno in (errno.EMFILE, errno.ENFILE):
+            mend = f"allow more than the {self._size} files that the connections are (`ulimit -n`)"
+        raise UserError(f"{url}: can't be reached ({reason}): {mend}") from None
 
     def has_room(self) -> bool:
         """Tell whether a connection is free, or can be opened, for one more request."""

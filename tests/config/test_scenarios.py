@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compbench.config.scenarios import load_scenario, load_scenarios, mean_rate, scenario_names, title_of
+from compbench.config.scenarios import check_name, load_scenario, load_scenarios, mean_rate, scenario_names, title_of
 from compbench.model.errors import UserError
 from compbench.report.baselines import load_baselines
 
@@ -164,3 +164,12 @@ def test_only_the_files_right_in_the_folder_are_scenarios(tmp_path: Path) -> Non
     written(tmp_path / "old", GOOD, "two")
     (tmp_path / "notes.txt").touch()
     assert scenario_names(tmp_path) == ["one"]
+
+
+def test_a_name_that_leaves_no_room_for_result_files_is_refused(tmp_path: Path) -> None:
+    check_name("x" * 120, tmp_path / "x.toml")
+    with pytest.raises(UserError, match="has 230 characters: a scenario's name has at most 120"):
+        check_name("x" * 230, tmp_path / "x.toml")
+    (tmp_path / f"{'x' * 230}.toml").write_text("")
+    with pytest.raises(UserError, match="rename the file"):
+        scenario_names(tmp_path)

@@ -105,6 +105,13 @@ def test_a_folder_that_cleaning_would_harm_is_refused(
         load_settings(root, {}, variables)
 
 
+@pytest.mark.parametrize("path", ["/tmp/" + "/".join(["x" * 200] * 25), "x" * 256, "/tmp/" + "x/" * 1950])
+def test_a_path_that_is_too_long_is_one_short_line(tmp_path: Path, path: str) -> None:
+    with pytest.raises(UserError, match=r"command line: output_dir = .*not a path \(File name too long\)") as refused:
+        load_settings(tmp_path, {}, {"output_dir": path})
+    assert len(str(refused.value)) < 250
+
+
 def test_folders_that_are_shared_with_others_are_allowed(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     shared = str(tmp_path / "shared")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import resource
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -80,6 +81,33 @@ def test_a_failure_says_why() -> None:
     assert (refused.failed, refused.explain()) == (True, "HTTP 503: try late")
     (lost,) = asked(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf", keep=False))
     assert (lost.status, lost.explain()) == (0, "connection lost: closed by the server")
+
+
+@pytest.mark.parametrize("rest", [b"", b"\x81\x05hello"])
+def test_a_protocol_that_nobody_asked_for_is_a_failure_and_no_traceback(
+    rest: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    for exchange in asked(answering(upgrade + rest), times=2):
+        assert (exchange.status, exchange.failed) == (0, True)
+        assert exchange.explain() == "not an HTTP response: another protocol follows a 101"
+    assert "data_received" not in caplog.text, "asyncio tells of an exception that nobody caught"
+
+
+def test_a_limit_of_open_files_is_told_with_what_raises_it() -> None:
+    async def main() -> None:
+        server = await asyncio.start_server(answering(b""), "127.0.0.1", 0)
+        endpoint = Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, limits[1]))
+        try:
+            await Pool(endpoint, 64).open()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            server.close()
+
+    with pytest.raises(UserError, match=r"Too many open files\): allow more than the 64 files .*\(`ulimit -n`\)$"):
+        run_in_precise_loop(main())
 
 
 def test_an_alarm_rings_once_not_early_at_the_last_time_set_and_at_once_for_the_past() -> None:
