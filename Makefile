@@ -6,9 +6,12 @@ BIN := $(VENV)/bin
 # Settings given to make (`make demo port=7500`) go on to doit, which refuses those that it does not know.
 SETTINGS = $(filter-out PYTHON=% VENV=% BIN=%,$(MAKEOVERRIDES))
 
-.PHONY: install demo test unit coverage lint soak wheel bench lock
+.PHONY: install install-dev demo test unit coverage lint soak wheel bench lock
 
 install: $(VENV)/.installed
+
+# With what tests and linters need.
+install-dev: $(VENV)/.installed-dev
 
 demo: $(VENV)/.installed
 	$(BIN)/doit target=embedded profile=quick new=1 $(SETTINGS)
@@ -27,8 +30,8 @@ coverage: $(VENV)/.installed-dev
 	$(BIN)/coverage run -m pytest $(TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover
-	@for room in compbench/*/; do \
-	  printf '%-24s %s %%\n' "$$room" "$$($(BIN)/coverage report --format=total --include="$$room*" 2>/dev/null || echo -)"; \
+	@for room in $(sort $(dir $(wildcard compbench/*/__init__.py))); do \
+	  printf '%-24s %s %%\n' "$$room" "$$($(BIN)/coverage report --format=total --include="$$room*")"; \
 	done
 
 lint: $(VENV)/.installed-dev
