@@ -19,7 +19,7 @@ from compbench.model.events import (
     PhaseBegan,
     ProgressMade,
 )
-from compbench.model.records import Notice, Phase
+from compbench.model.records import Phase
 from compbench.model.times import iso_utc
 
 PLAIN_INTERVAL_S = 10.0
@@ -91,7 +91,7 @@ class Display:
             case ProgressMade():
                 self._show_progress(event)
             case NoticeGiven():
-                self._warn(event.notice)
+                self._warn(event)
             case OutcomeReached():
                 self._end_measurement(event)
 
@@ -118,9 +118,16 @@ class Display:
         self._shown_at = self.clock()
         self._show(progress)
 
-    def _warn(self, notice: Notice) -> None:
-        """Print a warning; one that says the same twice in a suite is printed once."""
-        if notice.text not in self._said:
+    def _warn(self, event: NoticeGiven) -> None:
+        """Print a warning, and what has gone wrong for now and is tried again as the error that it was.
+
+        A warning that says the same twice in a suite is printed once.
+        """
+        notice = event.notice
+        if notice.code == "start-retried":
+            self.stop()
+            self.error(notice.text, event.measurement, self._phase or "")
+        elif notice.text not in self._said:
             self._said.add(notice.text)
             self.line(f"      warning: {notice.text}", "warning")
 

@@ -136,6 +136,15 @@ def notices(samples: Sequence[Sample], *, driver_cores: int = 1) -> list[Notice]
     return [*notices_so_far(samples), *_notices_of_averages(samples, driver_cores)]
 
 
+def low_cpu(samples: Sequence[Sample]) -> list[Notice]:
+    """Return the warning of a server that used little CPU; at a fixed rate that says something only of a missed target.
+
+    The rate decides what a server has to do, so one that is quick enough for it uses little CPU and all is well.
+    """
+    cpu_pct = _mean(samples, "cpu_pct")
+    return [_notice("low-cpu", cpu_pct, LOW_CPU_PCT)] if cpu_pct is not None and cpu_pct < LOW_CPU_PCT else []
+
+
 def notices_so_far(samples: Sequence[Sample]) -> list[Notice]:
     """Return what the samples up to now prove already, whatever comes after them."""
     return [
@@ -151,9 +160,6 @@ def notices_so_far(samples: Sequence[Sample]) -> list[Notice]:
 
 
 def _notices_of_averages(samples: Sequence[Sample], driver_cores: int) -> Iterator[Notice]:
-    cpu_pct = _mean(samples, "cpu_pct")
-    if cpu_pct is not None and cpu_pct < LOW_CPU_PCT:
-        yield _notice("low-cpu", cpu_pct, LOW_CPU_PCT)
     yield from _above("io-wait", _mean(samples, "io_wait_pct"), HIGH_IO_WAIT_PCT)
     yield from _above("steal", _mean(samples, "steal_pct"), STEAL_PCT)
     average, peak = _mean(samples, "driver_cpu_pct"), _peak(samples, "driver_cpu_pct")

@@ -38,11 +38,11 @@ MEGABYTE = 1_000_000
 
 
 class ScenarioFailed(Exception):  # noqa: N818 - not an error to handle but the way out of a scenario
-    """Ends the scenario with an outcome."""
+    """Ends the scenario with an outcome; without a `phase` it is of the one under way."""
 
-    def __init__(self, code: str, reason: str, advice: str = "") -> None:
+    def __init__(self, code: str, reason: str, advice: str = "", *, phase: Phase | None = None) -> None:
         super().__init__(reason)
-        self.outcome = Outcome(verdict="failed", code=code, reason=reason, advice=advice)
+        self.outcome = Outcome(verdict="failed", code=code, phase=phase, reason=reason, advice=advice)
 
 
 @dataclass
@@ -75,6 +75,11 @@ class Attempt:
     def driver_name(self) -> str:
         """Return which driver measures: capacities are always searched for by compbench's own."""
         return "builtin" if self.measurement.kind == "capacity" else self.settings.driver
+
+    @property
+    def ran_whole(self) -> bool:
+        """Tell whether the driver ended by itself and left a whole report, whatever that is worth."""
+        return not self.driver.timed_out and (self.result is not None or self.capacity is not None)
 
     def partial(self, kind: str) -> Path:
         """Return where one of the scenario's files grows until it is whole."""

@@ -26,7 +26,7 @@ def judge_data_set(data_set: DataSet | None) -> Outcome | None:
         return None
     reason = f"the server held {data_set.stored} of {data_set.wanted} memories: this is not the scenario's data set"
     why = f" ({data_set.note})" if data_set.note else ""
-    advice = "what was measured is kept as .partial, but is another workload; mend what keeps the server from its data"
+    advice = "nothing was measured: it would be another workload; mend what keeps the server from its data"
     return Outcome(verdict="failed", code="data-set-not-held", phase="prepare", reason=reason + why, advice=advice)
 
 

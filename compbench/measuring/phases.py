@@ -36,7 +36,11 @@ _DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
 
 def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
-    """Load the data set by a child process of its own; a server that can't take it is measured with what it took."""
+    """Load the data set by a child process of its own.
+
+    Raises:
+        ScenarioFailed: the server died, or does not hold the scenario's data set.
+    """
     scenario, settings = attempt.scenario, attempt.settings
     wanted = kept_data.wanted_memories(settings, scenario)
     data_set = DataSet(nodes_in_scenario=scenario.data.num_nodes, scale=settings.data_scale, wanted=wanted)
@@ -46,18 +50,21 @@ def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
         output = Output(work / "prepare.log", MEGABYTE)
         argv = drivers.prepare_argv(settings, scenario, files, settings.prepare_timeout_s)
         with _driver(attempt, argv, output, None) as child:
-            Following(attempt, child, under_test, files.progress, limit_s).until_end()
-            ended = child.poll()
+            in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
+        ended = child.exit
         said = _read_json(files.report)
         note = str(said.get("note") or "")
-        if ended is None or (ended.code != 0 and not said):
-            why = " ".join(server.tail(output.path, 3)) or str(ended)
-            note = note or f"loading was ended after {limit_s:g} s" if ended is None else f"loading failed: {why}"
-        complete = ended is not None and ended.code == 0
+        if not in_time:
+            note = f"loading was ended after {limit_s:g} s"
+        elif not note and (ended is None or ended.code != 0):
+            note = f"loading failed: {' '.join(server.tail(output.path, 3)) or ended}"
+        complete = in_time and ended is not None and ended.code == 0
         stored = server.count_memories(settings)
         attempt.data_set = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
     for notice in judgement.data_cautions(attempt.data_set):
         attempt.notice(notice)
+    if unheld := judgement.judge_data_set(attempt.data_set):
+        raise ScenarioFailed(unheld.code, unheld.reason, unheld.advice, phase=unheld.phase)
 
 
 def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
@@ -80,10 +87,12 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
         _keep_stacks(attempt, work)
     if timed_out:
         reason = f"the driver was still running {job.limit_s:g} s after it had begun to measure"
-        raise ScenarioFailed("driver-timeout", f"{reason}; it was ended", "see the driver's output")
+        raise ScenarioFailed("driver-timeout", f"{reason}; it was ended", "see the driver's output", phase="measure")
     if not server.answers(attempt.settings):
         reason = "the server answers no more, though it still runs"
-        raise ScenarioFailed("server-unresponsive", reason, "see the server's log, and the samples of its CPU")
+        raise ScenarioFailed(
+            "server-unresponsive", reason, "see the server's log, and the samples of its CPU", phase="measure"
+        )
     return _judge(attempt, ended or Exit(None), stdout, job.files.report)
 
 
@@ -205,10 +214,11 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
         judge = _judge_capacity if attempt.measurement.kind == "capacity" else _judge_load
         outcome = judge(attempt, ended, stdout, report)
     except UserError as error:
-        raise ScenarioFailed("report-unreadable", str(error), "see the driver's output") from None
-    if not outcome.is_measurement:
-        return outcome
-    return judgement.judge_data_set(attempt.data_set) or outcome
+        raise ScenarioFailed("report-unreadable", str(error), "see the driver's output", phase="measure") from None
+    if outcome.verdict == "missed":
+        for notice in thresholds.low_cpu(attempt.samples):
+            attempt.notice(notice)
+    return outcome
 
 
 def _judge_capacity(attempt: Attempt, ended: Exit, _stdout: Output, report: Path) -> Outcome:

@@ -7,6 +7,7 @@ never in an exception; only an interruption and a disk that refuses the capture 
 from __future__ import annotations
 
 import contextlib
+import os
 import traceback
 from pathlib import Path
 
@@ -22,11 +23,11 @@ from compbench.machine.process import Output
 from compbench.measuring import data_sets, phases, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
 from compbench.measuring.server import Server, StartError
-from compbench.model import file_names
 from compbench.model.events import OutcomeReached, ProgressMade, Subscriber
+from compbench.model.file_names import INVALID, PARTIAL
 from compbench.model.measurement import Measurement
 from compbench.model.records import Capture, Notice, Outcome, ServerFacts
-from compbench.preflight.judgement import judge_stability
+from compbench.preflight.judgement import judge_processes, judge_stability
 from compbench.store import kept_data
 from compbench.store.attempts import attempts_kept, set_aside
 from compbench.store.record_files import write_record
@@ -86,7 +87,7 @@ def _outcome_of(attempt: Attempt) -> Outcome:
     try:
         return _run_phases(attempt)
     except ScenarioFailed as failed:
-        return msgspec.structs.replace(failed.outcome, phase=attempt.current)
+        return msgspec.structs.replace(failed.outcome, phase=failed.outcome.phase or attempt.current)
     except Exception as error:  # noqa: BLE001 - a fault of ours costs this scenario, not the suite; its traceback is kept
         attempt.snapshot["traceback"] = traceback.format_exc()
         return Outcome(
@@ -145,7 +146,7 @@ def _check_inputs(attempt: Attempt) -> None:
 
 def _check_stability(attempt: Attempt) -> None:
     attempt.current = "start"
-    attempt.machine_before = machine.read_stability()
+    attempt.machine_before = machine.read_stability() | {"throttled_since": _throttled_since(attempt)}
     if (attempt.machine_before["load_1min"] or 0.0) > attempt.settings.warn_load:
         attempt.machine_before["busy_pct"] = machine.busy_pct()
     notices, refusal = judge_stability(attempt.machine_before, attempt.settings.limits, attempt.settings)
@@ -153,8 +154,21 @@ def _check_stability(attempt: Attempt) -> None:
         attempt.notice(notice)
     if refusal:
         raise ScenarioFailed("insufficient-memory", refusal, "end what uses memory, or lower min_scenario_memory_gb")
+    others = judge_processes(*machine.foreign_servers())
+    if others.level == "critical":
+        raise ScenarioFailed(
+            "other-server", f"another server would disturb the measurement: {others.found}", others.mend
+        )
     if not machine.loopback_answers(attempt.effects.sleep):
         raise ScenarioFailed("loopback-unreachable", "127.0.0.1 is not reachable, after retries of 1, 2 and 4 s")
+
+
+def _throttled_since(attempt: Attempt) -> int | None:
+    """Return how often heat throttled the CPU since the run's last measurement; None if that is not known."""
+    last = max(attempt.run.captures(), key=lambda capture: capture.ended_at, default=None)
+    before = (last.machine_after or last.machine_before).get("throttle_events") if last else None
+    now = machine.read_stability()["throttle_events"]
+    return None if before is None or now is None else max(0, now - before)
 
 
 def _start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> Server:
@@ -170,6 +184,7 @@ def _start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStac
                     )
                     server.wait_until_ready(under_test, settings.ready_timeout_s)
                 except StartError as error:
+                    _refuse_missing_program(attempt)
                     if not error.transient or number == START_ATTEMPTS:
                         raise _start_failure(attempt, error, log) from None
                     retry = f"{error}; trying once more in {settings.start_retry_delay_s:g} s"
@@ -182,11 +197,23 @@ def _start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStac
     raise AssertionError("unreachable: the last attempt either returns or raises")
 
 
+def _refuse_missing_program(attempt: Attempt) -> None:
+    """Tell a server that can't be started any more from one that did not start for now.
+
+    Raises:
+        ScenarioFailed: its program is not there.
+    """
+    program = attempt.server.argv[0] if attempt.server.argv else ""
+    if program and not os.access(program, os.X_OK):
+        reason = f"the server's program is gone: {program} is missing or not executable"
+        raise ScenarioFailed("binary-missing", reason, "build it again; a missing program is not tried twice")
+
+
 def _start_failure(attempt: Attempt, error: StartError, log: Output) -> ScenarioFailed:
     attempt.server = msgspec.structs.replace(
         attempt.server, last_log_lines=server.tail(log.path, server.LAST_LOG_LINES)
     )
-    name = log.path.name.removesuffix(file_names.PARTIAL)
+    name = log.path.name.removesuffix(PARTIAL)
     return ScenarioFailed(error.code, str(error), f"see the last lines of the server's log, {name}")
 
 
@@ -248,6 +275,13 @@ def leak_notice(facts: ServerFacts) -> Notice | None:
     return Notice(code="descriptors-leaked", text=f"leaked descriptors: {'; '.join(leaks)}") if leaks else None
 
 
+def ending_of(outcome: Outcome, *, ran_whole: bool) -> str:
+    """Return what the names of the driver's files end in: `.invalid` if they are whole but no measurement."""
+    if outcome.is_measurement:
+        return ""
+    return INVALID if ran_whole else PARTIAL
+
+
 def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
     """Give whole files their names and write the capture, last and whole; no signal cuts this short."""
     run, name = attempt.run, attempt.measurement.name
@@ -257,11 +291,10 @@ def _finish(attempt: Attempt, outcome: Outcome) -> Capture:
             partial, final = attempt.partial(kind), run.path(name, kind)
             if not partial.exists():
                 continue
-            if outcome.is_measurement or kind in ("server_log", "stacks"):
-                partial.rename(final)
-                files[kind] = final.name
-            else:
-                files[kind] = partial.name
+            if kind not in ("server_log", "stacks"):
+                final = final.with_name(final.name + ending_of(outcome, ran_whole=attempt.ran_whole))
+            partial.rename(final)
+            files[kind] = final.name
         sync_folder(run.folder)
         capture = capture_of(attempt, outcome, files)
         write_record(run.path(name, "capture"), capture)

@@ -167,6 +167,12 @@ def judge_stability(
         notices.append(Notice(code="busy-machine", text=text))
     if (heat := readings["temperature_c"]) is not None and heat > settings.warn_temperature_c:
         notices.append(Notice(code="hot-machine", text=f"{heat:.0f} C before the scenario: the CPU may throttle"))
+    if throttled := readings.get("throttled_since"):
+        text = (
+            f"heat throttled the CPU {throttled} times since the last measurement: it has not cooled down;"
+            " lengthen cooldown_s"
+        )
+        notices.append(Notice(code="throttled-machine", text=text))
     if available < limits.min_scenario_memory_gb * GB:
         wanted = f"{limits.min_scenario_memory_gb:g} GB are wanted for a scenario"
         return notices, f"only {available / GB:.1f} GB of memory available; {wanted}"

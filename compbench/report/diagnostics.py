@@ -55,7 +55,9 @@ READINGS = (
 def render_system(capture: Capture) -> str:
     """Return the text of `_sys.txt`: the table of specification 8, then cores, memory, disk, network and warnings."""
     table = thresholds.format_table(capture.samples)
-    return render("sys.txt.j2", capture=capture, table=table, lines=further_lines(capture.samples))
+    known = {notice.code for notice in capture.notices}
+    notices = [*capture.notices, *(n for n in thresholds.low_cpu(capture.samples) if n.code not in known)]
+    return render("sys.txt.j2", table=table, lines=further_lines(capture.samples), notices=notices)
 
 
 def further_lines(samples: Sequence[Sample]) -> list[tuple[str, str, str]]:

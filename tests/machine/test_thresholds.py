@@ -282,7 +282,6 @@ class TestNotices:
     @pytest.mark.parametrize(
         ("code", "columns"),
         [
-            ("low-cpu", {"cpu_pct": [10, 89]}),
             ("memory-full", {"machine_memory_pct": [50, 90.5]}),
             ("io-wait", {"io_wait_pct": [5, 36]}),
             ("thermal-throttling", {"throttle_events": [0, 1]}),
@@ -303,7 +302,6 @@ class TestNotices:
     @pytest.mark.parametrize(
         "columns",
         [
-            {"cpu_pct": [11, 89]},
             {"machine_memory_pct": [50, 90]},
             {"io_wait_pct": [4, 36]},
             {"cpu_mhz": [3000, 2000, 3000]},
@@ -319,6 +317,14 @@ class TestNotices:
     ) -> None:
         assert codes(samples_of(**columns)) == []
 
+    @pytest.mark.parametrize(("cpu_pct", "codes"), [([10, 89], ["low-cpu"]), ([11, 89], []), ([], [])])
+    def test_little_cpu_of_the_server_is_told_apart_from_what_went_wrong(
+        self, cpu_pct: list[float], codes: list[str]
+    ) -> None:
+        samples = samples_of(cpu_pct=cpu_pct)
+        assert [notice.code for notice in thresholds.low_cpu(samples)] == codes
+        assert thresholds.notices(samples) == []
+
     def test_a_driver_that_can_use_two_cores_is_saturated_only_when_it_uses_both(self) -> None:
         assert codes(samples_of(driver_cpu_pct=[150, 150]), driver_cores=2) == []
         assert codes(samples_of(driver_cpu_pct=[170, 170]), driver_cores=2) == ["driver-saturated"]
@@ -331,7 +337,7 @@ class TestNotices:
             assert ";" in text, f"{code} says what happened but not what helps: {text}"
 
     def test_averages_are_judged_only_at_the_end_but_what_is_proven_is_told_at_once(self) -> None:
-        samples = samples_of(cpu_pct=[1, 1], oom_kills=[0, 1])
+        samples = samples_of(io_wait_pct=[50, 50], oom_kills=[0, 1])
         assert thresholds.notices_so_far(samples[:1]) == []
         assert [notice.code for notice in thresholds.notices_so_far(samples)] == ["oom-kill"]
-        assert {notice.code for notice in thresholds.notices(samples)} == {"oom-kill", "low-cpu"}
+        assert {notice.code for notice in thresholds.notices(samples)} == {"oom-kill", "io-wait"}
