@@ -22,7 +22,7 @@ ROOMS = {
     "report/export": "history_files",
     "report/past": "due history",
     "report/charts": "overview latency vega drawing",
-    "measuring": "session phases judgement data_sets driver_wait server attempt drivers",
+    "measuring": "session phases quiet retries judgement data_sets driver_wait server attempt drivers",
     "preflight": "checks memory_needs data_scale judgement",
     "systems": "embedded engram",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data",
@@ -34,7 +34,7 @@ ROOMS = {
     "embedded": "__main__ command_line app state_files loading wire memories rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling process perf interrupts guard"
     " effects ask",
-    "machine/probes": "provenance process_counters machine counters binaries",
+    "machine/probes": "provenance busy_processes process_counters machine counters binaries",
     "config": "settings scenarios toml_tables folders",
     "files": "whole",
     "model": "events records file_names measurement driver_report times errors",

@@ -107,6 +107,8 @@ class Display:
         self._shown_at = self.clock()
         if self.is_living:
             self._show(ProgressMade(at=event.at, elapsed_s=0.0))
+        elif event.phase == "quiet":
+            self.line(f"      quiet: waiting until the machine is quiet, at most {event.limit_s:g} s")
         elif event.phase == "measure":
             self.line(f"      measure: {event.limit_s:g} s" if event.limit_s else "      measure: until it is found")
 
@@ -136,7 +138,9 @@ class Display:
         self.stop()
         outcome = event.outcome
         self.line(f"      {outcome.verdict}  {headline(event)}", outcome.verdict)
-        if not outcome.is_measurement:
+        if event.again:
+            self.line(f"      {outcome.reason}; it is made again once the others are made")
+        elif not outcome.is_measurement:
             self.error(outcome.reason, event.measurement, outcome.phase or "")
 
     def stop(self) -> None:
@@ -164,7 +168,7 @@ class Display:
         bar = {"total": self._limit_s, "completed": progress.elapsed_s}
         if progress.wanted and self._phase == "prepare":
             bar = {"total": progress.wanted, "completed": progress.done or 0}
-        if self._phase not in ("measure", "cooldown", "prepare"):
+        if self._phase not in ("quiet", "measure", "cooldown", "prepare"):
             bar = {"total": None, "completed": 0}
         self._live.update(self._task, place=self._place, phase=self._phase, text=text, **bar)
         self._live.refresh()
@@ -173,13 +177,15 @@ class Display:
         """Return one line on the phase: elapsed and remaining seconds, rates where known, the suite's ETA."""
         elapsed_s, total_s = progress.elapsed_s, progress.total_s or self._limit_s
         parts = [f"{elapsed_s:.0f}s elapsed"]
-        if total_s is not None and self._phase in ("measure", "cooldown"):
+        if total_s is not None and self._phase in ("measure", "cooldown", "quiet"):
             parts.append(f"{max(0.0, total_s - elapsed_s):.0f}s left")
         if progress.wanted and self._phase == "prepare":
             parts.append(f"{progress.done or 0:g} of {progress.wanted:g} memories")
         elif progress.offered_ops_s is not None and progress.achieved_ops_s is not None:
             parts.append(f"offered {progress.offered_ops_s:.0f}/s, achieved {progress.achieved_ops_s:.0f}/s")
-        if self._ends_at is not None:
+        if progress.note:
+            parts.append(f"waiting: {progress.note}")
+        elif self._ends_at is not None:
             parts.append(f"suite: {span(max(0.0, self._ends_at - self.clock()))} left")
         return f"{self._phase}: {', '.join(parts)}"
 

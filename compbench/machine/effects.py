@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from compbench.machine.probes.busy_processes import ProcessReading, read_processes
+from compbench.machine.probes.counters import MachineCounters, read_machine_counters
+
 
 def drop_page_cache() -> str:
     """Drop the machine's page cache; return why it was not done, or an empty text."""
@@ -34,3 +37,5 @@ class Effects:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     drop_page_cache: Callable[[], str] = drop_page_cache
+    read_machine: Callable[[], MachineCounters] = read_machine_counters
+    read_processes: Callable[[], ProcessReading] = read_processes

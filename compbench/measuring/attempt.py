@@ -16,6 +16,7 @@ import msgspec
 from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
+from compbench.machine.probes.busy_processes import BusyProcess
 from compbench.machine.process import Output
 from compbench.measuring import drivers
 from compbench.model import driver_report, file_names
@@ -57,6 +58,7 @@ class Attempt:
     tell: Subscriber
     effects: Effects
     number: int
+    spoiled_attempts: int
     started_at: float
     phases: list[PhaseRecord] = field(default_factory=list)
     current: Phase | None = None
@@ -70,6 +72,7 @@ class Attempt:
     snapshot: dict[str, str] = field(default_factory=dict)
     machine_before: dict[str, Any] = field(default_factory=dict)
     machine_after: dict[str, Any] = field(default_factory=dict)
+    busy: list[BusyProcess] = field(default_factory=list)
 
     @property
     def driver_name(self) -> str:
@@ -126,6 +129,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         is_capacity=attempt.measurement.kind == "capacity",
         title=scenario.title,
         attempt=attempt.number,
+        spoiled_attempts=attempt.spoiled_attempts,
         target=settings.target,
         driver=attempt.driver_name,
         profile=settings.profile,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from compbench.config.scenarios import Scenario, Validation, mean_rate
+from compbench.machine.probes.busy_processes import BusyProcess, describe
 from compbench.machine.process import Exit
 from compbench.model.driver_report import Capacity, Result, recall_of
 from compbench.model.records import DataSet, Notice, Outcome
@@ -14,6 +19,8 @@ _USAGE_EXIT_CODE = 2
 _PANIC_EXIT_CODE = 101
 
 
+# Half a core that others use is worth a word even if the measurement stood it.
+BUSY_CORE_PCT = 50.0
 # With less of its data set than this a scenario is another one than its name says, whatever its figures are.
 HELD_SHARE = 0.5
 # A run that took so much longer than planned was held up by single requests.
@@ -68,6 +75,23 @@ def judge(
             advice=f"the load was {offered_ops_s:g} ops/s: see the table of samples for what was short",
         )
     return Outcome(verdict="passed", code="passed")
+
+
+def others_at_work(busy: Sequence[BusyProcess], outcome: Outcome) -> list[Notice]:
+    """Return a warning of other processes that took cores from the measurement, if they were many or it is spoiled."""
+    if not busy or (outcome.verdict != "invalid" and sum(process.pct for process in busy) < BUSY_CORE_PCT):
+        return []
+    text = f"other processes used the cores meanwhile: {describe(busy)}; end them, or measure when they have ended"
+    return [_notice("other-processes", text)]
+
+
+def name_the_busy(outcome: Outcome, busy: Sequence[BusyProcess]) -> Outcome:
+    """Return the outcome of a spoiled measurement with who used the cores meanwhile."""
+    if not busy:
+        return outcome
+    reason = f"{outcome.reason}; meanwhile busy: {describe(busy)}"
+    advice = "end what is busy, or wait until it has ended, and measure again"
+    return msgspec.structs.replace(outcome, reason=reason, advice=advice)
 
 
 def disagreement(outcome: Outcome, ended: Exit) -> Notice | None:

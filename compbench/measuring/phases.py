@@ -17,6 +17,7 @@ from compbench.config.scenarios import mean_rate
 from compbench.files.whole import write_whole
 from compbench.machine import perf, process, snapshot, thresholds
 from compbench.machine.probes import machine
+from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit, Output
 from compbench.machine.sampler import Sampler
 from compbench.measuring import drivers, judgement, server
@@ -76,12 +77,14 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
     job = _job_of(attempt, work)
     stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
     attempt.driver = DriverFacts(argv=job.argv, name=attempt.driver_name)
+    processes = attempt.effects.read_processes()
     with attempt.phase("measure", job.duration_s), _driver(attempt, job.argv, stdout, stderr) as child:
         with _watching(attempt, child, under_test, job, work) as (begin, each_poll):
             following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll)
             timed_out = not following.until_end()
         ended = child.exit
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
+    attempt.busy = busiest(processes, attempt.effects.read_processes())
     with attempt.phase("snapshot"):
         _take_snapshot(attempt, under_test, work)
         _keep_stacks(attempt, work)
@@ -215,6 +218,10 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
         outcome = judge(attempt, ended, stdout, report)
     except UserError as error:
         raise ScenarioFailed("report-unreadable", str(error), "see the driver's output", phase="measure") from None
+    for notice in judgement.others_at_work(attempt.busy, outcome):
+        attempt.notice(notice)
+    if outcome.verdict == "invalid":
+        return judgement.name_the_busy(outcome, attempt.busy)
     if outcome.verdict == "missed":
         for notice in thresholds.low_cpu(attempt.samples):
             attempt.notice(notice)

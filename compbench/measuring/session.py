@@ -19,9 +19,12 @@ from compbench.files.whole import sync_folder
 from compbench.machine import interrupts, process, snapshot
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine, provenance
+from compbench.machine.probes.busy_processes import busiest, describe
 from compbench.machine.process import Output
 from compbench.measuring import data_sets, phases, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
+from compbench.measuring.quiet import await_quiet
+from compbench.measuring.retries import is_due
 from compbench.measuring.server import Server, StartError
 from compbench.model.events import OutcomeReached, ProgressMade, Subscriber
 from compbench.model.file_names import INVALID, PARTIAL
@@ -29,7 +32,7 @@ from compbench.model.measurement import Measurement
 from compbench.model.records import Capture, Notice, Outcome, ServerFacts
 from compbench.preflight.judgement import judge_processes, judge_stability
 from compbench.store import kept_data
-from compbench.store.attempts import attempts_kept, set_aside
+from compbench.store.attempts import attempts_kept, set_aside, spoiled_attempts
 from compbench.store.record_files import write_record
 from compbench.store.resume_rules import input_changes
 from compbench.store.runs import Run
@@ -59,17 +62,17 @@ def measure_scenario(
         OSError: the capture could not be written (a full disk); the scenario counts as not measured.
     """
     set_aside(run, measurement.name)
-    number = attempts_kept(run, measurement.name) + 1
-    attempt = Attempt(run, scenario, measurement, settings, root, tell, effects, number, effects.now())
+    number, spoiled = attempts_kept(run, measurement.name) + 1, spoiled_attempts(run, measurement.name)
+    attempt = Attempt(run, scenario, measurement, settings, root, tell, effects, number, spoiled, effects.now())
     files_before = process.own_open_files()
     outcome = _outcome_of(attempt)
     _note_leaks(attempt, files_before)
     capture = _finish(attempt, outcome)
-    tell(_outcome_event(capture))
+    tell(_outcome_event(capture, again=is_due(capture, settings.invalid_retries)))
     return capture
 
 
-def _outcome_event(capture: Capture) -> OutcomeReached:
+def _outcome_event(capture: Capture, *, again: bool) -> OutcomeReached:
     result = capture.result or {}
     found = result.get("own", {}).get("recall") or {}
     told = {name: result.get(name) for name in FIGURES}
@@ -79,6 +82,7 @@ def _outcome_event(capture: Capture) -> OutcomeReached:
         measurement=capture.measurement,
         outcome=capture.outcome,
         attempt=capture.attempt,
+        again=again,
         figures={name: value for name, value in told.items() if value is not None},
     )
 
@@ -100,6 +104,8 @@ def _outcome_of(attempt: Attempt) -> Outcome:
 
 
 def _run_phases(attempt: Attempt) -> Outcome:
+    if attempt.spoiled_attempts:
+        await_quiet(attempt)
     _cool_down(attempt)
     _check_inputs(attempt)
     _check_stability(attempt)
@@ -148,7 +154,9 @@ def _check_stability(attempt: Attempt) -> None:
     attempt.current = "start"
     attempt.machine_before = machine.read_stability() | {"throttled_since": _throttled_since(attempt)}
     if (attempt.machine_before["load_1min"] or 0.0) > attempt.settings.warn_load:
+        before = attempt.effects.read_processes()
         attempt.machine_before["busy_pct"] = machine.busy_pct()
+        attempt.machine_before["busy_processes"] = describe(busiest(before, attempt.effects.read_processes()))
     notices, refusal = judge_stability(attempt.machine_before, attempt.settings.limits, attempt.settings)
     for notice in notices:
         attempt.notice(notice)

@@ -19,7 +19,7 @@ MANIFEST_SCHEMA = 1
 
 Level = Literal["ok", "warning", "critical"]
 Verdict = Literal["passed", "missed", "failed", "invalid"]
-Phase = Literal["cooldown", "start", "prepare", "warm-up", "measure", "snapshot", "stop"]
+Phase = Literal["quiet", "cooldown", "start", "prepare", "warm-up", "measure", "snapshot", "stop"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +183,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     is_capacity: bool = False
     title: str
     attempt: int = 1
+    spoiled_attempts: int = 0  # how many earlier ones were invalid; they are kept as `.attemptN.invalid`
     target: str
     driver: str
     profile: str

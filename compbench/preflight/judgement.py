@@ -162,7 +162,7 @@ def judge_stability(
     if load is not None and load > settings.warn_load and busy_pct > BUSY_PCT:
         text = (
             f"load average {load:.2f} and {busy_pct:.0f} % of the cores' time in use before the scenario:"
-            " something else is busy on this machine"
+            f" something else is busy on this machine: {readings.get('busy_processes') or 'no process of this user'}"
         )
         notices.append(Notice(code="busy-machine", text=text))
     if (heat := readings["temperature_c"]) is not None and heat > settings.warn_temperature_c:

@@ -5,27 +5,34 @@ Only the holder of the suite's lock may call what renames.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
 from compbench.files.whole import sync_folder, temporary_files
+from compbench.model.errors import UserError
 from compbench.model.file_names import INVALID, LEFTOVERS, MEASURED, PARTIAL, RENDERED
+from compbench.model.records import Capture
+from compbench.store.record_files import read_record
 from compbench.store.runs import Run
 
 
 def set_aside(run: Run, measurement: str) -> list[Path]:
-    """Keep what an earlier attempt at a measurement left, as `<name>.attemptN.partial`; return the new paths."""
+    """Keep what an earlier attempt at a measurement left; return the new paths.
+
+    They are `<name>.attemptN.invalid` if that attempt was whole and spoiled, else `<name>.attemptN.partial`.
+    """
     endings = [*MEASURED.values(), *RENDERED.values()]
     stem = f"{run.name}_{measurement}"
     found = [run.folder / f"{stem}{ending}{state}" for ending in endings for state in ("", PARTIAL, INVALID)]
     found = [path for path in found if path.exists()]
     if not found:
         return []
-    number = attempts_kept(run, measurement) + 1
+    number, ending = attempts_kept(run, measurement) + 1, INVALID if _was_invalid(run, measurement) else PARTIAL
     kept = []
     for path in found:
         name = path.name.removesuffix(PARTIAL).removesuffix(INVALID)
-        new = path.with_name(f"{name}.attempt{number}{PARTIAL}")
+        new = path.with_name(f"{name}.attempt{number}{ending}")
         path.rename(new)
         kept.append(new)
     sync_folder(run.folder)
@@ -34,9 +41,22 @@ def set_aside(run: Run, measurement: str) -> list[Path]:
 
 def attempts_kept(run: Run, measurement: str) -> int:
     """Return how many earlier attempts at the measurement have been set aside."""
-    pattern = re.compile(re.escape(f"{run.name}_{measurement}") + r"[._].*\.attempt(\d+)\.partial")
+    pattern = re.compile(re.escape(f"{run.name}_{measurement}") + r"[._].*\.attempt(\d+)\.(?:partial|invalid)")
     numbers = [int(match[1]) for path in run.folder.iterdir() if (match := pattern.fullmatch(path.name))]
     return max(numbers, default=0)
+
+
+def spoiled_attempts(run: Run, measurement: str) -> int:
+    """Return how many earlier attempts at the measurement were invalid."""
+    return len(list(run.folder.glob(f"{run.path(measurement, 'capture').name}.attempt*{INVALID}")))
+
+
+def _was_invalid(run: Run, measurement: str) -> bool:
+    if not run.has_capture(measurement):
+        return False
+    with contextlib.suppress(UserError):
+        return read_record(run.path(measurement, "capture"), Capture).outcome.verdict == "invalid"
+    return False
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -1,0 +1,58 @@
+"""Waiting until the machine is quiet, before a measurement that others have spoiled is made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compbench.machine.probes.busy_processes import busiest, describe
+from compbench.machine.sampling import Reading, interval
+from compbench.measuring.attempt import Attempt
+from compbench.measuring.retries import QUIET_FOR_S, disturbances
+from compbench.model.events import ProgressMade
+from compbench.model.records import Notice
+
+_STEP_S = 1.0
+
+
+def await_quiet(attempt: Attempt) -> None:
+    """Wait until some seconds running were quiet, at most `quiet_timeout_s`, and tell what is waited for.
+
+    A machine that does not become quiet is measured all the same, with a notice: the driver says what came of it.
+    """
+    limit_s, name = attempt.settings.quiet_timeout_s, attempt.measurement.name
+    if not limit_s:
+        return
+    with attempt.phase("quiet", limit_s):
+        quiet_s, last = 0, ""
+        for elapsed_s, why in _seconds(attempt):
+            quiet_s, last = (0, why) if why else (quiet_s + 1, last)
+            if quiet_s == QUIET_FOR_S:
+                return
+            if elapsed_s >= limit_s:
+                text = f"the machine did not become quiet within {limit_s:g} s ({last}): measured all the same"
+                attempt.notice(Notice(code="not-quiet", text=text))
+                return
+            now = attempt.effects.now()
+            attempt.tell(
+                ProgressMade(at=now, measurement=name, elapsed_s=elapsed_s, total_s=limit_s, note=why or "quiet so far")
+            )
+
+
+def _seconds(attempt: Attempt) -> Iterator[tuple[float, str]]:
+    """Yield, second by second, how long it has been and what disturbed in this second, with who did; empty if nothing.
+
+    All processes are read only after a second that was disturbed: that costs more than the rest.
+    """
+    effects, processes = attempt.effects, None
+    began = at_s = effects.monotonic()
+    counters = effects.read_machine()
+    while True:
+        effects.sleep(_STEP_S)
+        before = Reading(elapsed_s=at_s, machine=counters)
+        counters, at_s = effects.read_machine(), effects.monotonic()
+        why = "; ".join(disturbances(interval(before, Reading(elapsed_s=at_s, machine=counters)), attempt.settings))
+        if why:
+            earlier, processes = processes, effects.read_processes()
+            busy = describe(busiest(earlier, processes)) if earlier else ""
+            why = f"{why}: {busy}" if busy else why
+        yield at_s - began, why
