@@ -313,7 +313,7 @@ def test_changed_inputs_start_a_new_run_and_say_what_changed(project: Project) -
 def test_plan_writes_nothing(project: Project) -> None:
     done = project.doit("plan")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1. alpha: start, load data, measure" in done.stdout
+    assert "1. alpha: start, load 5 memories, measure" in done.stdout
     assert project.runs() == []
     assert not (project.root / "tmp" / "preflight").exists()
 
