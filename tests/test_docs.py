@@ -155,6 +155,17 @@ def test_every_test_that_the_documentation_names_is_there() -> None:
     assert [name for name in re.findall(r"`(tests/\w+\.py)`", text) if not (ROOT / name).is_file()] == []
 
 
+def test_every_point_of_the_specification_names_its_test() -> None:
+    text = (ROOT / "docs" / "specification.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d)\.(\d+) \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    assert {int(section) for section, _, _ in rows} == set(range(1, 9))
+    for section in range(1, 9):
+        numbers = [int(number) for own, number, _ in rows if int(own) == section]
+        assert numbers == list(range(1, len(numbers) + 1)), f"section {section}: no point is left out"
+    assert [f"{section}.{number}" for section, number, tests in rows if "`test_" not in tests] == []
+    assert len(rows) == 64
+
+
 def test_the_folder_of_the_runs_is_kept_and_what_is_in_it_is_not() -> None:
     assert (ROOT / DEFAULTS["output_dir"] / ".gitkeep").is_file()
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8")
