@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from compbench.config.scenarios import load_scenario
 from compbench.model import file_names
 from compbench.model.records import Capture, DataSet, Finding, Manifest, Notice, Outcome, Sample, ServerFacts
+from compbench.model.result import Result
 from compbench.store.record_files import write_record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,7 +138,15 @@ def make_capture(run: str, recipe: Recipe, whole: RunRecipe) -> tuple[Capture, d
     )
     own = _own(recipe, response, service, lag, whole.scale) if recipe.detailed else {}
     result = _result(recipe, response)
-    raw = {"p99_latency_ms": result["p99_latency_ms"], "compbench": own}
+    raw = {
+        "elapsed_seconds": result["elapsed_s"],
+        "total_operations": result["total_operations"],
+        "total_errors": result["total_errors"],
+        "overall_throughput": result["throughput_ops_s"],
+        "overall_error_rate": result["error_fraction"],
+        **{name: value for name, value in result.items() if name.endswith("_latency_ms")},
+        "compbench": own or None,
+    }
     own_kept = {key: value for key, value in own.items() if key != "histograms"}
     nodes = 1_000_000
     capture = Capture(
@@ -168,7 +177,7 @@ def make_capture(run: str, recipe: Recipe, whole: RunRecipe) -> tuple[Capture, d
             prepared=True,
         ),
         server=ServerFacts(version="engram-cli 0.1.0", ready_after_s=0.4, exit_code=0, stopped_by="SIGTERM"),
-        result={**result, "own": own_kept},
+        result=msgspec.convert({**result, "details": own_kept if recipe.detailed else None}, Result),
         samples=_samples(recipe, random),
         notices=[Notice(code="io-wait", text="the cores waited for disks 24 % of the time")] if recipe.warnings else [],
         machine_before={"load_1min": 0.42},
@@ -187,7 +196,7 @@ def _result(recipe: Recipe, response: NDArray[np.float64]) -> dict[str, Any]:
     return {
         **{f"{name}_latency_ms": found[name] for name in ("p50", "p95", "p99")},
         "throughput_ops_s": recipe.rate_ops_s - recipe.errors / recipe.duration_s,
-        "error_rate": recipe.errors / len(response),
+        "error_fraction": recipe.errors / len(response),
         "total_operations": len(response),
         "total_errors": recipe.errors,
         "elapsed_s": float(recipe.duration_s),

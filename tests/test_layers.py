@@ -19,10 +19,10 @@ ROOMS = {
     "cli": "reporter tasks commands suite rendering looking_back telling display invocation",
     "report": "notify __main__ diagnostics flamegraph trend page view distributions validity pages summary"
     " comparison statistics baselines groups",
-    "report/export": "history_files",
+    "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due history",
     "report/charts": "overview latency vega drawing",
-    "measuring": "session phases quiet retries judgement data_sets driver_wait server attempt drivers",
+    "measuring": "session phases quiet retries judgement data_sets driver_wait server attempt drivers driver_report",
     "preflight": "checks memory_needs data_scale judgement",
     "systems": "embedded engram",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data",
@@ -36,8 +36,8 @@ ROOMS = {
     " effects ask",
     "machine/probes": "provenance busy_processes process_counters machine counters binaries",
     "config": "settings scenarios toml_tables folders",
-    "files": "whole",
-    "model": "events records file_names measurement driver_report times errors",
+    "files": "regular whole",
+    "model": "events records metrics result file_names measurement texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"transport", "config", "files", "model"}, "embedded": set[str]()}

@@ -19,6 +19,7 @@ from compbench.model.events import (
     PhaseBegan,
     ProgressMade,
 )
+from compbench.model.metrics import ERRORS, P50, P95, P99, RECALL, THROUGHPUT
 from compbench.model.records import Phase
 from compbench.model.times import iso_utc
 
@@ -209,13 +210,9 @@ def headline(event: OutcomeReached) -> str:
     """Return an outcome's figures, and what was missed or where it went wrong, as one line."""
     outcome, figures = event.outcome, event.figures
     parts = []
-    if "throughput_ops_s" in figures:
-        parts.append("  ".join(f"P{p} {figures[f'p{p}_latency_ms']:.2f} ms" for p in (50, 95, 99)))
-        parts.append(f"{figures['throughput_ops_s']:.0f} ops/s")
-        parts.append(f"{figures['error_rate'] * 100:.2f} % errors")
-    # How right the checked answers were, where the driver checked any.
-    told = {"recall": "recall", "exact_traversals": "exact traversals"}
-    parts += [f"{words} {100 * figures[name]:.1f} %" for name, words in told.items() if name in figures]
+    for metric in (P50, P95, P99, THROUGHPUT, ERRORS, RECALL):
+        if metric.name in figures:
+            parts.append(metric.in_words(figures[metric.name]))
     if outcome.is_measurement and outcome.reason:
         parts.append(outcome.reason)
     elif not outcome.is_measurement:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,8 +13,8 @@ from compbench.loadtest import __version__, report, verdict
 from compbench.loadtest.engine.capacity import Capacity, Goal, Point, Search, Trial
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, measure
+from compbench.model.result import CAPACITY_SCHEMA, CapacityReport, TriedRate
 
-SCHEMA = 1
 # The target works off what the trial before has left, and is warm, before each trial's figures count.
 SETTLE_S = 0.5
 WARM_UP_S = 1.0
@@ -46,7 +46,7 @@ def find_capacity(options: CapacityOptions, progress: Progress) -> int:
     found = search.result()
     _say(f"\n{_conclusion(found)}")
     if options.output:
-        report.write_json(options.output, _json(options, found, search.points))
+        report.write_json(options.output, _report(options, found, search.points))
     return 0 if found.bound in {"target", "limit"} else 1
 
 
@@ -90,40 +90,42 @@ def _conclusion(found: Capacity) -> str:
     return text
 
 
-def _json(options: CapacityOptions, found: Capacity, points: list[Point]) -> dict[str, Any]:
+def _report(options: CapacityOptions, found: Capacity, points: list[Point]) -> CapacityReport:
     trial, goal = options.trial, options.goal
-    return {
-        "schema": SCHEMA,
-        "driver_version": __version__,
-        "scenario": trial.scenario.name,
-        "endpoint": trial.endpoint.url,
-        "seed": trial.seed,
-        "scale": trial.scale,
-        "connections": trial.connections,
-        "processes": trial.processes,
-        "step_duration_s": trial.duration_s,
-        "repeats": goal.repeats,
-        "p99_limit_ms": goal.p99_ms,
-        "max_error_rate": goal.max_error_rate,
-        "precision_pct": goal.precision_pct,
-        "rate_ops_s": found.low,
-        "low_ops_s": found.low,
-        "high_ops_s": found.high,
-        "bound": found.bound,
-        "note": _conclusion(found),
-        "curve": [
-            {
-                "rate_ops_s": point.trial.rate,
-                "achieved_ops_s": point.trial.achieved,
-                "p99_ms": point.trial.p99_ms,
-                "error_rate": point.trial.error_rate,
-                "valid": not point.trial.invalid_reason,
-                "invalid_reason": point.trial.invalid_reason or None,
-                "sustained": point.sustained,
-            }
-            for point in points
-        ],
-    }
+    return CapacityReport(
+        schema=CAPACITY_SCHEMA,
+        driver_version=__version__,
+        scenario=trial.scenario.name,
+        endpoint=trial.endpoint.url,
+        seed=trial.seed,
+        scale=trial.scale,
+        connections=trial.connections,
+        processes=trial.processes,
+        step_duration_s=trial.duration_s,
+        repeats=goal.repeats,
+        p99_limit_ms=goal.p99_ms,
+        max_error_rate=goal.max_error_rate,
+        precision_pct=goal.precision_pct,
+        rate_ops_s=found.low,
+        low_ops_s=found.low,
+        high_ops_s=found.high,
+        bound=found.bound,
+        note=_conclusion(found),
+        curve=[_tried(point) for point in points],
+    )
+
+
+def _tried(point: Point) -> TriedRate:
+    trial = point.trial
+    return TriedRate(
+        rate_ops_s=trial.rate,
+        achieved_ops_s=trial.achieved,
+        p99_ms=trial.p99_ms,
+        error_rate=trial.error_rate,
+        sustained=point.sustained,
+        valid=not trial.invalid_reason,
+        invalid_reason=trial.invalid_reason or None,
+    )
 
 
 def _say(line: str) -> None:

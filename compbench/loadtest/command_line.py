@@ -112,7 +112,7 @@ def _prepare(options: argparse.Namespace) -> int:
     with Progress(options.progress) as progress:
         result = prepare(asked, progress)
     if output:
-        report.write_json(output, result._asdict())
+        report.write_json(output, result)
     if not result.complete:
         print(f"Data set not loaded: {result.note}", file=sys.stderr)  # noqa: T201 - the one-line reason
         return 1

@@ -23,6 +23,7 @@ from compbench.loadtest.workload.batches import Batch
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.loadtest.workload.operations import PREPARED_PREFIX, space_names
 from compbench.model.errors import UserError
+from compbench.model.result import Prepared
 from compbench.transport.http_pool import Endpoint, Pool
 
 IN_FLIGHT = 16
@@ -43,24 +44,6 @@ class PrepareOptions(NamedTuple):
     endpoint: Endpoint
     scale: float
     time_limit_s: float
-
-
-class Prepared(NamedTuple):
-    """How loading ended.
-
-    `sent` memories were sent now, `found` were there before; `stored` is the server's own count (all spaces), None
-    if it gives none; `method` is how they were sent, `edges` how many the server says it has.
-    """
-
-    wanted: int
-    sent: int
-    found: int
-    stored: int | None
-    edges: int | None
-    method: str
-    elapsed_s: float
-    complete: bool
-    note: str
 
 
 class Look(NamedTuple):

@@ -8,20 +8,18 @@ operations come from the merged histograms, never from other percentiles.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import orjson
 
 from compbench.files.whole import write_whole
 from compbench.loadtest.engine.confidence import percentile_intervals
-from compbench.loadtest.engine.recorder import Part, Times
+from compbench.loadtest.engine.recorder import Part
 from compbench.loadtest.engine.totals import NOTHING, Second
 from compbench.loadtest.verdict import Measured, invalid_reason
 from compbench.loadtest.workload.operations import LABELS
 from compbench.model.errors import UserError
+from compbench.model.result import Details, Histograms, OperationStats, OperationTimes, Report, TimeSeries
 
-SCHEMA = 2
 RULE = "━" * 42
 
 
@@ -53,100 +51,103 @@ def text_report(title: str, measured: Measured) -> str:
     return "\n".join(lines)
 
 
-def json_report(title: str, measured: Measured, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return `loadtest`'s JSON report; all that it lacks goes under `compbench`, after the given facts."""
+def json_report(title: str, measured: Measured, asked: Details) -> Report:
+    """Return `loadtest`'s JSON report; all that it lacks goes under `compbench`, after what the run was asked for."""
     pooled = measured.pooled
-    return {
-        "config_name": title,
-        "elapsed_seconds": measured.elapsed_s,
-        "total_operations": pooled.count,
-        "total_errors": measured.errors,
-        "overall_throughput": measured.throughput,
-        "overall_error_rate": measured.error_rate,
-        **{f"p{q}_latency_ms": pooled.times.response.percentile_ms(q) for q in (50, 95, 99)},
-        "per_operation_stats": {label: _loadtest_stats(part) for label, part in _labelled(measured)},
-        "compbench": {"schema": SCHEMA, **facts, **_figures(measured)},
-    }
+    response = pooled.times.response
+    return Report(
+        config_name=title,
+        elapsed_seconds=measured.elapsed_s,
+        total_operations=pooled.count,
+        total_errors=measured.errors,
+        overall_throughput=measured.throughput,
+        overall_error_rate=measured.error_rate,
+        p50_latency_ms=response.percentile_ms(50),
+        p95_latency_ms=response.percentile_ms(95),
+        p99_latency_ms=response.percentile_ms(99),
+        per_operation_stats={label: _loadtest_stats(part) for label, part in _labelled(measured)},
+        compbench=_with_figures(asked, measured),
+    )
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file whole: beside its place first, then renamed.
+def write_json(path: Path, content: msgspec.Struct) -> None:
+    """Write a record as a JSON file, whole: beside its place first, then renamed.
 
     Raises:
         UserError: it can't be written.
     """
     try:
-        write_whole(path, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        write_whole(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
     except OSError as error:
         raise UserError(f"--output {path}: can't be written ({error.strerror})") from None
 
 
-def _figures(measured: Measured) -> dict[str, Any]:
+def _with_figures(asked: Details, measured: Measured) -> Details:
     pooled = measured.pooled
     reason = invalid_reason(measured)
-    return {
-        "offered_ops_s": sum(measured.offered) / measured.duration_s,
-        "achieved_ops_s": measured.throughput,
-        "due": pooled.count,
-        "sent": pooled.count - pooled.never_sent,
-        "completed": measured.completed,
-        "failed": pooled.errors,
-        "never_sent": pooled.never_sent,
-        "in_flight_max": measured.ended.in_flight_max,
-        "driver_cpu_pct": round(measured.ended.cpu_pct, 1),
-        **_summaries(pooled.times),
-        "response_time_ms_ci": percentile_intervals(pooled.times.response),
-        "per_operation": {
-            label: {
-                "count": part.count,
-                "errors": part.errors + part.never_sent,
-                "never_sent": part.never_sent,
-                **_summaries(part.times),
-            }
-            for label, part in _labelled(measured)
-        },
-        "time_series": _time_series(measured),
-        "errors": dict(measured.totals.reasons.most_common()),
-        "histograms": {
-            "response_time": pooled.times.response.encode(),
-            "service_time": pooled.times.service.encode(),
-            "driver_lag": pooled.times.lag.encode(),
-        },
-        "late_over_1s_fraction": measured.late_fraction,
-        "valid": not reason,
-        "invalid_reason": reason or None,
-    }
+    return msgspec.structs.replace(
+        asked,
+        offered_ops_s=sum(measured.offered) / measured.duration_s,
+        achieved_ops_s=measured.throughput,
+        due=pooled.count,
+        sent=pooled.count - pooled.never_sent,
+        completed=measured.completed,
+        failed=pooled.errors,
+        never_sent=pooled.never_sent,
+        in_flight_max=measured.ended.in_flight_max,
+        driver_cpu_pct=round(measured.ended.cpu_pct, 1),
+        response_time_ms=pooled.times.response.summary(),
+        service_time_ms=pooled.times.service.summary(),
+        driver_lag_ms=pooled.times.lag.summary(),
+        response_time_ms_ci=percentile_intervals(pooled.times.response),
+        per_operation={label: _operation_times(part) for label, part in _labelled(measured)},
+        time_series=_time_series(measured),
+        errors=dict(measured.totals.reasons.most_common()),
+        histograms=Histograms(
+            response_time=pooled.times.response.encode(),
+            service_time=pooled.times.service.encode(),
+            driver_lag=pooled.times.lag.encode(),
+        ),
+        late_over_1s_fraction=measured.late_fraction,
+        valid=not reason,
+        invalid_reason=reason or None,
+    )
 
 
 def _labelled(measured: Measured) -> list[tuple[str, Part]]:
     return [(LABELS[operation], part) for operation, part in sorted(measured.totals.parts.items())]
 
 
-def _summaries(times: Times) -> dict[str, dict[str, float]]:
-    names = ("response_time_ms", "service_time_ms", "driver_lag_ms")
-    return {name: msgspec.structs.asdict(histogram.summary()) for name, histogram in zip(names, times, strict=True)}
+def _operation_times(part: Part) -> OperationTimes:
+    return OperationTimes(
+        count=part.count,
+        errors=part.errors + part.never_sent,
+        never_sent=part.never_sent,
+        response_time_ms=part.times.response.summary(),
+        service_time_ms=part.times.service.summary(),
+        driver_lag_ms=part.times.lag.summary(),
+    )
 
 
-def _time_series(measured: Measured) -> dict[str, Any]:
-    """Return a list a figure, one value a second; the seconds after the schedule's end are those of the drain."""
+def _time_series(measured: Measured) -> TimeSeries:
+    """Return one value a second of each figure; the seconds after the schedule's end are those of the drain."""
     length = max(len(measured.totals.series), len(measured.offered))
     series = measured.totals.series + [NOTHING] * (length - len(measured.totals.series))
-    columns = zip(*series, strict=True)
-    return {
-        "interval_s": 1,
-        "offered": measured.offered + [0] * (length - len(measured.offered)),
-        **{name: list(column) for name, column in zip(Second._fields, columns, strict=True)},
-    }
+    columns = {name: [getattr(second, name) for second in series] for name in Second._fields}
+    offered = measured.offered + [0] * (length - len(measured.offered))
+    return TimeSeries(interval_s=1, offered=[*offered], **columns)
 
 
-def _loadtest_stats(part: Part) -> dict[str, float]:
+def _loadtest_stats(part: Part) -> OperationStats:
     response, failed = part.times.response, part.errors + part.never_sent
-    return {
-        "count": part.count,
-        "success_count": part.count - failed,
-        "error_count": failed,
-        **{f"p{q}_latency_us": round(response.percentile_ms(q) * 1000) for q in (50, 95, 99)},
-        "p999_latency_us": round(response.percentile_ms(99.9) * 1000),
-        "mean_latency_us": response.mean_ms * 1000,
-        "max_latency_us": round(response.max_ms * 1000),
-    }
+    return OperationStats(
+        count=part.count,
+        success_count=part.count - failed,
+        error_count=failed,
+        p50_latency_us=round(response.percentile_ms(50) * 1000),
+        p95_latency_us=round(response.percentile_ms(95) * 1000),
+        p99_latency_us=round(response.percentile_ms(99) * 1000),
+        p999_latency_us=round(response.percentile_ms(99.9) * 1000),
+        mean_latency_us=response.mean_ms * 1000,
+        max_latency_us=round(response.max_ms * 1000),
+    )

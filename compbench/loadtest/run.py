@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
 from compbench.loadtest.workload.workload import Workload
+from compbench.model.result import DETAILS_SCHEMA, Details, Recall
 from compbench.transport.http_pool import Endpoint, Pool
 
 T = TypeVar("T")
@@ -64,13 +65,13 @@ def run(options: RunOptions, progress: Progress) -> int:
     measured, workload = measure(options, progress)
     _log_failures(measured)
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
-    if note := workload.traversal_facts()["note"]:
+    if note := workload.traversal_facts().note:
         _log("WARN", f"No traversal was measured: {note}")
     found = _recall(options, workload, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:
-        facts = {**_facts(options, workload), "recall": answers.as_json(found)}
-        report.write_json(options.output, report.json_report(scenario.title, measured, facts))
+        asked = _asked(options, workload, found)
+        report.write_json(options.output, report.json_report(scenario.title, measured, asked))
     return _judge(measured, scenario, found)
 
 
@@ -116,7 +117,7 @@ async def _ask(endpoint: Endpoint, question: Callable[[Ask, Endpoint], Awaitable
         pool.close()
 
 
-def _recall(options: RunOptions, workload: Workload, stored: int | None) -> answers.Recall:
+def _recall(options: RunOptions, workload: Workload, stored: int | None) -> Recall:
     truth = None
     if not workload.traverses:
         data, seed = options.scenario.data, options.seed
@@ -173,23 +174,26 @@ class _Watch:
         )
 
 
-def _facts(options: RunOptions, workload: Workload) -> dict[str, Any]:
+def _asked(options: RunOptions, workload: Workload, found: Recall) -> Details:
+    """Return what a report says of a run besides what was measured."""
     scenario = options.scenario
-    return {
-        "driver_version": __version__,
-        "seed": options.seed,
-        "endpoint": options.endpoint.url,
-        "scenario": scenario.name,
-        "scale": options.scale,
-        "duration_s": options.duration_s,
-        "warm_up_s": options.warm_up_s,
-        "connections": options.connections,
-        "processes": options.processes,
-        "arrival": msgspec.to_builtins(scenario.arrival),
-        "workload_digest": workload_digest(schedule_of(options), workload),
-        "traversal": workload.traversal_facts(),
-        "hlog": options.hlog.name if options.hlog else None,
-    }
+    return Details(
+        schema=DETAILS_SCHEMA,
+        driver_version=__version__,
+        seed=options.seed,
+        endpoint=options.endpoint.url,
+        scenario=scenario.name,
+        scale=options.scale,
+        duration_s=options.duration_s,
+        warm_up_s=options.warm_up_s,
+        connections=options.connections,
+        processes=options.processes,
+        arrival=msgspec.to_builtins(scenario.arrival),
+        workload_digest=workload_digest(schedule_of(options), workload),
+        traversal=workload.traversal_facts(),
+        hlog=options.hlog.name if options.hlog else None,
+        recall=found,
+    )
 
 
 def workload_digest(schedule: Schedule, workload: Workload) -> str:
@@ -201,7 +205,7 @@ def workload_digest(schedule: Schedule, workload: Workload) -> str:
     return content.hexdigest()
 
 
-def _judge(measured: verdict.Measured, scenario: Scenario, found: answers.Recall) -> int:
+def _judge(measured: verdict.Measured, scenario: Scenario, found: Recall) -> int:
     reason = verdict.invalid_reason(measured)
     missed = verdict.missed_targets(measured, scenario.validation)
     missed += recall.missed(found, scenario.validation.expected_recall)

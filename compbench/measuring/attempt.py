@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes.busy_processes import BusyProcess
 from compbench.machine.process import Output
 from compbench.measuring import drivers
-from compbench.model import driver_report, file_names
+from compbench.model import file_names
 from compbench.model.events import NoticeGiven, PhaseBegan, SampleTaken, Subscriber
 from compbench.model.measurement import Measurement
 from compbench.model.records import (
@@ -33,6 +31,7 @@ from compbench.model.records import (
     Sample,
     ServerFacts,
 )
+from compbench.model.result import Capacity, Result
 from compbench.store.runs import Run
 
 MEGABYTE = 1_000_000
@@ -66,8 +65,8 @@ class Attempt:
     server: ServerFacts = field(default_factory=ServerFacts)
     driver: DriverFacts = field(default_factory=DriverFacts)
     data_set: DataSet | None = None
-    result: driver_report.Result | None = None
-    capacity: driver_report.Capacity | None = None
+    result: Result | None = None
+    capacity: Capacity | None = None
     samples: list[Sample] = field(default_factory=list)
     snapshot: dict[str, str] = field(default_factory=dict)
     machine_before: dict[str, Any] = field(default_factory=dict)
@@ -143,8 +142,8 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         data_set=attempt.data_set,
         server=attempt.server,
         driver_process=attempt.driver,
-        result=msgspec.to_builtins(attempt.result) if attempt.result else None,
-        capacity=msgspec.to_builtins(attempt.capacity) if attempt.capacity else None,
+        result=attempt.result,
+        capacity=attempt.capacity,
         samples=attempt.samples,
         notices=attempt.notices,
         machine_before=attempt.machine_before,

@@ -9,8 +9,8 @@ import msgspec
 from compbench.config.scenarios import Scenario, Validation, mean_rate
 from compbench.machine.probes.busy_processes import BusyProcess, describe
 from compbench.machine.process import Exit
-from compbench.model.driver_report import Capacity, Result, recall_of
 from compbench.model.records import DataSet, Notice, Outcome
+from compbench.model.result import Capacity, Recall, Result
 
 # Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
 CENSORED_FROM_MS = 65.0
@@ -57,8 +57,8 @@ def judge(
         return _without_report(ended, stderr_lines)
     if wrong := _failure(result):
         return Outcome(verdict="failed", code=wrong[0], reason=wrong[1], phase="measure", advice=wrong[2])
-    if result.own.get("valid") is False:
-        reason = result.own.get("invalid_reason") or "the driver lagged behind its schedule"
+    if result.details is not None and result.details.valid is False:
+        reason = result.details.invalid_reason or "the driver lagged behind its schedule"
         return Outcome(
             verdict="invalid",
             code="measurement-invalid",
@@ -116,16 +116,15 @@ def missed_targets(result: Result, validation: Validation) -> list[str]:
     if limit is not None and result.throughput_ops_s < limit:
         missed.append(f"throughput {result.throughput_ops_s:.0f} ops/s is under {limit:g} ops/s")
     limit = validation.max_error_rate
-    if limit is not None and result.error_rate > limit:
-        missed.append(f"errors {result.error_rate * 100:.2f} % are over {limit * 100:g} %")
+    if limit is not None and result.error_fraction > limit:
+        missed.append(f"errors {result.error_fraction * 100:.2f} % are over {limit * 100:g} %")
     limit = validation.expected_recall
-    if limit is not None and result.own:
-        found = recall_of(result)
-        recall = found.get("exact_traversals") if found.get("mean") is None else found["mean"]
-        if recall is None:
-            missed.append(f"recall can't be told ({found.get('note') or 'no answer was checked'}), wanted {limit:g}")
-        elif recall < limit:
-            missed.append(f"recall {recall:.3f} is under {limit:g}")
+    if limit is not None and result.details is not None:
+        recall = result.recall or Recall()
+        if recall.reached is None:
+            missed.append(f"recall can't be told ({recall.note or 'no answer was checked'}), wanted {limit:g}")
+        elif recall.reached < limit:
+            missed.append(f"recall {recall.reached:.3f} is under {limit:g}")
     return missed
 
 
@@ -152,9 +151,8 @@ def cautions(result: Result | None, driver: str, duration_s: float, scenario: Sc
 
 
 def _traversal_cautions(result: Result) -> list[Notice]:
-    traversal = result.own.get("traversal")
-    note = traversal.get("note") if isinstance(traversal, dict) else ""
-    return [_notice("no-traversal", str(note))] if note else []
+    traversal = result.details.traversal if result.details else None
+    return [_notice("no-traversal", traversal.note)] if traversal and traversal.note else []
 
 
 def _overrun(result: Result, duration_s: float) -> list[Notice]:
@@ -194,7 +192,8 @@ def _wrong_percentiles(result: Result) -> tuple[str, str, str] | None:
         reason = f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
         return "zero-percentiles", reason, _RECORDS_ALL
     # Overall percentiles are the highest of all kinds of operation: a kind without any is easily overlooked.
-    if silent := [name for name, kind in result.operations.items() if kind.success_count and not kind.p99_latency_us]:
+    kinds = result.operations.items()
+    if silent := [name for name, kind in kinds if kind.count > kind.errors and not kind.p99_latency_ms]:
         reason = f"all percentiles of {', '.join(silent)} are 0: every one of them was slower than is recorded"
         return "zero-percentiles", reason, _RECORDS_ALL
     if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
@@ -204,9 +203,9 @@ def _wrong_percentiles(result: Result) -> tuple[str, str, str] | None:
 
 def _wrong_answers(result: Result) -> tuple[str, str, str] | None:
     """Return what is wrong with the answers as such, by the driver's own check of a sample; None if nothing is."""
-    found = recall_of(result)
-    reason = str(found.get("note") or "the answers mean nothing")
-    match found.get("answers"):
+    found = result.recall or Recall()
+    reason = found.note or "the answers mean nothing"
+    match found.answers:
         case "empty-store":
             return "empty-store", reason, "see the notes on the data set: the server must hold it to be measured"
         case "ignores-query":

@@ -6,10 +6,8 @@ Everything here happens while the server under test lives. Its death, or the dri
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,12 +18,11 @@ from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit, Output
 from compbench.machine.sampler import Sampler
-from compbench.measuring import drivers, judgement, server
+from compbench.measuring import driver_report, drivers, judgement, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.server import Server
-from compbench.model import driver_report
 from compbench.model.errors import UserError
 from compbench.model.records import DataSet, DriverFacts, Notice, Outcome
 from compbench.store import kept_data
@@ -53,8 +50,7 @@ def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
         with _driver(attempt, argv, output, None) as child:
             in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
         ended = child.exit
-        said = _read_json(files.report)
-        note = str(said.get("note") or "")
+        note = _note_of(files.report)
         if not in_time:
             note = f"loading was ended after {limit_s:g} s"
         elif not note and (ended is None or ended.code != 0):
@@ -245,9 +241,10 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     return outcome
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _note_of(report: Path) -> str:
+    """Return what the driver says of loading, or why that can't be read; empty if it says nothing."""
     try:
-        said = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return said if isinstance(said, dict) else {}
+        said = driver_report.read_prepared(report)
+    except UserError as error:
+        return str(error)
+    return said.note if said else ""

@@ -29,6 +29,7 @@ from compbench.measuring.server import Server, StartError
 from compbench.model.events import OutcomeReached, ProgressMade, Subscriber
 from compbench.model.file_names import INVALID, PARTIAL
 from compbench.model.measurement import Measurement
+from compbench.model.metrics import figures_of
 from compbench.model.records import Capture, Notice, Outcome, ServerFacts
 from compbench.preflight.judgement import judge_processes, judge_stability
 from compbench.store import kept_data
@@ -43,7 +44,6 @@ START_ATTEMPTS = 2
 PILED_UP_FILES = 100
 _POLL_S = 0.25
 # What an outcome's event has of a driver's report, besides recall and exact traversals.
-FIGURES = ("p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "throughput_ops_s", "error_rate")
 
 
 def measure_scenario(
@@ -73,17 +73,14 @@ def measure_scenario(
 
 
 def _outcome_event(capture: Capture, *, again: bool) -> OutcomeReached:
-    result = capture.result or {}
-    found = result.get("own", {}).get("recall") or {}
-    told = {name: result.get(name) for name in FIGURES}
-    told |= {"recall": found.get("mean"), "exact_traversals": found.get("exact_traversals")}
+    figures = figures_of(capture.result, capture.capacity)
     return OutcomeReached(
         at=capture.ended_at,
         measurement=capture.measurement,
         outcome=capture.outcome,
         attempt=capture.attempt,
         again=again,
-        figures={name: value for name, value in told.items() if value is not None},
+        figures={name: value for name, value in figures.items() if value is not None},
     )
 
 

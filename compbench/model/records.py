@@ -13,9 +13,11 @@ from typing import Any, Literal
 import msgspec
 
 from compbench.model.measurement import Measurement
+from compbench.model.result import Capacity, Result
 
-CAPTURE_SCHEMA = 1
+CAPTURE_SCHEMA = 2
 MANIFEST_SCHEMA = 1
+RESULTS_SCHEMA = 3
 
 Level = Literal["ok", "warning", "critical"]
 Verdict = Literal["passed", "missed", "failed", "invalid"]
@@ -172,8 +174,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
     `snapshot` holds what was asked of the live server and machine at the end of `measure`, as named texts (health,
     metrics, process maps, limits, sockets, kernel messages ...), each text as it came or `not readable here: why`.
-    `result` is the driver's report as `driver_report.Result` gives it in builtins, or None if there was none;
-    `capacity`, where `is_capacity`, is `driver_report.Capacity` in the same way.
+    `result` is None if the driver left no report; `capacity` is there where `is_capacity` and a search has ended.
     """
 
     schema: int = CAPTURE_SCHEMA
@@ -197,8 +198,8 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     data_set: DataSet | None = None
     server: ServerFacts = ServerFacts()
     driver_process: DriverFacts = DriverFacts()
-    result: dict[str, Any] | None = None
-    capacity: dict[str, Any] | None = None
+    result: Result | None = None
+    capacity: Capacity | None = None
     samples: list[Sample] = []
     notices: list[Notice] = []
     machine_before: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.records import Manifest
 from compbench.report import missing_extra, page
-from compbench.report.export import history_files
+from compbench.report.export import junit, step_summary
 from compbench.store import runs
 from compbench.store.record_files import read_record
 
@@ -48,9 +48,9 @@ def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
     report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
     markdown = page.write_report(folder, report, cache_dir)
     if not missing_extra():
-        write_whole(folder / f"{folder.name}_junit.xml", history_files.junit_xml(manifest, captures))
+        write_whole(folder / f"{folder.name}_junit.xml", junit.junit_xml(manifest, captures))
     if state == "closed":
-        history_files.append_step_summary(os.environ, markdown)
+        step_summary.append_step_summary(os.environ, markdown)
 
 
 if __name__ == "__main__":

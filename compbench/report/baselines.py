@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from compbench.config.toml_tables import convert_table, parse_toml
+from compbench.model.metrics import P99
 from compbench.model.records import Capture
 from compbench.report.groups import group_captures
 
@@ -89,8 +90,7 @@ def compare(captures: Sequence[Capture], baselines: Sequence[Baseline]) -> list[
     """Return each measured scenario's P99 beside every baseline of it, or beside none; a failed one has no P99."""
     found = []
     for group in group_captures(captures):
-        if group.measured:
-            measured_ms = float((group.typical.result or {})["p99_latency_ms"])
+        if (measured_ms := P99.read(group.typical.result, None)) is not None and group.measured:
             own = [b for b in baselines if b.scenario == group.scenario and b.p99_low_ms]
             found += [_comparison(group.typical, measured_ms, baseline) for baseline in own]
             if not own:

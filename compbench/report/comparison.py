@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from compbench.model.metrics import FOLLOWED, P99, Metric
 from compbench.report.baselines import COMPARABLE_SHARE, Comparison
 from compbench.report.past import history
-from compbench.report.past.history import METRICS, Metric, Past
+from compbench.report.past.history import Past
 from compbench.report.statistics import judge_change
 
 Verdict = Literal["regression", "improvement", "same", "can't tell", "not comparable", "no figure"]
@@ -59,7 +60,7 @@ class RunComparison:
         return [
             row
             for row in self.rows
-            if row.verdict in changed or (row.metric is METRICS[0] and row.verdict != "not comparable")
+            if row.verdict in changed or (row.metric is P99 and row.verdict != "not comparable")
         ]
 
     @property
@@ -75,7 +76,7 @@ class RunComparison:
 def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison:
     """Compare two runs; `known` is the history, whose spread tells what single runs differ by."""
     names = dict.fromkeys([*head.scenarios, *base.scenarios])
-    rows = [row for name in names for metric in METRICS if (row := _row(base, head, name, metric, known)) is not None]
+    rows = [row for name in names for metric in FOLLOWED if (row := _row(base, head, name, metric, known)) is not None]
     return RunComparison(base, head, history.differences(base, head), rows)
 
 
@@ -85,7 +86,7 @@ def against_published(comparisons: Sequence[Comparison]) -> list[Row]:
     return [
         Row(
             scenario=c.scenario,
-            metric=METRICS[0],
+            metric=P99,
             base=c.published_p99_ms,
             head=c.measured_p99_ms,
             delta_pct=c.delta_pct,
@@ -114,7 +115,7 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
     if not before or not after:
         side, past = ("then", base) if not before else ("now", head)
         remark = f"no figure {side}: {past.verdicts.get(scenario, 'not measured')}"
-        lost = not after and past.verdicts.get(scenario) == "failed" and metric is METRICS[0]
+        lost = not after and past.verdicts.get(scenario) == "failed" and metric is P99
         return Row(*place, None, "regression" if lost else "no figure", remark)
     if metric.absolute or min(*before, *after) <= 0:
         return _absolute_row(scenario, metric, basic.fmean(before), basic.fmean(after))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compbench.model.metrics import Metric
 from compbench.model.records import Capture, Verdict, worst
 
 
@@ -33,12 +34,12 @@ class Group:
     def typical(self) -> Capture:
         """Return the capture that stands for all: of the measured ones, if there are any, that of the median P99."""
         with_figures = self.measured or [c for c in self.captures if c.result is not None]
-        ordered = sorted(with_figures, key=lambda capture: float((capture.result or {})["p99_latency_ms"]))
+        ordered = sorted(with_figures, key=lambda capture: capture.result.p99_latency_ms if capture.result else 0.0)
         return ordered[len(ordered) // 2] if ordered else self.captures[0]
 
-    def values(self, name: str) -> list[float]:
-        """Return a figure of `metrics_of` over the measured repeats that have it."""
-        found = (metrics_of(capture)[name] for capture in self.measured)
+    def values(self, metric: Metric) -> list[float]:
+        """Return a metric over the measured repeats that have it."""
+        found = (metric.read(capture.result, capture.capacity) for capture in self.measured)
         return [value for value in found if value is not None]
 
 
@@ -46,25 +47,3 @@ def group_captures(captures: Sequence[Capture]) -> list[Group]:
     """Return the captures by scenario, in the order in which the scenarios first occur."""
     names = dict.fromkeys(capture.scenario for capture in captures)
     return [Group(name, tuple(c for c in captures if c.scenario == name)) for name in names]
-
-
-def metrics_of(capture: Capture) -> dict[str, float | None]:
-    """Return the figures by which captures are compared, with units in the names; None is not recorded.
-
-    `recall_pct` and `error_rate_pct` are per cent; where traversals were checked, `recall_pct` is the share of those
-    that were exactly right; every latency is a response time as the driver reports it.
-    """
-    result = capture.result or {}
-    own = result.get("own") or {}
-    checked = own.get("recall") or {}
-    recall = checked.get("exact_traversals") if checked.get("mean") is None else checked["mean"]
-    rate = result.get("error_rate")
-    return {
-        "p50_latency_ms": result.get("p50_latency_ms"),
-        "p95_latency_ms": result.get("p95_latency_ms"),
-        "p99_latency_ms": result.get("p99_latency_ms"),
-        "p999_latency_ms": (own.get("response_time_ms") or {}).get("p999"),
-        "throughput_qps": result.get("throughput_ops_s"),
-        "error_rate_pct": None if rate is None else 100 * rate,
-        "recall_pct": None if recall is None else 100 * recall,
-    }

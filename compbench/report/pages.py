@@ -17,13 +17,14 @@ from compbench.config.scenarios import Validation, load_scenario
 from compbench.files.whole import write_whole
 from compbench.machine import thresholds
 from compbench.model.errors import UserError
-from compbench.model.records import Capture, Manifest
+from compbench.model.metrics import P99, RECALL, THROUGHPUT, figures_of
+from compbench.model.records import RESULTS_SCHEMA, Capture, Manifest
+from compbench.model.result import Result
 from compbench.model.times import iso_utc
 from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
-from compbench.report.groups import group_captures, metrics_of
+from compbench.report.groups import group_captures
 
-RESULTS_SCHEMA = 3
 UNREADABLE = "not readable here"
 # A report takes some seconds; on a machine that is still busy it may take several times that.
 _REPORT_LIMIT_S = 180.0
@@ -183,7 +184,7 @@ def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
     return {
         **plain,
         "measurement": capture.measurement,
-        "metrics": metrics_of(capture),
+        "metrics": figures_of(capture.result, capture.capacity),
         "targets": msgspec.to_builtins(target),
         "monitoring": msgspec.to_builtins(figures),
     }
@@ -192,16 +193,20 @@ def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
 def _statistics(captures: Sequence[Capture]) -> list[dict[str, Any]]:
     """Return the spread of each scenario's repeats; only of a closed run, whose repeats are all there."""
     return [
-        {"scenario": group.scenario, "metric": name, **msgspec.to_builtins(statistics.spread(values))}
+        {"scenario": group.scenario, "metric": metric.name, **msgspec.to_builtins(statistics.spread(values))}
         for group in group_captures(captures)
-        for name in ("p99_latency_ms", "throughput_qps", "recall_pct")
-        if len(values := group.values(name)) > 1
+        for metric in (P99, THROUGHPUT, RECALL)
+        if len(values := group.values(metric)) > 1
     ]
 
 
-def _flat_result(result: dict[str, Any]) -> bytes:
+def _flat_result(result: Result) -> bytes:
     """Return the five keys that validators of a result read, under the names they know."""
-    names = ("p50_latency_ms", "p95_latency_ms", "p99_latency_ms")
-    flat = {name: result[name] for name in names}
-    flat |= {"throughput_qps": result["throughput_ops_s"], "duration_s": result["elapsed_s"]}
+    flat = {
+        "p50_latency_ms": result.p50_latency_ms,
+        "p95_latency_ms": result.p95_latency_ms,
+        "p99_latency_ms": result.p99_latency_ms,
+        "throughput_qps": result.throughput_ops_s,
+        "duration_s": result.elapsed_s,
+    }
     return msgspec.json.format(msgspec.json.encode(flat), indent=1) + b"\n"

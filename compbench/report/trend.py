@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compbench.files.whole import write_whole
+from compbench.model.metrics import FOLLOWED, Metric
 from compbench.model.times import iso_utc
 from compbench.report import render
 from compbench.report.charts import drawing
 from compbench.report.charts.vega import BAD, GOOD, SOFT, Row, Spec, chart_of, colour_by, tooltips, y_axis
-from compbench.report.past.history import METRICS, Metric, Past, series_key, series_names
+from compbench.report.past.history import Past, series_key, series_names
 from compbench.report.statistics import judge_change, noise_of
 
 PAGE_NAME = "trend.html"
@@ -82,7 +83,7 @@ def panels_of(history: Sequence[Past]) -> list[Panel]:
     names = dict.fromkeys(name for past in reversed(history) for name in past.scenarios)
     found = []
     for scenario in names:
-        for metric in METRICS:
+        for metric in FOLLOWED:
             points = [past for past in history if past.values.get(scenario, {}).get(metric.name)]
             if points:
                 found.append(_panel(scenario, metric, points))

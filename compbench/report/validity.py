@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from compbench.machine import thresholds
 from compbench.measuring.judgement import CENSORED_FROM_MS
 from compbench.model.records import Capture, Manifest, Sample
+from compbench.model.result import Details, Recall
 from compbench.report.groups import Group
 from compbench.report.statistics import ACCEPTABLE_CV_PCT, Spread
 
@@ -38,41 +39,41 @@ class Doubt:
 def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
     """Return the validity box of the capture that stands for a scenario."""
     capture = group.typical
-    own = (capture.result or {}).get("own") or {}
+    details = capture.result.details if capture.result else None
+    known = details or Details()
     if capture.is_capacity:
         return [_data(capture), *_machine(capture), _build(manifest)]
     return [
-        _measurement(own),
-        _clock(capture, own),
-        _load(capture, own),
-        _tail(capture, own),
-        _answers(own),
-        *_traversal(own),
+        _measurement(known),
+        _clock(capture, is_open_loop=details is not None),
+        _load(capture, known),
+        _tail(capture, known),
+        _answers(known.recall),
+        *_traversal(known),
         _data(capture),
         *_machine(capture),
-        _driver(capture, own),
+        _driver(capture, known),
         _build(manifest),
         _repeats(p99),
         Doubt("capacity", "ok", FIXED_RATE),
     ]
 
 
-def _measurement(own: dict[str, Any]) -> Doubt:
-    if own.get("valid") is None:
+def _measurement(details: Details) -> Doubt:
+    if details.valid is None:
         return Doubt("driver's lag", "unknown", f"{NOT_RECORDED}: whether it kept to its schedule is not known")
-    lag, response = (own.get(name) or {} for name in ("driver_lag_ms", "response_time_ms"))
-    lag_ms, response_ms = lag.get("p99"), response.get("p99")
-    known = lag_ms is not None and response_ms is not None
-    lags = f"P99 {lag_ms:.2f} ms beside a P99 response time of {response_ms:.2f} ms" if known else "P99 not recorded"
-    late = own.get("late_over_1s_fraction")
+    lag, response, late = details.driver_lag_ms, details.response_time_ms, details.late_over_1s_fraction
+    lags = "P99 not recorded"
+    if lag and response:
+        lags = f"P99 {lag.p99:.2f} ms beside a P99 response time of {response.p99:.2f} ms"
     lates = "" if late is None else f"; sent over 1 s late: {100 * late:.2f} % (limit 5 %)"
-    if own["valid"]:
+    if details.valid:
         return Doubt("driver's lag", "ok", f"{lags}{lates}")
-    return Doubt("driver's lag", "bad", f"not a measurement of the server: {own.get('invalid_reason')}; {lags}{lates}")
+    return Doubt("driver's lag", "bad", f"not a measurement of the server: {details.invalid_reason}; {lags}{lates}")
 
 
-def _clock(capture: Capture, own: dict[str, Any]) -> Doubt:
-    if own:
+def _clock(capture: Capture, *, is_open_loop: bool) -> Doubt:
+    if is_open_loop:
         text = "a response time counts from when its request was due, failed requests included (open loop)"
         return Doubt("clock", "ok", text)
     if capture.driver != "loadtest" or capture.result is None:
@@ -84,30 +85,30 @@ def _clock(capture: Capture, own: dict[str, Any]) -> Doubt:
     return Doubt("clock", "warning", text)
 
 
-def _load(capture: Capture, own: dict[str, Any]) -> Doubt:
+def _load(capture: Capture, details: Details) -> Doubt:
     result = capture.result
     if result is None:
         return Doubt("load", "bad", "there are no figures")
-    offered, achieved = own.get("offered_ops_s"), own.get("achieved_ops_s")
-    achieved = result["throughput_ops_s"] if achieved is None else achieved
+    offered, achieved = details.offered_ops_s, result.throughput_ops_s
     if offered is None:
         return Doubt("load", "unknown", f"{achieved:.0f} ops/s answered; the offered rate was {NOT_RECORDED}")
-    lost = own.get("never_sent") or 0
+    lost = details.never_sent or 0
     unsent = f", {lost} never sent" if lost else ""
-    if (own.get("in_flight_max") or 0) >= (own.get("connections") or float("inf")):
-        unsent += f", all {own['connections']} connections in use at times (waiting for one is response time)"
-    errors = f"{result['total_errors']} of {result['total_operations']} failed ({100 * result['error_rate']:.2f} %)"
-    short = lost > 0 or achieved < 0.99 * offered * (1 - result["error_rate"])
-    level: Level = "warning" if short or result["total_errors"] else "ok"
+    if details.connections and (details.in_flight_max or 0) >= details.connections:
+        unsent += f", all {details.connections} connections in use at times (waiting for one is response time)"
+    errors = f"{result.total_errors} of {result.total_operations} failed ({100 * result.error_fraction:.2f} %)"
+    short = lost > 0 or achieved < 0.99 * offered * (1 - result.error_fraction)
+    level: Level = "warning" if short or result.total_errors else "ok"
     return Doubt("load", level, f"offered {offered:.0f} ops/s, achieved {achieved:.0f}{unsent}; {errors}")
 
 
-def _tail(capture: Capture, own: dict[str, Any]) -> Doubt:
-    total = int((capture.result or {}).get("total_operations") or 0)
+def _tail(capture: Capture, details: Details) -> Doubt:
+    total = capture.result.total_operations if capture.result else 0
     above = {name: total * share for name, share in (("P99", 0.01), ("P99.9", 0.001))}
     text = ", ".join(f"{name} rests on the {count:.0f} slowest" for name, count in above.items())
     level: Level = "warning" if above["P99"] < FEW_ABOVE else "ok"
-    low, high = (own.get("response_time_ms_ci") or {}).get("p99") or (None, None)
+    intervals = details.response_time_ms_ci
+    low, high = (intervals.p99 if intervals else None) or (None, None)
     within = ""
     if low is not None:
         until = "any height: too few for an upper bound" if high is None else f"{high:.2f} ms"
@@ -121,29 +122,28 @@ _MEANINGLESS = {
 }
 
 
-def _answers(own: dict[str, Any]) -> Doubt:
-    recall = own.get("recall")
-    if not recall:
+def _answers(recall: Recall | None) -> Doubt:
+    if recall is None:
         return Doubt("answers", "unknown", f"{NOT_RECORDED}: whether they were right is not known")
-    note = f"; {recall['note']}" if recall.get("note") else ""
-    if (meaningless := recall.get("answers")) in _MEANINGLESS:
-        return Doubt("answers", "bad", f"{_MEANINGLESS[meaningless]}{note}")
-    if recall.get("mean") is None:
-        return Doubt("answers", "unknown", f"recall is not known ({recall.get('checked', 0)} answers checked){note}")
-    low, high = recall.get("low"), recall.get("high")
+    note = f"; {recall.note}" if recall.note else ""
+    if recall.answers in _MEANINGLESS:
+        return Doubt("answers", "bad", f"{_MEANINGLESS[recall.answers]}{note}")
+    if recall.mean is None:
+        return Doubt("answers", "unknown", f"recall is not known ({recall.checked} answers checked){note}")
+    low, high = recall.low, recall.high
     bounds = "" if low is None or high is None else f" (95 %: {100 * low:.2f} to {100 * min(1, high):.2f})"
-    text = f"recall {100 * recall['mean']:.2f} %{bounds} over {recall['checked']} answers{note}"
+    text = f"recall {100 * recall.mean:.2f} %{bounds} over {recall.checked} answers{note}"
     return Doubt("answers", "ok", text)
 
 
-def _traversal(own: dict[str, Any]) -> Iterator[Doubt]:
-    facts = own.get("traversal") or {}
-    if facts.get("asked"):
-        note = f": {facts['note']}" if facts.get("note") else ""
-        exact = (own.get("recall") or {}).get("exact_traversals")
+def _traversal(details: Details) -> Iterator[Doubt]:
+    facts = details.traversal
+    if facts and facts.asked:
+        note = f": {facts.note}" if facts.note else ""
+        exact = details.recall.exact_traversals if details.recall else None
         right = "" if exact is None else f", {100 * exact:.2f} % of the checked answers exactly right"
-        measured = f"measured{right}" if facts.get("measured") else "asked for by the scenario, and not measured"
-        yield Doubt("traversals", "ok" if facts.get("measured") else "warning", f"{measured}{note}")
+        measured = f"measured{right}" if facts.measured else "asked for by the scenario, and not measured"
+        yield Doubt("traversals", "ok" if facts.measured else "warning", f"{measured}{note}")
 
 
 def _data(capture: Capture) -> Doubt:
@@ -174,7 +174,7 @@ def _machine(capture: Capture) -> Iterator[Doubt]:
             yield Doubt(name, "ok", f"average {sum(known) / len(known):.1f}{unit}, peak {max(known):.1f}{unit}")
     load = capture.machine_before.get("load_1min")
     if load is not None:
-        busy = next((n.text for n in capture.notices if n.code.startswith("busy") or "load average" in n.text), "")
+        busy = next((n.text for n in capture.notices if n.code == "busy-machine"), "")
         yield Doubt("other work", "warning" if busy else "ok", busy or f"load average {load:.2f} before the scenario")
     for code in ("memory-full", "swap-used", "swap-thrashing", "clock-drop", "oom-kill", "network-errors"):
         if code in codes:
@@ -190,8 +190,8 @@ _MACHINE = (
 )
 
 
-def _driver(capture: Capture, own: dict[str, Any]) -> Doubt:
-    used = own.get("driver_cpu_pct")
+def _driver(capture: Capture, details: Details) -> Doubt:
+    used = details.driver_cpu_pct
     if (text := next((n.text for n in capture.notices if n.code == "driver-saturated"), None)) is not None:
         return Doubt("driver's CPU", "warning", text)
     if used is None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from compbench.config.scenarios import Validation
+from compbench.model.metrics import P99, THROUGHPUT, figures_of
 from compbench.model.records import Capture, Manifest
+from compbench.model.result import Details, TimeSeries
 from compbench.report import distributions, validity
 from compbench.report.baselines import Comparison
 from compbench.report.charts import latency
 from compbench.report.charts.overview import Standing
 from compbench.report.charts.vega import Spec
-from compbench.report.groups import Group, group_captures, metrics_of
+from compbench.report.groups import Group, group_captures
 from compbench.report.past.history import FoundCapacity
 from compbench.report.statistics import Spread, spread
 from compbench.report.validity import Doubt
@@ -47,9 +48,9 @@ class ScenarioView:
         return self.group.scenario
 
     @property
-    def own(self) -> dict[str, Any]:
-        """Return what only compbench's driver tells; empty for another driver."""
-        return (self.capture.result or {}).get("own") or {}
+    def details(self) -> Details | None:
+        """Return what only compbench's driver tells; None for another driver."""
+        return self.capture.result.details if self.capture.result else None
 
 
 def view_scenarios(
@@ -74,7 +75,7 @@ def standings(views: Sequence[ScenarioView]) -> list[Standing]:
     found = []
     for view in views:
         published = next((c for c in view.comparisons if c.published_p99_ms is not None), None)
-        values = view.group.values("p99_latency_ms")
+        values = view.group.values(P99)
         found.append(
             Standing(
                 scenario=view.name,
@@ -100,12 +101,12 @@ def _view(
     capacity: FoundCapacity | None,
 ) -> ScenarioView:
     capture = group.typical
-    p99s, throughputs = group.values("p99_latency_ms"), group.values("throughput_qps")
+    p99s, throughputs = group.values(P99), group.values(THROUGHPUT)
     p99 = spread(p99s) if p99s else None
     return ScenarioView(
         group=group,
         capture=capture,
-        figures=metrics_of(capture),
+        figures=figures_of(capture.result, capture.capacity),
         target=target,
         comparisons=comparisons,
         p99=p99,
@@ -121,38 +122,42 @@ def _charts(
     folder: Path, capture: Capture, target: Validation | None, capacity: FoundCapacity | None
 ) -> list[tuple[str, Spec | None]]:
     marks = validity.moments(capture.samples)
-    own = (capture.result or {}).get("own") or {}
+    details = capture.result.details if capture.result else None
+    series = details.time_series if details else None
     limit_ms = target.expected_p99_latency_ms if target else None
-    search = capacity.facts if capacity else {}
     return [
         ("percentiles", latency.percentile_curve(distributions.read_curves(folder, capture), limit_ms)),
-        ("latency", _latency(own)),
-        ("throughput", _throughput(own, capture.duration_s)),
+        ("latency", _latency(series)),
+        ("throughput", _throughput(series, capture.duration_s)),
         ("cpu", _cpu(capture, marks)),
         ("memory", _memory(capture, marks)),
-        ("capacity", latency.capacity_curve(search.get("curve") or [], search.get("p99_limit_ms"))),
+        ("capacity", latency.capacity_curve(capacity.facts if capacity else None)),
     ]
 
 
-def _latency(own: dict[str, Any]) -> Spec | None:
-    names = {
-        "P50": "response_p50_ms",
-        "P99": "response_p99_ms",
-        "maximum": "response_max_ms",
-        "driver lag P99": "lag_p99_ms",
+def _latency(recorded: TimeSeries | None) -> Spec | None:
+    if recorded is None:
+        return None
+    columns = {
+        "P50": recorded.response_p50_ms,
+        "P99": recorded.response_p99_ms,
+        "maximum": recorded.response_max_ms,
+        "driver lag P99": recorded.lag_p99_ms,
     }
-    series = {shown: _series(own, name) for shown, name in names.items()}
-    return latency.over_time({k: _positive(v) for k, v in series.items() if v}, "ms", log=True)
+    series = {name: _positive(_points(recorded, column)) for name, column in columns.items() if column}
+    return latency.over_time(series, "ms", log=True)
 
 
-def _throughput(own: dict[str, Any], duration_s: float) -> Spec | None:
+def _throughput(recorded: TimeSeries | None, duration_s: float) -> Spec | None:
     """Return operations a second while requests were sent; what came in afterwards would look like a collapse."""
-    names = {"offered": "offered", "completed": "completed", "errors": "errors"}
-    per_s = 1 / float((own.get("time_series") or {}).get("interval_s") or 1)
+    if recorded is None:
+        return None
+    columns = {"offered": recorded.offered, "completed": recorded.completed, "errors": recorded.errors}
+    interval_s = recorded.interval_s
     series = {
-        shown: [(s, None if value is None else value * per_s) for s, value in points if s <= duration_s]
-        for shown, name in names.items()
-        if (points := _series(own, name))
+        name: [(s, None if v is None else v / interval_s) for s, v in _points(recorded, column) if s <= duration_s]
+        for name, column in columns.items()
+        if column
     }
     return latency.over_time(series, "operations per second")
 
@@ -183,11 +188,9 @@ def _memory(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None
     return latency.over_time(_with_values(series), "MB", marks=marks)
 
 
-def _series(own: dict[str, Any], name: str) -> list[tuple[float, float | None]]:
-    """Return one list of the driver's time series with the second at which each interval ends."""
-    recorded = own.get("time_series") or {}
-    interval_s = float(recorded.get("interval_s") or 1)
-    return [((number + 1) * interval_s, value) for number, value in enumerate(recorded.get(name) or [])]
+def _points(recorded: TimeSeries, column: Sequence[float | None]) -> list[tuple[float, float | None]]:
+    """Return one figure of the driver's time series with the second at which each interval ends."""
+    return [((number + 1) * recorded.interval_s, value) for number, value in enumerate(column)]
 
 
 def _positive(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:

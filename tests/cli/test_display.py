@@ -41,7 +41,7 @@ FIGURES = {
     "p95_latency_ms": 2.0,
     "p99_latency_ms": 3.25,
     "throughput_ops_s": 999.6,
-    "error_rate": 0.001,
+    "error_rate_pct": 0.1,
 }
 
 

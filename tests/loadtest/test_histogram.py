@@ -144,12 +144,13 @@ def test_nineteen_in_twenty_intervals_hold_the_true_percentile() -> None:
 def test_intervals_name_their_method_and_hold_the_reported_percentile() -> None:
     histogram = recorded(sample(6))
     intervals = percentile_intervals(histogram)
-    assert intervals["confidence"] == 0.95
-    assert "order statistics" in intervals["method"]
+    assert intervals.confidence == 0.95
+    assert "order statistics" in intervals.method
     for name, percentile in {"p50": 50, "p90": 90, "p95": 95, "p99": 99}.items():
-        low, high = intervals[name]
+        low, high = getattr(intervals, name)
         assert low <= histogram.percentile_ms(percentile) <= high
-    assert intervals["p999"][1] is None or intervals["p999"][1] >= histogram.percentile_ms(99.9)
+    assert intervals.p999 is not None
+    assert intervals.p999[1] is None or intervals.p999[1] >= histogram.percentile_ms(99.9)
 
 
 def _binomial(n: int, k: int, p: float) -> float:

@@ -13,11 +13,11 @@ import pytest
 
 from compbench.loadtest.run import workload_digest
 from compbench.loadtest.truth import ground_truth, recall
-from compbench.loadtest.truth.answers import Recall
 from compbench.loadtest.truth.ground_truth import Truth
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.edges import ExpectedGraph
 from compbench.loadtest.workload.workload import Query, Workload
+from compbench.model.result import Recall
 from tests.embedded_server import embedded, wrong_answers
 from tests.load import SEARCHES, graph_scenario, scenario, toml, workload
 

@@ -16,6 +16,7 @@ from compbench.config.scenarios import Data, HotSpot, Operations, Uniform
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.operations import COMPLETION, RECALL, SEARCH, STORE
 from compbench.loadtest.workload.workload import POOL_SIZE, SAMPLE_SIZE
+from compbench.model.result import Traversals
 from tests.load import SEARCHES, graph_scenario, scenario, workload
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -92,10 +93,10 @@ def test_a_search_sends_the_vector_limit_and_threshold_that_are_judged_later() -
 def test_a_server_that_cannot_traverse_is_asked_by_similarity_and_the_report_says_so() -> None:
     able, unable = workload(graph_scenario()), workload(graph_scenario(), traverses=False)
     assert b"mode=spreading" in able.build(0)
-    assert able.traversal_facts() == {"asked": True, "measured": True, "note": ""}
+    assert able.traversal_facts() == Traversals(asked=True, measured=True)
     assert b"mode=spreading" not in unable.build(0)
-    assert "similarity recalls were measured" in unable.traversal_facts()["note"]
-    assert workload(scenario(SEARCHES)).traversal_facts()["asked"] is False
+    assert "similarity recalls were measured" in unable.traversal_facts().note
+    assert workload(scenario(SEARCHES)).traversal_facts().asked is False
 
 
 def test_stored_vectors_are_new_and_searched_ones_come_from_the_pool() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,10 @@ import pytest
 
 from compbench.config.scenarios import Validation, load_scenario, load_scenarios
 from compbench.machine.process import Exit
-from compbench.measuring import judgement
-from compbench.model import driver_report
+from compbench.measuring import driver_report, judgement
 from compbench.model.errors import UserError
 from compbench.model.records import DataSet, Outcome, Verdict
+from compbench.model.result import Histograms, Result
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPORT: dict[str, Any] = {
@@ -44,15 +46,15 @@ P99 Latency: 0.29ms
 TARGETS = Validation(expected_p99_latency_ms=20.0, expected_throughput_ops_sec=800.0, max_error_rate=0.005)
 
 
-def parsed(**changes: Any) -> driver_report.Result:
-    return driver_report.parse_json(json.dumps({**REPORT, **changes}).encode(), "x.json")
+def parsed(**changes: Any) -> Result:
+    return driver_report.result_of(driver_report.parse_json(json.dumps({**REPORT, **changes}).encode(), "x.json"))
 
 
 def test_the_text_report_gives_the_same_figures_as_the_json() -> None:
     result = driver_report.parse_text(TEXT)
     assert result is not None
     assert (result.p50_latency_ms, result.p99_latency_ms, result.throughput_ops_s) == (0.21, 0.29, 1000)
-    assert (result.error_rate, result.total_operations, result.elapsed_s) == (0.005, 60001, 60.0)
+    assert (result.error_fraction, result.total_operations, result.elapsed_s) == (0.005, 60001, 60.0)
 
 
 def test_a_text_without_a_report_is_none() -> None:
@@ -62,23 +64,91 @@ def test_a_text_without_a_report_is_none() -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"p99_latency_ms": "fast"}, "x.json: p99_latency_ms = 'fast': a finite number"),
+        ({"p99_latency_ms": "fast"}, "p99_latency_ms = 'fast': Expected `float`, got `str`"),
         ({"p99_latency_ms": -1}, "p99_latency_ms = -1"),
         ({"overall_throughput": float("nan")}, "overall_throughput = nan"),
         ({"total_operations": True}, "total_operations = True"),
+        ({"total_operations": -7}, "total_operations = -7"),
+        ({"overall_throughput": 10**400}, "Number out of range"),
+        ({"overall_throughput": float("inf")}, "overall_throughput = inf"),
+        ({"overall_error_rate": 5.0}, "overall_error_rate = 5.0"),
+        ({"per_operation_stats": {"Search": {"count": -7}}}, "per_operation_stats"),
+        ({"per_operation_stats": {"Search": {"count": 1, "p99_latency_us": float("nan")}}}, "per_operation_stats"),
+        ({"compbench": 5}, "compbench = 5"),
+        ({"compbench": {"schema": 10**400}}, "compbench.schema"),
+        ({"compbench": {"arrival": {"rate": 10**400}}}, "x.json: not a driver's report"),
+        ({"compbench": {"recall": [1]}}, "compbench.recall = [1]"),
+        ({"compbench": {"time_series": {"interval_s": 0}}}, "compbench.time_series.interval_s = 0"),
+        ({"compbench": {"histograms": {"response_time": 3}}}, "compbench.histograms.response_time = 3"),
+        ({"compbench": {"valid": "no"}}, "compbench.valid = 'no'"),
     ],
 )
 def test_a_wrong_value_is_named_with_file_and_key(change: dict[str, Any], line: str) -> None:
     with pytest.raises(UserError) as caught:
         parsed(**change)
+    assert str(caught.value).startswith("x.json: ")
     assert line in str(caught.value)
 
 
 def test_garbage_and_missing_keys_are_refused() -> None:
     with pytest.raises(UserError, match="not JSON"):
         driver_report.parse_json(b"{ nonsense", "x.json")
-    with pytest.raises(UserError, match="p50_latency_ms: missing"):
-        driver_report.parse_json(b"{}", "x.json")
+    without = json.dumps({key: value for key, value in REPORT.items() if key != "p50_latency_ms"}).encode()
+    with pytest.raises(UserError, match="missing required field `p50_latency_ms`"):
+        driver_report.parse_json(without, "x.json")
+    for deep in (b"[" * 200_000, b'{"a":' * 200_000):
+        with pytest.raises(UserError, match="nested too deeply"):
+            driver_report.parse_json(deep, "x.json")
+    with pytest.raises(UserError, match="not JSON"):
+        driver_report.parse_json(b"1" * 10_000, "x.json")
+
+
+def test_a_report_that_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "folder.json").mkdir()
+    for name in ("pipe.json", "folder.json"):
+        with pytest.raises(UserError, match=f"{name}: can't be read"):
+            driver_report.read_result(tmp_path / name, tmp_path / "out")
+        with pytest.raises(UserError, match=f"{name}: can't be read"):
+            driver_report.read_capacity(tmp_path / name)
+
+
+def test_a_text_report_with_impossible_numbers_is_none_or_refused() -> None:
+    assert driver_report.parse_text(TEXT.replace("P99 Latency: 0.29ms", "P99 Latency: 10.0.0ms")) is None
+    assert driver_report.parse_text(TEXT.replace("60001", "9" * 5000)) is None
+    with pytest.raises(UserError, match="more failed than was sent"):
+        driver_report.parse_text(TEXT.replace("0.50%", "500.00%"))
+
+
+def test_what_a_driver_says_is_clean_before_it_is_kept(tmp_path: Path) -> None:
+    wild = "\ud800 \x1b[31mred\x1b[0m \x1b]0;title\x07 bell\x07 \u202e"
+    told = parsed(
+        per_operation_stats={wild: {"count": 1, "success_count": 1, "p99_latency_us": 1}},
+        compbench={"valid": False, "invalid_reason": wild, "errors": {wild: 1}},
+    )
+    outcome = judgement.judge(told, TARGETS, 1000.0, Exit(0), [wild])
+    kept = msgspec.json.encode([told, outcome]).decode()
+    assert "red" in kept
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202e]", kept)
+    assert "title" not in kept
+
+
+def test_the_report_is_read_back_as_the_driver_wrote_it() -> None:
+    raw = {**REPORT, "compbench": {"histograms": {"response_time": "HIST"}, "a_newer_key": 1}}
+    report = driver_report.parse_json(json.dumps(raw).encode(), "x.json")
+    assert report.compbench is not None
+    assert report.compbench.histograms == Histograms(response_time="HIST")
+    kept = driver_report.result_of(report).details
+    assert kept is not None
+    assert kept.histograms is None, "a capture is not made large by what the report beside it holds"
+
+
+def test_a_search_for_a_capacity_is_checked_too(tmp_path: Path) -> None:
+    path = tmp_path / "capacity.json"
+    path.write_text('{"low_ops_s": -1, "high_ops_s": null, "bound": "target", "curve": []}')
+    with pytest.raises(UserError, match=r"capacity\.json: not a driver's report"):
+        driver_report.read_capacity(path)
+    assert driver_report.read_capacity(tmp_path / "none.json") is None
 
 
 def test_json_is_read_before_the_text(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
+from compbench.model.result import TimeSeries
 from compbench.report import view
 from compbench.report.charts import drawing, latency
 
@@ -29,13 +29,8 @@ def test_a_distant_target_is_named_and_leaves_the_curve_its_height(
 
 
 def test_what_comes_in_after_the_last_request_is_no_plunge_of_the_throughput() -> None:
-    series: dict[str, Any] = {
-        "interval_s": 1,
-        "offered": [50] * 3 + [0],
-        "completed": [50] * 3 + [2],
-        "errors": [0] * 4,
-    }
-    spec = view._throughput({"time_series": series}, 3)
+    series = TimeSeries(interval_s=1, offered=[50, 50, 50, 0], completed=[50, 50, 50, 2], errors=[0] * 4)
+    spec = view._throughput(series, 3)
     assert spec is not None
     rows = spec["data"]["values"]
     assert max(row["s"] for row in rows) == 3

@@ -15,9 +15,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_format
 
 from compbench.model import file_names
+from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
+from compbench.model.result import Capacity
 from compbench.report import pages
-from compbench.report.export import history_files
+from compbench.report.export import junit, runs_csv
+from compbench.report.export.openmetrics import openmetrics_text
 from compbench.report.past import history
 from compbench.store import runs
 from compbench.store.record_files import read_record
@@ -26,6 +29,15 @@ from tests.project import ROOT
 from tests.report.test_report import render
 from tests.synthetic import NAMES, Recipe, RunRecipe
 
+FOUND = Capacity(
+    low_ops_s=1234.0,
+    high_ops_s=1300.0,
+    bound="target",
+    p99_limit_ms=20.0,
+    max_error_rate=0.01,
+    precision_pct=5.0,
+    curve=[],
+)
 SCENARIOS = ROOT / "scenarios" / "competitive"
 
 
@@ -57,7 +69,7 @@ def past_of(folder: Path) -> history.Past:
 
 
 def test_csv_has_a_line_for_each_scenario_and_repeat(folder: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO(history_files.csv_text([past_of(folder)])), strict=True))
+    rows = list(csv.DictReader(io.StringIO(runs_csv.csv_text([past_of(folder)])), strict=True))
     assert [(row["scenario"], row["repeat"], row["outcome"]) for row in rows] == [
         (NAMES[0], "1", "passed"),
         (NAMES[0], "2", "passed"),
@@ -65,7 +77,7 @@ def test_csv_has_a_line_for_each_scenario_and_repeat(folder: Path) -> None:
         (NAMES[2], "1", "failed"),
     ]
     _, captures = read(folder)
-    assert float(rows[0]["p99_latency_ms"]) == pytest.approx((captures[0].result or {})["p99_latency_ms"], rel=1e-4)
+    assert float(rows[0]["p99_latency_ms"]) == pytest.approx(P99.read(captures[0].result, None), rel=1e-4)
     assert rows[3]["p99_latency_ms"] == "", "figures of a failed scenario are none"
     assert rows[0]["uncommitted"] == "yes"
 
@@ -82,15 +94,15 @@ def test_an_invalid_measurement_is_an_error_by_name_and_its_figures_are_none(tmp
     past = past_of(folder)
     assert past.verdicts[NAMES[1]] == "invalid"
     assert past.values[NAMES[1]] == {}
-    rows = list(csv.DictReader(io.StringIO(history_files.csv_text([past])), strict=True))
+    rows = list(csv.DictReader(io.StringIO(runs_csv.csv_text([past])), strict=True))
     assert [(row["outcome"], bool(row["p99_latency_ms"])) for row in rows] == [
         ("missed", True),
         ("invalid", False),
         ("passed", True),
     ]
-    (suite,) = JUnitXml.fromstring(history_files.junit_xml(manifest, captures))
+    (suite,) = JUnitXml.fromstring(junit.junit_xml(manifest, captures))
     assert (suite.failures, suite.errors) == (1, 1)
-    families = openmetrics(history_files.openmetrics_text(past, {}))  # type: ignore[no-untyped-call]
+    families = openmetrics(openmetrics_text(past, {}))  # type: ignore[no-untyped-call]
     gauges = {(s.name, s.labels.get("scenario")): s.value for family in families for s in family.samples}
     assert gauges["compbench_scenario_passed", NAMES[1]] == 0
     assert ("compbench_p99_latency_seconds", NAMES[1]) not in gauges
@@ -110,10 +122,10 @@ def test_each_repeat_keeps_its_own_outcome_and_figures(tmp_path: Path) -> None:
         path = folder / f"{folder.name}_{NAMES[0]}_run{number}_capture.json"
         capture = json.loads(path.read_text())
         capture["result"]["p99_latency_ms"] = p99_ms
-        capture["result"]["own"]["recall"] = recall
+        capture["result"]["details"]["recall"] = recall
         path.write_text(json.dumps(capture))
     pages.write_pages(folder, *read(folder), interrupted=False, scenarios_dir=SCENARIOS, now=synthetic.NOON)
-    rows = csv.DictReader(io.StringIO(history_files.csv_text([past_of(folder)])), strict=True)
+    rows = csv.DictReader(io.StringIO(runs_csv.csv_text([past_of(folder)])), strict=True)
     assert [(r["repeat"], r["outcome"], r["p99_latency_ms"], r["recall_pct"]) for r in rows] == [
         ("1", "passed", "1", ""),
         ("2", "failed", "", ""),
@@ -124,7 +136,7 @@ def test_each_repeat_keeps_its_own_outcome_and_figures(tmp_path: Path) -> None:
 def test_junit_has_a_case_for_each_measurement_of_the_selection(folder: Path) -> None:
     manifest, captures = read(folder)
     longer = msgspec.structs.replace(manifest, selection=[*manifest.selection, "not_there_yet"])
-    (suite,) = JUnitXml.fromstring(history_files.junit_xml(longer, captures))
+    (suite,) = JUnitXml.fromstring(junit.junit_xml(longer, captures))
     cases = {case.name: case for case in suite}
     assert list(cases) == longer.selection
     assert [type(result) for case in cases.values() for result in case.result] == [Failure, Error, Skipped]
@@ -134,8 +146,8 @@ def test_junit_has_a_case_for_each_measurement_of_the_selection(folder: Path) ->
 
 
 def test_metrics_are_read_alike_by_both_parsers_of_prometheus(folder: Path) -> None:
-    found = {NAMES[1]: history.FoundCapacity("2026-01-01_00-00-00", {"low_ops_s": 1234.0})}
-    text = history_files.openmetrics_text(past_of(folder), found)
+    found = {NAMES[1]: history.FoundCapacity("2026-01-01_00-00-00", FOUND)}
+    text = openmetrics_text(past_of(folder), found)
     for parse in (openmetrics, text_format):
         samples = {(s.name, s.labels.get("scenario")): s.value for family in parse(text) for s in family.samples}
         p99_s = samples["compbench_p99_latency_seconds", NAMES[0]]

@@ -348,11 +348,12 @@ def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path)
     results = json.loads(path.read_text())
     results["kind"] = "capacity"
     results["scenarios"][0]["capacity"] = SEARCHED
+    results["scenarios"][0]["metrics"]["capacity_ops_s"] = SEARCHED["low_ops_s"]
     path.write_text(json.dumps(results))
     (past,) = history.read_history(tmp_path)[0]
-    assert history.find_capacities([past], past.fingerprint)[QDRANT].facts["low_ops_s"] == 3200.0
+    assert history.find_capacities([past], past.fingerprint)[QDRANT].facts.low_ops_s == 3200.0
     assert history.find_capacities([past], {**past.fingerprint, "machine": "b" * 32}) == {}
-    assert past.values[QDRANT]["capacity_qps"] == [3200.0]
+    assert past.values[QDRANT]["capacity_ops_s"] == [3200.0]
 
 
 def test_settings_are_not_changed_by_looking_back() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from compbench.model import file_names
 from compbench.model.records import Capture, Manifest
+from compbench.model.result import Capacity, Details
 from compbench.report import baselines, page, pages, summary
 from compbench.report.charts import drawing
 from compbench.store import runs
@@ -144,7 +145,8 @@ def test_deltas_and_verdicts_have_the_published_bounds() -> None:
     capture, _ = synthetic.make_capture("2026-01-05_12-00-00", Recipe(NAMES[0], duration_s=2), RunRecipe())
     seen = {}
     for p99_ms in (19.7, 19.9, 22.0, 24.1, 24.3):  # Qdrant's is 22
-        result = {**(capture.result or {}), "p99_latency_ms": p99_ms}
+        assert capture.result
+        result = msgspec.structs.replace(capture.result, p99_latency_ms=p99_ms)
         (found,) = baselines.compare([msgspec.structs.replace(capture, result=result)], published)
         assert found.delta_pct == pytest.approx(100 * (p99_ms / 22 - 1))
         seen[p99_ms] = found.status
@@ -212,9 +214,9 @@ from pathlib import Path
 from compbench.cli import reporter, suite
 from compbench.model import file_names
 from compbench.store import runs
-from compbench.store.record_files import read_record
 from compbench.model.records import Manifest
 from compbench.report import diagnostics, pages, summary
+from compbench.store.record_files import read_record
 folder = Path({str(folder)!r})
 manifest = read_record(folder / file_names.MANIFEST, Manifest)
 captures = [c for c in runs.Run(folder, manifest).captures() if c.repeat is None]
@@ -246,11 +248,13 @@ def test_every_part_does_without_what_a_driver_did_not_record(
     folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=3, errors=3)]))
     manifest = read_record(folder / file_names.MANIFEST, Manifest)
     (capture,) = runs.Run(folder, manifest).captures()
-    result = capture.result or {}
-    for key in result["own"]:
-        own = {name: value for name, value in result["own"].items() if name != key}
-        own |= {key: None} if change == "null" else {}
-        poorer = msgspec.structs.replace(capture, result={**result, "own": own})
+    assert capture.result
+    whole = msgspec.to_builtins(capture.result.details)
+    for key in whole:
+        told = {name: value for name, value in whole.items() if name != key}
+        told |= {key: None} if change == "null" else {}
+        details = msgspec.convert(told, Details)
+        poorer = msgspec.structs.replace(capture, result=msgspec.structs.replace(capture.result, details=details))
         report = page.gather(folder, manifest, [poorer], SCENARIOS, state="closed")
         page.write_report(folder, report, tmp_path / "cache")
         assert NAMES[0] in text_of(folder, "report.html"), key
@@ -260,7 +264,7 @@ def test_few_operations_have_no_upper_bound(tmp_path: Path) -> None:
     folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=3)]))
     path = folder / f"{folder.name}_{NAMES[0]}_capture.json"
     capture = json.loads(path.read_text())
-    capture["result"]["own"]["response_time_ms_ci"]["p99"] = [1.164, None]
+    capture["result"]["details"]["response_time_ms_ci"]["p99"] = [1.164, None]
     path.write_text(json.dumps(capture))
     render(folder)
     assert "too few for an upper bound" in text_of(folder, "report.html")
@@ -277,7 +281,7 @@ def test_a_search_for_a_capacity_has_a_page_and_later_runs_show_it(tmp_path: Pat
     folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)]))
     manifest = read_record(folder / file_names.MANIFEST, Manifest)
     (capture,) = runs.Run(folder, manifest).captures()
-    search = msgspec.structs.replace(capture, is_capacity=True, result=None, capacity=found)
+    search = msgspec.structs.replace(capture, is_capacity=True, result=None, capacity=msgspec.convert(found, Capacity))
     write_record(folder / f"{folder.name}_{search.measurement}_capture.json", search)
     manifest = msgspec.structs.replace(manifest, kind="capacity", selection=[search.measurement])
     write_record(folder / file_names.MANIFEST, manifest)

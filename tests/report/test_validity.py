@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from compbench.model.records import Capture, DataSet, Notice, Sample
+from compbench.model.result import Details
 from compbench.report.groups import group_captures
 from compbench.report.statistics import Spread, spread
 from compbench.report.validity import Doubt, doubts, moments
@@ -28,9 +29,9 @@ def made(recipe: Recipe | None = None, **changes: Any) -> Capture:
 
 def with_own(**facts: Any) -> Capture:
     capture = made()
-    result = dict(capture.result or {})
-    result["own"] = {**result["own"], **facts}
-    return msgspec.structs.replace(capture, result=result)
+    assert capture.result
+    details = msgspec.convert({**msgspec.to_builtins(capture.result.details), **facts}, Details)
+    return msgspec.structs.replace(capture, result=msgspec.structs.replace(capture.result, details=details))
 
 
 def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:

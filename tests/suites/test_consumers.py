@@ -88,7 +88,7 @@ def test_the_table_of_samples_begins_as_specified(project: Project) -> None:
 
 
 def test_the_driver_is_open_loop_and_says_what_its_clock_measures(project: Project) -> None:
-    own = project.capture("alpha")["result"]["own"]
+    own = project.capture("alpha")["result"]["details"]
     assert own["valid"] is True
     assert own["offered_ops_s"] == 20
     assert own["response_time_ms"]["p99"] >= own["service_time_ms"]["p50"]

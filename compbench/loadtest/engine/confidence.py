@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from compbench.loadtest.engine.histogram import Histogram
+from compbench.model.result import Intervals
 
 CONFIDENCE = 0.95
 METHOD = "order statistics (binomial), operations taken as independent"
@@ -45,10 +45,10 @@ def percentile_interval(histogram: Histogram, percentile: float) -> tuple[float 
     )
 
 
-def percentile_intervals(histogram: Histogram) -> dict[str, Any]:
-    """Return confidence and method, and under its name the interval of each percentile in milliseconds."""
-    intervals = {name: list(percentile_interval(histogram, percentile)) for name, percentile in PERCENTILES.items()}
-    return {"confidence": CONFIDENCE, "method": METHOD, **intervals}
+def percentile_intervals(histogram: Histogram) -> Intervals:
+    """Return the interval of each percentile in milliseconds, with confidence and method."""
+    intervals = {name: percentile_interval(histogram, percentile) for name, percentile in PERCENTILES.items()}
+    return Intervals(confidence=CONFIDENCE, method=METHOD, **intervals)
 
 
 def _binomial(n: int, p: float) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]:

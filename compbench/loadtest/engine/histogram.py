@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Self
 
-import msgspec
 import numpy as np
 from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
+
+from compbench.model.result import Summary
 
 HOUR_US = 3_600_000_000
 DIGITS = 3
@@ -28,19 +29,6 @@ def empty_hdr() -> HdrHistogram:
 
 
 _LENGTH = int(empty_hdr().counts_len)
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """The figures of one distribution; times in milliseconds, 0 if nothing was recorded."""
-
-    count: int
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    p999: float
-    max: float
-    mean: float
 
 
 class Histogram:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,29 +16,8 @@ _Z_95 = 1.96
 # Answers that depend on nothing reach this many standard errors once in 30,000 runs; true ones are far above it.
 _STANDARD_ERRORS_WANTED = 4.0
 
-Verdict = Literal["ok", "empty-store", "ignores-query", "not-checked"]
 # Answers of this kind make every figure meaningless.
 MEANINGLESS = ("empty-store", "ignores-query")
-
-
-class Recall(NamedTuple):
-    """What the checked answers were worth.
-
-    `mean` is the mean recall of `checked` vector searches with its 95 % confidence interval (`low`, `high`; normal
-    approximation), over result limits from `k_min` to `k_max`; None where it can't be told. `exact_traversals` is the
-    share of `traversals` whose answer was exactly right. `answers` is the verdict on the answers as such.
-    """
-
-    answers: Verdict
-    note: str = ""
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    checked: int = 0
-    k_min: int | None = None
-    k_max: int | None = None
-    traversals: int = 0
-    exact_traversals: float | None = None
 
 
 class NotCheckableError(Exception):
@@ -84,8 +62,3 @@ def is_gain(gains: list[float]) -> bool:
 def half_width(values: NDArray[np.float64]) -> float:
     """Return half of the 95 % confidence interval of the mean."""
     return _Z_95 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-
-
-def as_json(found: Recall) -> dict[str, Any]:
-    """Return the record for the report: fractions, counts."""
-    return found._asdict()

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, Recall, half_width, ids_of, is_gain
+from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, half_width, ids_of, is_gain
 from compbench.loadtest.truth.ground_truth import Truth
 from compbench.loadtest.truth.traversals import check_traversals
 from compbench.loadtest.workload.operations import PREPARED_PREFIX, STORED_PREFIX
 from compbench.loadtest.workload.workload import Query, Workload
+from compbench.model.result import Recall
 
 TOLERANCE = 1e-5
 # A store that holds no more than this share of the data set is all but empty: whatever it answers, it answers quickly.
@@ -57,7 +58,7 @@ def missed(found: Recall, expected_recall: float | None) -> list[str]:
     """Return a line if the expected recall was asked for and not reached, or can't be told."""
     if expected_recall is None:
         return []
-    reached = found.exact_traversals if found.mean is None else found.mean
+    reached = found.reached
     if reached is None:
         return [f"Recall can't be told ({found.note}), expected {expected_recall:.3f}"]
     return [f"Recall {reached:.3f} below target {expected_recall:.3f}"] if reached < expected_recall else []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, Recall, ids_of, is_gain
+from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, ids_of, is_gain
 from compbench.loadtest.workload.edges import ExpectedGraph
 from compbench.loadtest.workload.operations import PREPARED_PREFIX, TRAVERSAL_LIMIT
 from compbench.loadtest.workload.workload import Workload
+from compbench.model.result import Recall
 
 
 def check_traversals(workload: Workload, kept: Mapping[int, bytes]) -> Recall:

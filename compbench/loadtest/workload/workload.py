@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from compbench.config.scenarios import Operations, Scenario
 from compbench.loadtest.workload import operations, vectors
 from compbench.loadtest.workload.operations import COMPLETION, LABELS, RECALL, SEARCH, STORE
 from compbench.loadtest.workload.vectors import CHUNK, VectorSource
+from compbench.model.result import Traversals
 from compbench.transport.http_pool import Endpoint
 
 POOL_SIZE = 1000
@@ -138,12 +139,12 @@ class Workload:
         draws, place = self._draws(index // CHUNK), index % CHUNK
         return Traversal(int(draws.starts[place]), self._hops[int(draws.operations[place])])
 
-    def traversal_facts(self) -> dict[str, Any]:
+    def traversal_facts(self) -> Traversals:
         """Return, for the report, whether traversals were asked for and whether they are what is measured."""
         note = ""
         if self._hops and not self.traverses:
             note = "the server can't follow edges: similarity recalls were measured in place of traversals"
-        return {"asked": bool(self._hops), "measured": self.traverses, "note": note}
+        return Traversals(asked=bool(self._hops), measured=self.traverses, note=note)
 
     def digest(self) -> str:
         """Return the SHA-256 of the whole work: every operation and parameter, and the vectors.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from compbench.model.result import Capacity
 from compbench.report.charts.vega import BAD, GOOD, SOFT, WARN, Row, Spec, chart_of, colour_by, tooltips, y_axis
 
 
@@ -111,12 +112,19 @@ def _warnings(marks: Sequence[tuple[float, str]], x: Spec) -> list[Spec]:
 _SUSTAINED = {True: "sustained", False: "not sustained", None: "spoiled by the driver"}
 
 
-def capacity_curve(rows: Sequence[Row], limit_ms: float | None) -> Spec | None:
-    """Return P99 over the offered rate of a capacity search: `rate_ops_s`, `p99_ms`, `sustained`."""
-    known = [row for row in rows if row.get("p99_ms") is not None]
-    if not known:
+def capacity_curve(found: Capacity | None) -> Spec | None:
+    """Return P99 over the offered rate of a search for a capacity."""
+    if found is None or not found.curve:
         return None
-    known = [{**row, "what": _SUSTAINED[row.get("sustained")]} for row in known]
+    rows: list[Row] = [
+        {
+            "rate_ops_s": tried.rate_ops_s,
+            "achieved_ops_s": tried.achieved_ops_s,
+            "p99_ms": tried.p99_ms,
+            "what": _SUSTAINED[tried.sustained],
+        }
+        for tried in found.curve
+    ]
     x = {"field": "rate_ops_s", "type": "quantitative", "title": "offered, ops/s", "scale": {"zero": False}}
     scale = {"domain": list(_SUSTAINED.values()), "range": [GOOD, BAD, SOFT]}
     layers: list[Spec] = [
@@ -131,7 +139,6 @@ def capacity_curve(rows: Sequence[Row], limit_ms: float | None) -> Spec | None:
             },
         },
     ]
-    if limit_ms is not None:
-        rule = {"type": "rule", "color": BAD, "strokeDash": [5, 3]}
-        layers.append({"mark": rule, "encoding": {"y": {"datum": limit_ms, "type": "quantitative"}}})
-    return chart_of(known, {"layer": layers, "height": 190})
+    rule = {"type": "rule", "color": BAD, "strokeDash": [5, 3]}
+    layers.append({"mark": rule, "encoding": {"y": {"datum": found.p99_limit_ms, "type": "quantitative"}}})
+    return chart_of(rows, {"layer": layers, "height": 190})

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
-from compbench.model.driver_report import Capacity
+from compbench.files.regular import read_regular
+from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.file_names import TIMESTAMP
-from compbench.model.records import Outcome, Verdict, worst
+from compbench.model.records import RESULTS_SCHEMA, Outcome, Verdict, worst
+from compbench.model.result import Capacity
 
 # Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
 # how often and in which order scenarios are measured.
@@ -26,42 +28,8 @@ SAME = (
 )
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A figure that is followed over runs.
-
-    Attributes:
-        name: the key in a scenario's `metrics` of `results.json`.
-        title: what a reader calls it, with its unit.
-        better: which way is an improvement.
-        least_effect_pct: a smaller relative change is of no interest, whatever a test says.
-        absolute: the change is judged by its difference in the figure's own unit (percentage points), not relatively.
-    """
-
-    name: str
-    title: str
-    better: Literal["lower", "higher"]
-    least_effect_pct: float
-    absolute: bool = False
-
-
-# A regression is more than 5 % of latency or throughput, or 5 percentage points of errors (ENGRAM's performance
-# checks). Recall is near 100 %, where one per cent of it is many wrong answers.
-METRICS = (
-    Metric("p99_latency_ms", "P99, ms", "lower", 5.0),
-    Metric("throughput_qps", "throughput, ops/s", "higher", 5.0),
-    Metric("recall_pct", "recall, %", "higher", 1.0, absolute=True),
-    Metric("error_rate_pct", "errors, %", "lower", 5.0, absolute=True),
-    Metric("capacity_qps", "capacity, ops/s", "higher", 5.0),
-)
-
-
 # The year 9999, the last that a date can have.
 _LATEST_S = 253_370_000_000
-
-
-class _Searched(Capacity, frozen=True, kw_only=True):
-    low_ops_s: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Scenario(msgspec.Struct, frozen=True):
@@ -69,11 +37,26 @@ class _Scenario(msgspec.Struct, frozen=True):
     outcome: Outcome
     metrics: dict[str, Annotated[float, msgspec.Meta(ge=0)] | None]
     repeat: int | None = None
-    capacity: dict[str, Any] | None = None
+    capacity: Capacity | None = None
+    duration_s: float | None = None
 
-    def __post_init__(self) -> None:
-        if self.capacity is not None:
-            msgspec.convert(self.capacity, _Searched)
+
+class _Git(msgspec.Struct, frozen=True):
+    commit: str | None = None
+    dirty: list[str] | None = None
+
+
+class _System(msgspec.Struct, frozen=True):
+    cpu_model: str | None = None
+
+
+class _Provenance(msgspec.Struct, frozen=True):
+    git: _Git | None = None
+    system: _System | None = None
+
+
+class _Head(msgspec.Struct, frozen=True):
+    schema: int
 
 
 class _Results(msgspec.Struct, frozen=True):
@@ -85,15 +68,15 @@ class _Results(msgspec.Struct, frozen=True):
     scenarios: list[_Scenario]
     kind: str = "suite"
     settings: dict[str, Any] = {}
-    provenance: dict[str, Any] = {}
+    provenance: _Provenance = _Provenance()
 
 
 @dataclass(frozen=True)
 class FoundCapacity:
-    """What a search for a scenario's capacity found, and in which run; `facts` as `results.Capacity` has them."""
+    """What a search for a scenario's capacity found, and in which run; `facts` as `model.result.Capacity` has them."""
 
     run: str
-    facts: dict[str, Any]
+    facts: Capacity
 
 
 @dataclass(frozen=True)
@@ -104,6 +87,7 @@ class Measured:
     repeat: int
     verdict: Verdict
     figures: Mapping[str, float]
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +108,7 @@ class Past:
     verdicts: Mapping[str, Verdict]
     measured: Sequence[Measured] = ()
     kind: str = "suite"
-    capacities: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    capacities: Mapping[str, Capacity] = field(default_factory=dict)
 
     @property
     def scenarios(self) -> list[str]:
@@ -158,10 +142,15 @@ def read_past(folder: Path) -> Past | None:
     if not TIMESTAMP.fullmatch(folder.name):
         raise UserError(f"{folder.name}: skipped: not the folder of a run")
     try:
-        results = msgspec.json.decode((folder / "results.json").read_bytes(), type=_Results)
+        content = read_regular(folder / file_names.RESULTS)
+        if (schema := msgspec.json.decode(content, type=_Head).schema) != RESULTS_SCHEMA:
+            raise UserError(
+                f"{folder.name}: skipped: its results.json is of schema {schema}, this compbench reads {RESULTS_SCHEMA}"
+            )
+        results = msgspec.json.decode(content, type=_Results)
     except FileNotFoundError:
         raise UserError(f"{folder.name}: skipped: no results.json (the run was not finished)") from None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{folder.name}: skipped: results.json can't be read ({error})") from None
     if results.run != folder.name:
         raise UserError(f"{folder.name}: skipped: its results.json is of run {results.run}")
@@ -260,8 +249,7 @@ def named(history: Iterable[Past], run: str) -> Past:
 
 
 def _past(results: _Results) -> Past:
-    git = results.provenance.get("git") or {}
-    system = results.provenance.get("system") or {}
+    git, system = results.provenance.git or _Git(), results.provenance.system or _System()
     values: dict[str, dict[str, list[float]]] = {}
     verdicts: dict[str, Verdict] = {}
     measured = [_measured(scenario) for scenario in results.scenarios]
@@ -276,9 +264,9 @@ def _past(results: _Results) -> Past:
         fingerprint=results.fingerprint,
         kind=results.kind,
         capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity},
-        commit=str(git.get("commit") or ""),
-        dirty=bool(git.get("dirty")),
-        machine=f"{system.get('cpu_model') or 'machine'} ({results.fingerprint.get('machine', '')[:6]})",
+        commit=git.commit or "",
+        dirty=bool(git.dirty),
+        machine=f"{system.cpu_model or 'machine'} ({results.fingerprint.get('machine', '')[:6]})",
         values=values,
         verdicts=verdicts,
         measured=measured,
@@ -286,13 +274,9 @@ def _past(results: _Results) -> Past:
 
 
 def _measured(scenario: _Scenario) -> Measured:
-    figures = {**scenario.metrics, "capacity_qps": _capacity(scenario)} if scenario.outcome.is_measurement else {}
+    figures = scenario.metrics if scenario.outcome.is_measurement else {}
     known = {name: value for name, value in figures.items() if value is not None}
-    return Measured(scenario.scenario, scenario.repeat or 1, scenario.outcome.verdict, known)
-
-
-def _capacity(scenario: _Scenario) -> float | None:
-    return float(scenario.capacity["low_ops_s"]) if scenario.capacity else None
+    return Measured(scenario.scenario, scenario.repeat or 1, scenario.outcome.verdict, known, scenario.duration_s)
 
 
 def _short(past: Past, name: str) -> str:

@@ -1,0 +1,160 @@
+"""The figures by which measurements are shown, compared, followed and exported: one table that all of them read.
+
+A name is the key in `results.json` and the column in `runs.csv`; its ending is the unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from compbench.model.result import Capacity, Result
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A figure in OpenMetrics, in base units (seconds, ratios): `value / divisor`."""
+
+    name: str
+    text: str
+    divisor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure.
+
+    Attributes:
+        name: its key, with the unit.
+        label: what a reader calls it.
+        unit: as a reader writes it.
+        better: which way is an improvement.
+        form: how it is printed, for the `%` operator, without the unit.
+        read: finds it in what a measurement amounts to; None is not recorded.
+        least_effect_pct: a smaller relative change is of no interest, whatever a test says.
+        absolute: the change is judged by its difference in the figure's own unit (percentage points), not relatively.
+        is_followed: whether runs are compared by it, and its history is drawn.
+        gauge: what it is in OpenMetrics, if it is exported.
+    """
+
+    name: str
+    label: str
+    unit: str
+    better: Literal["lower", "higher"]
+    form: str
+    read: Callable[[Result | None, Capacity | None], float | None]
+    least_effect_pct: float = 5.0
+    absolute: bool = False
+    is_followed: bool = False
+    gauge: Gauge | None = None
+
+    @property
+    def title(self) -> str:
+        """Return what a reader calls it, with its unit."""
+        return f"{self.label}, {self.unit}"
+
+    def in_words(self, value: float) -> str:
+        """Return the figure within a line of several: `P99 1.25 ms`, `1000 ops/s`, `0.10 % errors`."""
+        if self.unit == "ops/s":
+            return self.shown(value)
+        return f"{self.shown(value)} {self.label}" if self is ERRORS else f"{self.label} {self.shown(value)}"
+
+    def shown(self, value: float | None) -> str:
+        """Return the figure as a person reads it, with its unit; `-` if there is none."""
+        return "-" if value is None else f"{self.form % value} {self.unit}"
+
+
+def _p999_ms(result: Result | None, _: Capacity | None) -> float | None:
+    times = result.details.response_time_ms if result and result.details else None
+    return times.p999 if times else None
+
+
+def _recall_pct(result: Result | None, _: Capacity | None) -> float | None:
+    reached = result.recall.reached if result and result.recall else None
+    return None if reached is None else 100 * reached
+
+
+P50 = Metric(
+    "p50_latency_ms",
+    "P50",
+    "ms",
+    "lower",
+    "%.2f",
+    lambda result, _: result.p50_latency_ms if result else None,
+    gauge=Gauge("compbench_p50_latency_seconds", "Median response time", 1000),
+)
+P95 = Metric(
+    "p95_latency_ms", "P95", "ms", "lower", "%.2f", lambda result, _: result.p95_latency_ms if result else None
+)
+# A regression is more than 5 % of latency or throughput, or 5 percentage points of errors (ENGRAM's performance
+# checks). Recall is near 100 %, where one per cent of it is many wrong answers.
+P99 = Metric(
+    "p99_latency_ms",
+    "P99",
+    "ms",
+    "lower",
+    "%.2f",
+    lambda result, _: result.p99_latency_ms if result else None,
+    is_followed=True,
+    gauge=Gauge("compbench_p99_latency_seconds", "99th percentile of response time", 1000),
+)
+P999 = Metric("p999_latency_ms", "P99.9", "ms", "lower", "%.2f", _p999_ms)
+THROUGHPUT = Metric(
+    "throughput_ops_s",
+    "throughput",
+    "ops/s",
+    "higher",
+    "%.0f",
+    lambda result, _: result.throughput_ops_s if result else None,
+    is_followed=True,
+    gauge=Gauge("compbench_throughput_operations_per_second", "Operations answered, at a fixed rate"),
+)
+RECALL = Metric(
+    "recall_pct",
+    "recall",
+    "%",
+    "higher",
+    "%.2f",
+    _recall_pct,
+    least_effect_pct=1.0,
+    absolute=True,
+    is_followed=True,
+    gauge=Gauge("compbench_recall_ratio", "Share of the true neighbours that were found", 100),
+)
+ERRORS = Metric(
+    "error_rate_pct",
+    "errors",
+    "%",
+    "lower",
+    "%.2f",
+    lambda result, _: 100 * result.error_fraction if result else None,
+    absolute=True,
+    is_followed=True,
+    gauge=Gauge("compbench_error_ratio", "Share of operations that failed", 100),
+)
+CAPACITY = Metric(
+    "capacity_ops_s",
+    "capacity",
+    "ops/s",
+    "higher",
+    "%.0f",
+    lambda _, capacity: capacity.low_ops_s if capacity else None,
+    is_followed=True,
+    gauge=Gauge("compbench_capacity_operations_per_second", "Highest rate sustained within the limits"),
+)
+OFFERED = Metric(
+    "offered_ops_s",
+    "offered",
+    "ops/s",
+    "higher",
+    "%.0f",
+    lambda result, _: result.details.offered_ops_s if result and result.details else None,
+)
+ALL = (P50, P95, P99, P999, OFFERED, THROUGHPUT, RECALL, ERRORS, CAPACITY)
+FOLLOWED = tuple(metric for metric in ALL if metric.is_followed)
+
+
+def figures_of(result: Result | None, capacity: Capacity | None = None) -> dict[str, float | None]:
+    """Return every figure of a measurement by name; None is not recorded."""
+    return {metric.name: metric.read(result, capacity) for metric in ALL}

@@ -1,0 +1,38 @@
+"""Every closed run as CSV: a line per scenario and repeat, for spreadsheets and data frames."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from compbench.model import metrics
+from compbench.model.times import iso_utc
+from compbench.report.past.history import Measured, Past
+
+NAME = "runs.csv"
+_FACTS = ("target", "driver", "profile", "scale")
+_HEADER = (
+    *("run", "opened_at", "commit", "uncommitted", "machine", *_FACTS),
+    *("scenario", "repeat", "outcome", "duration_s", *(metric.name for metric in metrics.ALL)),
+)
+
+
+def csv_text(history: Sequence[Past]) -> str:
+    """Return every run, oldest first; an empty cell is not recorded."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_HEADER)
+    for past in history:
+        facts = [past.run, iso_utc(past.opened_at), past.commit, "yes" if past.dirty else "no", past.machine]
+        facts += [past.fingerprint.get(name, "") for name in _FACTS]
+        order = list(past.verdicts)
+        for one in sorted(past.measured, key=lambda one: (order.index(one.scenario), one.repeat)):
+            writer.writerow([*facts, one.scenario, one.repeat, one.verdict, *_figures(one)])
+    return out.getvalue()
+
+
+def _figures(one: Measured) -> list[str]:
+    duration = "" if one.duration_s is None else f"{one.duration_s:g}"
+    values = (one.figures.get(metric.name) for metric in metrics.ALL)
+    return [duration, *("" if value is None else f"{value:.6g}" for value in values)]
