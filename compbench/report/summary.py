@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
 from compbench.report import render
 from compbench.report.baselines import Comparison
@@ -60,7 +61,7 @@ def repeats_of(captures: Sequence[Capture]) -> list[str]:
     """Return a line for each scenario that was measured several times: median, range and variation of its P99."""
     lines = []
     for group in group_captures(captures):
-        values = group.values("p99_latency_ms")
+        values = group.values(P99)
         if len(group.captures) == 1:
             continue
         counted = f"{len(values)} of {len(group.captures)} repeats"

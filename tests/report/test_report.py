@@ -310,7 +310,7 @@ def test_repeats_are_summed_up_and_the_command_that_goes_on_has_every_setting(tm
     captures = runs.Run(folder, manifest).captures()
     (folder / f"{folder.name}_report.html").touch()
     told = summary.final_message(manifest, captures, folder, interrupted=False)
-    p99s = sorted((capture.result or {})["p99_latency_ms"] for capture in captures[:2])
+    p99s = sorted(capture.result.p99_latency_ms for capture in captures[:2] if capture.result)
     assert (
         f"  {NAMES[0]}: P99 median {sum(p99s) / 2:.2f} ms, {p99s[0]:.2f} to {p99s[1]:.2f} ms over 2 of 3 repeats"
         in told
