@@ -9,17 +9,19 @@ standard_streams.ensure()
 import os  # noqa: E402
 import shutil  # noqa: E402
 import sys  # noqa: E402
+import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from compbench.cli import commands, invocation, tasks  # noqa: E402
 from compbench.cli.display import Display  # noqa: E402
+from compbench.cli.file_state import NewerThanTargets  # noqa: E402
+from compbench.cli.project import Project  # noqa: E402
 from compbench.cli.reporter import reporter_for  # noqa: E402
 from compbench.cli.suite import Suite  # noqa: E402
 from compbench.config.scenarios import scenario_names  # noqa: E402
 from compbench.config.settings import load_settings, variables_of  # noqa: E402
 from compbench.model.errors import UserError  # noqa: E402
-from compbench.store import runs  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent
 
@@ -28,18 +30,19 @@ try:
     WORDS = invocation.words_of(sys.orig_argv, os.environ, shutil.which("doit"), Path.cwd())
     SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]), WORDS)
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
-    OPEN_RUN = next((run for run in runs.open_runs(Path(SETTINGS.output_dir)) if run.manifest.kind == "suite"), None)
+    PROJECT = Project(ROOT, SETTINGS, SCENARIOS, time.time())
     DISPLAY = Display(sys.stdout)
-    SUITE = Suite(ROOT, SETTINGS, SCENARIOS, DISPLAY, OPEN_RUN)
-    DEFAULT_TASKS = tasks.default_tasks(SUITE)
+    SUITE = Suite(PROJECT, DISPLAY)
+    DEFAULT_TASKS = tasks.default_tasks(PROJECT)
 except UserError as error:
     sys.stderr.write(f"compbench: {error}\n")
     raise SystemExit(2) from None
 
 DOIT_CONFIG = {
-    # Files are the state; doit's own would be lost or stale after a SIGKILL.
+    # Files are the state: doit's own database would be lost or stale after a SIGKILL, so it keeps nothing.
     "backend": "sqlite3",
     "dep_file": ":memory:",
+    "check_file_uptodate": NewerThanTargets,
     "reporter": reporter_for(SUITE, DISPLAY),
     "default_tasks": DEFAULT_TASKS,
 }
@@ -67,7 +70,7 @@ def task_preflight() -> Iterator[tasks.Task]:
 
 def task_report() -> tasks.Task:
     """Render a run again."""
-    return tasks.report(lambda: commands.show_report(SUITE, DISPLAY))
+    return tasks.report(PROJECT, lambda: commands.show_report(SUITE, DISPLAY))
 
 
 def task_review() -> Iterator[tasks.Task]:
@@ -103,3 +106,8 @@ def task_measure() -> Iterator[tasks.Task]:
 def task_render() -> Iterator[tasks.Task]:
     """Render what was measured."""
     yield from tasks.renderings(SUITE)
+
+
+def task_close() -> tasks.Task:
+    """Close the run."""
+    return tasks.close(SUITE)

@@ -167,6 +167,18 @@ class Project:
         assert "Traceback" not in err + out, f"a traceback was shown:\n{out}\n{err}"
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
+    def paste(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line that was printed, in a shell in the project's folder."""
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.root,
+            env=self.variables(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def runs(self) -> list[Path]:
         """Return the folders of all runs, oldest first."""
         return sorted(path for path in self.output.glob("*-*-*_*") if path.is_dir())

@@ -14,13 +14,13 @@ from doit.cmdparse import CmdOption, CmdParse, CmdParseError
 from doit.doit_cmd import DoitMain
 
 from compbench.cli.display import Display, span
-from compbench.cli.suite import Suite
+from compbench.cli.suite import FAILED, NOT_STARTED, Suite
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.preflight import checks
 from compbench.preflight.judgement import preflight_exit_code
 from compbench.report import render
-from compbench.store import leftovers, lock
+from compbench.store import leftovers, lock, runs
 
 # The exit code of a command that lacks a name.
 NOTHING_ASKED_FOR = 2
@@ -64,22 +64,30 @@ def _options_of_run(arguments: Sequence[str], command: Run) -> dict[str, Any]:
 
 
 def show_plan(suite: Suite, display: Display) -> None:
-    """Print what `doit` would do and what the checks say; nothing is written."""
-    suite.findings = [checks.run_check(name, suite.settings, suite.root) for name in checks.CHECKS]
-    lines = suite.plan_lines()
-    pending = [name for name, is_measured in lines if not is_measured]
-    suite.verdict = runs_exit_code(suite)
+    """Print what `doit` would do and what the checks say; nothing is written.
+
+    Raises:
+        UserError: `resume=` names a run that can't be resumed, or a run that may be open can't be read.
+    """
+    project, settings = suite.project, suite.project.settings
+    findings = [checks.run_check(name, settings, project.root) for name in checks.CHECKS]
+    run = suite.chosen(project.names)
+    replaced = [] if run or not project.open_runs else suite.opening.replaced(project.names, whole=True)
+    scenarios = [(name, run is not None and run.has_capture(name)) for name in project.names]
+    pending = [name for name, is_measured in scenarios if not is_measured]
+    verdict = NOT_STARTED if preflight_exit_code(findings) == 1 else 0
+    suite.judge(verdict)
     text = render(
         "plan.txt.j2",
-        settings=suite.settings,
-        limits=suite.settings.limits,
-        run=suite.run.name if suite.run else None,
-        refusal=suite.refusal,
-        scenarios=lines,
-        data={name: suite.data_loaded()[measurement_named(name).scenario] for name, _ in lines},
-        estimate=span(suite.estimate_s(pending)),
-        findings=suite.findings,
-        verdict=suite.verdict,
+        settings=settings,
+        limits=settings.limits,
+        run=run.name if run else None,
+        refusal=next((why for _, why in replaced), ""),
+        scenarios=scenarios,
+        data={name: suite.data_loaded()[measurement_named(name).scenario] for name in project.names},
+        estimate=span(suite.estimate_s(pending, run.captures() if run else ())),
+        findings=findings,
+        verdict=verdict,
     )
     for line in text.splitlines():
         display.line(line)
@@ -87,27 +95,45 @@ def show_plan(suite: Suite, display: Display) -> None:
 
 def show_capacities(suite: Suite, display: Display) -> None:
     """Say how each scenario's capacity is searched for and how long that may take; the verdict is that none was."""
-    settings = suite.settings
+    settings, scenarios = suite.project.settings, suite.project.scenarios
     most_s = settings.capacity_limit_s
     display.line(
         "capacity: nothing is searched for without a name. A search doubles the rate from 100 ops/s on until the P99"
         f" target is missed, then halves the gap to {settings.capacity_precision_pct:g} %; each rate takes"
         f" {settings.capacity_step_s} s (capacity_step_s), and each search at most {span(most_s)} (capacity_limit_s)"
     )
-    for name in suite.scenarios:
+    for name in scenarios:
         display.line(f"  doit capacity:{name}")
-    display.line(f"all {len(suite.scenarios)}: at most {span(len(suite.scenarios) * most_s)}")
-    suite.verdict = NOTHING_ASKED_FOR
-
-
-def runs_exit_code(suite: Suite) -> int:
-    """Return the plan's verdict: 2 if a check would stop the suite, else 0."""
-    return 2 if preflight_exit_code(suite.findings) == 1 else 0
+    display.line(f"all {len(scenarios)}: at most {span(len(scenarios) * most_s)}")
+    suite.judge(NOTHING_ASKED_FOR)
 
 
 def show_report(suite: Suite, display: Display) -> None:
-    """Render the run again and say where it is."""
-    run = suite.report()
+    """Render a finished or open run again, `run=<timestamp>` or the newest, and say where it is.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    from compbench.report import diagnostics, pages  # noqa: PLC0415 - with templates, only this task needs them
+
+    suite.claim()
+    project, settings = suite.project, suite.project.settings
+    folder = project.reported_folder()
+    if folder is None:
+        raise UserError(f"no run in {project.output_dir} yet: `doit` measures one")
+    run = runs.find_run(project.output_dir, folder.name)
+    captures, interrupted = run.captures(), run.manifest.state != "closed"
+    for capture in captures:
+        diagnostics.write_diagnostics(run, capture)
+        diagnostics.write_flamegraph(run, capture.measurement)
+    scenarios_dir, now = Path(settings.scenarios_dir), suite.effects.now()
+    pages.write_pages(run.folder, run.manifest, captures, interrupted=interrupted, scenarios_dir=scenarios_dir, now=now)
+    try:
+        state = "interrupted" if interrupted else run.manifest.state
+        pages.run_report(run.folder, scenarios_dir, Path(settings.cache_dir), state=state)
+    except UserError as error:
+        display.line(f"      note: {error}")
+        suite.judge(FAILED)
     display.line(f"run {run.name} ({run.manifest.state}): rendered again in {run.folder}")
 
 
@@ -115,14 +141,14 @@ def try_notify(suite: Suite, display: Display) -> None:
     """Send a test message; the verdict is whether every address took it."""
     from compbench.cli import telling  # noqa: PLC0415 - see look_back
 
-    suite.verdict = telling.send_test(suite.settings, display)
+    suite.judge(telling.send_test(suite.project.settings, display))
 
 
 def look_back(name: str, suite: Suite, display: Display) -> int:
     """Do one of the tasks that look back over closed runs; return its exit code."""
     from compbench.cli import looking_back  # noqa: PLC0415 - with what it compares and draws by, only these tasks need it
 
-    return looking_back.COMMANDS[name](suite.settings, display)
+    return looking_back.COMMANDS[name](suite.project.settings, display)
 
 
 def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
@@ -132,7 +158,7 @@ def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
         SystemExit: 2, with one line, if a suite is at work.
     """
     try:
-        lock.take(suite.lock_path)  # held until this process ends
+        lock.take(suite.project.lock_path)  # held until this process ends
     except UserError as error:
         # doit keeps to itself what a cleaning action writes to standard error, and an exit would lose it.
         with contextlib.redirect_stderr(sys.__stderr__ or sys.stderr):
@@ -140,12 +166,12 @@ def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
         raise SystemExit(2) from None
     found = suite.leftovers()
     for leftover in found:
-        shown = _relative(leftover.path, suite.root)
+        shown = _relative(leftover.path, suite.project.root)
         display.line(f"{'would remove' if dryrun else 'removing'} {shown} ({leftover.what})")
         if not dryrun:
             leftovers.remove(leftover)
     if not dryrun:
-        leftovers.remove_empty(Path(suite.settings.cache_dir))
+        leftovers.remove_empty(Path(suite.project.settings.cache_dir))
     if not found:
         display.line("nothing to remove: no leftovers, no open run, no caches")
 

@@ -5,32 +5,52 @@ The tasks of one scenario form a chain, never a group of siblings: doit releases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from doit.exceptions import TaskFailed
 
+from compbench.cli import file_state
+from compbench.cli.file_state import OldestFile
+from compbench.cli.project import Project
+from compbench.cli.selection import one_by_one
 from compbench.cli.suite import Suite
 from compbench.config.scenarios import title_of
+from compbench.model import file_names
 from compbench.model.errors import UserError
-from compbench.model.measurement import Measurement, measurement_named, of_scenarios
+from compbench.model.measurement import Measurement, of_scenarios
 from compbench.preflight import checks
 
 Task = dict[str, Any]
 Action = Callable[[], Any]
-# The tasks that lead to making the measurement that they name.
-MEASUREMENT_TASKS = ("measure", "diagnostics", "flamegraph", "pages")
 
 
 def scenario_runs(suite: Suite) -> Iterator[Task]:
-    """Yield what a user names: `run:<scenario>`, with everything that belongs to it."""
-    for scenario in suite.scenarios:
+    """Yield what a user names: `run:<scenario>`, with everything that belongs to it.
+
+    It makes no file of its own; it is up to date if the pages are no older than its scenario's captures.
+    """
+    project = suite.project
+    for scenario in project.scenarios:
+        names = of_scenarios(project.measurements, [scenario])
         yield {
             "basename": f"run:{scenario}",
-            "doc": title_of(suite.scenario_path(scenario)),
-            "actions": [_succeed_or_fail(suite.close_if_complete)],
-            "task_dep": [f"pages:{name}" for name in of_scenarios(suite.measurements, [scenario])],
+            "doc": title_of(project.scenario_path(scenario)),
+            "actions": [],
+            "task_dep": [f"pages:{name}" for name in names],
+            "uptodate": [lambda names=names: all(_is_rendered(suite, name) for name in names)],
         }
+
+
+def _is_rendered(suite: Suite, name: str) -> bool:
+    return file_state.are_newer(suite.pages_of(name), [suite.project.file_of(name, "capture")])
+
+
+def close(suite: Suite) -> Task:
+    """Return the task that ends a run; it comes last whatever is measured."""
+    doc = "close the run once all of it is measured and rendered; comes by itself"
+    return {"basename": "close", "doc": doc, "actions": [_succeed_or_fail(suite.close)]}
 
 
 def plan(show: Action) -> Task:
@@ -48,7 +68,7 @@ def preflight_checks(suite: Suite) -> Iterator[Task]:
             "basename": "preflight",
             "doc": doc,
             "actions": [_succeed_or_fail(suite.check, name)],
-            "targets": [str(suite.finding_path(name))],
+            "targets": [str(suite.project.finding_path(name))],
             "uptodate": [False],
         }
 
@@ -77,13 +97,16 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
     """Return the task that lets the suite begin unless a check was critical; `doit clean` hangs on it."""
 
     def judge() -> TaskFailed | None:
-        return None if suite.judge_gate() else TaskFailed("a preflight check is critical", report=False)
+        return None if suite.pass_gate() else TaskFailed("a preflight check is critical", report=False)
 
     return {
         "basename": "gate",
         "doc": "let the suite begin, unless a check is critical",
         "actions": [_succeed_or_stop(judge)],
         "task_dep": ["_claim", *(f"preflight:{name}" for name in checks.CHECKS)],
+        "file_dep": [str(suite.project.finding_path(name)) for name in checks.CHECKS],
+        "targets": [str(suite.project.output_dir / suite.project.new_names[0] / file_names.MANIFEST)],
+        "uptodate": [False],
         "clean": [CleanAction(clean)],
     }
 
@@ -92,7 +115,7 @@ def makings(suite: Suite) -> Iterator[Task]:
     """Yield what is made once and kept; an `uptodate` callable looks whether it is there, since names are hashes."""
     yield {"basename": "data_set", "name": None, "doc": "load a large data set once, to keep: data_set:<scenario>"}
     yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
-    for name in suite.scenarios:
+    for name in suite.project.scenarios:
         yield {
             "basename": "data_set",
             "name": name,
@@ -110,21 +133,25 @@ def makings(suite: Suite) -> Iterator[Task]:
 
 
 def measures(suite: Suite) -> Iterator[Task]:
-    """Yield the costly tasks. No file_dep: the capture on disk alone says that a scenario is done."""
+    """Yield the costly tasks: up to date if their capture is in a run that these inputs may be measured in.
+
+    The inputs (scenario, binaries, settings) are judged by hash, in the run's fingerprint: a capture must not become
+    stale because a file was touched. So no file dependency decides here, and a lost database repeats nothing.
+    """
     yield {"basename": "measure", "name": None, "doc": "only the measuring, without pages: measure:<scenario>"}
-    for measurement in suite.measurements:
+    for measurement in suite.project.measurements:
         name = measurement.name
         yield {
             "basename": "measure",
             "name": name,
             "actions": [_succeed_or_fail(suite.measure, measurement)],
             "task_dep": [f"ground_truth:{measurement.scenario}"],
-            "targets": suite.known_capture(name),
+            "targets": [str(suite.project.file_of(name, "capture"))],
             "uptodate": [lambda name=name: suite.is_measured(name)],
         }
 
 
-def default_tasks(suite: Suite) -> list[str]:
+def default_tasks(project: Project) -> list[str]:
     """Return what `doit` does: the gate, what is made once, every measurement with its pages, the run's end.
 
     With `resume=` the measurements are those of the run that is named.
@@ -132,53 +159,54 @@ def default_tasks(suite: Suite) -> list[str]:
     Raises:
         UserError: there is no such run, or it can't be resumed here.
     """
-    wanted = suite.resumed_selection() or suite.names
-    scenarios = [name for name in suite.scenarios if set(of_scenarios(suite.measurements, [name])) & set(wanted)]
-    return [*_one_by_one(scenarios, wanted), *(f"run:{name}" for name in scenarios)]
-
-
-def in_rounds(tasks: Sequence[str], suite: Suite) -> list[str]:
-    """Return the selected tasks, preceded by the measurements that they lead to if each scenario is repeated."""
-    scenarios = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "run"]
-    if suite.settings.repeat == 1 or not scenarios:
-        return list(tasks)
-    return [*_one_by_one(scenarios, of_scenarios(suite.measurements, scenarios)), *tasks]
-
-
-def _one_by_one(scenarios: Sequence[str], measurements: Sequence[str]) -> list[str]:
-    """Return what has to be selected so that doit has nothing left to order: it releases what waits as a set."""
-    return ["gate", *(f"ground_truth:{name}" for name in scenarios), *(f"pages:{name}" for name in measurements)]
+    wanted = project.resumed_selection() or project.names
+    scenarios = [name for name in project.scenarios if set(of_scenarios(project.measurements, [name])) & set(wanted)]
+    return [*one_by_one(scenarios, wanted), *(f"run:{name}" for name in scenarios), "close"]
 
 
 def renderings(suite: Suite) -> Iterator[Task]:
-    """Yield what is rendered of each scenario, in order: diagnostics, flame graph, the pages of the run so far."""
+    """Yield what is rendered of each measurement, in order: diagnostics, flame graph, the pages of the run so far."""
+    project = suite.project
+    captures = {name: str(project.file_of(name, "capture")) for name in project.names}
     yield {
         "basename": "diagnostics",
         "name": None,
         "doc": "what was seen of server and machine: diagnostics:<scenario>",
     }
     yield {"basename": "flamegraph", "name": None, "doc": "where the server's time went, if perf can record it"}
-    yield {"basename": "pages", "name": None, "doc": "metadata, summary, results and report of the run so far"}
-    for name in suite.names:
+    yield {
+        "basename": "pages",
+        "name": None,
+        "doc": "metadata, summary and results of the run so far",
+        "file_dep": list(captures.values()),
+        "targets": [str(path) for path in suite.pages_of(project.names[0])] if project.names else [],
+    }
+    for name, capture in captures.items():
         yield {
             "basename": "diagnostics",
             "name": name,
             "actions": [_succeed_or_fail(suite.write_diagnostics, name)],
-            "task_dep": [f"measure:{name}"],
-            "uptodate": [lambda name=name: suite.has_diagnostics(name)],
+            "file_dep": [capture],
+            "targets": [str(project.file_of(name, kind)) for kind in ("diagnostics", "system")],
+            "uptodate": [OldestFile()],
         }
         yield {
             "basename": "flamegraph",
             "name": name,
             "actions": [_succeed_or_fail(suite.write_flamegraph, name)],
+            "file_dep": [capture],
+            "targets": [str(project.file_of(name, "flamegraph"))] if project.settings.flamegraph else [],
             "task_dep": [f"diagnostics:{name}"],
-            "uptodate": [lambda name=name: suite.has_flamegraph(name)],
+            "uptodate": [OldestFile()],
         }
         yield {
             "basename": "pages",
             "name": name,
             "actions": [_succeed_or_fail(suite.write_pages)],
+            "file_dep": [capture],
+            "targets": [str(project.folder_of(name) / file_names.flat_result(name))],
             "task_dep": [f"flamegraph:{name}"],
+            "uptodate": [OldestFile(partial(suite.pages_of, name))],
         }
 
 
@@ -186,19 +214,27 @@ def capacities(suite: Suite, show: Action) -> Iterator[Task]:
     """Yield what says which searches there are, and the searches, which take too long to be started without a name."""
     doc = "say how to search for the highest rate within a P99 target: capacity:<scenario>"
     yield {"basename": "capacity", "doc": doc, "actions": [_succeed_or_stop(show)]}
-    for scenario in suite.scenarios:
+    for scenario in suite.project.scenarios:
+        run = suite.project.search_name(scenario)
+        name = Measurement(scenario, kind="capacity").name
         yield {
             "basename": f"capacity:{scenario}",
-            "doc": f"capacity of {title_of(suite.scenario_path(scenario))}",
+            "doc": f"capacity of {title_of(suite.project.scenario_path(scenario))}",
             "actions": [_succeed_or_fail(suite.measure_capacity, scenario)],
             "task_dep": [f"ground_truth:{scenario}"],
+            "targets": [str(suite.project.output_dir / run / file_names.of_measurement(run, name, "capture"))],
         }
 
 
-def report(render: Action) -> Task:
-    """Return the task that renders a run again."""
+def report(project: Project, render: Action) -> Task:
+    """Return the task that renders a run again, from its captures."""
     doc = "render the newest run again, or run=<timestamp>; never measures"
-    return {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)]}
+    task: Task = {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)], "uptodate": [False]}
+    if folder := project.reported_folder():
+        captures = sorted(folder.glob(f"*{file_names.MEASURED['capture']}"))
+        task["file_dep"] = [str(path) for path in captures]
+        task["targets"] = [str(folder / file_names.of_run(folder.name, kind)) for kind in file_names.REPORT_PAGES]
+    return task
 
 
 def notify(send: Action) -> Task:
@@ -224,33 +260,9 @@ def looking_back(suite: Suite, look: Callable[[str], int]) -> Iterator[Task]:
     for name, doc in LOOKING_BACK.items():
 
         def action(name: str = name) -> None:
-            suite.verdict = look(name)
+            suite.judge(look(name))
 
         yield {"basename": name, "doc": doc, "actions": [_succeed_or_stop(action)]}
-
-
-def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
-    """Return the measurements that the selected tasks lead to, each once: in the tasks' order, or in that of rounds."""
-    found: dict[str, None] = {}
-    for task in tasks:
-        kind, _, name = task.partition(":")
-        if kind == "run":
-            found |= dict.fromkeys(of_scenarios(measurements, [name]))
-        elif kind in MEASUREMENT_TASKS:
-            found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
-    rounds = [measurement.name for measurement in measurements if measurement.repeat]
-    return sorted(found, key=rounds.index) if rounds else list(found)
-
-
-def capacities_of(tasks: Sequence[str]) -> list[str]:
-    """Return the scenarios whose capacity the selected tasks ask for."""
-    return [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "capacity" and name]
-
-
-def scenarios_of(tasks: Sequence[str]) -> list[str]:
-    """Return the scenarios that the selected tasks name, in any way; empty if one task concerns all of them."""
-    names = [task.partition(":")[2] for task in tasks if task.partition(":")[0] != "preflight" and task != "gate"]
-    return [] if "" in names else list(dict.fromkeys(measurement_named(name).scenario for name in names))
 
 
 def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:

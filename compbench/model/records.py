@@ -219,7 +219,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     `selection` holds the names of its measurements in order. `fingerprint` maps names of inputs to values or hashes;
     two invocations may share a run only if theirs are equal. `boot_id` is the kernel's name for the machine's boot.
     `provenance` is what was read when the run opened (git, machine, versions). `spent_s` has the seconds that each
-    invocation has been at work on the run, `command` what a person types to go on with it.
+    invocation has been at work on the run.
     """
 
     schema: int = MANIFEST_SCHEMA
@@ -236,4 +236,3 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     provenance: dict[str, Any] = {}
     findings: list[Finding] = []
     spent_s: list[float] = []
-    command: str = ""

@@ -48,7 +48,7 @@ def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
     report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
     markdown = page.write_report(folder, report, cache_dir)
     if not missing_extra():
-        write_whole(folder / f"{folder.name}_junit.xml", junit.junit_xml(manifest, captures))
+        write_whole(folder / file_names.of_run(folder.name, "junit"), junit.junit_xml(manifest, captures))
     if state == "closed":
         step_summary.append_step_summary(os.environ, markdown)
 

@@ -1,14 +1,39 @@
-"""What was seen of server and machine during one scenario: `_diag.txt` and `_sys.txt`, from its capture."""
+"""What was seen of server and machine during one scenario: `_diag.txt`, `_sys.txt` and the flame graph."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from compbench.machine import thresholds
+from compbench.files.whole import write_whole
+from compbench.machine import perf, thresholds
 from compbench.model.records import Capture, Sample
 from compbench.model.times import iso_utc
-from compbench.report import render
+from compbench.report import flamegraph, render
+from compbench.store.runs import Run
+
+
+def write_diagnostics(run: Run, capture: Capture) -> None:
+    """Write `_diag.txt` and `_sys.txt` of one measurement, each whole.
+
+    Raises:
+        OSError: one could not be written.
+    """
+    write_whole(run.path(capture.measurement, "diagnostics"), render_diagnostics(capture))
+    write_whole(run.path(capture.measurement, "system"), render_system(capture))
+
+
+def write_flamegraph(run: Run, measurement: str) -> None:
+    """Draw the flame graph if stacks were recorded.
+
+    Raises:
+        OSError: it could not be written, or the stacks can't be read.
+    """
+    stacks = run.path(measurement, "stacks")
+    if stacks.exists():
+        folded = perf.parse_folded(stacks.read_text(encoding="utf-8"))
+        picture = flamegraph.render_svg(folded, f"{measurement} {run.name}")
+        write_whole(run.path(measurement, "flamegraph"), picture)
 
 
 def render_diagnostics(capture: Capture) -> str:

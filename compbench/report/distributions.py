@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from compbench.measuring import driver_report
+from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.records import Capture
 from compbench.model.result import Histograms
@@ -54,7 +55,9 @@ def decode_curve(encoded: str) -> Curve:
 
 
 def _histograms(folder: Path, capture: Capture) -> Histograms | None:
-    name = capture.files.get("driver_json") or f"{capture.run}_{capture.measurement}.json"
+    name = capture.files.get("driver_json") or file_names.of_measurement(
+        capture.run, capture.measurement, "driver_json"
+    )
     with contextlib.suppress(UserError):  # a report that can't be read has failed its measurement: no curve is missed
         report = driver_report.read_report(folder / name)
         return report.compbench.histograms if report and report.compbench else None

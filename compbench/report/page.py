@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from compbench.files.whole import write_whole
+from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.records import Capture, Manifest, Verdict
 from compbench.model.times import iso_utc
@@ -111,10 +112,10 @@ def write_report(folder: Path, report: Report, cache_dir: Path) -> str:
         "can_draw": drawing.can_draw(),
     }
     markdown = render("report.md.j2", **values)
-    write_whole(folder / f"{folder.name}_report.md", markdown)
+    write_whole(folder / file_names.of_run(folder.name, "markdown"), markdown)
     script = drawing.script(cache_dir) if drawn else ""
     page = render("report.html.j2", **values, drawn=drawn, specs=specs, script=script, light=drawing.LIGHT)
-    write_whole(folder / f"{folder.name}_report.html", page)
+    write_whole(folder / file_names.of_run(folder.name, "report"), page)
     return markdown
 
 

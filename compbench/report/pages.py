@@ -16,6 +16,7 @@ import msgspec
 from compbench.config.scenarios import Validation, load_scenario
 from compbench.files.whole import write_whole
 from compbench.machine import thresholds
+from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.metrics import P99, RECALL, THROUGHPUT, figures_of
 from compbench.model.records import RESULTS_SCHEMA, Capture, Manifest
@@ -48,18 +49,15 @@ def write_pages(
         UserError: the file of baselines is wrong.
     """
     comparisons = baselines.compare(captures, baselines.load_baselines(baselines_file(scenarios_dir)))
-    stem = folder / folder.name
-    # The quarterly habit takes a run's age from this file: it is there only if anything was measured.
-    if captures:
-        write_whole(stem.with_name(f"{folder.name}_metadata.txt"), render_metadata(manifest, captures))
+    write_whole(folder / file_names.of_run(folder.name, "metadata"), render_metadata(manifest, captures))
     text = summary.render_summary(manifest, captures, folder, comparisons, interrupted=interrupted)
-    write_whole(stem.with_name(f"{folder.name}_summary.txt"), text)
+    write_whole(folder / file_names.of_run(folder.name, "summary"), text)
     targets = read_targets(folder, scenarios_dir, manifest)
     results = results_of(manifest, captures, comparisons, targets, now)
-    write_whole(folder / "results.json", msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    write_whole(folder / file_names.RESULTS, msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     for capture in captures:
         if capture.result is not None:
-            write_whole(folder / f"{capture.measurement}_loadtest.json", _flat_result(capture.result))
+            write_whole(folder / file_names.flat_result(capture.measurement), _flat_result(capture.result))
 
 
 def run_report(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str) -> None:
@@ -110,7 +108,7 @@ def read_targets(folder: Path, scenarios_dir: Path, manifest: Manifest) -> dict[
 
 def _kept_targets(folder: Path) -> dict[str, Validation]:
     try:
-        kept = msgspec.json.decode((folder / "results.json").read_bytes(), type=_Kept)
+        kept = msgspec.json.decode((folder / file_names.RESULTS).read_bytes(), type=_Kept)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}  # the first rendering, or a file that is about to be replaced
     return {scenario.scenario: scenario.targets for scenario in kept.scenarios if scenario.targets is not None}

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from compbench.model import file_names
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
 from compbench.report import render
@@ -43,7 +44,7 @@ def render_summary(
         manifest=manifest,
         captures=captures,
         comparisons=comparisons,
-        duration_s=wall_clock_s(captures),
+        duration_s=sum(manifest.spent_s),
         repeats=repeats_of(captures),
     )
 
@@ -78,11 +79,6 @@ def repeats_of(captures: Sequence[Capture]) -> list[str]:
     return lines
 
 
-def wall_clock_s(captures: Sequence[Capture]) -> float:
-    """Return the seconds from the first scenario's start to the last one's end."""
-    return max((c.ended_at for c in captures), default=0.0) - min((c.started_at for c in captures), default=0.0)
-
-
 def shown_folder(folder: Path) -> str:
     """Return the folder as a person would type it from here, with a slash at its end."""
     here = Path.cwd()
@@ -91,7 +87,7 @@ def shown_folder(folder: Path) -> str:
 
 def _shown_report(folder: Path) -> str:
     """Return the report's page as a person would open it from here, empty if there is none."""
-    name = f"{folder.name}_report.html"
+    name = file_names.of_run(folder.name, "report")
     return f"{shown_folder(folder)}{name}" if (folder / name).is_file() else ""
 
 

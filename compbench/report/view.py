@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from compbench.config.scenarios import Validation
+from compbench.model import file_names
 from compbench.model.metrics import P99, THROUGHPUT, figures_of
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, TimeSeries
@@ -204,14 +205,14 @@ def _with_values(series: dict[str, list[tuple[float, float | None]]]) -> dict[st
 
 def _files(folder: Path, capture: Capture) -> list[tuple[str, str]]:
     """Return (what, name) of the scenario's other files that are there."""
-    stem = f"{capture.run}_{capture.measurement}"
     kinds = {
-        "flame graph": "_flamegraph.svg",
-        "samples": "_sys.txt",
-        "diagnostics": "_diag.txt",
-        "driver's report": ".txt",
-        "driver's JSON": ".json",
-        "server's log": "_server.log",
-        "capture": "_capture.json",
+        "flame graph": "flamegraph",
+        "samples": "system",
+        "diagnostics": "diagnostics",
+        "driver's report": "stdout",
+        "driver's JSON": "driver_json",
+        "server's log": "server_log",
+        "capture": "capture",
     }
-    return [(what, f"{stem}{ending}") for what, ending in kinds.items() if (folder / f"{stem}{ending}").is_file()]
+    names = {what: file_names.of_measurement(capture.run, capture.measurement, kind) for what, kind in kinds.items()}
+    return [(what, name) for what, name in names.items() if (folder / name).is_file()]

@@ -5,7 +5,7 @@ Only the holder of the suite's lock may call what changes a run. Knows nothing o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,11 +28,11 @@ ASKED_ANEW = "new=1 was asked for"
 
 @dataclass(frozen=True)
 class Opening:
-    """What a choice of run rests on; `scenarios` are all there are, whatever is selected."""
+    """What a choice of run rests on; `scenarios` gives all there are, whatever is selected, when they are needed."""
 
     root: Path
     settings: Settings
-    scenarios: Sequence[Scenario]
+    scenarios: Callable[[], Sequence[Scenario]]
     effects: Effects
 
     def choose(self, selection: Sequence[str]) -> Run | None:
@@ -91,10 +91,10 @@ class Opening:
         name: str,
         selection: Sequence[str],
         findings: Sequence[Finding],
-        command: str,
+        words: Sequence[str],
         kind: Literal["suite", "capacity"] = "suite",
     ) -> Run:
-        """Make a new run of that name; `command` is what a person types to go on with it.
+        """Make a new run of that name; `words` are the command that goes on with it.
 
         Raises:
             UserError: the name is taken.
@@ -107,10 +107,9 @@ class Opening:
             boot_id=machine.boot_id(),
             selection=list(selection),
             fingerprint=self.fingerprint,
-            settings=msgspec.to_builtins(self.settings),
+            settings=msgspec.to_builtins(self.settings) | {"invocation": list(words)},
             provenance=provenance.read_provenance(self.settings, self.root),
             findings=list(findings),
-            command=command,
         )
         return runs.create_run(self._output_dir, name, manifest)
 
@@ -129,7 +128,7 @@ class Opening:
     @cached_property
     def fingerprint(self) -> dict[str, str]:
         """Return the inputs as they are now; read once, compared with the manifest again before each measurement."""
-        return provenance.fingerprint(self.settings, self.scenarios)
+        return provenance.fingerprint(self.settings, self.scenarios())
 
     @property
     def _output_dir(self) -> Path:

@@ -148,17 +148,21 @@ def refuse_damaged(output_dir: Path) -> None:
                 raise
 
 
-def name_for(now_s: float, output_dir: Path, taken: frozenset[str] = frozenset()) -> str:
-    """Return the name of a run that begins now: its time, or where that is taken the next second that is free.
+def new_names(now_s: float, output_dir: Path, count: int = 1) -> list[str]:
+    """Return the names of runs that begin now: the time, or where that is taken the next seconds that are free.
 
     After a step of the clock backwards it is counted on from the newest run, so that names sort in the order of
     their making; but not from one that lies further ahead than clocks are set, which is somebody's mistake.
     """
-    known = {path.name for path in _named_like_runs(output_dir)} | taken
+    known = {path.name for path in _named_like_runs(output_dir)}
     newest = max((name for name in known if name <= timestamp(now_s + _CLOCK_STEP_S)), default="")
-    while timestamp(now_s) in known or timestamp(now_s) < newest:
+    found: list[str] = []
+    while len(found) < count:
+        name = timestamp(now_s)
+        if name not in known and name not in found and name >= newest:
+            found.append(name)
         now_s += 1
-    return timestamp(now_s)
+    return found
 
 
 def create_run(output_dir: Path, name: str, manifest_for: Manifest) -> Run:
@@ -187,6 +191,12 @@ def change_manifest(run: Run, **changes: object) -> Run:
     if changed.manifest.state != "open":
         marker.touch()
     return changed
+
+
+def closed(run: Run, now_s: float) -> Run:
+    """Return the run as it is when it closes now, which is never before it was opened; writes nothing."""
+    closed_at = max(now_s, run.manifest.opened_at)
+    return Run(run.folder, msgspec.structs.replace(run.manifest, state="closed", closed_at=closed_at))
 
 
 def _named_like_runs(output_dir: Path) -> list[Path]:

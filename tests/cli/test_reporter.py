@@ -13,14 +13,15 @@ from doit.exceptions import TaskError, TaskFailed, UnmetDependency
 from doit.task import Task
 
 from compbench.cli.display import Display
+from compbench.cli.project import Project
 from compbench.cli.reporter import Reporter, reporter_for
+from compbench.cli.selection import Selection
 from compbench.cli.suite import Suite
 from compbench.cli.tasks import StopInvocation
 from compbench.config.settings import load_settings
 from compbench.machine import interrupts
 from compbench.model.errors import UserError
-from compbench.model.records import Finding, Manifest
-from compbench.store import runs
+from compbench.model.records import Finding
 
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -37,7 +38,7 @@ def signals() -> Iterator[None]:
 @pytest.fixture
 def suite(tmp_path: Path) -> Suite:
     """A suite of no scenarios in an empty folder."""
-    return Suite(tmp_path, load_settings(tmp_path, {}, {}), [], Display(io.StringIO()))
+    return Suite(Project(tmp_path, load_settings(tmp_path, {}, {}), []), Display(io.StringIO()))
 
 
 def made(suite: Suite) -> tuple[Reporter, io.StringIO]:
@@ -81,7 +82,7 @@ def test_an_exception_ends_with_its_code_and_one_line(
     said = capsys.readouterr()
     assert re.fullmatch(rf"{ISO} ERROR {line}\n", said.err), said.err
     assert said.out == ""
-    assert suite.log_path.exists() is isinstance(error, RuntimeError)
+    assert suite.project.log_path.exists() is isinstance(error, RuntimeError)
 
 
 def test_an_exit_that_was_asked_for_keeps_its_code_and_says_nothing(
@@ -109,7 +110,7 @@ def test_a_gate_that_failed_outweighs_everything(suite: Suite) -> None:
 
 
 def test_a_verdict_that_a_task_has_given_is_the_exit_code(suite: Suite) -> None:
-    suite.verdict = 0
+    suite.judge(0)
     suite.findings.append(Finding(check="disk", level="critical", found="1 GB free"))
     assert ends(suite) == 0
 
@@ -121,7 +122,7 @@ def test_a_failed_task_is_one_line_and_what_only_followed_from_it_is_not_told(
     reporter.add_failure(Task("pages:alpha", None), TaskFailed("No space left on device"))
     reporter.add_failure(Task("run:alpha", None), UnmetDependency("pages:alpha"))
     assert re.fullmatch(rf"{ISO} ERROR pages:alpha: No space left on device\n", capsys.readouterr().err)
-    assert reporter.failed_tasks == ["pages:alpha"]
+    assert suite.exit_code == 1
     with pytest.raises(SystemExit) as ended:
         reporter.complete_run()
     assert ended.value.code == 1
@@ -135,14 +136,17 @@ def test_a_bug_in_a_task_keeps_its_traceback_in_the_log(suite: Suite, capsys: py
         reporter.add_failure(Task("pages:alpha", None), TaskError("PythonAction Error", error))
     said = capsys.readouterr().err
     assert "Traceback" not in said
-    assert f"its traceback is in {suite.log_path}" in said
-    assert "ZeroDivisionError: " in suite.log_path.read_text()
+    assert f"its traceback is in {suite.project.log_path}" in said
+    assert "ZeroDivisionError: " in suite.project.log_path.read_text()
 
 
-def test_a_capture_that_was_damaged_meanwhile_is_one_line(suite: Suite, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = Manifest(run="", state="open", opened_at=0.0, selection=["alpha"], fingerprint={})
-    suite.run = runs.create_run(suite.output_dir, "1970-01-01_00-00-00", manifest)
-    suite.select(["alpha"], [], ["alpha"])
-    suite.run.path("alpha", "capture").write_text("{")
-    assert ends(suite) == 1
-    assert re.fullmatch(rf"{ISO} ERROR .*_alpha_capture\.json: not a readable capture .*\n", capsys.readouterr().err)
+def test_the_worst_verdict_of_several_tasks_is_the_exit_code(suite: Suite) -> None:
+    for code in (1, 2, 0):
+        suite.judge(code)
+    assert ends(suite) == 2
+
+
+def test_what_was_to_be_measured_and_was_not_is_a_failure_whatever_else_went_well(suite: Suite) -> None:
+    suite.select(Selection(measurements=("alpha",)), {})
+    suite.judge(0)
+    assert suite.exit_code == 1

@@ -29,7 +29,7 @@ def manifest(**changes: object) -> Manifest:
 
 def create(output_dir: Path, record: Manifest, now_s: float) -> runs.Run:
     """Make a run as an invocation does that begins at that time."""
-    run = runs.create_run(output_dir, runs.name_for(now_s, output_dir), record)
+    run = runs.create_run(output_dir, runs.new_names(now_s, output_dir)[0], record)
     return runs.change_manifest(run, state=record.state)
 
 
@@ -250,8 +250,8 @@ def test_names_sort_in_the_order_of_making_after_a_step_of_the_clock_but_not_aft
     later = create(tmp_path, manifest(), NOW + 3000)
     assert create(tmp_path, manifest(), NOW).name == timestamp(NOW + 3001)
     (tmp_path / timestamp(NOW + 9e8)).mkdir()
-    assert runs.name_for(NOW + 4000, tmp_path) == timestamp(NOW + 4000)
-    assert runs.name_for(NOW + 3000, tmp_path, frozenset({timestamp(NOW + 3002)})) == timestamp(NOW + 3003)
+    assert runs.new_names(NOW + 4000, tmp_path) == [timestamp(NOW + 4000)]
+    assert runs.new_names(NOW + 3000, tmp_path, 3) == [timestamp(NOW + n) for n in (3002, 3003, 3004)]
     assert runs.newest_folder(tmp_path) != later.folder
 
 
@@ -291,3 +291,9 @@ def test_what_an_abandoned_run_left_half_goes_into_its_leftovers(tmp_path: Path)
         "a.txt", "a_capture.json", file_names.MANIFEST
     ]  # fmt: skip
     assert attempts.move_leftovers(run) == []
+
+
+def test_a_run_never_closes_before_it_was_opened(tmp_path: Path) -> None:
+    run = create(tmp_path, manifest(), NOW)
+    assert runs.closed(run, NOW - 7200).manifest.closed_at == NOW
+    assert runs.closed(run, NOW + 60).manifest.closed_at == NOW + 60

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import shlex
@@ -14,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from compbench.cli import project as cli_project
 from compbench.cli import tasks
-from compbench.cli.display import Display
-from compbench.cli.suite import Suite
 from compbench.config.settings import load_settings
 from tests.project import NAMES, Project, eventually
 
@@ -55,9 +53,9 @@ def test_two_runs_in_a_row_get_two_timestamps_and_the_same_order_under_any_hash_
 
 def test_a_whole_suite_with_repeats_selects_its_measurements_round_by_round(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, {}, {"repeat": "2", "target": "embedded"})
-    suite = Suite(tmp_path, settings, ["alpha", "beta"], Display(io.StringIO()))
-    pages = [task.removeprefix("pages:") for task in tasks.default_tasks(suite) if task.startswith("pages:")]
-    assert pages == suite.names
+    asked = cli_project.Project(tmp_path, settings, ["alpha", "beta"])
+    pages = [task.removeprefix("pages:") for task in tasks.default_tasks(asked) if task.startswith("pages:")]
+    assert pages == asked.names
     assert {name.rpartition("_")[2] for name in pages[:2]} == {"run1"}
 
 

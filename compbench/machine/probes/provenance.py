@@ -57,10 +57,15 @@ def read_provenance(settings: Settings, root: Path) -> dict[str, Any]:
 
 def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, str]:
     """Return the inputs of a run as names and values or hashes; only runs of equal ones are continued."""
-    inputs = {name: str(getattr(settings, name)) for name in MEASURING_SETTINGS}
+    inputs = setting_inputs(settings)
     inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
     inputs |= _binary_hashes(settings)
     return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
+
+
+def setting_inputs(settings: Settings) -> dict[str, str]:
+    """Return the part of a fingerprint that the settings alone give; reads nothing."""
+    return {name: str(getattr(settings, name)) for name in MEASURING_SETTINGS}
 
 
 def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:

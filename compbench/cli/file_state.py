@@ -1,0 +1,66 @@
+"""Files as doit's only state: a task is up to date if its files are there and no older than what they are made of.
+
+doit's own database is written only when doit ends: a kill loses it, and a lost one would repeat hours of measuring. So
+nothing is kept in it: what doit would look up there is told afresh from the files whenever it asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from doit.dependency import FileChangedChecker, UptodateCalculator
+
+
+class NewerThanTargets(FileChangedChecker):  # type: ignore[misc]
+    """What doit asks whether a file dependency has changed: it has if it is newer than what is made of it."""
+
+    def check_modified(self, file_path: str, file_stat: Any, state: int) -> bool:
+        """Compare a dependency's time with that of the task's oldest file, both in nanoseconds."""
+        del file_path
+        return bool(file_stat.st_mtime_ns > state)
+
+    def get_state(self, dep: str, current_state: object) -> None:
+        """Keep nothing."""
+        del dep, current_state
+
+
+class OldestFile(UptodateCalculator):  # type: ignore[misc]
+    """An `uptodate` entry that decides nothing itself, but tells doit the time of the task's oldest file.
+
+    Args:
+        made: returns the files that the task makes, if they are others than its targets.
+    """
+
+    def __init__(self, made: Callable[[], Iterable[Path]] | None = None) -> None:
+        super().__init__()
+        self._made = made
+
+    def setup(self, dep_manager: Any, tasks_dict: Any) -> None:
+        """Take note of where doit will look."""
+        super().setup(dep_manager, tasks_dict)
+        self._backend = dep_manager.backend
+
+    def __call__(self, task: Any, values: Any) -> None:
+        """Tell the time for each of the task's file dependencies; without such a file it is 0."""
+        del values
+        made = [Path(target) for target in task.targets] if self._made is None else self._made()
+        for dependency in task.file_dep:
+            self._backend.set(task.name, dependency, oldest_ns(made))
+
+
+def oldest_ns(paths: Iterable[Path]) -> int:
+    """Return the time of the oldest of these files in nanoseconds, 0 if one is not there."""
+    try:
+        return min((path.stat().st_mtime_ns for path in paths), default=0)
+    except OSError:
+        return 0
+
+
+def are_newer(made: Iterable[Path], parts: Iterable[Path]) -> bool:
+    """Tell whether all of these files are there, and those that are made no older than their parts."""
+    try:
+        return oldest_ns(made) >= max((path.stat().st_mtime_ns for path in parts), default=1)
+    except OSError:
+        return False

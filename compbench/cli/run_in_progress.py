@@ -1,0 +1,119 @@
+"""One run that this invocation is at work on: measured into, rendered after every measurement, closed in the end.
+
+What was measured is kept in memory as it is written, and read from disk only once, when the run is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from compbench.cli.project import Project
+from compbench.machine.effects import Effects
+from compbench.measuring import session
+from compbench.model.errors import UserError
+from compbench.model.events import Event, MeasurementBegan, RunClosed, RunOpened, Subscriber
+from compbench.model.measurement import Measurement
+from compbench.model.records import Capture
+from compbench.store import runs
+from compbench.store.event_log import EventLog
+from compbench.store.runs import Run
+
+
+@dataclass
+class RunInProgress:
+    """A run that is open for writing; only the holder of the suite's lock makes one.
+
+    Attributes:
+        run: its folder and manifest, as last written.
+        began_s: the monotonic time at which this invocation began, from which its share of the run's time counts.
+        show: who shows what happens.
+        remark: takes what a person should know besides.
+    """
+
+    run: Run
+    project: Project
+    effects: Effects
+    began_s: float
+    show: Subscriber
+    remark: Callable[[str], None]
+    _captures: dict[str, Capture] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._captures = {capture.measurement: capture for capture in self.run.captures()}
+        self._log = EventLog(self.run.folder, self.remark)
+        manifest = self.run.manifest
+        opened = RunOpened(at=self.effects.now(), run=self.run.name, selection=manifest.selection)
+        self.tell(msgspec.structs.replace(opened, invocation=len(manifest.spent_s)))
+
+    @property
+    def captures(self) -> list[Capture]:
+        """Return what is measured so far, in the run's order."""
+        return [self._captures[name] for name in self.run.manifest.selection if name in self._captures]
+
+    def has(self, measurement: str) -> bool:
+        """Tell whether the measurement is made."""
+        return measurement in self._captures
+
+    def tell(self, event: Event) -> None:
+        """Hand an event on to who shows it, and to the run's record of events."""
+        self.show(event)
+        self._log(event)
+
+    def measure(self, measurement: Measurement, began: MeasurementBegan) -> None:
+        """Make one measurement, and keep its capture.
+
+        Raises:
+            KeyboardInterrupt: a signal came; there is no capture.
+            OSError: the capture could not be written.
+        """
+        self.tell(began)
+        scenario = self.project.loaded[measurement.scenario]
+        self._captures[measurement.name] = session.measure_scenario(
+            self.run, measurement, scenario, self.project.settings, self.project.root, self.tell, self.effects
+        )
+
+    def write_diagnostics(self, measurement: str) -> None:
+        """Render `_diag.txt` and `_sys.txt` of one measurement."""
+        from compbench.report import diagnostics  # noqa: PLC0415 - most invocations render nothing
+
+        diagnostics.write_diagnostics(self.run, self._captures[measurement])
+
+    def write_flamegraph(self, measurement: str) -> None:
+        """Draw the flame graph if stacks were recorded."""
+        from compbench.report import diagnostics  # noqa: PLC0415 - most invocations render nothing
+
+        diagnostics.write_flamegraph(self.run, measurement)
+
+    def write_pages(self, *, interrupted: bool = False, closing: bool = False) -> None:
+        """Render metadata, summary and results of the run so far; with its end, the report with its charts too.
+
+        The report takes seconds. If it can't be rendered, that is a remark: what was measured stands without it.
+        """
+        from compbench.report import pages  # noqa: PLC0415 - most invocations render nothing
+
+        settings, now = self.project.settings, self.effects.now()
+        spent_s = [*self.run.manifest.spent_s[:-1], round(self.effects.monotonic() - self.began_s, 3)]
+        self.run = runs.change_manifest(self.run, spent_s=spent_s)
+        run = runs.closed(self.run, now) if closing else self.run
+        scenarios_dir = Path(settings.scenarios_dir)
+        pages.write_pages(
+            run.folder, run.manifest, self.captures, interrupted=interrupted, scenarios_dir=scenarios_dir, now=now
+        )
+        if settings.report and (closing or interrupted):
+            state = "interrupted" if interrupted else run.manifest.state
+            try:
+                pages.run_report(run.folder, scenarios_dir, Path(settings.cache_dir), state=state)
+            except UserError as error:
+                self.remark(str(error))
+        if closing:
+            self.tell(RunClosed(at=now, run=run.name))
+            self.run = runs.change_manifest(run)
+
+    def close_if_complete(self) -> None:
+        """Close the run once every measurement of its selection is made; its pages are rendered by then."""
+        if self.run.manifest.state == "open" and all(self.has(name) for name in self.run.manifest.selection):
+            self.write_pages(closing=True)

@@ -1,0 +1,102 @@
+"""What the command line asks for, read from the tasks that doit has selected: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compbench.model.measurement import Measurement, measurement_named, of_scenarios
+
+# The tasks that lead to making the measurement that they name.
+MEASUREMENT_TASKS = ("measure", "diagnostics", "flamegraph", "pages")
+_CHECKING = ("preflight", "gate")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is asked for.
+
+    Attributes:
+        measurements: the names of those under a scenario's own load, each once, in order.
+        capacities: the scenarios whose capacity is searched for, in order.
+        concerned: the scenarios that are named in any way; empty if one task concerns all of them.
+        is_preflight: whether the checks are asked for themselves, and nothing is measured.
+    """
+
+    measurements: tuple[str, ...] = ()
+    capacities: tuple[str, ...] = ()
+    concerned: tuple[str, ...] = ()
+    is_preflight: bool = False
+
+    @property
+    def is_measuring(self) -> bool:
+        """Tell whether anything is to be measured."""
+        return bool(self.measurements or self.capacities)
+
+    @property
+    def wanted(self) -> list[str]:
+        """Return the names of everything that has to pass for a good end."""
+        return [*self.measurements, *(Measurement(name, kind="capacity").name for name in self.capacities)]
+
+
+def selection_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> Selection:
+    """Return what these tasks ask for; `measurements` are all there are, in order."""
+    found, capacities = measurements_of(tasks, measurements), capacities_of(tasks)
+    checks = any(task.partition(":")[0] == "preflight" for task in tasks)
+    return Selection(
+        measurements=tuple(found),
+        capacities=tuple(capacities),
+        concerned=tuple(scenarios_of(tasks)),
+        is_preflight=checks and not (found or capacities),
+    )
+
+
+def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
+    """Return the measurements that the selected tasks lead to, each once: in the tasks' order, or in that of rounds."""
+    found: dict[str, None] = {}
+    for task in tasks:
+        kind, _, name = task.partition(":")
+        if kind == "run":
+            found |= dict.fromkeys(of_scenarios(measurements, [name]))
+        elif kind in MEASUREMENT_TASKS:
+            found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
+    rounds = [measurement.name for measurement in measurements if measurement.repeat]
+    return sorted(found, key=rounds.index) if rounds else list(found)
+
+
+def capacities_of(tasks: Sequence[str]) -> list[str]:
+    """Return the scenarios whose capacity the selected tasks ask for, each once."""
+    named = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "capacity" and name]
+    return list(dict.fromkeys(named))
+
+
+def scenarios_of(tasks: Sequence[str]) -> list[str]:
+    """Return the scenarios that the selected tasks name, in any way; empty if one task concerns all of them."""
+    parts = [task.partition(":") for task in tasks]
+    names = [name for kind, _, name in parts if kind not in (*_CHECKING, "close")]
+    return [] if "" in names else list(dict.fromkeys(measurement_named(name).scenario for name in names))
+
+
+def in_order(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
+    """Return the selected tasks as doit has to go through them, the run's end last.
+
+    doit releases what waits as a set, so each measurement is named by itself: those of a group, and with repeats those
+    of all scenarios, round by round.
+    """
+    names = [measurement.name for measurement in measurements]
+    ordered = [word for task in tasks for word in (_each(task, names) if task in MEASUREMENT_TASKS else [task])]
+    scenarios = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "run"]
+    if scenarios and any(measurement.repeat for measurement in measurements):
+        ordered = [*one_by_one(scenarios, of_scenarios(measurements, scenarios)), *ordered]
+    if any(task.partition(":")[0] in ("run", *MEASUREMENT_TASKS) for task in ordered):
+        ordered = [*(task for task in ordered if task != "close"), "close"]
+    return ordered
+
+
+def _each(kind: str, names: Sequence[str]) -> list[str]:
+    return [f"{kind}:{name}" for name in names]
+
+
+def one_by_one(scenarios: Sequence[str], measurements: Sequence[str]) -> list[str]:
+    """Return what has to be selected so that doit has nothing left to order."""
+    return ["gate", *(f"ground_truth:{name}" for name in scenarios), *(f"pages:{name}" for name in measurements)]

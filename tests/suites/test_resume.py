@@ -1,0 +1,142 @@
+"""Which run an invocation goes on with, and what two runs in one invocation end with, through the real `doit`."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.project import NAMES, Project, eventually
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project of two scenarios, `alpha` and `beta`."""
+    return Project(tmp_path / "project", names=NAMES[:2])
+
+
+def interrupt_in_beta(project: Project, *arguments: str) -> str:
+    """Interrupt a suite while it measures beta; return what it printed."""
+    process = project.start(*arguments)
+    assert eventually(lambda: any(line["scenario"] == "beta" for line in project.started("loadtest")))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    return out
+
+
+def measured(project: Project) -> list[str]:
+    return [line["scenario"] for line in project.started("loadtest")]
+
+
+def test_what_is_measured_in_an_open_suite_is_skipped_and_only_rendered_again(project: Project) -> None:
+    interrupt_in_beta(project)
+    (suite,) = project.runs()
+    again = project.doit("run:alpha")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"alpha: measured already in run {suite.name}; " in again.stdout
+    assert "run:alpha new=1` measures it again" in again.stdout
+    project.file("alpha_diag.txt").unlink()
+    assert project.doit("diagnostics:alpha").returncode == 0
+    assert project.file("alpha_diag.txt").is_file()
+    project.file("summary.txt").unlink()
+    assert project.doit("pages:alpha").returncode == 0
+    assert project.file("summary.txt").is_file()
+    assert measured(project) == ["alpha", "beta"]
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project.runs(), measured(project)) == ([suite], ["alpha", "beta", "beta"])
+    assert project.manifest()["state"] == "closed"
+
+
+def test_other_settings_get_a_run_of_their_own_beside_an_open_suite_whose_advice_can_be_pasted(
+    project: Project,
+) -> None:
+    out = interrupt_in_beta(project)
+    (suite,) = project.runs()
+    told = re.search(r"Go on, without measuring again what is measured: (.*)", out)
+    assert told is not None, out
+    other = project.start("run:beta", "connections=63")
+    assert eventually(lambda: len(project.runs()) == 2 and len(measured(project)) == 3)
+    other.send_signal(signal.SIGINT)
+    beside = re.search(r"Go on, without measuring again what is measured: (.*)", other.communicate(timeout=60)[0])
+    assert beside is not None
+    resumed = project.paste(beside[1])
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert len(project.runs()) == 2, "a run of its own is resumed like any"
+    done = project.paste(told[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.runs()[0] == suite
+    assert measured(project) == ["alpha", "beta", "beta", "beta", "beta"]
+    assert '"closed"' in (suite / "manifest.json").read_text()
+
+
+def test_only_another_whole_suite_abandons_one_and_puts_its_halves_aside(project: Project) -> None:
+    interrupt_in_beta(project)
+    (suite,) = project.runs()
+    assert list(suite.glob("*_beta*.partial"))
+    alone = project.doit("run:alpha", "new=1")
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+    assert f"run {suite.name} stays open" in alone.stdout
+    assert '"open"' in (suite / "manifest.json").read_text()
+    done = project.doit("new=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"run {suite.name} is abandoned, its files are kept, " in done.stdout
+    assert list((suite / "leftovers").glob("*_beta*.partial"))
+    assert not list(suite.glob("*.partial"))
+    assert list(suite.glob("*_alpha_capture.json"))
+    assert "abandoned" in (suite / "results.json").read_text()
+
+
+@pytest.mark.parametrize("words", [["capacity:beta", "run:alpha"], ["run:alpha", "capacity:beta"]])
+def test_a_search_and_a_scenario_in_one_invocation_have_two_runs_and_one_end(
+    project: Project, words: list[str]
+) -> None:
+    project.set(capacity_step_s=1, capacity_repeats=1, capacity_precision_pct=50.0, connections=32)
+    done = project.doit(*words, STAND_IN_ENGRAM="slow_answers=0.2")
+    runs = project.runs()
+    assert len(runs) == 2, done.stdout + done.stderr
+    states = {path.name: (path / "manifest.json").read_text() for path in runs}
+    assert all('"state": "closed"' in text for text in states.values()), states
+    assert list(runs[0].glob("*_alpha_capture.json"))
+    assert list(runs[1].glob("*_beta_capacity_capture.json"))
+    assert not list(runs[1].glob("*_alpha*"))
+    assert all(f"Results in tmp/competitive_benchmarks/{path.name}/" in done.stdout for path in runs)
+    passed = done.stdout.count("Summary: 1/1 scenarios passed")
+    assert done.returncode == (0 if passed == 2 else 1), done.stdout
+
+
+def test_an_interruption_before_the_first_result_leaves_metadata(project: Project) -> None:
+    process = project.start()
+    assert eventually(lambda: project.started("loadtest"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert "Timestamp: " in project.file("metadata.txt").read_text()
+    seconds = re.search(r"Total duration: (\d+) seconds", project.file("summary.txt").read_text())
+    assert seconds is not None
+    assert int(seconds[1]) >= 1, "the invocation's own time counts"
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "7"])
+def test_each_measurement_is_rendered_before_the_next_under_any_hash_seed(project: Project, seed: str) -> None:
+    assert project.doit(PYTHONHASHSEED=seed).returncode == 0
+    captures = [project.file(f"{name}_capture.json").stat().st_mtime_ns for name in project.names]
+    rendered = [project.file(f"{name}_diag.txt").stat().st_mtime_ns for name in project.names]
+    assert captures[0] <= rendered[0] < captures[1] <= rendered[1]
+
+
+def test_a_task_shows_the_files_that_it_makes_and_is_made_of(project: Project) -> None:
+    interrupt_in_beta(project)
+    capture, diagnostics = str(project.file("alpha_capture.json")), str(project.file("alpha_diag.txt"))
+    info = project.doit("info", "diagnostics:alpha")
+    assert (info.returncode, "up-to-date" in info.stdout) == (0, True), info.stdout
+    for path in (capture, diagnostics):
+        assert f" - {path}\n" in info.stdout
+    status = project.doit("list", "--all", "--status", "--deps").stdout
+    for word, task in (("U", "measure:alpha"), ("U", "diagnostics:alpha"), ("U", "pages:alpha"), ("R", "measure:beta")):
+        assert re.search(rf"^{word} {task} ", status, re.MULTILINE), status
+    assert f" -  {capture}\n" in status
+    project.file("alpha_capture.json").touch()
+    assert re.search(r"^R diagnostics:alpha ", project.doit("list", "--all", "--status").stdout, re.MULTILINE)
