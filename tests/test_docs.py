@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -24,6 +24,9 @@ from compbench.config.settings import (
     SPECIFIED_SCENARIOS,
     Settings,
 )
+from compbench.loadtest.command_line import CONNECTIONS_LIMIT
+from compbench.model import file_names
+from compbench.report import baselines
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -131,6 +134,43 @@ def test_the_recipes_for_schedules_name_the_system_and_go_on_where_they_were() -
     assert recipes.index("make -C /srv/compbench install") < recipes.rindex("target=engram compare")
     (allowed,) = re.findall(r"compare \|\| \[ \$\? -eq (\d) \]", recipes)
     assert int(allowed) == looking_back.NOT_COMPARED, "the first run has nothing to be compared with"
+
+
+def test_the_table_of_baselines_has_every_key_and_the_shipped_file_names_it() -> None:
+    text = (ROOT / "docs" / "baselines.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    keys = [key for row in rows for key in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(keys) == sorted(field.encode_name for field in msgspec.structs.fields(baselines.Baseline))
+    required = {field.encode_name for field in msgspec.structs.fields(baselines.Baseline) if field.required}
+    assert {key for row in rows for key in re.findall(r"`(\w+)`", row[0]) if row[2] == "required"} == required
+    assert "Keys: docs/baselines.md." in (ROOT / "scenarios" / "baselines.toml").read_text(encoding="utf-8")
+
+
+def test_no_baseline_denies_what_its_scenario_does() -> None:
+    for baseline in baselines.load_baselines(ROOT / "scenarios" / "baselines.toml"):
+        path = ROOT / "scenarios" / "competitive" / f"{baseline.scenario}.toml"
+        if baseline.scenario and scenarios.load_scenario(path).graph is not None:
+            assert "no edges" not in (baseline.note or "")
+            assert "hop" in (baseline.note or "")
+
+
+def test_the_readme_names_every_file_of_a_run() -> None:
+    left = README.partition("## What a run leaves")[2].partition("\n## ")[0]
+    said = {*re.findall(r"`([^`]+)`", left)}
+    pages = (*file_names.LIGHT_PAGES.values(), *file_names.REPORT_PAGES.values())
+    assert {f"_{name}" for name in pages} <= said
+    own = (*file_names.MEASURED.values(), *file_names.RENDERED.values())
+    assert {name for name in own if not {name, f"_<scenario>{name}"} & said} <= {"_stacks.log"}
+    plain = {file_names.MANIFEST, file_names.RESULTS, file_names.EVENTS, file_names.flat_result("<scenario>")}
+    assert plain <= said, "these have no timestamp in front"
+    assert {file_names.PARTIAL, file_names.INVALID} <= said
+
+
+def test_the_limit_of_connections_is_the_same_everywhere_and_documented() -> None:
+    text = (ROOT / "docs" / "driver.md").read_text(encoding="utf-8")
+    assert f"At most {CONNECTIONS_LIMIT} connections" in text
+    (meta,) = get_type_hints(Settings, include_extras=True)["connections"].__metadata__
+    assert meta.le == CONNECTIONS_LIMIT
 
 
 def test_no_text_advises_a_package_that_no_index_has() -> None:

@@ -20,6 +20,8 @@ FILE_NAME = "compbench.toml"
 ENVIRONMENT_PREFIX = "COMPBENCH_"
 # What only a single invocation can ask for; refused in the file and in the environment.
 INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
+# Tables: no single word of the environment or the command line can be one.
+FILE_KEYS = ("notify",)
 # What loading finds out, and nobody can set.
 FOUND_KEYS = ("target_reason", "target_is_chosen", "invocation")
 # The data set's share that the embedded server is given by default: it must fit into a laptop and two minutes.
@@ -265,6 +267,8 @@ def _refuse_unknown(where: str, values: Mapping[str, Any]) -> None:
     if where != "command line":
         known = [name for name in known if name not in INVOCATION_KEYS]
     for name in values:
+        if name in FILE_KEYS and where in ("environment", "command line"):
+            raise UserError(f"{where}: {name}: it is a table: write it into {FILE_NAME}")
         if name not in known:
             spelt = f"{ENVIRONMENT_PREFIX}{name.upper()}" if where == "environment" else name
             hint = did_you_mean(name, known) or f"; known: {', '.join(known)}"

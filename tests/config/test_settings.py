@@ -57,6 +57,8 @@ def test_a_profile_gives_defaults_that_a_setting_overrides(tmp_path: Path) -> No
         ("", {}, {"port": "70000"}, "command line: port = '70000'"),
         ("notify = {on = ['never']}", {}, {}, r"notify\.on\[0\] = 'never': .*; known: end, failure, regression$"),
         ("notify = {xyz = 1}", {}, {}, r"notify\.xyz: unknown key; known here: on, variables$"),
+        ("", {"COMPBENCH_NOTIFY": "x"}, {}, r"environment: notify: it is a table: write it into compbench\.toml$"),
+        ("", {}, {"notify": "x"}, r"command line: notify: it is a table: write it into compbench\.toml$"),
         ("warn_load = inf", {}, {}, r"compbench\.toml: warn_load = inf"),
         ("warn_load = nan", {}, {}, r"compbench\.toml: warn_load = nan"),
         ("", {}, {"cooldown_s": "nan"}, r"command line: cooldown_s = 'nan'"),
