@@ -225,7 +225,7 @@ def scenario_keys(kind: Any, prefix: str = "") -> set[str]:
 
 def test_the_table_of_scenarios_has_every_key_and_no_other() -> None:
     rows = table((ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8"))
-    assert set(rows) == scenario_keys(scenarios._File)
+    assert set(rows) == scenario_keys(scenarios.ScenarioFile)
     assert [key for key, cells in rows.items() if len(cells) != 3 or not all(cells)] == []
 
 

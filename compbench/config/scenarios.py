@@ -141,7 +141,9 @@ class _Chaos(_Table, frozen=True):
     enabled: bool
 
 
-class _File(_Table, frozen=True):
+class ScenarioFile(_Table, frozen=True):
+    """Every table and key that a scenario file may have; docs/scenarios.md has the same as a table."""
+
     name: Annotated[str, msgspec.Meta(min_length=1)]
     description: str
     arrival: Arrival
@@ -316,7 +318,7 @@ def _check_burst(arrival: Arrival, path: Path) -> None:
         )
 
 
-def _convert(raw: dict[str, Any], path: Path) -> _File:
+def _convert(raw: dict[str, Any], path: Path) -> ScenarioFile:
     if isinstance(seed := raw.get("seed"), int) and seed > U64_MAX:
         raise UserError(f"{path}: seed = {seed}: must be at most {U64_MAX}")
-    return convert_table(raw, _File, str(path))
+    return convert_table(raw, ScenarioFile, str(path))

@@ -91,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     capacity_precision_pct: Annotated[float, msgspec.Meta(ge=0.5, le=50)] = 5.0
     capacity_limit_s: _Seconds = 1800.0
     data_set_timeout_s: _Seconds = 7200.0
+    data_set_kept_from: Annotated[int, msgspec.Meta(ge=1)] = 50_000
+    data_set_save_every_s: _Seconds = 180.0
     driver_grace_s: _Seconds = 60.0
     stop_grace_s: _Seconds = 5.0
     start_retry_delay_s: _Seconds = 10.0

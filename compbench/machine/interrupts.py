@@ -19,7 +19,9 @@ _STDERR_FD = 2
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _State:
+class State:
+    """What has come so far and what may still be raised: one for the process, as its signal handlers are."""
+
     armed = False
     received: str | None = None
     raised = False
@@ -34,45 +36,45 @@ def install() -> None:
 
 def arm() -> None:
     """Let the first signal unwind by KeyboardInterrupt instead of ending the process."""
-    _State.armed = True
+    State.armed = True
 
 
 def received() -> str | None:
     """Return the name of the first signal that came, or None."""
-    return _State.received
+    return State.received
 
 
 def note_only() -> None:
     """From now on only note signals: the work is done, and the last lines are being printed."""
-    _State.raised = True
+    State.raised = True
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
     """Hold a signal back until the end of the block, for what must be done whole (ending processes, renaming files)."""
-    _State.deferrals += 1
+    State.deferrals += 1
     try:
         yield
     finally:
-        _State.deferrals -= 1
-        if _State.deferrals == 0 and _State.received is not None:
+        State.deferrals -= 1
+        if State.deferrals == 0 and State.received is not None:
             _raise_once()
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
     del frame
-    if not _State.armed:
+    if not State.armed:
         sys.exit(INTERRUPTED_EXIT_CODE)
-    if _State.received is not None:
+    if State.received is not None:
         with contextlib.suppress(OSError):  # nobody reads it any more, and its loss must not replace what unwinds
             os.write(_STDERR_FD, b"compbench: already stopping; the current scenario is being unwound\n")
         return
-    _State.received = signal.Signals(number).name
-    if _State.deferrals == 0:
+    State.received = signal.Signals(number).name
+    if State.deferrals == 0:
         _raise_once()
 
 
 def _raise_once() -> None:
-    if not _State.raised:
-        _State.raised = True
+    if not State.raised:
+        State.raised = True
         raise KeyboardInterrupt

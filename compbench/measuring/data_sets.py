@@ -30,8 +30,6 @@ from compbench.store import kept_data
 
 _POLL_S = 0.25
 _COMPACT_TIMEOUT_S = 600
-# Making that is interrupted loses at most this much; writing 1.7 GB takes some seconds.
-_SAVE_EVERY_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ class _Saving:
         if self._loader.exit is not None:
             said = " ".join(self._loader.last_log_lines()[-2:])
             raise UserError(f"the server ended while it was loaded ({self._loader.exit}): {said}")
-        if time.monotonic() - self._saved_at < _SAVE_EVERY_S:
+        if time.monotonic() - self._saved_at < self._making.settings.data_set_save_every_s:
             return
         if problem := self._save():
             text = f"the data set begun is not kept, making it starts over if it is interrupted: {problem}"

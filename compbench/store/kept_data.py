@@ -14,9 +14,6 @@ from compbench import embedded
 from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 
-# A smaller data set is loaded within half a minute, which is not worth keeping its folder.
-KEPT_FROM = 50_000
-
 
 def wanted_memories(settings: Settings, scenario: Scenario) -> int:
     """Return how many memories of the scenario are loaded."""
@@ -26,7 +23,7 @@ def wanted_memories(settings: Settings, scenario: Scenario) -> int:
 def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
     """Return where the data set is kept, or None if it is loaded anew each time: it is small, or the target Engram."""
     count = wanted_memories(settings, scenario)
-    if settings.target != "embedded" or count < KEPT_FROM:
+    if settings.target != "embedded" or count < settings.data_set_kept_from:
         return None
     facts = (scenario.data, scenario.graph, scenario.seed, count, embedded.__version__, embedded.SNAPSHOT_FORMAT)
     return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]

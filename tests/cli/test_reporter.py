@@ -29,10 +29,10 @@ ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """Give this process its own way with signals back."""
-    before = vars(interrupts._State).copy()
+    before = vars(interrupts.State).copy()
     yield
     for name in ("armed", "received", "raised", "deferrals"):
-        setattr(interrupts._State, name, before[name])
+        setattr(interrupts.State, name, before[name])
 
 
 @pytest.fixture

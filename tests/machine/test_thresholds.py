@@ -7,6 +7,7 @@ import os
 import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -122,8 +123,7 @@ def sample_for(ends_at: float, late_by: Iterator[float] | None = None, planned_s
         wait=simulated.wait,
     )
     sampler.start()
-    assert sampler._thread is not None
-    sampler._thread.join()  # the simulated measurement is over when its clock says so
+    # Stopping waits for the thread, which ends when its simulated clock says that the measurement is over.
     return [round(sample.elapsed_s, 6) for sample in sampler.stop()]
 
 
@@ -208,13 +208,15 @@ class TestSampler:
             assert told.get(timeout=10) == sampler.samples()[0]
 
     def test_a_callback_that_breaks_is_reported_by_stop_not_lost_in_the_thread(self) -> None:
+        called = threading.Event()
+
         def broken(sample: Sample) -> None:
+            called.set()
             raise ValueError("no such column")
 
         sampler = Sampler(os.getpid(), 0.05, on_sample=broken, read_machine=MachineCounters)
         sampler.start()
-        assert sampler._thread is not None
-        sampler._thread.join(10)
+        assert called.wait(10)
         with pytest.raises(ValueError, match="no such column"):
             sampler.stop()
 

@@ -23,20 +23,17 @@ KEPT = 600
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made = Project(tmp_path / "project", names=("search", "walk"))
-    made.set(target="embedded", driver="builtin", scale=1.0, warm_up_s=0.5)
+    made.set(target="embedded", driver="builtin", scale=1.0, warm_up_s=0.5, data_set_kept_from=KEPT)
     folder = made.root / "scenarios" / "competitive"
     (folder / "search.toml").write_text(toml(scenario(SEARCHES, nodes=KEPT)))
     walk = graph_scenario(KEPT)
     (folder / "walk.toml").write_text(toml(walk).replace('"Made"', '"Walk"'))
-    # So that a small data set is kept like a large one.
-    path = made.root / "compbench" / "store" / "kept_data.py"
-    path.write_text(path.read_text().replace(f"KEPT_FROM = {kept_data.KEPT_FROM:_}", f"KEPT_FROM = {KEPT}"))
     return made
 
 
 def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> None:
-    done = project.doit("new=1")
-    assert done.returncode in (0, 1), done.stdout + done.stderr
+    # How the suite ends says whether the machine was quiet enough, which is another test's business.
+    project.doit("new=1")
     cache = project.root / "tmp" / "cache"
     assert len(list((cache / "data_sets").iterdir())) == 2
     assert len(list((cache / "ground_truth").iterdir())) == 1, "both have the same data and queries"
@@ -59,8 +56,7 @@ def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> 
     count = 20_000
     scenario_file = project.root / "scenarios" / "competitive" / "search.toml"
     scenario_file.write_text(toml(scenario(SEARCHES, nodes=count)))
-    source = project.root / "compbench" / "store" / "kept_data.py"
-    source.write_text(source.read_text().replace("_SAVE_EVERY_S = 180.0", "_SAVE_EVERY_S = 0.3"))
+    project.set(data_set_save_every_s=0.3)
     making = project.start("data_set:search")
     data_sets = project.root / "tmp" / "cache" / "data_sets"
     facts = "*.begun/snapshot-*/default/facts.json"
