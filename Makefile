@@ -52,6 +52,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.driver
 	$(BIN)/python -m benchmarks.faithfulness
 	$(BIN)/python -m benchmarks.history
+	$(BIN)/python -m benchmarks.flat
 	$(BIN)/python -m benchmarks.aa_study
 
 $(VENV)/bin/python:

@@ -30,16 +30,28 @@ _UNSUPPORTED = {
     "num_process": "scenarios run one at a time, or they would measure each other",
     "single": "a task without those it depends on would measure without checks, or nothing; leave it out",
 }
+# doit's commands that change its database, in which nothing is kept, and what does what a person means by them.
+_UNSUPPORTED_COMMANDS = {
+    "forget": "to measure again, say new=1; to render again, `doit report`",
+    "ignore": "to measure only some scenarios, name them: doit run:<scenario>",
+    "reset-dep": "what is up to date is told from the files themselves",
+}
 
 
 def refuse_unsupported(arguments: Sequence[str]) -> None:
     """Refuse doit options that would change how measurements are made or told.
 
     Raises:
-        UserError: another reporter, parallel tasks, or tasks without their dependencies.
+        UserError: another reporter, parallel tasks, tasks without their dependencies, or a command that would only
+            seem to have done something.
     """
     command = Run(task_loader=DodoTaskLoader())
-    given = _options_of_run(arguments, command)
+    asked, words = _command_of(arguments)
+    if asked in _UNSUPPORTED_COMMANDS:
+        raise UserError(
+            f"doit {asked}: files are the state here, there is nothing else: {_UNSUPPORTED_COMMANDS[asked]}"
+        )
+    given = _options_of_run(words, command) if asked == command.name else {}
     for name, reason in _UNSUPPORTED.items():
         if given.get(name):
             option = command.cmdparser[name]
@@ -47,18 +59,20 @@ def refuse_unsupported(arguments: Sequence[str]) -> None:
             raise UserError(f"-{option.short}{value} (--{option.long}): {reason}")
 
 
-def _options_of_run(arguments: Sequence[str], command: Run) -> dict[str, Any]:
-    """Return the options for doit's `run` by name, as doit reads them: none for another command or a wrong option."""
+def _command_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return which of doit's commands is asked for, and the words for it, as doit reads them."""
     words = list(arguments)
     with contextlib.suppress(CmdParseError):  # doit's main program too goes on then: they may stand after the command
         words = CmdParse([CmdOption(option) for option in DodoTaskLoader.cmd_options]).parse_only(words)[1]
     words = [word for word in words if "=" not in word or word.startswith("-")]
     commands = {known.get_name() for known in DoitMain.DOIT_CMDS}
-    asked = words.pop(0) if words and words[0] in commands else command.name
-    if asked != command.name:
-        return {}
+    return (words[0], words[1:]) if words and words[0] in commands else (str(Run.get_name()), words)
+
+
+def _options_of_run(words: Sequence[str], command: Run) -> dict[str, Any]:
+    """Return the options for doit's `run` by name, as doit reads them: none if one of them is wrong."""
     try:
-        return dict(command.cmdparser.parse_only(words)[0])
+        return dict(command.cmdparser.parse_only(list(words))[0])
     except CmdParseError:  # doit says so itself, before it loads any task
         return {}
 

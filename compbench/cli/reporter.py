@@ -92,8 +92,7 @@ class Reporter:
         return f"`{command} new=1` measures it again, in a run of its own"
 
     def skip_ignore(self, task: Task) -> None:
-        """Say that a task is ignored because somebody told doit so."""
-        self.display.line(f"ignored: {task.name} (`doit forget {task.name}` takes that back)")
+        """No task is ever ignored: `doit ignore` is refused."""
 
     def add_failure(self, task: Task, fail: Any) -> None:
         """Tell what failed, in one line; what only followed from it is not told again."""

@@ -7,6 +7,7 @@ that is there means a measurement that is done. Knows nothing of how one is made
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +69,14 @@ def list_runs(output_dir: Path) -> list[Run]:
 
 def run_folders(output_dir: Path) -> list[Path]:
     """Return every folder that is named like a run and not known to have no manifest, oldest first."""
-    return [path for path in _named_like_runs(output_dir) if not is_missing(path / file_names.MANIFEST)]
+    folders = (output_dir / name for name in _names(output_dir))
+    return [folder for folder in folders if not is_missing(folder / file_names.MANIFEST)]
 
 
 def newest_folder(output_dir: Path) -> Path | None:
     """Return the folder of the newest run, None if there is none; reads no manifest."""
-    return next((p for p in reversed(_named_like_runs(output_dir)) if (p / file_names.MANIFEST).exists()), None)
+    folders = (output_dir / name for name in reversed(_names(output_dir)))
+    return next((folder for folder in folders if (folder / file_names.MANIFEST).exists()), None)
 
 
 def read_run(folder: Path) -> Run:
@@ -154,7 +157,7 @@ def new_names(now_s: float, output_dir: Path, count: int = 1) -> list[str]:
     After a step of the clock backwards it is counted on from the newest run, so that names sort in the order of
     their making; but not from one that lies further ahead than clocks are set, which is somebody's mistake.
     """
-    known = {path.name for path in _named_like_runs(output_dir)}
+    known = set(_names(output_dir))
     newest = max((name for name in known if name <= timestamp(now_s + _CLOCK_STEP_S)), default="")
     found: list[str] = []
     while len(found) < count:
@@ -199,16 +202,18 @@ def closed(run: Run, now_s: float) -> Run:
     return Run(run.folder, msgspec.structs.replace(run.manifest, state="closed", closed_at=closed_at))
 
 
-def _named_like_runs(output_dir: Path) -> list[Path]:
-    """Return every folder that is named like a run, sorted by name."""
+def _names(output_dir: Path) -> list[str]:
+    """Return the name of everything that is named like a run, sorted; plain text, since there may be thousands."""
     try:
-        return sorted(path for path in output_dir.iterdir() if TIMESTAMP.fullmatch(path.name))
+        with os.scandir(output_dir) as entries:
+            return sorted(entry.name for entry in entries if TIMESTAMP.fullmatch(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def _perhaps_open(output_dir: Path) -> list[Path]:
-    return [folder for folder in _named_like_runs(output_dir) if not (folder / file_names.ENDED).exists()]
+    names = (name for name in _names(output_dir) if not os.access(f"{output_dir}/{name}/{file_names.ENDED}", os.F_OK))
+    return [output_dir / name for name in names]
 
 
 def _has_captures(folder: Path) -> bool:

@@ -40,3 +40,11 @@ def test_options_that_would_spoil_a_measurement_are_refused(words: str, line: st
 )
 def test_options_of_other_commands_and_harmless_ones_are_left_to_doit(words: str) -> None:
     refuse_unsupported(words.split())
+
+
+@pytest.mark.parametrize(
+    "words", ["forget", "forget measure:x", "ignore pages:x", "-f dodo.py reset-dep", "port=1 forget"]
+)
+def test_commands_that_would_only_seem_to_do_something_are_refused_in_one_line(words: str) -> None:
+    with pytest.raises(UserError, match="files are the state here"):
+        refuse_unsupported(words.split())

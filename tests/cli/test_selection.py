@@ -1,0 +1,50 @@
+"""What the selected tasks ask for, and in which order doit has to go through them."""
+
+from __future__ import annotations
+
+import pytest
+
+from compbench.cli.selection import in_order, selection_of
+from compbench.model.measurement import schedule
+
+ONCE, TWICE = schedule(["a", "b"], 1, 0), schedule(["a", "b"], 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "measurements", "capacities", "concerned"),
+    [
+        (["run:b", "run:a"], ("b", "a"), (), ("b", "a")),
+        (["capacity:b", "run:a"], ("a",), ("b",), ("b", "a")),
+        (["diagnostics:a", "run:a", "close"], ("a",), (), ("a",)),
+        (["pages"], ("a", "b"), (), ()),
+        (["preflight:disk", "gate"], (), (), ()),
+        (["capacity"], (), (), ()),
+    ],
+)
+def test_tasks_say_what_is_measured(
+    tasks: list[str], measurements: tuple[str, ...], capacities: tuple[str, ...], concerned: tuple[str, ...]
+) -> None:
+    found = selection_of(tasks, ONCE)
+    assert (found.measurements, found.capacities, found.concerned) == (measurements, capacities, concerned)
+    assert found.is_preflight is (tasks[0] == "preflight:disk")
+
+
+def test_everything_that_is_asked_for_has_to_pass() -> None:
+    assert selection_of(["capacity:b", "run:a"], ONCE).wanted == ["a", "b_capacity"]
+
+
+def test_the_end_comes_last_and_only_after_measuring() -> None:
+    assert in_order(["close", "run:a", "capacity:b"], ONCE) == ["run:a", "capacity:b", "close"]
+    assert in_order(["capacity:b"], ONCE) == ["capacity:b"]
+    assert in_order(["due"], ONCE) == ["due"]
+
+
+def test_a_group_is_taken_one_by_one_since_doit_would_release_it_as_a_set() -> None:
+    assert in_order(["pages"], ONCE) == ["pages:a", "pages:b", "close"]
+
+
+def test_repeats_of_several_scenarios_go_round_by_round() -> None:
+    ordered = in_order(["run:b", "run:a"], TWICE)
+    pages = [task.removeprefix("pages:") for task in ordered if task.startswith("pages:")]
+    assert pages == [measurement.name for measurement in TWICE]
+    assert ordered[-3:] == ["run:b", "run:a", "close"]
