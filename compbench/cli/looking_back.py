@@ -123,9 +123,12 @@ def _show_published(settings: Settings, display: Display, known: Sequence[Past])
     published = baselines.load_baselines(pages.baselines_file(Path(settings.scenarios_dir)))
     rows = comparison.against_published(baselines.compare(captures, published))
     worse = [row.scenario for row in rows if row.verdict == "regression"]
+    compared = [row for row in rows if row.delta_pct is not None]
     verdict = f"worse than published: {', '.join(worse)}" if worse else "nothing is worse"
+    if not compared:
+        verdict = "nothing could be compared"
     _print(display, f"head {_with_commit(head)} beside published figures; {baselines.REMARK}", rows, verdict)
-    return REGRESSION if worse else 0
+    return REGRESSION if worse else 0 if compared else NOT_COMPARED
 
 
 def _pair(settings: Settings, known: Sequence[Past]) -> tuple[Past, Past]:

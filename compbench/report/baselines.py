@@ -43,15 +43,18 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     baseline: list[Baseline]
 
 
+Status = Literal["BETTER", "WORSE", "COMPARABLE", "NOT_COMPARABLE", "NO_BASELINE"]
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A scenario's P99 (of several repeats: of the median one) beside one baseline's; a negative `delta_pct` is faster.
 
-    With `NO_BASELINE` nobody has published a figure for the scenario, and all that is published is None. A `caveat`
-    says why even the task was another one, so that the status is no verdict on the server.
+    With `NO_BASELINE` nobody has published a figure for the scenario, and all that is published is None. With
+    `NOT_COMPARABLE` even the task was another one, and `caveat` says why: the figures are shown without a difference.
     """
 
     scenario: str
-    status: Literal["BETTER", "WORSE", "COMPARABLE", "NO_BASELINE"]
+    status: Status
     measured_p99_ms: float
     system: str = ""
     published_p99_ms: float | None = None
@@ -62,6 +65,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     accessed: str = ""
     hardware: str = ""
     caveat: str = ""
+
+    @property
+    def stands(self) -> str:
+        """Return how the measured figure stands, in words: `-12 % better`, `not comparable: data scaled to 0.001`."""
+        if self.delta_pct is None:
+            return f"not comparable: {self.caveat}" if self.caveat else "no baseline"
+        # Near -100 % a whole number would say that nothing is left.
+        change = f"{self.delta_pct:+.1f}" if self.delta_pct < -95 else f"{self.delta_pct:+.0f}"  # noqa: PLR2004 - see above
+        return f"{change} % {self.status.lower()}"
 
 
 class Priority(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,19 +143,21 @@ def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Com
     published_ms = baseline.p99_low_ms or 0.0
     ratio = measured_ms / published_ms
     same = abs(ratio - 1) <= COMPARABLE_SHARE
+    status: Status = "COMPARABLE" if same else "BETTER" if ratio < 1 else "WORSE"
+    caveat = _caveat(capture)
     return Comparison(
         scenario=capture.scenario,
         system=f"{baseline.system} {baseline.version}",
         measured_p99_ms=measured_ms,
         published_p99_ms=published_ms,
         published_p99_high_ms=baseline.p99_high_ms,
-        ratio=ratio,
-        delta_pct=100 * (ratio - 1),
-        status="COMPARABLE" if same else "BETTER" if ratio < 1 else "WORSE",
+        ratio=None if caveat else ratio,
+        delta_pct=None if caveat else 100 * (ratio - 1),
+        status="NOT_COMPARABLE" if caveat else status,
         source=baseline.source,
         accessed=baseline.accessed,
         hardware=baseline.hardware,
-        caveat=_caveat(capture),
+        caveat=caveat,
     )
 
 

@@ -82,7 +82,12 @@ def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison
 
 def against_published(comparisons: Sequence[Comparison]) -> list[Row]:
     """Return each measured P99 as a row against its published baseline; worse by over a tenth is a regression."""
-    words: dict[str, Verdict] = {"BETTER": "improvement", "WORSE": "regression", "COMPARABLE": "same"}
+    words: dict[str, Verdict] = {
+        "BETTER": "improvement",
+        "WORSE": "regression",
+        "COMPARABLE": "same",
+        "NOT_COMPARABLE": "not comparable",
+    }
     return [
         Row(
             scenario=c.scenario,
@@ -101,7 +106,7 @@ def _published_remark(comparison: Comparison) -> str:
     if comparison.published_p99_ms is None:
         return "no baseline"
     limit = f"limit {100 * COMPARABLE_SHARE:g} %, published by {comparison.system} from another machine"
-    return f"{limit}; another task: {comparison.caveat}" if comparison.caveat else limit
+    return f"{comparison.caveat}; published by {comparison.system}" if comparison.caveat else limit
 
 
 def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[Past]) -> Row | None:

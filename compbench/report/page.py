@@ -142,8 +142,7 @@ def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], s
     for verdict, words in told.items():
         if names := [view.name for view in views if view.group.verdict == verdict]:
             parts.append(f"{', '.join(names)} {words}")
-    fair = [comparison for comparison in comparisons if not comparison.caveat]
-    counted = {word: sum(c.status == status for c in fair) for status, word in _VERDICTS.items()}
+    counted = {word: sum(c.status == status for c in comparisons) for status, word in _VERDICTS.items()}
     stands = [
         f"comparable to {count}" if word == "comparable" else f"{word} than {count}"
         for word, count in counted.items()

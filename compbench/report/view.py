@@ -87,6 +87,7 @@ def standings(views: Sequence[ScenarioView]) -> list[Standing]:
                 target_ms=view.target.expected_p99_latency_ms if view.target else None,
                 published_low_ms=published.published_p99_ms if published else None,
                 published_high_ms=published.published_p99_high_ms if published else None,
+                is_comparable=not published or not published.caveat,
                 system=published.system.partition(" ")[0] if published else "",
             )
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compbench.report.charts.vega import INK, SERIES, Row, Spec, chart_of, tooltips
+from compbench.report.charts.vega import INK, SERIES, SOFT, Row, Spec, chart_of, tooltips
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,12 @@ class Standing:
     published_low_ms: float | None = None
     published_high_ms: float | None = None
     system: str = ""
+    is_comparable: bool = True
 
 
 def overview(standings: Sequence[Standing]) -> Spec | None:
     """Return P99 measured, wanted and published of each scenario, on a logarithmic axis."""
-    marks = {"measured": SERIES[0], "target": INK, "published, other hardware": SERIES[1]}
+    marks = {"measured": SERIES[0], "target": INK, "published, other hardware": SERIES[1], "published, not comparable": SOFT}
     rows = [row for standing in standings for row in _standing_rows(standing, list(marks))]
     if not rows:
         return None
@@ -42,7 +43,7 @@ def overview(standings: Sequence[Standing]) -> Spec | None:
     # No legend: every mark bears its own name.
     what: Spec = {"field": "what", "type": "nominal", "legend": None}
     colour = {**what, "scale": {"domain": list(marks), "range": list(marks.values())}}
-    shape = {**what, "scale": {"domain": list(marks), "range": ["circle", _TICK, "diamond"]}}
+    shape = {**what, "scale": {"domain": list(marks), "range": ["circle", _TICK, "diamond", "diamond"]}}
     place: Spec = {"y": y, "x": x, "color": colour}
     names = {
         "mark": {"type": "text", "align": "left", "dy": -30, "fontSize": 12, "fontWeight": "bold"},
@@ -74,16 +75,17 @@ def overview(standings: Sequence[Standing]) -> Spec | None:
 
 
 # Measured above its mark, the others below in two lines: labels of figures that are close never cover each other.
-_LABEL_OFFSETS = (-14, 16, 29)
+_LABEL_OFFSETS = (-14, 16, 29, 29)
 _TICK = "M-0.12,-1.1L0.12,-1.1L0.12,1.1L-0.12,1.1Z"
 
 
 def _standing_rows(standing: Standing, names: Sequence[str]) -> list[Row]:
     rows: list[Row] = []
+    published = names[2] if standing.is_comparable else names[3]
     values = [
         (names[0], standing.measured_ms, standing.low_ms, standing.high_ms, "measured "),
         (names[1], standing.target_ms, None, None, "target "),
-        (names[2], standing.published_low_ms, standing.published_low_ms, standing.published_high_ms, standing.system),
+        (published, standing.published_low_ms, standing.published_low_ms, standing.published_high_ms, standing.system),
     ]
     for what, ms, low, high, prefix in values:
         if ms is None or ms <= 0:
