@@ -32,6 +32,7 @@ from compbench.model.records import (
     ServerFacts,
 )
 from compbench.model.result import Capacity, Result
+from compbench.model.texts import clean
 from compbench.store.runs import Run
 
 MEGABYTE = 1_000_000
@@ -148,6 +149,6 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         notices=attempt.notices,
         machine_before=attempt.machine_before,
         machine_after=attempt.machine_after,
-        snapshot=attempt.snapshot,
+        snapshot={name: clean(text) for name, text in attempt.snapshot.items()},
         files=files,
     )

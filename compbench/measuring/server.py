@@ -28,6 +28,7 @@ from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit, Output
 from compbench.machine.version_line import version_line
 from compbench.measuring.drivers import endpoint
+from compbench.model.texts import clean
 from compbench.store import leftovers
 
 _POLL_S = 0.1
@@ -232,7 +233,7 @@ def tail(path: Path, lines: int) -> list[str]:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 65_536))
-            return file.read().decode(errors="replace").splitlines()[-lines:]
+            return clean(file.read().decode(errors="replace")).splitlines()[-lines:]
     except OSError:
         return []
 

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from compbench.model.measurement import Measurement
 from compbench.model.result import Capacity, Result
+from compbench.model.texts import one_line
 
 CAPTURE_SCHEMA = 2
 MANIFEST_SCHEMA = 1
@@ -40,6 +42,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     text: str
 
+    def __post_init__(self) -> None:
+        force_setattr(self, "text", one_line(self.text))
+
 
 _BEST_FIRST: tuple[Verdict, ...] = ("passed", "missed", "invalid", "failed")
 
@@ -61,6 +66,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     phase: Phase | None = None
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "reason", one_line(self.reason))
+        force_setattr(self, "advice", one_line(self.advice))
 
     @property
     def is_measurement(self) -> bool:

@@ -6,6 +6,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from compbench.model import texts
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -32,10 +34,12 @@ def render(template_name: str, **values: object) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 - costs 0.1 s
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("compbench"),
         autoescape=select_autoescape(enabled_extensions=("html.j2", "svg.j2"), default=False),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["md"] = texts.markdown
+    return environment

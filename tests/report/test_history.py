@@ -211,6 +211,11 @@ def test_published_figures_have_a_wider_limit(tmp_path: Path, run: Callable[...,
     code, text = run(looking_back.show_comparison, base="published")
     assert code == 1
     assert "another machine" in text
+    add_run(tmp_path, 2, [0.1], target="embedded", scale=0.001)
+    code, text = run(looking_back.show_comparison, base="published")
+    assert code == 2, "nothing could be compared"
+    assert "not comparable (compbench's embedded server, data scaled to 0.001" in text
+    assert "improvement" not in text
 
 
 def test_a_name_that_is_no_run_is_refused_with_the_newest(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import jsonschema
 import msgspec
 import pytest
+from junitparser import JUnitXml
 
 from compbench.model import file_names
 from compbench.model.records import Capture, Manifest
@@ -158,8 +159,50 @@ def test_another_task_is_never_boasted_of(tmp_path: Path) -> None:
     folder = synthetic.make_run(tmp_path, recipe)
     render(folder)
     text = text_of(folder, "report.html")
-    assert "another task: compbench&#39;s embedded server, data scaled to 0.001" in text
+    why = "not comparable: compbench's embedded server, data scaled to 0.001"
+    assert why.replace("'", "&#39;") in text
     assert "published from other machines" not in text.partition('class="sentence"')[2].partition("</p>")[0]
+    assert 'class="stand' not in text, "no colour"
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
+    captures = runs.Run(folder, manifest).captures()
+    pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=SCENARIOS, now=0.0)
+    markdown, words = text_of(folder, "report.md"), text_of(folder, "summary.txt")
+    for page_text in (text, markdown, words):
+        assert not re.search(r"[+-]\d+(\.\d)? % (better|worse)", page_text)
+    assert why in words
+    assert "not comparable: compbench's embedded server" in markdown
+    (found,) = json.loads((folder / "results.json").read_text())["comparisons"]
+    assert (found["status"], found["delta_pct"], found["published_p99_ms"]) == ("NOT_COMPARABLE", None, 22.0)
+    assert json.loads((folder / "results.json").read_text())["priorities"] == []
+
+
+def test_one_figure_is_told_alike_by_every_page(tmp_path: Path) -> None:
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2, median_ms=0.02)]))
+    render(folder)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
+    captures = runs.Run(folder, manifest).captures()
+    pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=SCENARIOS, now=0.0)
+    pages_text = [text_of(folder, name) for name in ("report.html", "report.md", "summary.txt")]
+    told = {match[0] for text in pages_text if (match := re.search(r"-9\d\.\d % better", text))}
+    assert len(told) == 1
+    assert all(next(iter(told)) in text for text in pages_text)
+
+
+def test_what_others_said_is_no_markup_and_steers_nothing(tmp_path: Path) -> None:
+    wild = "said <b>|*x*` \x1b[31mred\x1b[0m \x07 end"
+    recipe = Recipe(NAMES[0], duration_s=2, verdict="failed", reason=wild)
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[recipe]))
+    render(folder)
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
+    captures = runs.Run(folder, manifest).captures()
+    pages.write_pages(folder, manifest, captures, interrupted=False, scenarios_dir=SCENARIOS, now=0.0)
+    names = ("report.html", "report.md", "summary.txt", "junit.xml")
+    for name in names:
+        text = text_of(folder, name)
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f]", text), name
+        assert "end" in text
+    assert r"said \<b\>\|\*x\*\` red" in text_of(folder, "report.md")
+    JUnitXml.fromfile(str(folder / f"{folder.name}_junit.xml"))
 
 
 def test_priorities_begin_with_the_largest_gap() -> None:

@@ -96,7 +96,7 @@ def test_the_driver_is_open_loop_and_says_what_its_clock_measures(project: Proje
 
 def test_results_json_has_everything_but_the_samples(project: Project) -> None:
     results = json.loads((project.run() / "results.json").read_text())
-    assert results["schema"] == 2
+    assert results["schema"] == 3
     (scenario,) = results["scenarios"]
     assert scenario["outcome"]["verdict"] == "passed"
     assert scenario["data_set"]["stored"] == 5

@@ -29,7 +29,12 @@ class Standing:
 
 def overview(standings: Sequence[Standing]) -> Spec | None:
     """Return P99 measured, wanted and published of each scenario, on a logarithmic axis."""
-    marks = {"measured": SERIES[0], "target": INK, "published, other hardware": SERIES[1], "published, not comparable": SOFT}
+    marks = {
+        "measured": SERIES[0],
+        "target": INK,
+        "published, other hardware": SERIES[1],
+        "published, not comparable": SOFT,
+    }
     rows = [row for standing in standings for row in _standing_rows(standing, list(marks))]
     if not rows:
         return None
