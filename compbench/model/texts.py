@@ -13,7 +13,8 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 # Controls but for tab and line feed, lone surrogates, what XML 1.0 forbids, and what turns the direction of a line.
 _UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+# An underscore between letters or digits is no markup.
+_MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&]|(?<![^\W_])_|_(?![^\W_]))")
 
 
 def clean(text: str) -> str:
