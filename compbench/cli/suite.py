@@ -32,7 +32,7 @@ from compbench.preflight.judgement import preflight_exit_code
 from compbench.store import kept_data, leftovers, lock
 from compbench.store.record_files import write_record
 from compbench.store.resume import Opening
-from compbench.store.runs import Run, read_run
+from compbench.store.runs import Run, clock_remark, read_run
 
 if TYPE_CHECKING:
     from doit.task import Task
@@ -174,6 +174,8 @@ class Suite:
             self._make_room(selection)
             words = project.words_for(selection)
             run = self.opening.create(project.new_names[0], selection, self.findings, words)
+            if odd := clock_remark(project.loaded_at, run.name, project.output_dir):
+                self.remarks.append(odd)
         self.loads = self._in_progress(run)
         self._follow(run)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from compbench.cli.display import Display
 from compbench.config.settings import Settings
+from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.records import Capture
 from compbench.report import comparison, missing_extra, notify, summary
@@ -72,7 +73,7 @@ def _kind(captures: Sequence[Capture], *, passed: bool, worse: bool) -> Kind:
 
 def _where(folder: Path, environment: Mapping[str, str]) -> str:
     """Return where the report is: on which machine, and of a job of GitHub Actions its page too."""
-    report = folder / f"{folder.name}_report.html"
+    report = folder / file_names.of_run(folder.name, "report")
     lines = [f"{platform.node()}:{report if report.is_file() else folder}"]
     names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
     if all(environment.get(name) for name in names):

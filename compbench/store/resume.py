@@ -110,6 +110,7 @@ class Opening:
             settings=msgspec.to_builtins(self.settings) | {"invocation": list(words)},
             provenance=provenance.read_provenance(self.settings, self.root),
             findings=list(findings),
+            spent_s=[0.0],
         )
         return runs.create_run(self._output_dir, name, manifest)
 

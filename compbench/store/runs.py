@@ -22,6 +22,8 @@ from compbench.store.record_files import read_record, write_record
 
 # Names of runs are local times: an hour is lost every autumn, and clocks are set.
 _CLOCK_STEP_S = 2 * 3600
+# So far ahead is the name of a run that only found its second taken, by a few others at most.
+_CLOCK_TICK_S = 60
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,16 @@ def new_names(now_s: float, output_dir: Path, count: int = 1) -> list[str]:
             found.append(name)
         now_s += 1
     return found
+
+
+def clock_remark(now_s: float, name: str, output_dir: Path) -> str:
+    """Say what is odd about the time of a new run of that name beside those that are there; empty if nothing is."""
+    newest = next(reversed([other for other in _names(output_dir) if other != name]), "")
+    if newest > timestamp(now_s + _CLOCK_STEP_S):
+        return f"run {newest} is of the future and counts as the newest: set the clock right, or move that run away"
+    if name > timestamp(now_s + _CLOCK_TICK_S):
+        return f"this run is called {name}, after {newest}, since the clock has been set back"
+    return ""
 
 
 def create_run(output_dir: Path, name: str, manifest_for: Manifest) -> Run:

@@ -297,3 +297,12 @@ def test_a_run_never_closes_before_it_was_opened(tmp_path: Path) -> None:
     run = create(tmp_path, manifest(), NOW)
     assert runs.closed(run, NOW - 7200).manifest.closed_at == NOW
     assert runs.closed(run, NOW + 60).manifest.closed_at == NOW + 60
+
+
+def test_a_name_that_is_not_the_clocks_is_told(tmp_path: Path) -> None:
+    create(tmp_path, manifest(), NOW + 3000)
+    name = runs.new_names(NOW, tmp_path)[0]
+    assert "the clock has been set back" in runs.clock_remark(NOW, name, tmp_path)
+    assert runs.clock_remark(NOW + 3000, runs.new_names(NOW + 3000, tmp_path)[0], tmp_path) == ""
+    create(tmp_path, manifest(), NOW + 9e8)
+    assert "is of the future" in runs.clock_remark(NOW, timestamp(NOW), tmp_path)
