@@ -243,3 +243,20 @@ def test_the_table_of_scenarios_gives_the_right_defaults() -> None:
         "graph.recall_hops": scenarios.Graph(average_degree=1).recall_hops,
         "graph.search_hops": scenarios.Graph(average_degree=1).search_hops,
     }
+
+
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_map_has_every_room_and_no_other() -> None:
+    rooms = {f"{path.parent.name}/" for path in (ROOT / "compbench").glob("*/__init__.py")}
+    assert {row for row in table(ARCHITECTURE) if row.endswith("/")} == rooms
+
+
+def test_every_file_that_map_and_recipes_name_is_there() -> None:
+    named = set(re.findall(r"`((?:[\w.]+/)+[\w.]+\.(?:py|toml|md|yml)|(?:[\w.]+/)+)`", ARCHITECTURE + CONTRIBUTING))
+    assert len(named) > 30
+    example = {"compbench/report/export/runs_jsonl.py"}
+    places = (ROOT, ROOT / "compbench", ROOT / "compbench" / "loadtest", ROOT / "compbench" / "report")
+    assert sorted(name for name in named - example if not any((place / name).exists() for place in places)) == []
