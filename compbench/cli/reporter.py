@@ -162,7 +162,11 @@ class Reporter:
 
         self.told_findings = True
         findings = self.suite.findings
-        shown = findings if self.suite.selection.is_preflight else [f for f in findings if f.level != "ok"]
+        shown = (
+            findings
+            if self.suite.selection.is_preflight
+            else [f for f in findings if f.level in ("warning", "critical")]
+        )
         text = render("preflight.txt.j2", findings=findings, shown=shown, stopped=self.suite.gate_failed)
         for line in text.splitlines():
             word = (line.split() or [""])[0]

@@ -62,11 +62,11 @@ def plan(show: Action) -> Task:
 def preflight_checks(suite: Suite) -> Iterator[Task]:
     """Yield one task a check, made afresh in every invocation; it succeeds whatever it finds, its finding is data."""
     yield {"basename": "preflight", "name": None, "doc": "check machine, binaries and scenarios (exit code 0, 1, 2)"}
-    for name, doc in checks.CHECKS.items():
+    for name, check in checks.CHECKS.items():
         yield {
             "name": name,
             "basename": "preflight",
-            "doc": doc,
+            "doc": check.doc,
             "actions": [_succeed_or_fail(suite.check, name)],
             "targets": [str(suite.project.finding_path(name))],
             "uptodate": [False],

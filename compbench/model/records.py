@@ -21,7 +21,7 @@ CAPTURE_SCHEMA = 2
 MANIFEST_SCHEMA = 1
 RESULTS_SCHEMA = 3
 
-Level = Literal["ok", "warning", "critical"]
+Level = Literal["ok", "note", "warning", "critical"]
 Verdict = Literal["passed", "missed", "failed", "invalid"]
 Phase = Literal["quiet", "cooldown", "start", "prepare", "warm-up", "measure", "snapshot", "stop"]
 

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import resource
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from compbench.config.scenarios import Scenario, load_scenarios
 from compbench.config.settings import Settings
@@ -25,9 +30,11 @@ from compbench.preflight.judgement import (
     judge_governors,
     judge_load,
     judge_memory,
+    judge_open_files,
     judge_port,
     judge_processes,
     judge_temperature,
+    judge_tools,
     judge_versions,
 )
 from compbench.store import kept_data, leftovers, lock, runs
@@ -41,39 +48,42 @@ _OPTIONAL_TOOLS = {
     "htop": (("htop",), "a person can watch the machine with it"),
 }
 _MODULES = ("usearch", "uvicorn", "httptools", "orjson", "numpy", "hdrh")
-CHECKS: dict[str, str] = {
-    "binary_loadtest": "loadtest is there, and a release build",
-    "binary_engram": "the server is there, and a release build",
-    "versions": "the binaries' versions are those of the checkout",
-    "scenarios": "all scenario files are there, valid and distinct",
-    "output_dir": "results can be written",
-    "disk": "disk space",
-    "leftovers": "what interrupted runs have left",
-    "memory": "memory",
-    "scale": "the data scale leaves something to search",
-    "data_set": "the data sets fit into this machine",
-    "cpu_governor": "CPU frequency scaling",
-    "temperature": "CPU temperature",
-    "load": "background load",
-    "processes": "no other server of the kind is running",
-    "port": "the server's port is free",
-    "network": "loopback answers",
-    "tools_required": "tools that Engram's scripts require",
-    "tools_optional": "tools that give more",
-    "suite": "no other suite is running",
-}
+_WRITTEN_BYTES = 1_048_576
+# What the runner, its pipes and the server's own files take besides the driver's connections.
+_OWN_OPEN_FILES = 100
+
+
+class Asked(NamedTuple):
+    """What the checks are made for; `scenarios` are those about to be measured, all if it is empty."""
+
+    settings: Settings
+    root: Path
+    scenarios: Sequence[str] = ()
+
+
+class Check(NamedTuple):
+    """One check: its name, what it is for, and how it finds out: a judgement of a reading taken now."""
+
+    name: str
+    doc: str
+    find: Callable[[Asked], Finding]
 
 
 def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str] = ()) -> Finding:
-    """Make one check now; a name that is not in `CHECKS` is a KeyError.
+    """Make one check now; a name that is not in `CHECKS` is a KeyError."""
+    return CHECKS[name].find(Asked(settings, root, scenarios))
 
-    `scenarios` are those that are about to be measured, all if empty: only their data sets have to fit.
-    """
-    if name == "scale":
-        return _check_scale(settings, scenarios)
-    if name == "data_set":
-        return _check_data_set(settings, scenarios)
-    return _READERS[name](settings, root)
+
+def _check_system(settings: Settings) -> Finding:
+    """Warn where another system is measured than the one that compbench is for, without that having been asked for."""
+    if settings.target_is_chosen or settings.target != "embedded":
+        return Finding(check="system", level="ok", found=f"{settings.target} ({settings.target_reason})")
+    return Finding(
+        check="system",
+        level="warning",
+        found=f"the embedded server is measured instead of Engram: {settings.target_reason}",
+        mend="build Engram or set engram_root, or say that the embedded server is meant (target=embedded)",
+    )
 
 
 def _check_binary(name: str, settings: Settings) -> Finding:
@@ -102,7 +112,7 @@ def _check_versions(settings: Settings) -> Finding:
         return Finding(check="versions", level="ok", found="not used: embedded target")
     expected = provenance.cargo_versions(Path(settings.engram_root))
     said = version_line([str(settings.release_dir / "engram"), "--version"], os.environ)
-    return judge_versions({"engram-cli": said}, expected)
+    return judge_versions({"engram-cli": said}, expected, ["loadtest"] if settings.driver == "loadtest" else [])
 
 
 def _check_scenarios(settings: Settings) -> Finding:
@@ -121,15 +131,33 @@ def _check_scenarios(settings: Settings) -> Finding:
 
 
 def _check_output_dir(settings: Settings) -> Finding:
-    folder = Path(settings.output_dir)
+    with contextlib.suppress(OSError):  # the folder's own check says why
+        Path(settings.output_dir).mkdir(parents=True, exist_ok=True)
+    return _check_folder("output_dir", Path(settings.output_dir))
+
+
+def _check_folder(check: str, folder: Path) -> Finding:
+    """Write a megabyte where the folder is or will be, and take it away."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(bytes(_WRITTEN_BYTES))
     except OSError as error:
         text = f"{folder} can't be written: {error.strerror}"
-        return Finding(check="output_dir", level="critical", found=text, mend="mend its rights, or set output_dir")
-    return Finding(check="output_dir", level="ok", found=f"{folder} can be written")
+        mend = f"mend its rights, free space, or set {check} to another folder"
+        return Finding(check=check, level="critical", found=text, mend=mend)
+    return Finding(check=check, level="ok", found=f"{folder} can be written")
+
+
+def _check_disk(settings: Settings) -> Finding:
+    """Judge the disk of the results as specified; the others' must be writable, which checks of their own see to."""
+    results, *others = (Path(settings.output_dir), Path(settings.work_dir), Path(settings.cache_dir))
+    judged = judge_disk(machine.free_disk_bytes(results), results, settings.limits)
+    for folder in others if judged.level == "ok" else ():
+        other = judge_disk(machine.free_disk_bytes(folder), folder, settings.limits)
+        if other.level != "ok":
+            return msgspec.structs.replace(other, level="warning")
+    return judged
 
 
 def _check_leftovers(settings: Settings, root: Path) -> Finding:
@@ -153,14 +181,29 @@ def _check_leftovers(settings: Settings, root: Path) -> Finding:
     )
 
 
-def _check_tools(check: str, tools: Mapping[str, tuple[Sequence[str], str]]) -> Finding:
-    missing = [f"{name} ({why})" for name, (programs, why) in tools.items() if not machine.has_tool(*programs)]
-    if missing:
-        text = f"missing: {'; '.join(missing)}"
-        return Finding(
-            check=check, level="warning", found=text, wanted="on the PATH", mend="install them if you want that"
-        )
-    return Finding(check=check, level="ok", found=", ".join(tools), wanted="on the PATH")
+def _check_required_tools(settings: Settings) -> Finding:
+    needed = settings.target == "engram" and (Path(settings.engram_root) / "scripts/engram_diagnostics.sh").is_file()
+    return judge_tools("tools_required", _missing({n: ((n,), w) for n, w in _SCRIPT_TOOLS.items()}), needed=needed)
+
+
+def _check_optional_tools(settings: Settings) -> Finding:
+    missing = _missing(_OPTIONAL_TOOLS)
+    wanted = {name: why for name, why in missing.items() if name == "perf" and settings.flamegraph}
+    if missing and not wanted:
+        return judge_tools("tools_optional", missing, replaced=True)
+    return judge_tools("tools_optional", missing)
+
+
+def _missing(tools: Mapping[str, tuple[Sequence[str], str]]) -> dict[str, str]:
+    return {name: why for name, (programs, why) in tools.items() if not machine.has_tool(*programs)}
+
+
+def _check_open_files(settings: Settings) -> Finding:
+    return judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0], settings.connections + _OWN_OPEN_FILES)
+
+
+def _check_port(settings: Settings) -> Finding:
+    return judge_port(settings.port, list(machine.listeners(settings.port)))
 
 
 def _check_network() -> Finding:
@@ -234,24 +277,51 @@ def _need(settings: Settings, scenario: Scenario) -> memory_needs.Need:
     )
 
 
-_READERS: dict[str, Callable[[Settings, Path], Finding]] = {
-    "binary_loadtest": lambda settings, _: _check_binary("loadtest", settings),
-    "binary_engram": lambda settings, _: _check_binary("engram", settings),
-    "versions": lambda settings, _: _check_versions(settings),
-    "scenarios": lambda settings, _: _check_scenarios(settings),
-    "output_dir": lambda settings, _: _check_output_dir(settings),
-    "disk": lambda s, _: judge_disk(machine.free_disk_bytes(Path(s.output_dir)), Path(s.output_dir), s.limits),
-    "leftovers": _check_leftovers,
-    "memory": lambda settings, _: _check_memory(settings),
-    "cpu_governor": lambda _settings, _: judge_governors(machine.governors()),
-    "temperature": lambda settings, _: judge_temperature(machine.temperature_c(), settings.warn_temperature_c),
-    "load": lambda settings, _: judge_load(machine.load_1min(), settings.warn_load),
-    "processes": lambda _settings, _: judge_processes(*machine.foreign_servers()),
-    "port": lambda settings, _: judge_port(settings.port, list(machine.listeners(settings.port))),
-    "network": lambda _settings, _: _check_network(),
-    "tools_required": lambda _settings, _: _check_tools(
-        "tools_required", {n: ((n,), w) for n, w in _SCRIPT_TOOLS.items()}
-    ),
-    "tools_optional": lambda _settings, _: _check_tools("tools_optional", _OPTIONAL_TOOLS),
-    "suite": lambda _settings, root: _check_suite(root),
-}
+def _entries() -> Iterator[Check]:
+    yield Check("system", "what is measured is what was meant", lambda a: _check_system(a.settings))
+    yield Check(
+        "binary_loadtest",
+        "loadtest is there, and a release build",
+        lambda a: _check_binary("loadtest", a.settings),
+    )
+    yield Check(
+        "binary_engram", "the server is there, and a release build", lambda a: _check_binary("engram", a.settings)
+    )
+    yield Check("versions", "the binaries' versions are those of the checkout", lambda a: _check_versions(a.settings))
+    yield Check("scenarios", "all scenario files are there, valid and distinct", lambda a: _check_scenarios(a.settings))
+    yield Check("output_dir", "results can be written", lambda a: _check_output_dir(a.settings))
+    yield Check(
+        "work_dir", "the server's data can be written", lambda a: _check_folder("work_dir", Path(a.settings.work_dir))
+    )
+    yield Check(
+        "cache_dir", "what is kept can be written", lambda a: _check_folder("cache_dir", Path(a.settings.cache_dir))
+    )
+    yield Check("disk", "disk space", lambda a: _check_disk(a.settings))
+    yield Check("leftovers", "what interrupted runs have left", lambda a: _check_leftovers(a.settings, a.root))
+    yield Check("memory", "memory", lambda a: _check_memory(a.settings))
+    yield Check("scale", "the data scale leaves something to search", lambda a: _check_scale(a.settings, a.scenarios))
+    yield Check("data_set", "the data sets fit into this machine", lambda a: _check_data_set(a.settings, a.scenarios))
+    yield Check("cpu_governor", "CPU frequency scaling", lambda _: judge_governors(machine.governors()))
+    yield Check(
+        "temperature",
+        "CPU temperature",
+        lambda a: judge_temperature(machine.temperature_c(), a.settings.warn_temperature_c),
+    )
+    yield Check("load", "background load", lambda a: judge_load(machine.load_1min(), a.settings.warn_load))
+    yield Check(
+        "processes", "no other server of the kind is running", lambda _: judge_processes(*machine.foreign_servers())
+    )
+    yield Check(
+        "port",
+        "the server's port is free",
+        lambda a: judge_port(a.settings.port, list(machine.listeners(a.settings.port))),
+    )
+    yield Check("network", "loopback answers", lambda _: _check_network())
+    yield Check("open_files", "the limit of open files", lambda a: _check_open_files(a.settings))
+    yield Check("tools_required", "tools that Engram's scripts require", lambda a: _check_required_tools(a.settings))
+    yield Check("tools_optional", "tools that give more", lambda a: _check_optional_tools(a.settings))
+    yield Check("suite", "no other suite is running", lambda a: _check_suite(a.root))
+
+
+# The checks by name, in the order in which they are made.
+CHECKS = {check.name: check for check in _entries()}

@@ -16,6 +16,7 @@ from compbench.machine.version_line import version_number
 from compbench.model.records import Finding, Level, Notice
 
 GB = 1_000_000_000
+_UNLIMITED = -1
 
 # The load average still holds the scenario before; only together with cores that are busy now does it tell of others.
 BUSY_PCT = 10.0
@@ -135,10 +136,16 @@ def judge_binary(
     return Finding(check=check, level=level, found=f"{path.name}: {kind} ({why})", wanted=wanted, mend=mend)
 
 
-def judge_versions(said: Mapping[str, str], expected: Mapping[str, str]) -> Finding:
-    """Compare the versions in the lines that binaries print with those of the checkout's manifests."""
+def judge_versions(said: Mapping[str, str], expected: Mapping[str, str], unasked: Sequence[str] = ()) -> Finding:
+    """Compare the versions in the lines that binaries print with those of the checkout's manifests.
+
+    `unasked` are binaries that tell no version to anybody.
+    """
+    known = "".join(f"; {name}: cannot be asked, known by its hash" for name in unasked)
     if not expected:
-        return Finding(check="versions", level="ok", found="not readable here: no cargo workspace to compare with")
+        text = f"{', '.join(said)}: can't be compared: no cargo, or no workspace of it, is readable here{known}"
+        mend = "install cargo, or see for yourself that the binaries are those of the checkout"
+        return Finding(check="versions", level="warning", found=text, wanted="the checkout's versions", mend=mend)
     found = {name: (version_number(line), line) for name, line in said.items() if name in expected}
     wrong = [
         f"{name} is {version}, not {expected[name]}" if version else f"{name} tells no version ({line})"
@@ -149,7 +156,37 @@ def judge_versions(said: Mapping[str, str], expected: Mapping[str, str]) -> Find
     if wrong:
         mend = "build again: the binaries are not those of the checkout"
         return Finding(check="versions", level="critical", found="; ".join(wrong), wanted=told, mend=mend)
-    return Finding(check="versions", level="ok", found=told or "no package of Engram in the workspace", wanted=told)
+    named = told or "no package of Engram in the workspace"
+    return Finding(check="versions", level="ok", found=f"{named}{known}", wanted=told)
+
+
+def judge_tools(check: str, missing: Mapping[str, str], *, needed: bool = False, replaced: bool = False) -> Finding:
+    """Judge programs that are not on the PATH, each with what it is for.
+
+    Args:
+        check: the check's name.
+        missing: the programs.
+        needed: what will be run needs them.
+        replaced: nothing of what was asked for will be missing without them.
+    """
+    if not missing:
+        return Finding(check=check, level="ok", found="all there", wanted="on the PATH")
+    level: Level = "critical" if needed else "note" if replaced else "warning"
+    text = f"missing: {'; '.join(f'{name} ({why})' for name, why in missing.items())}"
+    mend = "install them" if needed else "install them if you want that"
+    return Finding(check=check, level=level, found=text, wanted="on the PATH", mend=mend)
+
+
+def judge_open_files(limit: int, needed: int) -> Finding:
+    """Judge how many files a process may have open; every connection is one."""
+    is_enough = limit >= needed or limit == _UNLIMITED
+    return Finding(
+        check="open_files",
+        level="ok" if is_enough else "critical",
+        found=f"{'any number of' if limit == _UNLIMITED else limit} open files are allowed to a process",
+        wanted=f"at least {needed}",
+        mend="" if is_enough else f"ulimit -n {needed}, or fewer connections",
+    )
 
 
 def judge_stability(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from compbench.config.settings import SPECIFIED_LIMITS, Settings, load_settings
+from compbench.machine.probes import machine
 from compbench.model.records import Finding
 from compbench.preflight import checks, judgement
 
@@ -72,7 +73,11 @@ def test_versions_other_than_the_checkouts_are_critical() -> None:
     assert judgement.judge_versions({"engram-cli": "engram-cli 0.2.0"}, expected).level == "critical"
     assert judgement.judge_versions({"engram-cli": "another program by that name"}, expected).level == "critical"
     assert judgement.judge_versions({"engram-cli": "not readable here: 0.1.0"}, expected).level == "critical"
-    assert judgement.judge_versions({"engram-cli": "engram-cli 0.2.0"}, {}).level == "ok"
+    incomparable = judgement.judge_versions({"engram-cli": "engram-cli 0.2.0"}, {}, ["loadtest"])
+    assert incomparable.level == "warning"
+    assert "can't be compared" in incomparable.found
+    for known in (incomparable, judgement.judge_versions({"engram-cli": "engram-cli 0.1.0"}, expected, ["loadtest"])):
+        assert "loadtest: cannot be asked, known by its hash" in known.found
 
 
 def settings(root: Path, **variables: str) -> Settings:
@@ -140,3 +145,70 @@ def test_too_little_memory_stops_a_scenario_and_a_busy_machine_is_noted(tmp_path
         {**readings, "available_memory_bytes": 3 * GB}, SPECIFIED_LIMITS, settings(tmp_path)
     )
     assert refusal == "only 3.0 GB of memory available; 4 GB are wanted for a scenario"
+
+
+def test_another_system_than_the_one_that_was_meant_is_a_warning_unless_it_was_asked_for(tmp_path: Path) -> None:
+    finding = checks.run_check("system", settings(tmp_path), tmp_path)
+    assert finding.level == "warning"
+    assert finding.found.startswith("the embedded server is measured instead of Engram: no trace of an Engram build")
+    for asked in (settings(tmp_path, target="embedded"), settings(tmp_path, engram_root="x")):
+        assert checks.run_check("system", asked, tmp_path).level == "ok"
+
+
+def test_tools_that_engrams_own_script_needs_are_critical_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    asked = settings(tmp_path, engram_root="engram")
+    assert checks.run_check("tools_required", asked, tmp_path).level == "warning"
+    script = tmp_path / "engram" / "scripts" / "engram_diagnostics.sh"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    finding = checks.run_check("tools_required", asked, tmp_path)
+    assert (finding.level, finding.mend) == ("critical", "install them")
+    assert "jq (Engram's scripts read JSON with it); bc (" in finding.found
+    assert checks.run_check("tools_required", settings(tmp_path, target="embedded"), tmp_path).level == "warning"
+
+
+def test_a_tool_that_compbench_replaces_is_a_note_and_one_that_it_would_use_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert checks.run_check("tools_optional", settings(tmp_path), tmp_path).level == "warning"
+    assert checks.run_check("tools_optional", settings(tmp_path, flamegraph="false"), tmp_path).level == "note"
+    (tmp_path / "perf").touch(mode=0o755)
+    finding = checks.run_check("tools_optional", settings(tmp_path), tmp_path)
+    assert (finding.level, "htop" in finding.found) == ("note", True)
+    assert judgement.preflight_exit_code([finding]) == 0
+
+
+@pytest.mark.parametrize("key", ["work_dir", "cache_dir", "output_dir"])
+def test_a_folder_that_is_a_file_is_critical_and_named(tmp_path: Path, key: str) -> None:
+    (tmp_path / "file").touch()
+    for path in ("file", "file/below"):
+        finding = checks.run_check(key, settings(tmp_path, **{key: path}), tmp_path)
+        assert finding.level == "critical"
+        assert finding.found == f"{tmp_path / path} can't be written: Not a directory"
+        assert key in finding.mend
+    assert checks.run_check(key, settings(tmp_path, **{key: "not/yet"}), tmp_path).level == "ok"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system here")
+def test_another_disk_that_is_nearly_full_is_a_warning(tmp_path: Path) -> None:
+    plenty = machine.free_disk_bytes(tmp_path) / GB
+    little = machine.free_disk_bytes(Path("/dev/shm")) / GB
+    if little >= plenty:
+        pytest.skip("the second file system has more room than the first")
+    limit = str((plenty + little) / 2)
+    asked = settings(tmp_path, warn_free_disk_gb=limit, min_free_disk_gb=limit)
+    assert checks.run_check("disk", asked, tmp_path).level == "ok"
+    finding = checks.run_check("disk", settings(tmp_path, warn_free_disk_gb=limit, work_dir="/dev/shm/x"), tmp_path)
+    assert finding.level == "warning"
+    assert "/dev/shm/x" in finding.found
+
+
+@pytest.mark.parametrize(("limit", "level"), [(164, "ok"), (163, "critical"), (-1, "ok")])
+def test_open_files_must_be_as_many_as_the_connections_and_what_else_is_open(limit: int, level: str) -> None:
+    finding = judgement.judge_open_files(limit, 164)
+    assert finding.level == level
+    assert ("ulimit -n 164" in finding.mend) is (level == "critical")
