@@ -38,7 +38,7 @@ ROOMS = {
     "machine/probes": "provenance busy_processes process_counters machine counters binaries",
     "config": "settings scenarios toml_tables folders",
     "files": "regular whole",
-    "model": "events records metrics result file_names measurement texts times errors",
+    "model": "events records notices metrics result file_names measurement texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"transport", "config", "files", "model"}, "embedded": set[str]()}

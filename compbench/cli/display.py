@@ -19,6 +19,7 @@ from compbench.model.events import (
     PhaseBegan,
     ProgressMade,
 )
+from compbench.model.measurement import measurement_named
 from compbench.model.metrics import ERRORS, P50, P95, P99, RECALL, THROUGHPUT
 from compbench.model.records import Phase
 from compbench.model.times import iso_utc
@@ -48,7 +49,7 @@ class Display:
         self._limit_s: float | None = None
         self._ends_at: float | None = None
         self._shown_at = 0.0
-        self._said: set[str] = set()
+        self._said: set[tuple[str, str]] = set()
 
     @property
     def is_living(self) -> bool:
@@ -124,14 +125,16 @@ class Display:
     def _warn(self, event: NoticeGiven) -> None:
         """Print a warning, and what has gone wrong for now and is tried again as the error that it was.
 
-        A warning that says the same twice in a suite is printed once.
+        A warning that says the same twice of one scenario, whose repeats are alike, is printed once.
         """
         notice = event.notice
         if notice.code == "start-retried":
             self.stop()
             self.error(notice.text, event.measurement, self._phase or "")
-        elif notice.text not in self._said:
-            self._said.add(notice.text)
+            return
+        told = (measurement_named(event.measurement).scenario, notice.text)
+        if told not in self._said:
+            self._said.add(told)
             self.line(f"      warning: {notice.text}", "warning")
 
     def _end_measurement(self, event: OutcomeReached) -> None:

@@ -14,7 +14,6 @@ from compbench.model.result import Capacity, Recall, Result
 
 # Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
 CENSORED_FROM_MS = 65.0
-_RECORDS_ALL = "use driver=builtin, which records without a limit"
 _USAGE_EXIT_CODE = 2
 _PANIC_EXIT_CODE = 101
 
@@ -43,10 +42,8 @@ def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str])
         return _without_report(ended, stderr_lines)
     if found.bound in ("target", "limit"):
         return Outcome(verdict="passed", code="passed", reason=found.note)
-    code, advice = "capacity-none", "the lowest rate that was tried is too much: see the curve"
-    if found.bound == "driver":
-        code, advice = "capacity-beyond-driver", "give the driver more processes (processes=2), or a machine of its own"
-    return Outcome(verdict="failed", code=code, phase="measure", reason=found.note, advice=advice)
+    code = "capacity-beyond-driver" if found.bound == "driver" else "capacity-none"
+    return Outcome(verdict="failed", code=code, phase="measure", reason=found.note)
 
 
 def judge(
@@ -56,7 +53,7 @@ def judge(
     if result is None:
         return _without_report(ended, stderr_lines)
     if wrong := _failure(result):
-        return Outcome(verdict="failed", code=wrong[0], reason=wrong[1], phase="measure", advice=wrong[2])
+        return Outcome(verdict="failed", code=wrong[0], reason=wrong[1], phase="measure")
     if result.details is not None and result.details.valid is False:
         reason = result.details.invalid_reason or "the driver lagged behind its schedule"
         return Outcome(
@@ -64,7 +61,6 @@ def judge(
             code="measurement-invalid",
             phase="measure",
             reason=f"measurement invalid: {reason}",
-            advice="mend what it names, or end what else is busy here, and measure again",
         )
     if missed := missed_targets(result, validation):
         return Outcome(
@@ -178,38 +174,38 @@ def data_cautions(data_set: DataSet) -> list[Notice]:
     return notices
 
 
-def _failure(result: Result) -> tuple[str, str, str] | None:
+def _failure(result: Result) -> tuple[str, str] | None:
     if result.total_operations == 0:
-        return "no-operations", "the driver sent no operation", "see the driver's output"
+        return "no-operations", "the driver sent no operation"
     if result.total_errors >= result.total_operations:
         reason = f"all {result.total_operations} operations failed"
-        return "all-operations-failed", reason, "see the driver's output, and the server's log"
+        return "all-operations-failed", reason
     return _wrong_percentiles(result) or _wrong_answers(result)
 
 
-def _wrong_percentiles(result: Result) -> tuple[str, str, str] | None:
+def _wrong_percentiles(result: Result) -> tuple[str, str] | None:
     if result.p99_latency_ms == 0:
         reason = f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
-        return "zero-percentiles", reason, _RECORDS_ALL
+        return "zero-percentiles", reason
     # Overall percentiles are the highest of all kinds of operation: a kind without any is easily overlooked.
     kinds = result.operations.items()
     if silent := [name for name, kind in kinds if kind.count > kind.errors and not kind.p99_latency_ms]:
         reason = f"all percentiles of {', '.join(silent)} are 0: every one of them was slower than is recorded"
-        return "zero-percentiles", reason, _RECORDS_ALL
+        return "zero-percentiles", reason
     if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
-        return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong", "report it"
+        return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong"
     return None
 
 
-def _wrong_answers(result: Result) -> tuple[str, str, str] | None:
+def _wrong_answers(result: Result) -> tuple[str, str] | None:
     """Return what is wrong with the answers as such, by the driver's own check of a sample; None if nothing is."""
     found = result.recall or Recall()
     reason = found.note or "the answers mean nothing"
     match found.answers:
         case "empty-store":
-            return "empty-store", reason, "see the notes on the data set: the server must hold it to be measured"
+            return "empty-store", reason
         case "ignores-query":
-            return "ignores-query", reason, "the server's answers do not depend on what is asked: mend the server"
+            return "ignores-query", reason
         case _:
             return None
 
@@ -224,7 +220,7 @@ def _without_report(ended: Exit, stderr_lines: list[str]) -> Outcome:
     elif ended.signal:
         code = "driver-signal"
     reason = f"{reason}: {said}" if said else reason
-    return Outcome(verdict="failed", code=code, reason=reason, phase="measure", advice="see the driver's output")
+    return Outcome(verdict="failed", code=code, reason=reason, phase="measure")
 
 
 def _notice(code: str, text: str) -> Notice:

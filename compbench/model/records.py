@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from compbench.model.measurement import Measurement
+from compbench.model.notices import advice_on
 from compbench.model.result import Capacity, Result
 from compbench.model.texts import one_line
 
@@ -69,7 +70,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         force_setattr(self, "reason", one_line(self.reason))
-        force_setattr(self, "advice", one_line(self.advice))
+        force_setattr(self, "advice", one_line(self.advice) or advice_on(self.code))
 
     @property
     def is_measurement(self) -> bool:

@@ -114,12 +114,16 @@ def test_a_length_of_time_is_said_as_a_person_says_it(seconds: float, words: str
     assert span(seconds) == words
 
 
-def test_a_warning_is_printed_once_in_a_suite() -> None:
+def test_a_warning_is_printed_once_for_each_scenario() -> None:
     stream = io.StringIO()
     display = Display(stream, Clock())
-    for text in ("load is high", "load is high", "disk is slow"):
-        display(NoticeGiven(at=0.0, notice=Notice(code="x", text=text)))
-    assert stream.getvalue().splitlines() == ["      warning: load is high", "      warning: disk is slow"]
+    for name, text in (
+        *(("alpha_run1", "load is high"), ("alpha_run2", "load is high"), ("alpha_run1", "disk is slow")),
+        ("beta", "load is high"),
+    ):
+        display(NoticeGiven(at=0.0, measurement=name, notice=Notice(code="x", text=text)))
+    high, slow = "      warning: load is high", "      warning: disk is slow"
+    assert stream.getvalue().splitlines() == [high, slow, high]
 
 
 def test_a_result_is_one_line_with_its_figures() -> None:
