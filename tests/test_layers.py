@@ -19,7 +19,7 @@ ROOMS = {
     "cli": "reporter tasks commands suite run_in_progress project selection file_state looking_back telling display"
     " invocation",
     "report": "notify __main__ diagnostics flamegraph trend page view distributions validity pages summary"
-    " comparison statistics baselines groups",
+    " comparison statistics capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due history",
     "report/charts": "overview latency vega drawing",

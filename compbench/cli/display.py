@@ -20,7 +20,7 @@ from compbench.model.events import (
     ProgressMade,
 )
 from compbench.model.measurement import measurement_named
-from compbench.model.metrics import ERRORS, P50, P95, P99, RECALL, THROUGHPUT
+from compbench.model.metrics import CAPACITY, ERRORS, P50, P95, P99, RECALL, THROUGHPUT
 from compbench.model.records import Phase
 from compbench.model.times import iso_utc
 
@@ -213,7 +213,7 @@ def headline(event: OutcomeReached) -> str:
     """Return an outcome's figures, and what was missed or where it went wrong, as one line."""
     outcome, figures = event.outcome, event.figures
     parts = []
-    for metric in (P50, P95, P99, THROUGHPUT, ERRORS, RECALL):
+    for metric in (P50, P95, P99, THROUGHPUT, ERRORS, RECALL, CAPACITY):
         if metric.name in figures:
             parts.append(metric.in_words(figures[metric.name]))
     if outcome.is_measurement and outcome.reason:

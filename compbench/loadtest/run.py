@@ -191,7 +191,8 @@ def _asked(options: RunOptions, workload: Workload, found: Recall) -> Details:
         arrival=msgspec.to_builtins(scenario.arrival),
         workload_digest=workload_digest(schedule_of(options), workload),
         traversal=workload.traversal_facts(),
-        hlog=options.hlog.name if options.hlog else None,
+        # Under way a file has another ending; a reader of the report finds it without.
+        hlog=options.hlog.name.removesuffix(".partial") if options.hlog else None,
         recall=found,
     )
 

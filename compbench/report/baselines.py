@@ -144,7 +144,7 @@ def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Com
     ratio = measured_ms / published_ms
     same = abs(ratio - 1) <= COMPARABLE_SHARE
     status: Status = "COMPARABLE" if same else "BETTER" if ratio < 1 else "WORSE"
-    caveat = _caveat(capture)
+    caveat = caveat_of(capture)
     return Comparison(
         scenario=capture.scenario,
         system=f"{baseline.system} {baseline.version}",
@@ -161,7 +161,8 @@ def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Com
     )
 
 
-def _caveat(capture: Capture) -> str:
+def caveat_of(capture: Capture) -> str:
+    """Return why a capture's figures can't be compared with published ones, empty if they can."""
     scale = capture.data_set.scale if capture.data_set else 1.0
     other = ["compbench's embedded server"] if capture.target == "embedded" else []
     return ", ".join(other + ([f"data scaled to {scale:g}"] if scale < 1 else []))

@@ -19,6 +19,7 @@ from compbench.model.records import Capture, Manifest, Verdict
 from compbench.model.times import iso_utc
 from compbench.report import baselines, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
+from compbench.report.capacities import describe
 from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
 from compbench.report.charts.vega import Spec
@@ -67,12 +68,13 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     Raises:
         UserError: the file of baselines is wrong.
     """
-    comparisons = baselines.compare(captures, baselines.load_baselines(pages.baselines_file(scenarios_dir)))
+    published = baselines.load_baselines(pages.baselines_file(scenarios_dir))
+    comparisons = baselines.compare(captures, published)
     targets = pages.read_targets(folder, scenarios_dir, manifest)
     known, _ = history.read_history(folder.parent)
     capacities = history.find_capacities(known, manifest.fingerprint)
     capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
-    views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities)
+    views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities, published)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     since = since_last_run(folder, manifest, known)
     return Report(
@@ -132,7 +134,10 @@ def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> R
 
 
 def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], since: RunComparison | None) -> str:
-    """Return the one sentence at the top: what passed, how it stands, and against whom."""
+    """Return the one sentence at the top: what passed, how it stands, and against whom; of a search, what it found."""
+    if views and all(view.capture.is_capacity for view in views):
+        found = [(view.name, view.capture.capacity) for view in views]
+        return "; ".join(f"{n}: {describe(c) if c else 'no capacity was found'}" for n, c in found) + "."
     parts = [f"{sum(view.group.verdict == 'passed' for view in views)} of {len(views)} scenarios passed"]
     told: dict[Verdict, str] = {
         "missed": "missed a target",
@@ -159,6 +164,6 @@ def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], s
 
 def _specs(report: Report) -> dict[str, Spec]:
     """Return every chart of the page by the part of its file's name after the timestamp."""
-    top = overview(standings(report.views))
+    top = None if report.manifest.kind == "capacity" else overview(standings(report.views))
     found = {"overview": top} if top else {}
     return found | {f"{view.name}_{name}": spec for view in report.views for name, spec in view.charts.items()}

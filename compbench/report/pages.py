@@ -48,9 +48,10 @@ def write_pages(
         OSError: a page could not be written; the pages before it are replaced, the others are as they were.
         UserError: the file of baselines is wrong.
     """
-    comparisons = baselines.compare(captures, baselines.load_baselines(baselines_file(scenarios_dir)))
+    published = baselines.load_baselines(baselines_file(scenarios_dir))
+    comparisons = baselines.compare(captures, published)
     write_whole(folder / file_names.of_run(folder.name, "metadata"), render_metadata(manifest, captures))
-    text = summary.render_summary(manifest, captures, folder, comparisons, interrupted=interrupted)
+    text = summary.render_summary(manifest, captures, folder, comparisons, published, interrupted=interrupted)
     write_whole(folder / file_names.of_run(folder.name, "summary"), text)
     targets = read_targets(folder, scenarios_dir, manifest)
     results = results_of(manifest, captures, comparisons, targets, now)

@@ -10,8 +10,8 @@ from pathlib import Path
 from compbench.model import file_names
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
-from compbench.report import render
-from compbench.report.baselines import Comparison
+from compbench.report import capacities, render
+from compbench.report.baselines import Baseline, Comparison
 from compbench.report.groups import group_captures
 
 
@@ -33,10 +33,11 @@ def render_summary(
     captures: Sequence[Capture],
     folder: Path,
     comparisons: Sequence[Comparison],
+    published: Sequence[Baseline] = (),
     *,
     interrupted: bool,
 ) -> str:
-    """Return the text of `_summary.txt`."""
+    """Return the text of `_summary.txt`; `published` has the throughputs that a capacity is set beside."""
     return render(
         "summary.txt.j2",
         **_facts(manifest, captures, interrupted=interrupted),
@@ -46,6 +47,8 @@ def render_summary(
         comparisons=comparisons,
         duration_s=sum(manifest.spent_s),
         repeats=repeats_of(captures),
+        describe=capacities.describe,
+        capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )
 
 

@@ -5,6 +5,7 @@ Reads the drivers' histograms and a capacity result, if there is one; everything
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,8 @@ from compbench.model.metrics import P99, THROUGHPUT, figures_of
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, TimeSeries
 from compbench.report import distributions, validity
-from compbench.report.baselines import Comparison
+from compbench.report.baselines import Baseline, Comparison
+from compbench.report.capacities import PublishedCapacity, beside_published
 from compbench.report.charts import latency
 from compbench.report.charts.overview import Standing
 from compbench.report.charts.vega import Spec
@@ -41,6 +43,7 @@ class ScenarioView:
     doubts: list[Doubt]
     charts: dict[str, Spec]
     capacity: FoundCapacity | None = None
+    published_capacities: list[PublishedCapacity] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -61,13 +64,16 @@ def view_scenarios(
     comparisons: Sequence[Comparison],
     targets: Mapping[str, Validation],
     capacities: Mapping[str, FoundCapacity],
+    published: Sequence[Baseline] = (),
 ) -> list[ScenarioView]:
     """Return a view of each scenario that has a capture, in order."""
     found = []
     for group in group_captures(captures):
         own = [comparison for comparison in comparisons if comparison.scenario == group.scenario]
         capacity = capacities.get(group.scenario)
-        found.append(_view(folder, manifest, group, own, targets.get(group.scenario), capacity))
+        view = _view(folder, manifest, group, own, targets.get(group.scenario), capacity)
+        beside = beside_published(view.capture, capacity.facts if capacity else None, published)
+        found.append(dataclasses.replace(view, published_capacities=beside))
     return found
 
 

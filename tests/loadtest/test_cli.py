@@ -75,7 +75,7 @@ Per-Operation Statistics:
 
 
 def test_json_and_text_are_a_superset_of_loadtests_and_agree_with_the_log_of_histograms(tmp_path: Path) -> None:
-    hlog = tmp_path / "run.hlog"
+    hlog = tmp_path / "run.hlog.partial"
     with serving("--error-share", "0.05") as url:
         driven = drive(tmp_path, url, constant(100), 2, "--hlog", hlog, "--warm-up", "1")
     for key, kind in LOADTEST_JSON.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from junitparser import JUnitXml
 from compbench.model import file_names
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Capacity, Details
-from compbench.report import baselines, page, pages, summary
+from compbench.report import baselines, capacities, page, pages, summary
 from compbench.report.charts import drawing
 from compbench.store import runs
 from compbench.store.record_files import read_record, write_record
@@ -330,7 +331,15 @@ def test_a_search_for_a_capacity_has_a_page_and_later_runs_show_it(tmp_path: Pat
     write_record(folder / file_names.MANIFEST, manifest)
     pages.write_pages(folder, manifest, [search], interrupted=False, scenarios_dir=SCENARIOS, now=0.0)
     render(folder)
+    words = "capacity 1000 ops/s sustained at P99 under 20 ms, 1100 not (the server's own limit)"
+    told = text_of(folder, "summary.txt")
+    assert f"passed  {words}\n" in told
+    assert "1000 ops/s, Qdrant 1.7+ 626 ops/s (+60 % better; 8-core Xeon" in told
+    assert "no figures" not in told
     text = text_of(folder, "report.html")
+    assert html.escape(f"{NAMES[0]}: {words}.").replace("&#x27;", "&#39;") in text
+    assert "P99: measured, wanted, published" not in text
+    assert "+60 % better" in text_of(folder, "report.md")
     assert "1000<i> ops/s</i>" in text
     assert "the driver kept no histogram" not in text
     assert (folder / f"{folder.name}_{NAMES[0]}_capacity.svg").is_file()
@@ -363,3 +372,32 @@ def test_repeats_are_summed_up_and_the_command_that_goes_on_has_every_setting(tm
     text = summary.render_summary(manifest, captures, folder, [], interrupted=False)
     assert "Repeats:\n" in text
     assert f"resume={folder.name}" in text
+
+
+@pytest.mark.parametrize(
+    ("found_ops_s", "facts", "stands"),
+    [
+        (650.0, {}, "comparable"),
+        (700.0, {}, "+12 % better"),
+        (500.0, {}, "-20 % worse"),
+        (9000.0, {"scale": 0.01}, "not comparable: data scaled to 0.01"),
+        (9000.0, {"target": "embedded"}, "not comparable: compbench's embedded server"),
+    ],
+)
+def test_a_capacity_stands_beside_published_throughput_where_both_can_be_compared(
+    tmp_path: Path, found_ops_s: float, facts: dict[str, object], stands: str
+) -> None:
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)], **facts))  # type: ignore[arg-type]
+    (capture,) = runs.Run(folder, read_record(folder / file_names.MANIFEST, Manifest)).captures()
+    found = Capacity(
+        low_ops_s=found_ops_s,
+        high_ops_s=None,
+        bound="limit",
+        p99_limit_ms=20,
+        max_error_rate=0.0,
+        precision_pct=5,
+        curve=[],
+    )
+    published = baselines.load_baselines(SCENARIOS.parent / "baselines.toml")
+    (row,) = capacities.beside_published(capture, found, published)
+    assert (row.published, row.stands) == ("Qdrant 1.7+ 626 ops/s", stands)

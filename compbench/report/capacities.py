@@ -1,0 +1,81 @@
+"""A capacity that was found, in words, and beside the throughputs that competitors have published. Pure.
+
+A published throughput is a capacity too, so the two may stand side by side; whether better or worse may be said of them
+is decided as for a P99: never of the embedded server or of scaled-down data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compbench.model.records import Capture
+from compbench.model.result import Capacity
+from compbench.report.baselines import COMPARABLE_SHARE, Baseline, caveat_of
+
+_BOUNDS = {
+    "target": "the server's own limit",
+    "driver": "the driver's limit: the server may bear more",
+    "limit": "the search's limit: the server may bear more",
+    "none": "not even the lowest rate was sustained",
+}
+
+
+@dataclass(frozen=True)
+class PublishedCapacity:
+    """A scenario's capacity beside a published throughput; `caveat` says why they can't be compared, if so."""
+
+    scenario: str
+    found_ops_s: float
+    system: str
+    low_ops_s: float
+    high_ops_s: float
+    hardware: str
+    caveat: str
+
+    @property
+    def published(self) -> str:
+        """Return what was published: one figure, or a range."""
+        until = f" to {self.high_ops_s:g}" if self.high_ops_s > self.low_ops_s else ""
+        return f"{self.system} {self.low_ops_s:g}{until} ops/s"
+
+    @property
+    def stands(self) -> str:
+        """Return how the capacity stands: within a tenth of what is published it is comparable."""
+        if self.caveat:
+            return f"not comparable: {self.caveat}"
+        if self.found_ops_s > self.high_ops_s * (1 + COMPARABLE_SHARE):
+            return f"{100 * (self.found_ops_s / self.high_ops_s - 1):+.0f} % better"
+        if self.found_ops_s < self.low_ops_s * (1 - COMPARABLE_SHARE):
+            return f"{100 * (self.found_ops_s / self.low_ops_s - 1):+.0f} % worse"
+        return "comparable"
+
+
+def describe(capacity: Capacity) -> str:
+    """Return what a search has found: what was sustained, what was not, and what ended the search."""
+    beyond = "" if capacity.high_ops_s is None else f", {capacity.high_ops_s:.0f} not"
+    return (
+        f"capacity {capacity.low_ops_s:.0f} ops/s sustained at P99 under {capacity.p99_limit_ms:g} ms{beyond}"
+        f" ({_BOUNDS[capacity.bound]})"
+    )
+
+
+def beside_published(
+    capture: Capture, capacity: Capacity | None, published: Sequence[Baseline]
+) -> list[PublishedCapacity]:
+    """Return a scenario's capacity beside each throughput that is published of it; `capture` tells system and scale."""
+    if capacity is None:
+        return []
+    return [
+        PublishedCapacity(
+            scenario=capture.scenario,
+            found_ops_s=capacity.low_ops_s,
+            system=f"{baseline.system} {baseline.version}",
+            low_ops_s=baseline.qps_low,
+            high_ops_s=baseline.qps_high or baseline.qps_low,
+            hardware=baseline.hardware,
+            caveat=caveat_of(capture),
+        )
+        for baseline in published
+        if baseline.scenario == capture.scenario and baseline.qps_low
+    ]
