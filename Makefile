@@ -14,7 +14,7 @@ install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 
 demo: $(VENV)/.installed
-	$(BIN)/doit target=embedded profile=quick new=1 $(SETTINGS)
+	$(BIN)/doit system=embedded profile=quick new=1 $(SETTINGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

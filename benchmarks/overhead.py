@@ -63,7 +63,7 @@ def watch(runner: subprocess.Popen[str], duration_s: float) -> Watched:
 
 def measure_suite(output: Path) -> None:
     """Run a suite, watch its runner in every measurement, and print what it took beyond measuring and resting."""
-    argv = [sys.executable, "-m", "doit", "target=embedded", "profile=quick", "new=1"]
+    argv = [sys.executable, "-m", "doit", "system=embedded", "profile=quick", "new=1"]
     argv += [f"output_dir={output / 'runs'}", f"work_dir={output / 'work'}"]
     began = time.monotonic()
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as runner:

@@ -52,8 +52,8 @@ max_error_rate = 0.5
 
 SETTINGS = """\
 profile = "quick"
-target = "engram"
-engram_root = "engram"
+system.use = "engram"
+system.engram.root = "engram"
 expected_scenarios = {count}
 port = {port}
 duration_s = 1
@@ -133,6 +133,8 @@ class Project:
 
     def set(self, **settings: object) -> None:
         """Replace or add settings in compbench.toml."""
+        if "system" in settings:  # the file has tables of that name
+            settings["system.use"] = settings.pop("system")
         lines = [line for line in self.settings.splitlines() if line.split(" =")[0] not in settings]
         lines += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
         self.settings = "\n".join(lines) + "\n"

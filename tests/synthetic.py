@@ -57,7 +57,7 @@ class RunRecipe:
     at: float = NOON
     machine: str = "a" * 32
     commit: str = "c0ffee" * 6 + "c0ff"
-    target: str = "engram"
+    system: str = "engram"
     profile: str = "full"
     scale: float = 1.0
     dirty: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
     """Return the manifest of a made-up run."""
     scenarios = {wanted.scenario for wanted in recipe.captures}
     fingerprint = {
-        "target": recipe.target,
+        "system": recipe.system,
         "driver": "builtin",
         "profile": recipe.profile,
         "scale": f"{recipe.scale:g}",
@@ -106,8 +106,8 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
         selection=units,
         fingerprint=fingerprint,
         settings={
-            "target": recipe.target,
-            "target_reason": f"target={recipe.target} is set",
+            "system": recipe.system,
+            "system_reason": f"system={recipe.system} is set",
             "driver": "builtin",
             "profile": recipe.profile,
             "cooldown_s": 30.0,
@@ -154,7 +154,7 @@ def make_capture(run: str, recipe: Recipe, whole: RunRecipe) -> tuple[Capture, d
         scenario=recipe.scenario,
         repeat=recipe.repeat,
         title=recipe.scenario.replace("_", " "),
-        target=whole.target,
+        system=whole.system,
         driver="builtin" if recipe.detailed else "loadtest",
         profile=whole.profile,
         seed=42,

@@ -15,11 +15,9 @@ import tomli
 from compbench.cli import looking_back
 from compbench.config import scenarios
 from compbench.config.settings import (
-    EMBEDDED_SCALE,
     FOUND_KEYS,
     INVOCATION_KEYS,
     PROFILES,
-    QUICK_EMBEDDED_LIMITS,
     SPECIFIED_LIMITS,
     SPECIFIED_SCENARIOS,
     Settings,
@@ -27,15 +25,19 @@ from compbench.config.settings import (
 from compbench.loadtest.command_line import CONNECTIONS_LIMIT
 from compbench.model import file_names
 from compbench.report import baselines
+from compbench.systems.embedded.settings import KIND as EMBEDDED
+from compbench.systems.registry import find_kinds
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEFAULTS = msgspec.json.decode(msgspec.json.encode(Settings()))
 KEYS = [key for key in DEFAULTS if key not in (*INVOCATION_KEYS, *FOUND_KEYS)]
+SYSTEMS = {name: msgspec.to_builtins(kind.settings()) for name, kind in find_kinds(None).items()}
 LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
 DEPENDENT = {
-    "scale": [1, EMBEDDED_SCALE],
+    "scale": [1, EMBEDDED.default_scale],
+    "systems_dir": [],
     "expected_scenarios": [SPECIFIED_SCENARIOS],
     "duration_s": [PROFILES["quick"]["duration_s"]],
     "cooldown_s": [PROFILES["full"]["cooldown_s"], PROFILES["quick"]["cooldown_s"]],
@@ -73,16 +75,26 @@ def test_the_table_of_settings_gives_the_right_default(key: str) -> None:
 
 def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> None:
     text = (ROOT / "compbench.toml").read_text(encoding="utf-8")
-    said = tomli.loads(re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE))
+    said = tomli.loads(re.sub(r"^# ([a-z_.]+ = )", r"\1", text, flags=re.MULTILINE))
+    assert said.pop("system") == {"use": "auto", **SYSTEMS}
     right = {
         **DEFAULTS,
         **LIMITS,
         **PROFILES["full"],
         "scale": 1.0,
         "duration_s": 60,
+        "systems_dir": "systems",
         "expected_scenarios": SPECIFIED_SCENARIOS,
     }
-    assert said == {key: right[key] for key in KEYS}
+    assert said == {key: right[key] for key in KEYS if key != "system"}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_setting_of_a_system_is_documented_with_its_default(name: str) -> None:
+    rows = table((ROOT / "docs" / "systems.md").read_text(encoding="utf-8"))
+    for key, default in SYSTEMS[name].items():
+        shown = f"`{default}`" if isinstance(default, str) else str(default)
+        assert rows[f"system.{name}.{key}"][0] == shown
 
 
 def test_the_limits_of_the_quick_profile_are_the_documented_ones() -> None:
@@ -90,7 +102,7 @@ def test_the_limits_of_the_quick_profile_are_the_documented_ones() -> None:
     (sentence,) = re.findall(
         r"For `profile=quick` on the embedded server the memory and disk limits are (.*) GB\.", text
     )
-    small = msgspec.to_builtins(QUICK_EMBEDDED_LIMITS)
+    small = msgspec.to_builtins(EMBEDDED.quick_limits)
     in_table_order = [small[key] for key in SETTINGS_ROWS if key in small]
     assert [float(number) for number in re.findall(r"[\d.]+", sentence)] == in_table_order
 
@@ -115,7 +127,7 @@ def test_doit_list_reads_like_a_menu() -> None:
 def test_every_command_of_the_readme_is_there() -> None:
     commands = re.findall(r"`doit ?([^`]*)`", README) + re.findall(r"^doit ?(.*)$", README, re.MULTILINE)
     words = [word for command in commands for word in command.split() if not word.startswith("-")]
-    variables = {word.partition("=")[0] for word in words if "=" in word}
+    variables = {re.split("[=.]", word)[0] for word in words if "=" in word}
     assert variables <= {*KEYS, *INVOCATION_KEYS}
     tasks = {word for word in words if "=" not in word}
     assert len(tasks) > 4
@@ -128,10 +140,10 @@ def test_the_recipes_for_schedules_name_the_system_and_go_on_where_they_were() -
     recipes = "".join(re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL))
     calls = re.findall(r"\.venv/bin/doit\b(.*)", recipes)
     assert len(calls) == 5
-    assert all(re.search(r" (target|system)=engram\b", call) for call in calls)
+    assert all(re.search(r" system=engram\b", call) for call in calls)
     assert [call for call in calls if "new=1" in call] == [], "a measurement is costly: what is measured is kept"
     assert "ExecStartPost=" not in recipes, "systemd runs it only after success"
-    assert recipes.index("make -C /srv/compbench install") < recipes.rindex("target=engram compare")
+    assert recipes.index("make -C /srv/compbench install") < recipes.rindex("system=engram compare")
     (allowed,) = re.findall(r"compare \|\| \[ \$\? -eq (\d) \]", recipes)
     assert int(allowed) == looking_back.NOT_COMPARED, "the first run has nothing to be compared with"
 

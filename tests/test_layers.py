@@ -25,25 +25,30 @@ ROOMS = {
     "report/charts": "overview latency vega drawing",
     "measuring": "session phases quiet retries judgement data_sets driver_wait server attempt drivers driver_report",
     "preflight": "checks memory_needs data_scale judgement",
-    "systems": "embedded engram",
-    "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data",
+    "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
     "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals inventory ground_truth answers",
     "loadtest/workload": "workload batches operations edges arrivals vectors",
+    "systems/embedded": "server settings",
+    "systems/engram": "server settings",
+    "systems": "registry api",
     "transport": "http_pool http_connection",
     "embedded": "__main__ command_line app state_files loading wire memories rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling process perf interrupts guard"
     " effects ask",
-    "machine/probes": "provenance busy_processes process_counters machine counters binaries",
-    "config": "settings scenarios toml_tables folders",
+    "machine/probes": "busy_processes process_counters machine counters binaries",
+    "config": "settings scenarios system_tables toml_tables folders",
     "files": "regular whole",
     "model": "events records notices metrics result file_names measurement texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"transport", "config", "files", "model"}, "embedded": set[str]()}
 # Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
-FILES_OF_PROGRAMS = {"store/kept_data.py": {"loadtest/truth", "embedded"}}
+FILES_OF_PROGRAMS = {
+    "store/kept_data.py": {"loadtest/workload", "loadtest/truth"},
+    "systems/embedded/server.py": {"embedded"},
+}
 # What every doit command may load besides the standard library; all else waits until a task needs it.
 LIGHT = {"doit", "msgspec", "psutil", "tomli", "typing_extensions"}
 

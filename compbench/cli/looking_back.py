@@ -64,7 +64,7 @@ def show_due(settings: Settings, display: Display, now: Callable[[], float] = ti
 
 
 def _wanted(settings: Settings) -> due.Wanted:
-    system = settings.target if settings.target_is_chosen or settings.target != "embedded" else ""
+    system = settings.system if settings.system_is_chosen or settings.system != "embedded" else ""
     return due.Wanted(system, settings.data_scale, scenario_names(Path(settings.scenarios_dir)))
 
 

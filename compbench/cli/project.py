@@ -13,11 +13,10 @@ from pathlib import Path
 
 from compbench.config.scenarios import Scenario, load_scenario
 from compbench.config.settings import INVOCATION_KEYS, Settings
-from compbench.machine.probes import provenance
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.measurement import Measurement, measurement_named, of_scenarios, schedule
-from compbench.store import runs
+from compbench.store import provenance, runs
 from compbench.store.runs import Run
 
 

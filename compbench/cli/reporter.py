@@ -49,8 +49,8 @@ class Reporter:
         if self.suite.selection.is_measuring:
             settings = project.settings
             self.display.line(
-                f"compbench {__version__}: target {settings.target}, driver {settings.driver}, profile"
-                f" {settings.profile}, data scale {settings.data_scale:g} ({settings.target_reason})"
+                f"compbench {__version__}: system {settings.system}, driver {settings.driver}, profile"
+                f" {settings.profile}, data scale {settings.data_scale:g} ({settings.system_reason})"
             )
             self._tell_data()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from compbench.model.errors import UserError
 
-FOLDER_KEYS = ("engram_root", "scenarios_dir", "output_dir", "work_dir", "cache_dir")
+FOLDER_KEYS = ("scenarios_dir", "output_dir", "work_dir", "cache_dir")
 # What `doit clean` removes from.
 _CLEANED = ("work_dir", "cache_dir")
 _LONGEST_NAME = 250  # of a file or folder in one of them; file systems allow 255
@@ -29,7 +29,7 @@ def absolute_folders(root: Path, values: Mapping[str, str], places: Mapping[str,
     Raises:
         UserError: a path can't be one, or is one that would endanger what isn't compbench's.
     """
-    folders = {key: _absolute(root, key, values[key], places) for key in FOLDER_KEYS}
+    folders = {key: absolute_folder(root, key, values[key], places.get(key, "settings")) for key in FOLDER_KEYS}
     precious = {
         "the project's folder": root.resolve(),
         "output_dir": folders["output_dir"],
@@ -48,7 +48,12 @@ def absolute_folders(root: Path, values: Mapping[str, str], places: Mapping[str,
     return folders
 
 
-def _absolute(root: Path, key: str, value: str, places: Mapping[str, str]) -> Path:
+def absolute_folder(root: Path, key: str, value: str, where: str) -> Path:
+    """Return the folder that a key of the settings means, absolute and without links; `where` it is set is told.
+
+    Raises:
+        UserError: it is no path.
+    """
     try:
         folder = (root / Path(value).expanduser()).resolve()
         _refuse_too_long(folder)
@@ -59,7 +64,7 @@ def _absolute(root: Path, key: str, value: str, places: Mapping[str, str]) -> Pa
     else:
         return folder
     shown = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}..."
-    raise UserError(f"{places.get(key, 'settings')}: {key} = {shown!r}: not a path ({reason}): name another folder")
+    raise UserError(f"{where}: {key} = {shown!r}: not a path ({reason}): name another folder")
 
 
 def _refuse_too_long(folder: Path) -> None:

@@ -6,26 +6,30 @@ that says where it stands and what would be right. Knows nothing of scenarios' c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-from compbench.config.folders import FOLDER_KEYS, absolute_folders
+from compbench.config import system_tables
+from compbench.config.folders import FOLDER_KEYS, absolute_folder, absolute_folders
+from compbench.config.system_tables import MachineLimits, SystemKind
 from compbench.config.toml_tables import convert_table, parse_toml
 from compbench.model.errors import UserError, did_you_mean
 
 FILE_NAME = "compbench.toml"
+# Sources whose values are texts.
+_UNTYPED = ("environment", "command line")
 ENVIRONMENT_PREFIX = "COMPBENCH_"
 # What only a single invocation can ask for; refused in the file and in the environment.
 INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 # Tables: no single word of the environment or the command line can be one.
 FILE_KEYS = ("notify",)
 # What loading finds out, and nobody can set.
-FOUND_KEYS = ("target_reason", "target_is_chosen", "invocation")
-# The data set's share that the embedded server is given by default: it must fit into a laptop and two minutes.
-EMBEDDED_SCALE = 0.001
+FOUND_KEYS = (*("system_tables", "system_reason", "system_is_chosen", "default_scale", "default_limits", "invocation"),)
+# Settings that had another name.
+RENAMED = {"target": "system"}
 
 # The suite that is specified: it has four scenarios (specification 1), any other as many as its folder has files.
 SPECIFIED_SUITE, SPECIFIED_SCENARIOS = "competitive", 4
@@ -39,10 +43,19 @@ PROFILES: dict[str, dict[str, Any]] = {
 _Bytes = Annotated[int, msgspec.Meta(ge=1)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
-_OptionalPort = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 _Gigabytes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 _Folder = Annotated[str, msgspec.Meta(min_length=1)]
 _Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+# Specification 1 and 2.
+SPECIFIED_LIMITS = MachineLimits(
+    min_scenario_memory_gb=4,
+    min_available_memory_gb=8,
+    warn_total_memory_gb=16,
+    min_free_disk_gb=5,
+    warn_free_disk_gb=10,
+)
 
 
 class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,18 +68,18 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every setting, as it holds for one invocation; `compbench.toml` documents each.
 
-    Paths are relative to the project's root until `load_settings` makes them absolute. `target` and `driver` are
-    never `auto` after loading; `target_reason` says why the target was chosen, `target_is_chosen` whether somebody
-    named it, and `invocation` has the words that ask for the same again. `scenarios_dir` is the suite's folder
-    then, and `expected_scenarios` None where a suite may have any number of scenarios.
+    Paths are relative to the project's root until `load_settings` makes them absolute. `system` and `driver` are
+    never `auto` after loading; `system_reason` says why the system was chosen, `system_is_chosen` whether somebody
+    named it, `system_tables` has the own settings of every known system, complete, and `invocation` has the words that
+    ask for the same again. `scenarios_dir` is the suite's folder then, and `expected_scenarios` None where a suite may
+    have any number of scenarios.
     """
 
-    target: Literal["auto", "engram", "embedded"] = "auto"
+    system: str = system_tables.AUTO
+    systems_dir: _Folder | None = None
     driver: Literal["auto", "loadtest", "builtin"] = "auto"
     profile: Literal["full", "quick"] = "full"
     scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
-    engram_root: _Folder = "."
-    engram_log_level: Literal["error", "warn", "info", "debug", "trace"] = "warn"
     suite: _Name = SPECIFIED_SUITE
     scenarios_dir: _Folder = "scenarios/competitive"
     expected_scenarios: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -74,7 +87,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     work_dir: _Folder = "tmp/work"
     cache_dir: _Folder = "tmp/cache"
     port: _Port = 7432
-    grpc_port: _OptionalPort = 0
 
     duration_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
     repeat: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
@@ -117,61 +129,39 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     run: str = ""
     base: str = ""
     head: str = ""
-    target_reason: str = ""
-    target_is_chosen: bool = False
+    system_tables: dict[str, dict[str, Any]] = {}
+    system_reason: str = ""
+    system_is_chosen: bool = False
+    default_scale: float = 1.0
+    default_limits: MachineLimits = SPECIFIED_LIMITS
     invocation: tuple[str, ...] = ()
 
     @property
     def data_scale(self) -> float:
-        """Return the share of each scenario's `num_nodes` that `prepare` loads: 1 for Engram unless set otherwise."""
-        if self.scale is not None:
-            return self.scale
-        return EMBEDDED_SCALE if self.target == "embedded" else 1.0
-
-    @property
-    def release_dir(self) -> Path:
-        """Return where cargo leaves Engram's release binaries."""
-        return Path(self.engram_root) / "target" / "release"
+        """Return the share of each scenario's `num_nodes` that `prepare` loads: the system's default unless set."""
+        return self.default_scale if self.scale is None else self.scale
 
     @property
     def limits(self) -> MachineLimits:
-        """Return what the machine must offer, with the target's and profile's own defaults filled in."""
-        small = self.target == "embedded" and self.profile == "quick"
-        defaults = QUICK_EMBEDDED_LIMITS if small else SPECIFIED_LIMITS
+        """Return what the machine must offer, with the system's and profile's own defaults filled in."""
         own = {name: getattr(self, name) for name in MachineLimits.__struct_fields__ if getattr(self, name) is not None}
-        return msgspec.structs.replace(defaults, **own)
+        return msgspec.structs.replace(self.default_limits, **own)
 
 
-class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Memory and disk limits in GB (10^9 bytes): below `min_*` nothing starts, below `warn_*` a warning is given."""
+class Layer(NamedTuple):
+    """One source of settings: where it is, what it says, and whether its values have types."""
 
-    min_scenario_memory_gb: float
-    min_available_memory_gb: float
-    warn_total_memory_gb: float
-    min_free_disk_gb: float
-    warn_free_disk_gb: float
-
-
-# Specification 1 and 2.
-SPECIFIED_LIMITS = MachineLimits(
-    min_scenario_memory_gb=4,
-    min_available_memory_gb=8,
-    warn_total_memory_gb=16,
-    min_free_disk_gb=5,
-    warn_free_disk_gb=10,
-)
-# The quick profile on the embedded server keeps to some 100 MB of memory and disk, so that a laptop can run it.
-QUICK_EMBEDDED_LIMITS = MachineLimits(
-    min_scenario_memory_gb=0.5,
-    min_available_memory_gb=1,
-    warn_total_memory_gb=2,
-    min_free_disk_gb=0.5,
-    warn_free_disk_gb=1,
-)
+    where: str
+    values: dict[str, Any]
+    strict: bool
 
 
 def load_settings(
-    root: Path, environment: Mapping[str, str], variables: Mapping[str, str], invocation: Iterable[str] = ("doit",)
+    root: Path,
+    environment: Mapping[str, str],
+    variables: Mapping[str, str],
+    find_systems: Callable[[Path | None], Mapping[str, SystemKind]],
+    invocation: Iterable[str] = ("doit",),
 ) -> Settings:
     """Read and merge all sources of settings.
 
@@ -179,25 +169,35 @@ def load_settings(
         root: the project's folder, which holds `compbench.toml` (optional) and to which paths are relative.
         environment: the process environment; only names that begin with `COMPBENCH_` are looked at.
         variables: `name=value` pairs of the command line.
+        find_systems: returns the known systems by name, given the folder of those that are not compbench's own.
         invocation: the words that ask for the same again.
 
     Raises:
         UserError: an unknown name or a value of the wrong type or range, with the source it stands in.
     """
-    layers = [
-        (str(root / FILE_NAME), _read_file(root / FILE_NAME), True),
-        ("environment", _read_environment(environment), False),
-        ("command line", dict(variables), False),
+    sources = [
+        (str(root / FILE_NAME), _read_file(root / FILE_NAME)),
+        ("environment", _read_environment(environment)),
+        ("command line", dict(variables)),
     ]
+    known = find_systems(_systems_dir(root, sources))
+    layers = [_layer(where, values, known) for where, values in sources]
     asked: dict[str, Any] = {}
     places: dict[str, str] = {}
+    tables: dict[str, dict[str, Any]] = {}
     for where, values, strict in layers:
-        _refuse_unknown(where, values)
+        _refuse_unknown(where, values, known)
+        table = values.pop("system", {})
+        for name, own in system_tables.check_tables(table, known, where, strict=strict).items():
+            tables.setdefault(name, {}).update(own)
+            places[name] = where
+        if system_tables.CHOICE in table:
+            values["system"] = table[system_tables.CHOICE]
         checked = convert_table(values, Settings, where, strict=strict)
         asked |= {key: getattr(checked, key) for key in values}
         places |= dict.fromkeys(values, where)
     merged = convert_table({**PROFILES[asked.get("profile", "full")], **asked}, Settings, "settings", strict=True)
-    return msgspec.structs.replace(_decide(merged, root, places), invocation=tuple(invocation))
+    return msgspec.structs.replace(_decide(merged, root, places, known, tables), invocation=tuple(invocation))
 
 
 def variables_of(arguments: Iterable[str]) -> dict[str, str]:
@@ -206,25 +206,46 @@ def variables_of(arguments: Iterable[str]) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def _decide(settings: Settings, root: Path, places: Mapping[str, str]) -> Settings:
-    """Make paths absolute, `auto` and the suite's folder concrete; any trace of an Engram build means Engram."""
+def _layer(where: str, values: dict[str, Any], known: Mapping[str, SystemKind]) -> Layer:
+    split = (
+        system_tables.split_variables(values, known) if where == "environment" else system_tables.split_names(values)
+    )
+    return Layer(where, system_tables.expand_shorthands(split, known, where), where not in _UNTYPED)
+
+
+def _systems_dir(root: Path, sources: Iterable[tuple[str, Mapping[str, Any]]]) -> Path | None:
+    """Return the folder of the user's own systems: it must be known before any other setting can be judged."""
+    found = [(where, values["systems_dir"]) for where, values in sources if values.get("systems_dir")]
+    return absolute_folder(root, "systems_dir", str(found[-1][1]), found[-1][0]) if found else None
+
+
+def _decide(
+    settings: Settings,
+    root: Path,
+    places: Mapping[str, str],
+    known: Mapping[str, SystemKind],
+    tables: Mapping[str, Mapping[str, Any]],
+) -> Settings:
+    """Make paths absolute, `auto` and the suite's folder concrete; any trace of a system means that system."""
     settings = _with_suite(settings, root, places)
     folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
-    settings = msgspec.structs.replace(settings, **{key: str(folder) for key, folder in folders.items()})
-    target, reason = settings.target, f"target={settings.target} is set"
-    if settings.target == "auto":
-        if "engram_root" in places:
-            target, reason = "engram", f"engram_root = {settings.engram_root} is set"
-        elif settings.release_dir.is_dir():
-            target, reason = "engram", f"{settings.release_dir} exists"
-        else:
-            target, reason = "embedded", f"no trace of an Engram build: no {settings.release_dir}, no engram_root set"
-    driver = settings.driver
-    if driver == "auto":
-        driver = "loadtest" if target == "engram" else "builtin"
-    chosen = settings.target != "auto"
+    own = {name: system_tables.complete(root, name, kind, tables.get(name, {}), places) for name, kind in known.items()}
+    where = places.get("system", "settings")
+    name, reason = system_tables.choose(settings.system, where, known, own, tables)
+    kind = known[name]
+    small = kind.quick_limits if settings.profile == "quick" else None
+    systems_dir = settings.systems_dir and str(absolute_folder(root, "systems_dir", settings.systems_dir, "settings"))
     return msgspec.structs.replace(
-        settings, target=target, driver=driver, target_reason=reason, target_is_chosen=chosen
+        settings,
+        **{key: str(folder) for key, folder in folders.items()},
+        systems_dir=systems_dir,
+        system=name,
+        system_reason=reason,
+        system_is_chosen=settings.system != system_tables.AUTO,
+        system_tables={name: msgspec.to_builtins(table) for name, table in own.items()},
+        driver=kind.driver if settings.driver == "auto" else settings.driver,
+        default_scale=kind.default_scale,
+        default_limits=small or SPECIFIED_LIMITS,
     )
 
 
@@ -264,8 +285,9 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name.removeprefix(ENVIRONMENT_PREFIX).lower(): environment[name] for name in sorted(names)}
 
 
-def _refuse_unknown(where: str, values: Mapping[str, Any]) -> None:
+def _refuse_unknown(where: str, values: Mapping[str, Any], systems: Mapping[str, SystemKind]) -> None:
     known = [name for name in Settings.__struct_fields__ if name not in FOUND_KEYS]
+    known += [short for kind in systems.values() for short in kind.shorthands]
     if where != "command line":
         known = [name for name in known if name not in INVOCATION_KEYS]
     for name in values:
@@ -273,7 +295,9 @@ def _refuse_unknown(where: str, values: Mapping[str, Any]) -> None:
             raise UserError(f"{where}: {name}: it is a table: write it into {FILE_NAME}")
         if name not in known:
             spelt = f"{ENVIRONMENT_PREFIX}{name.upper()}" if where == "environment" else name
-            hint = did_you_mean(name, known) or f"; known: {', '.join(known)}"
+            hint = did_you_mean(name, known) or f"; known: {', '.join(dict.fromkeys(known))}"
+            if name in RENAMED:
+                hint = f": it is called {RENAMED[name]} now"
             if name in INVOCATION_KEYS:
                 hint = f": it belongs on the command line, as `doit {name}=...`"
             raise UserError(f"{where}: {spelt}: unknown setting{hint}")

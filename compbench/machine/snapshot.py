@@ -11,7 +11,7 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -27,18 +27,13 @@ _MOST_DIAGNOSTICS_BYTES = 1_000_000
 _MOST_BODY_CHARACTERS = 20_000
 _MOST_KERNEL_LINES = 20
 _KERNEL_LINES = re.compile(r"oom|out of memory|killed process|thrott|i/o error", re.IGNORECASE)
-_PAGES = {
-    "health": "/health",
-    "system health": "/api/v1/system/health",
-    "metrics": "/metrics/prometheus",
-}
 
 
 def read_snapshot(
     pid: int,
-    base_url: str,
+    pages: Mapping[str, str],
     *,
-    engram_root: Path | None,
+    diagnostics: Path | None,
     work_dir: Path,
     diagnostics_timeout_s: float = DIAGNOSTICS_TIMEOUT_S,
 ) -> dict[str, str]:
@@ -46,8 +41,8 @@ def read_snapshot(
 
     Args:
         pid: the server's process.
-        base_url: the server's address, asked once for health and metrics.
-        engram_root: Engram's checkout; its own diagnostics script is run if it is there.
+        pages: addresses that are asked once, by the name of the text.
+        diagnostics: a script of the server's own, which is run.
         work_dir: a scratch folder that the script may write into.
         diagnostics_timeout_s: the script is ended after so long; what it has printed until then is kept.
     """
@@ -59,9 +54,9 @@ def read_snapshot(
         "sockets": _told(lambda: _sockets(pid)),
         "kernel messages": kernel_messages(),
     }
-    texts |= {name: _page(f"{base_url}{path}") for name, path in _PAGES.items()}
-    if engram_root is not None and (script := engram_root / "scripts" / "engram_diagnostics.sh").is_file():
-        texts["engram_diagnostics.sh"] = _told(lambda: _external(script, work_dir, diagnostics_timeout_s))
+    texts |= {name: _page(url) for name, url in pages.items()}
+    if diagnostics is not None:
+        texts[diagnostics.name] = _told(lambda: _external(diagnostics, work_dir, diagnostics_timeout_s))
     return texts
 
 

@@ -130,7 +130,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         title=scenario.title,
         attempt=attempt.number,
         spoiled_attempts=attempt.spoiled_attempts,
-        target=settings.target,
+        system=settings.system,
         driver=attempt.driver_name,
         profile=settings.profile,
         seed=scenario.seed,

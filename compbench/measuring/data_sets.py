@@ -27,9 +27,10 @@ from compbench.model.errors import UserError
 from compbench.model.events import NoticeGiven, PhaseBegan, Subscriber
 from compbench.model.records import Notice
 from compbench.store import kept_data
+from compbench.systems import registry
 
 _POLL_S = 0.25
-_COMPACT_TIMEOUT_S = 600
+_SAVE_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
                 argv = drivers.prepare_argv(settings, scenario, files, settings.data_set_timeout_s)
                 saving = _Saving(making, loader, work / "data", begun)
                 _run_driver(making, argv, files.progress, work / "prepare.log", saving.poll)
-                if problem := server.compact(settings, _COMPACT_TIMEOUT_S):
+                if problem := registry.server_of(settings).save(_SAVE_TIMEOUT_S):
                     raise UserError(f"the server did not write its state: {problem}")
         except StartError as error:
             advice = f" (it was to go on from {begun}: remove that to begin anew)" if begun.is_dir() else ""
@@ -142,7 +143,7 @@ class _Saving:
 
     def _save(self) -> str:
         """Return why the state could not be kept, or an empty text; the state kept before stays then."""
-        if problem := server.compact(self._making.settings, _COMPACT_TIMEOUT_S):
+        if problem := registry.server_of(self._making.settings).save(_SAVE_TIMEOUT_S):
             return problem
         linked = self._data_dir.with_name("linked")
         try:

@@ -11,6 +11,7 @@ import psutil
 from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.model.errors import UserError
+from compbench.systems import registry
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def load_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> Job:
     own = settings.driver == "builtin"
     seconds = duration_s(settings, scenario)
     argv = [
-        *(_builtin() if own else [str(settings.release_dir / "loadtest")]),
+        *(_builtin() if own else [str(registry.driver_program(settings))]),
         "run",
         *_common(settings, scenario, files),
         *("--duration", str(seconds)),
@@ -105,11 +106,6 @@ def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles
     ]
 
 
-def endpoint(settings: Settings) -> str:
-    """Return the server's address; the IPv4 literal, since Engram binds nothing else."""
-    return f"http://127.0.0.1:{settings.port}"
-
-
 def duration_s(settings: Settings, scenario: Scenario) -> int:
     """Return how long a scenario is measured: the setting or the profile, else the scenario's own total_seconds."""
     return settings.duration_s or scenario.duration_s
@@ -124,7 +120,7 @@ def _common(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[
     return [
         *("--scenario", str(scenario.path)),
         *("--seed", str(scenario.seed)),
-        *("--endpoint", endpoint(settings)),
+        *("--endpoint", registry.server_of(settings).endpoint),
         *("--output", str(files.report)),
     ]
 

@@ -26,6 +26,7 @@ from compbench.measuring.server import Server
 from compbench.model.errors import UserError
 from compbench.model.records import DataSet, DriverFacts, Notice, Outcome
 from compbench.store import kept_data
+from compbench.systems import registry
 
 _RECORDING = "perf.data"
 _RECORDING_LOG = "perf.log"
@@ -56,7 +57,7 @@ def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
         elif not note and (ended is None or ended.code != 0):
             note = f"loading failed: {' '.join(server.tail(output.path, 3)) or ended}"
         complete = in_time and ended is not None and ended.code == 0
-        stored = server.count_memories(settings)
+        stored = registry.server_of(settings).count()
         attempt.data_set = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
     for notice in judgement.data_cautions(attempt.data_set):
         attempt.notice(notice)
@@ -195,14 +196,14 @@ def _note_driver(attempt: Attempt, ended: Exit | None, timed_out: bool, outputs:
 
 
 def _take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
-    engram_root = Path(attempt.settings.engram_root) if attempt.settings.target == "engram" else None
+    half = registry.server_of(attempt.settings)
     attempt.server = msgspec.structs.replace(
         attempt.server,
         open_files_after=snapshot.count_open_files(under_test.child.pid),
-        memories_after=server.count_memories(attempt.settings),
+        memories_after=half.count(),
     )
     attempt.snapshot |= snapshot.read_snapshot(
-        under_test.child.pid, drivers.endpoint(attempt.settings), engram_root=engram_root, work_dir=work
+        under_test.child.pid, half.pages(), diagnostics=half.diagnostics(), work_dir=work
     )
     attempt.machine_after = machine.read_stability()
 

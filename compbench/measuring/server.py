@@ -1,4 +1,4 @@
-"""The server under test: started in isolation, proven to be ours, asked over HTTP, stopped for certain.
+"""The server under test: started in isolation, proven to be ours, stopped for certain.
 
 The proof of identity: the port was free beforehand, the child lives, `GET /health` answers 200 on the port, the pid
 file names the child and the port, and the listening process is the child. Knows nothing of scenarios or drivers.
@@ -7,29 +7,25 @@ file names the child and the port, and the listening process is the child. Knows
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from compbench import systems
 from compbench.config.settings import Settings
 from compbench.machine import process
-from compbench.machine.ask import AskError, ask
 from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit, Output
 from compbench.machine.version_line import version_line
-from compbench.measuring.drivers import endpoint
 from compbench.model.texts import clean
 from compbench.store import leftovers
+from compbench.systems import registry
 
 _POLL_S = 0.1
 _REQUEST_TIMEOUT_S = 2.0
@@ -93,20 +89,19 @@ def work_folder(settings: Settings, root: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator[Server]:
-    """Start the target's server and yield it, not yet ready; on leaving the block it has ended.
+    """Start the system's server and yield it, not yet ready; on leaving the block it has ended.
 
     Raises:
         StartError: the port is taken.
     """
-    target = systems.load(settings.target)
     if not is_free(settings.port):
         raise StartError(
             "port-in-use", f"port {settings.port} is in use by {describe_listener(settings.port)}", transient=True
         )
-    target.pid_file(work).unlink(missing_ok=True)
+    launch = registry.server_of(settings).launch(work)
     with process.running(
-        target.start_argv(settings),
-        environment=child_environment(root, target.own_environment(settings, work), target.foreign_environment),
+        launch.argv,
+        environment=child_environment(root, launch.environment, launch.is_foreign),
         folder=work / "cwd",
         stdout=log,
         stop_grace_s=settings.stop_grace_s,
@@ -122,66 +117,31 @@ def wait_until_ready(server: Server, timeout_s: float) -> None:
         StartError: it ended, took another port, is not the one that answers, or ran out of time.
     """
     settings, began = server.settings, time.monotonic()
-    pid_file = systems.load(settings.target).pid_file(server.work)
-    seen = "nothing answered"
+    half, seen = registry.server_of(settings), "nothing answered"
     while (spent_s := time.monotonic() - began) < timeout_s:
         if (ended := server.child.wait(_POLL_S)) is not None:
             raise StartError("server-ended-at-start", f"the server ended before it was ready ({ended})", transient=True)
-        said = read_pid_file(pid_file)
-        if said is not None and said[1] != settings.port:
-            reason = f"the server moved to port {said[1]}, because port {settings.port} was taken meanwhile"
+        look = half.look(server.work, server.child.pid, timeout_s - spent_s)
+        if look.moved_to is not None:
+            reason = f"the server moved to port {look.moved_to}, because port {settings.port} was taken meanwhile"
             raise StartError("port-moved", reason, transient=True)
-        try:
-            status = ask(f"{endpoint(settings)}/health", min(_REQUEST_TIMEOUT_S, timeout_s - spent_s)).status
-        except AskError as error:
-            seen = f"GET /health was not answered: {error}"
-            continue
-        seen = f"GET /health answered {status}"
-        if status == HTTPStatus.OK:
-            if said == (server.child.pid, settings.port):
-                _prove_listener(server)
-                server.ready_after_s = spent_s
-                return
-            seen = f"GET /health answered 200, but the pid file says {said or 'nothing'}"
+        seen = look.seen
+        if look.is_ready:
+            _prove_listener(server)
+            server.ready_after_s = spent_s
+            return
     raise StartError("server-not-ready", f"the server was not ready after {timeout_s:g} s ({seen})", transient=True)
 
 
-def health_status(settings: Settings) -> int | None:
-    """Return the HTTP status of `GET /health`, or None if nothing answered in time and to the end."""
-    try:
-        return ask(f"{endpoint(settings)}/health", _REQUEST_TIMEOUT_S).status
-    except AskError:
-        return None
-
-
 def answers(settings: Settings) -> bool:
-    """Tell whether the server still answers, whatever it says of its health; it is asked up to three times."""
-    return any(health_status(settings) is not None for _ in range(3))
-
-
-def count_memories(settings: Settings) -> int | None:
-    """Return how many memories the server says that it holds, or None if it does not say."""
-    try:
-        answer = json.loads(ask(f"{endpoint(settings)}/api/v1/system/health", _REQUEST_TIMEOUT_S).body)
-    except (AskError, ValueError, RecursionError):
-        return None
-    counts = [space.get("memories") for space in _list_of_dicts(answer, "spaces")]
-    known = [count for count in counts if isinstance(count, int)]
-    return sum(known) if known else None
-
-
-def compact(settings: Settings, timeout_s: float) -> str:
-    """Let the server write its state to its data folder; return why it didn't, or an empty text."""
-    try:
-        answer = ask(f"{endpoint(settings)}/api/v1/maintenance/compact", timeout_s, method="POST")
-    except AskError as error:
-        return str(error)
-    return "" if answer.is_ok else f"HTTP {answer.status}: {answer.text[:200]}"
+    """Tell whether the server still answers, whatever it says; it is asked up to three times."""
+    half = registry.server_of(settings)
+    return any(half.answers() for _ in range(3))
 
 
 def version_of(settings: Settings, root: Path) -> str:
     """Return the first line that the server's program prints for `--version`, or why there is none."""
-    return version_line(systems.load(settings.target).version_argv(settings), child_environment(root))
+    return version_line(registry.server_of(settings).version_argv(), child_environment(root))
 
 
 def child_environment(root: Path, own: dict[str, str] | None = None, is_foreign: Any = None) -> dict[str, str]:
@@ -189,15 +149,6 @@ def child_environment(root: Path, own: dict[str, str] | None = None, is_foreign:
     inherited = {name: value for name, value in os.environ.items() if not (is_foreign and is_foreign(name))}
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     return {**inherited, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **(own or {})}
-
-
-def read_pid_file(path: Path) -> tuple[int, int] | None:
-    """Return (pid, port) of an Engram pid file, or None if it is absent or not (yet) whole."""
-    try:
-        pid, port = path.read_text(encoding="utf-8").split(":")
-        return int(pid), int(port)
-    except (OSError, ValueError):
-        return None
 
 
 def is_free(port: int) -> bool:
@@ -249,11 +200,6 @@ def _prove_listener(server: Server) -> None:
         owner = describe_listener(server.settings.port)
         reason = f"port {server.settings.port} is answered by {owner}, not by the server that was started"
         raise StartError("foreign-server", reason, transient=False)
-
-
-def _list_of_dicts(value: Any, key: str) -> list[dict[str, Any]]:
-    items = value.get(key) if isinstance(value, dict) else None
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _create_time(pid: int) -> float | None:

@@ -18,7 +18,7 @@ from compbench.config.settings import Settings
 from compbench.files.whole import sync_folder
 from compbench.machine import interrupts, process, snapshot
 from compbench.machine.effects import Effects
-from compbench.machine.probes import machine, provenance
+from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import busiest, describe
 from compbench.machine.process import Output
 from compbench.measuring import data_sets, phases, server
@@ -32,11 +32,12 @@ from compbench.model.measurement import Measurement
 from compbench.model.metrics import figures_of
 from compbench.model.records import Capture, Notice, Outcome, ServerFacts
 from compbench.preflight.judgement import judge_processes, judge_stability
-from compbench.store import kept_data
+from compbench.store import kept_data, provenance
 from compbench.store.attempts import attempts_kept, set_aside, spoiled_attempts
 from compbench.store.record_files import write_record
 from compbench.store.resume_rules import input_changes
 from compbench.store.runs import Run
+from compbench.systems import registry
 
 START_ATTEMPTS = 2
 # The driver and its connections are gone when the server's descriptors are counted; so many more than before the load
@@ -159,7 +160,7 @@ def _check_stability(attempt: Attempt) -> None:
         attempt.notice(notice)
     if refusal:
         raise ScenarioFailed("insufficient-memory", refusal, "end what uses memory, or lower min_scenario_memory_gb")
-    others = judge_processes(*machine.foreign_servers())
+    others = judge_processes(*machine.foreign_servers(registry.recognisers(attempt.settings)))
     if others.level == "critical":
         raise ScenarioFailed(
             "other-server", f"another server would disturb the measurement: {others.found}", others.mend
@@ -230,7 +231,7 @@ def _note_ready(attempt: Attempt, under_test: Server) -> None:
         executable=under_test.child.argv[0],
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
         open_files_before=snapshot.count_open_files(under_test.child.pid),
-        memories_before=server.count_memories(attempt.settings),
+        memories_before=registry.server_of(attempt.settings).count(),
     )
 
 

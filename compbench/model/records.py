@@ -195,7 +195,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     attempt: int = 1
     spoiled_attempts: int = 0  # how many earlier ones were invalid; they are kept as `.attemptN.invalid`
-    target: str
+    system: str
     driver: str
     profile: str
     seed: int

@@ -18,8 +18,7 @@ import msgspec
 
 from compbench.config.scenarios import Scenario, load_scenarios
 from compbench.config.settings import Settings
-from compbench.machine.probes import binaries, machine, provenance
-from compbench.machine.version_line import version_line
+from compbench.machine.probes import binaries, machine
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
 from compbench.preflight import data_scale, memory_needs
@@ -38,8 +37,8 @@ from compbench.preflight.judgement import (
     judge_versions,
 )
 from compbench.store import kept_data, leftovers, lock, runs
+from compbench.systems import registry
 
-_EMBEDDING_DIM = 768  # Engram and the embedded server refuse a recall of any other dimension
 # Specification 1: tools that Engram's own scripts want; compbench needs neither.
 _SCRIPT_TOOLS = {"jq": "Engram's scripts read JSON with it", "bc": "Engram's scripts compute with it"}
 _OPTIONAL_TOOLS = {
@@ -47,7 +46,7 @@ _OPTIONAL_TOOLS = {
     "flamegraph": (("flamegraph", "flamegraph.pl", "inferno-flamegraph"), "other flame graphs than compbench's own"),
     "htop": (("htop",), "a person can watch the machine with it"),
 }
-_MODULES = ("usearch", "uvicorn", "httptools", "orjson", "numpy", "hdrh")
+_DRIVER_MODULES = ("httptools", "orjson", "numpy", "hdrh")
 _WRITTEN_BYTES = 1_048_576
 # What the runner, its pipes and the server's own files take besides the driver's connections.
 _OWN_OPEN_FILES = 100
@@ -76,43 +75,56 @@ def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str
 
 def _check_system(settings: Settings) -> Finding:
     """Warn where another system is measured than the one that compbench is for, without that having been asked for."""
-    if settings.target_is_chosen or settings.target != "embedded":
-        return Finding(check="system", level="ok", found=f"{settings.target} ({settings.target_reason})")
+    if settings.system_is_chosen or settings.system != "embedded":
+        return Finding(check="system", level="ok", found=f"{settings.system} ({settings.system_reason})")
     return Finding(
         check="system",
         level="warning",
-        found=f"the embedded server is measured instead of Engram: {settings.target_reason}",
-        mend="build Engram or set engram_root, or say that the embedded server is meant (target=embedded)",
+        found=f"the embedded server is measured instead of Engram: {settings.system_reason}",
+        mend="build Engram or set system.engram.root, or say that the embedded server is meant (system=embedded)",
     )
 
 
-def _check_binary(name: str, settings: Settings) -> Finding:
-    check = f"binary_{name}"
-    used = settings.driver == "loadtest" if name == "loadtest" else settings.target == "engram"
-    if not used:
-        return _check_embedded(check, settings)
-    path = settings.release_dir / name
+def _check_server(settings: Settings) -> Finding:
+    half = registry.server_of(settings)
+    for path in half.binaries.values():
+        return _check_program("binary_server", path, half.how_to_get)
+    if missing := half.missing():
+        text = f"{registry.title_of(settings.system)} lacks {', '.join(missing)}"
+        return Finding(check="binary_server", level="critical", found=text, mend=half.how_to_get)
+    return Finding(
+        check="binary_server",
+        level="ok",
+        found=f"not used: {registry.title_of(settings.system)} ({settings.system_reason})",
+    )
+
+
+def _check_driver(settings: Settings) -> Finding:
+    if settings.driver != "builtin":
+        try:
+            half, path = registry.driver_owner(settings)
+        except UserError as error:
+            return Finding(check="binary_driver", level="critical", found=str(error))
+        return _check_program("binary_driver", path, half.how_to_get)
+    if missing := [name for name in _DRIVER_MODULES if importlib.util.find_spec(name) is None]:
+        text = f"the built-in driver lacks {', '.join(missing)}"
+        mend = "make demo, or pip install -r requirements.txt"
+        return Finding(check="binary_driver", level="critical", found=text, mend=mend)
+    return Finding(check="binary_driver", level="ok", found="not used: compbench's own driver")
+
+
+def _check_program(check: str, path: Path, build: str) -> Finding:
     facts = binaries.read_binary(path)
     if facts is None or not os.access(path, os.X_OK):
-        return judge_binary(check, path, facts, None)
-    return judge_binary(check, path, facts, binaries.is_release_build(facts))
-
-
-def _check_embedded(check: str, settings: Settings) -> Finding:
-    missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
-    what = "driver" if check == "binary_loadtest" else "server"
-    if missing:
-        text = f"the built-in {what} lacks {', '.join(missing)}"
-        return Finding(check=check, level="critical", found=text, mend="make demo, or pip install -r requirements.txt")
-    return Finding(check=check, level="ok", found=f"not used: compbench's own {what} ({settings.target_reason})")
+        return judge_binary(check, path, facts, None, build)
+    return judge_binary(check, path, facts, binaries.is_release_build(facts), build)
 
 
 def _check_versions(settings: Settings) -> Finding:
-    if settings.target != "engram":
-        return Finding(check="versions", level="ok", found="not used: embedded target")
-    expected = provenance.cargo_versions(Path(settings.engram_root))
-    said = version_line([str(settings.release_dir / "engram"), "--version"], os.environ)
-    return judge_versions({"engram-cli": said}, expected, ["loadtest"] if settings.driver == "loadtest" else [])
+    told, expected = registry.server_of(settings).versions()
+    if not told:
+        return Finding(check="versions", level="ok", found=f"not used: {registry.title_of(settings.system)} tells none")
+    return judge_versions(told, expected, [] if settings.driver == "builtin" else [settings.driver])
 
 
 def _check_scenarios(settings: Settings) -> Finding:
@@ -121,12 +133,12 @@ def _check_scenarios(settings: Settings) -> Finding:
         found = load_scenarios(folder, settings.expected_scenarios)
     except UserError as error:
         return Finding(check="scenarios", level="critical", found=str(error), wanted="valid scenario files")
-    odd = [s.name for s in found if s.data.embedding_dim != _EMBEDDING_DIM]
+    dimension = registry.server_of(settings).capabilities.dimension
+    odd = [s.name for s in found if dimension not in (None, s.data.embedding_dim)]
     if odd:
-        text = f"{', '.join(odd)}: data.embedding_dim is not {_EMBEDDING_DIM}"
-        server = "Engram" if settings.target == "engram" else "the embedded server"
-        mend = f"set it to {_EMBEDDING_DIM}: {server} refuses every other dimension"
-        return Finding(check="scenarios", level="critical", found=text, wanted=str(_EMBEDDING_DIM), mend=mend)
+        text = f"{', '.join(odd)}: data.embedding_dim is not {dimension}"
+        mend = f"set it to {dimension}: {registry.title_of(settings.system)} refuses every other dimension"
+        return Finding(check="scenarios", level="critical", found=text, wanted=str(dimension), mend=mend)
     return Finding(check="scenarios", level="ok", found=f"{len(found)}: {', '.join(s.name for s in found)}")
 
 
@@ -182,7 +194,7 @@ def _check_leftovers(settings: Settings, root: Path) -> Finding:
 
 
 def _check_required_tools(settings: Settings) -> Finding:
-    needed = settings.target == "engram" and (Path(settings.engram_root) / "scripts/engram_diagnostics.sh").is_file()
+    needed = registry.server_of(settings).diagnostics() is not None
     return judge_tools("tools_required", _missing({n: ((n,), w) for n, w in _SCRIPT_TOOLS.items()}), needed=needed)
 
 
@@ -204,6 +216,10 @@ def _check_open_files(settings: Settings) -> Finding:
 
 def _check_port(settings: Settings) -> Finding:
     return judge_port(settings.port, list(machine.listeners(settings.port)))
+
+
+def _check_processes(settings: Settings) -> Finding:
+    return judge_processes(*machine.foreign_servers(registry.recognisers(settings)))
 
 
 def _check_network() -> Finding:
@@ -244,9 +260,10 @@ def _check_scale(settings: Settings, names: Sequence[str]) -> Finding:
 
 
 def _check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
-    if settings.target != "embedded":
+    if registry.server_of(settings).needs(1, 1) is None:
+        title = registry.title_of(settings.system)
         return Finding(
-            check="data_set", level="ok", found="not judged: what Engram needs for its data is not known here"
+            check="data_set", level="ok", found=f"not judged: what {title} needs for its data is not known here"
         )
     try:
         scenarios = load_scenarios(Path(settings.scenarios_dir), settings.expected_scenarios)
@@ -266,12 +283,14 @@ def _check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
 
 
 def _need(settings: Settings, scenario: Scenario) -> memory_needs.Need:
-    folder = kept_data.data_set_folder(settings, scenario)
+    folder, count = kept_data.data_set_folder(settings, scenario), kept_data.wanted_memories(settings, scenario)
+    needs = registry.server_of(settings).needs(count, scenario.data.embedding_dim)
+    assert needs is not None  # noqa: S101 - known for one vector, so for all
     return memory_needs.Need(
         scenario=scenario.name,
         num_nodes=scenario.data.num_nodes,
-        count=kept_data.wanted_memories(settings, scenario),
-        dimension=scenario.data.embedding_dim,
+        count=count,
+        needs=needs,
         is_kept=folder is not None and folder.is_dir(),
         kept_from_now=folder is not None,
     )
@@ -280,13 +299,11 @@ def _need(settings: Settings, scenario: Scenario) -> memory_needs.Need:
 def _entries() -> Iterator[Check]:
     yield Check("system", "what is measured is what was meant", lambda a: _check_system(a.settings))
     yield Check(
-        "binary_loadtest",
-        "loadtest is there, and a release build",
-        lambda a: _check_binary("loadtest", a.settings),
+        "binary_driver",
+        "the driver is there, and a release build",
+        lambda a: _check_driver(a.settings),
     )
-    yield Check(
-        "binary_engram", "the server is there, and a release build", lambda a: _check_binary("engram", a.settings)
-    )
+    yield Check("binary_server", "the server is there, and a release build", lambda a: _check_server(a.settings))
     yield Check("versions", "the binaries' versions are those of the checkout", lambda a: _check_versions(a.settings))
     yield Check("scenarios", "all scenario files are there, valid and distinct", lambda a: _check_scenarios(a.settings))
     yield Check("output_dir", "results can be written", lambda a: _check_output_dir(a.settings))
@@ -309,7 +326,9 @@ def _entries() -> Iterator[Check]:
     )
     yield Check("load", "background load", lambda a: judge_load(machine.load_1min(), a.settings.warn_load))
     yield Check(
-        "processes", "no other server of the kind is running", lambda _: judge_processes(*machine.foreign_servers())
+        "processes",
+        "no other server of the kind is running",
+        lambda a: _check_processes(a.settings),
     )
     yield Check(
         "port",

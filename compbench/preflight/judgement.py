@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compbench.config.settings import MachineLimits, Settings
+from compbench.config.settings import Settings
+from compbench.config.system_tables import MachineLimits
 from compbench.machine.probes import binaries
 from compbench.machine.version_line import version_number
 from compbench.model.records import Finding, Level, Notice
@@ -104,7 +105,7 @@ def judge_processes(found: Sequence[str], unreadable: int) -> Finding:
         text, mend = f"running: {', '.join(found)}", "stop it yourself: compbench ends no process that it did not start"
         return Finding(check="processes", level="critical", found=text, wanted="no other server", mend=mend)
     if unreadable:
-        text = f"{unreadable} process(es) named engram whose executable is not readable here"
+        text = f"{unreadable} process(es) that may be a server, whose executable is not readable here"
         return Finding(check="processes", level="warning", found=text, wanted="no other server", mend="look with `ps`")
     return Finding(check="processes", level="ok", found="no other server is running", wanted="none")
 
@@ -120,11 +121,10 @@ def judge_port(port: int, owners: Sequence[str]) -> Finding:
 
 
 def judge_binary(
-    check: str, path: Path, facts: binaries.Binary | None, release: tuple[binaries.Release, str] | None
+    check: str, path: Path, facts: binaries.Binary | None, release: tuple[binaries.Release, str] | None, build: str
 ) -> Finding:
-    """Judge a binary of the Engram build; what is not native or not told is a warning, never silently right."""
+    """Judge a program that `build` makes; what is not native or not told is a warning, never silently right."""
     wanted = "an executable release build"
-    build = f"cargo build --release in {path.parent.parent.parent}"
     if facts is None:
         return Finding(check=check, level="critical", found=f"{path} is missing", wanted=wanted, mend=build)
     if not os.access(path, os.X_OK):
@@ -152,7 +152,7 @@ def judge_versions(said: Mapping[str, str], expected: Mapping[str, str], unasked
         for name, (version, line) in found.items()
         if version != expected[name]
     ]
-    told = ", ".join(f"{name} {version}" for name, version in expected.items() if name in ("engram-cli", "loadtest"))
+    told = ", ".join(f"{name} {version}" for name, version in expected.items() if name in found)
     if wrong:
         mend = "build again: the binaries are not those of the checkout"
         return Finding(check="versions", level="critical", found="; ".join(wrong), wanted=told, mend=mend)

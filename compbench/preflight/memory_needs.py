@@ -1,7 +1,6 @@
 """Whether the data sets fit into this machine: pure arithmetic over counts, sizes and what is free.
 
-The constants hold for the embedded server on its index (16 bit floats, HNSW with 16 links) and were measured with a
-million vectors of 768 dimensions; Engram's own needs are not known here and not judged.
+What vectors need is the system's to say; one that can't is not judged.
 """
 
 from __future__ import annotations
@@ -10,13 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compbench.model.records import Finding
+from compbench.systems.api import Needs
 
-BYTES_A_NUMBER = 2
-# Links, keys and look-up tables of one memory: in main memory, and in the kept folder.
-INDEX_BYTES_IN_MEMORY = 300
-INDEX_BYTES_ON_DISK = 160
-# Memories that one core adds a second, on average over the first million; smaller sets go faster, larger ones slower.
-ADDED_A_CORE_S = 500.0
 _GB = 1_000_000_000
 
 
@@ -27,30 +21,25 @@ class Need:
     scenario: str
     num_nodes: int
     count: int
-    dimension: int
+    needs: Needs
     is_kept: bool = False
     kept_from_now: bool = False
 
     @property
-    def vector_bytes(self) -> int:
-        """Return the bytes of the vectors alone."""
-        return self.count * self.dimension * BYTES_A_NUMBER
-
-    @property
     def memory_bytes(self) -> int:
         """Return the bytes of main memory that the loaded server needs for them."""
-        return self.vector_bytes + self.count * INDEX_BYTES_IN_MEMORY
+        return self.needs.memory_bytes
 
     @property
     def disk_bytes(self) -> int:
         """Return the bytes of disk that making and keeping them takes: a state stays until the next one is whole."""
         if self.is_kept or not self.kept_from_now:
             return 0
-        return 2 * (self.vector_bytes + self.count * INDEX_BYTES_ON_DISK)
+        return 2 * self.needs.disk_bytes
 
     def making_s(self, cores: int) -> float:
         """Return about how long making it will take."""
-        return 0.0 if self.is_kept else self.count / (cores * ADDED_A_CORE_S)
+        return 0.0 if self.is_kept else self.count / (cores * self.needs.added_a_core_s)
 
 
 @dataclass(frozen=True)
@@ -101,18 +90,16 @@ def _time_problem(need: Need, room: Room) -> str:
     making_s = need.making_s(room.cores)
     if making_s <= room.time_limit_s:
         return ""
-    affordable = room.time_limit_s * room.cores * ADDED_A_CORE_S
+    affordable = room.time_limit_s * room.cores * need.needs.added_a_core_s
     took, allowed = f"{making_s / 3600:.1f} h", f"{room.time_limit_s / 3600:.1f} h"
     return (
-        f"{_sum_of(need)}: at about {room.cores * ADDED_A_CORE_S:.0f}/s loading takes {took} > {allowed}:"
+        f"{_sum_of(need)}: at about {room.cores * need.needs.added_a_core_s:.0f}/s loading takes {took} > {allowed}:"
         f" {_use_scale(affordable / need.num_nodes)}, or raise data_set_timeout_s"
     )
 
 
 def _sum_of(need: Need) -> str:
-    vectors_gb, index_gb = need.vector_bytes / _GB, (need.memory_bytes - need.vector_bytes) / _GB
-    product = f"{need.count:,} x {need.dimension} x {BYTES_A_NUMBER} bytes"
-    return f"{need.scenario}: {product} = {vectors_gb:.1f} GB + {index_gb:.1f} GB of index"
+    return f"{need.scenario}: {need.needs.explanation}"
 
 
 def _use_scale(most: float) -> str:

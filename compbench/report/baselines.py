@@ -164,5 +164,5 @@ def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Com
 def caveat_of(capture: Capture) -> str:
     """Return why a capture's figures can't be compared with published ones, empty if they can."""
     scale = capture.data_set.scale if capture.data_set else 1.0
-    other = ["compbench's embedded server"] if capture.target == "embedded" else []
+    other = ["compbench's embedded server"] if capture.system == "embedded" else []
     return ", ".join(other + ([f"data scaled to {scale:g}"] if scale < 1 else []))

@@ -127,10 +127,10 @@ class _Kept(msgspec.Struct, frozen=True):
 def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
     """Return the text of `_metadata.txt` (specification 3); what was not read says so."""
     versions = manifest.provenance.get("versions") or {}
-    target = manifest.settings.get("target")
+    system = manifest.settings.get("system")
     engram = versions.get("engram_core") or versions.get("engram_cli")
-    if target == "embedded":
-        engram = f"none (embedded target, compbench {versions.get('compbench', '')})"
+    if system == "embedded":
+        engram = f"none (embedded server, compbench {versions.get('compbench', '')})"
     return render(
         "metadata.txt.j2",
         manifest=manifest,

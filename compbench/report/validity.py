@@ -205,7 +205,7 @@ def _driver(capture: Capture, details: Details) -> Doubt:
 
 
 def _build(manifest: Manifest) -> Doubt:
-    if manifest.settings.get("target") == "embedded":
+    if manifest.settings.get("system") == "embedded":
         text = "compbench's embedded server: the figures say that the machinery works, nothing about Engram"
         return Doubt("build", "warning", text)
     git = manifest.provenance.get("git") or {}

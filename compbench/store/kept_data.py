@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from compbench import embedded
 from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
+from compbench.loadtest.workload import VECTORS_FORMAT
+from compbench.systems import registry
 
 
 def wanted_memories(settings: Settings, scenario: Scenario) -> int:
@@ -21,11 +22,13 @@ def wanted_memories(settings: Settings, scenario: Scenario) -> int:
 
 
 def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
-    """Return where the data set is kept, or None if it is loaded anew each time: it is small, or the target Engram."""
+    """Return where the data set is kept, or None if it is loaded anew: it is small, or its system keeps none."""
     count = wanted_memories(settings, scenario)
-    if settings.target != "embedded" or count < settings.data_set_kept_from:
+    data_format = registry.server_of(settings).data_format
+    if not data_format or count < settings.data_set_kept_from:
         return None
-    facts = (scenario.data, scenario.graph, scenario.seed, count, embedded.__version__, embedded.SNAPSHOT_FORMAT)
+    own = registry.fingerprint(settings)
+    facts = (scenario.data, scenario.graph, scenario.seed, count, VECTORS_FORMAT, settings.system, data_format, own)
     return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 
 

@@ -16,10 +16,10 @@ import msgspec
 from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
-from compbench.machine.probes import machine, provenance
+from compbench.machine.probes import machine
 from compbench.model.errors import UserError
 from compbench.model.records import Finding, Manifest
-from compbench.store import attempts, resume_rules, runs
+from compbench.store import attempts, provenance, resume_rules, runs
 from compbench.store.resume_rules import is_replaced, is_whole
 from compbench.store.runs import Run
 

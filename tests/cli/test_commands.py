@@ -36,7 +36,7 @@ def test_options_that_would_spoil_a_measurement_are_refused(words: str, line: st
 
 @pytest.mark.parametrize(
     "words",
-    ["", "-n 0", "-c due", "-v 2 run:x", "clean -n", "list -s", "help run", "run:x new=1", "-v2 target=-n2", "--bogus"],
+    ["", "-n 0", "-c due", "-v 2 run:x", "clean -n", "list -s", "help run", "run:x new=1", "-v2 system=-n2", "--bogus"],
 )
 def test_options_of_other_commands_and_harmless_ones_are_left_to_doit(words: str) -> None:
     refuse_unsupported(words.split())

@@ -16,9 +16,9 @@ HERE = Path("/srv/bench")
     [
         ("/srv/bench/.venv/bin/python /srv/bench/.venv/bin/doit new=1", None, ".venv/bin/doit"),
         (
-            "python .venv/bin/doit target=embedded profile=quick new=1",
+            "python .venv/bin/doit system=embedded profile=quick new=1",
             None,
-            ".venv/bin/doit target=embedded profile=quick",
+            ".venv/bin/doit system=embedded profile=quick",
         ),
         ("python3 /opt/bin/doit run:a scale=0.1 resume=2026-01-05_12-00-00", "/opt/bin/doit", "doit run:a scale=0.1"),
         ("/srv/bench/.venv/bin/python -m doit -v 2 port=1", "/opt/bin/doit", ".venv/bin/python -m doit -v 2 port=1"),

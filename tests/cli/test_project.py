@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 
 from compbench.cli.project import Project
-from compbench.config.settings import load_settings
-from compbench.machine.probes import provenance
 from compbench.model.records import Manifest
 from compbench.model.times import timestamp
-from compbench.store import runs
+from compbench.store import provenance, runs
+from compbench.systems.registry import load_settings
 
 NOW = 1_762_612_200.0
 
 
 def project(root: Path, *words: str, called: str = "doit", **settings: str) -> Project:
-    loaded = load_settings(root, {}, {"target": "embedded", **settings}, [*called.split(), *words])
+    loaded = load_settings(root, {}, {"system": "embedded", **settings}, [*called.split(), *words])
     return Project(root, loaded, ["a", "b"], NOW)
 
 

@@ -18,10 +18,10 @@ from compbench.cli.reporter import Reporter, reporter_for
 from compbench.cli.selection import Selection
 from compbench.cli.suite import Suite
 from compbench.cli.tasks import StopInvocation
-from compbench.config.settings import load_settings
 from compbench.machine import interrupts
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
+from compbench.systems.registry import load_settings
 
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 import tomli
 
-from compbench.config.settings import FOUND_KEYS, INVOCATION_KEYS, Settings, load_settings, variables_of
+from compbench.config.settings import FOUND_KEYS, INVOCATION_KEYS, Settings, variables_of
 from compbench.model.errors import UserError
+from compbench.systems.registry import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEYS = [name for name in Settings.__struct_fields__ if name not in (*INVOCATION_KEYS, *FOUND_KEYS)]
@@ -18,10 +19,11 @@ KEYS = [name for name in Settings.__struct_fields__ if name not in (*INVOCATION_
 
 def test_the_shipped_file_documents_every_key_with_its_default() -> None:
     text = (ROOT / "compbench.toml").read_text()
-    named = re.findall(r"^(?:# )?([a-z_]+) = ", text, re.MULTILINE)
-    assert sorted(named) == sorted(KEYS)
+    named = re.findall(r"^(?:# )?([a-z_]+)[a-z_.]* = ", text, re.MULTILINE)
+    assert sorted(set(named)) == sorted(KEYS)
     defaults = msgspec.to_builtins(Settings())
-    assert {key: defaults[key] for key in tomli.loads(text)} == tomli.loads(text)
+    said = {key: value for key, value in tomli.loads(text).items() if key != "system"}
+    assert {key: defaults[key] for key in said} == said
 
 
 def test_every_key_is_in_the_documentation() -> None:
@@ -53,7 +55,11 @@ def test_a_profile_gives_defaults_that_a_setting_overrides(tmp_path: Path) -> No
         ("port = \n", {}, {}, r"compbench\.toml: not valid TOML"),
         ("", {"COMPBENCH_PRT": "1"}, {}, "environment: COMPBENCH_PRT: unknown setting"),
         ("", {"COMPBENCH_SCALE": "2"}, {}, r"environment: scale = '2': expected float <= 1"),
-        ("", {}, {"target": "x"}, "command line: target = 'x'.*auto, embedded, engram"),
+        ("", {}, {"system": "x"}, "command line: system = 'x': no such system; known: auto, embedded, engram"),
+        ("", {}, {"target": "engram"}, "command line: target: unknown setting: it is called system now"),
+        ("system.engrm.root = 1", {}, {}, r"compbench\.toml: system\.engrm: no such system.*engram"),
+        ("", {"COMPBENCH_SYSTEM_ENGRAM_ROT": "x"}, {}, r"environment: system\.engram: rot: unknown key"),
+        ("", {}, {"system.engram.log_level": "x"}, r"command line: system\.engram: log_level = 'x': unknown value"),
         ("", {}, {"port": "70000"}, "command line: port = '70000'"),
         ("notify = {on = ['never']}", {}, {}, r"notify\.on\[0\] = 'never': .*; known: end, failure, regression$"),
         ("notify = {xyz = 1}", {}, {}, r"notify\.xyz: unknown key; known here: on, variables$"),
@@ -90,7 +96,7 @@ def test_a_wrong_name_or_value_is_refused_with_its_place(
         ("output_dir = 'tmp/cache/runs'", {}, r"compbench\.toml: cache_dir = .*: it holds output_dir"),
         ("output_dir = 'tmp/work'", {}, r"compbench\.toml: work_dir = .*: it is output_dir"),
         ("", {"output_dir": ""}, r"command line: output_dir = '': expected str of length >= 1"),
-        ("engram_root = '~nosuchuser/x'", {}, r"compbench\.toml: engram_root = '~nosuchuser/x': not a path"),
+        ("engram_root = '~nosuchuser/x'", {}, r"compbench\.toml: system\.engram\.root = '~nosuchuser/x': not a path"),
         ('work_dir = "tmp\\u0000x"', {}, r"compbench\.toml: work_dir = 'tmp\\x00x': not a path"),
     ],
 )
@@ -139,12 +145,12 @@ def test_a_folder_beside_the_scenarios_is_a_suite_of_any_number(tmp_path: Path) 
 
 
 def test_any_trace_of_an_engram_build_means_engram(tmp_path: Path) -> None:
-    assert load_settings(tmp_path, {}, {}).target == "embedded"
-    assert load_settings(tmp_path, {}, {"engram_root": str(tmp_path / "nowhere")}).target == "engram"
+    assert load_settings(tmp_path, {}, {}).system == "embedded"
+    assert load_settings(tmp_path, {}, {"engram_root": str(tmp_path / "nowhere")}).system == "engram"
     (tmp_path / "target" / "release").mkdir(parents=True)
     found = load_settings(tmp_path, {}, {})
-    assert (found.target, found.driver, found.data_scale) == ("engram", "loadtest", 1.0)
-    assert load_settings(tmp_path, {}, {"target": "embedded"}).driver == "builtin"
+    assert (found.system, found.driver, found.data_scale) == ("engram", "loadtest", 1.0)
+    assert load_settings(tmp_path, {}, {"system": "embedded"}).driver == "builtin"
 
 
 def test_limits_are_the_specified_ones_except_for_quick_on_embedded(tmp_path: Path) -> None:
@@ -154,4 +160,4 @@ def test_limits_are_the_specified_ones_except_for_quick_on_embedded(tmp_path: Pa
 
 
 def test_variables_are_the_words_with_an_equals_sign() -> None:
-    assert variables_of(["run:a", "target=engram", "--file=x", "-n"]) == {"target": "engram"}
+    assert variables_of(["run:a", "system=engram", "--file=x", "-n"]) == {"system": "engram"}

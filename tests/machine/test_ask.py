@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from compbench.config.settings import load_settings
 from compbench.machine import ask, snapshot
 from compbench.machine.ask import AskError
-from compbench.measuring import server as product
+from compbench.systems.registry import load_settings, server_of
 
 Talk = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -156,9 +155,10 @@ def test_whoever_asks_a_server_goes_on_in_time_and_in_little_memory(name: str) -
     began = time.monotonic()
     with serving(HOSTILE[name][0]) as port:
         settings = load_settings(Path("/"), {}, {"port": str(port)})
-        assert product.health_status(settings) is None
-        assert product.count_memories(settings) is None
-        assert product.compact(settings, 1.0)
+        half = server_of(settings, "embedded")
+        assert not half.answers()
+        assert half.count() is None
+        assert half.save(1.0)
         assert snapshot._page(f"http://127.0.0.1:{port}/metrics/prometheus").startswith("not readable here: ")
     assert time.monotonic() - began < 30
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

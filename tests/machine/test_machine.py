@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from compbench.machine.probes import machine
+from compbench.systems.registry import load_settings, server_of
 from tests.project import eventually, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,8 +31,12 @@ def running(argv: Sequence[str], folder: Path) -> Iterator[int]:
         child.communicate()
 
 
+SETTINGS = load_settings(Path("/"), {}, {})
+RECOGNISE = [server_of(SETTINGS, name).recognise for name in SETTINGS.system_tables]
+
+
 def is_foreign(pid: int) -> bool:
-    return any(line.startswith(f"process {pid} ") for line in machine.foreign_servers()[0])
+    return any(line.startswith(f"process {pid} ") for line in machine.foreign_servers(RECOGNISE)[0])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +60,7 @@ def test_an_executable_named_engram_is_a_server_wherever_it_is_and_whatever_it_i
     shutil.copy("/bin/sleep", tmp_path / "engram")
     with running([str(tmp_path / "engram"), "60"], tmp_path) as pid:
         assert eventually(lambda: is_foreign(pid))
-        (line,) = [line for line in machine.foreign_servers()[0] if line.startswith(f"process {pid} ")]
+        (line,) = [line for line in machine.foreign_servers(RECOGNISE)[0] if line.startswith(f"process {pid} ")]
         assert str(tmp_path / "engram") in line
 
 

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from compbench.machine import snapshot
-from tests.project import eventually, free_port, is_running
+from tests.project import eventually, is_running
 
-NO_SERVER = f"http://127.0.0.1:{free_port()}"
+PAGES = {"health": "http://127.0.0.1:1/health"}
 
 
 def fake_dmesg(folder: Path, monkeypatch: pytest.MonkeyPatch, log: str, exit_code: int = 0) -> None:
@@ -62,17 +62,17 @@ def test_a_log_without_times_counts_and_an_unreadable_one_tells_nothing(
 
 
 def script(folder: Path, *lines: str) -> Path:
-    """Make a checkout of Engram with a diagnostics script of these lines; return its root."""
+    """Make a diagnostics script of these lines; return it."""
     path = folder / "checkout" / "scripts" / "engram_diagnostics.sh"
     path.parent.mkdir(parents=True)
     path.write_text("\n".join(["#!/usr/bin/env bash", "set -euo pipefail", *lines]) + "\n")
-    return folder / "checkout"
+    return path
 
 
 def read(root: Path | None, work: Path, pid: int = 0, timeout_s: float = 15.0) -> dict[str, str]:
     work.mkdir(exist_ok=True)
     return snapshot.read_snapshot(
-        pid or os.getpid(), NO_SERVER, engram_root=root, work_dir=work, diagnostics_timeout_s=timeout_s
+        pid or os.getpid(), PAGES, diagnostics=root, work_dir=work, diagnostics_timeout_s=timeout_s
     )
 
 
@@ -91,7 +91,7 @@ def test_the_external_diagnostics_lose_their_colours_and_write_into_the_working_
     assert "to stderr" in text
     assert "\x1b" not in text
     assert (tmp_path / "work/tmp/engram_diagnostics.log").read_text() == "kept\n"
-    assert sorted(path.name for path in root.rglob("*") if path.is_file()) == ["engram_diagnostics.sh"]
+    assert sorted(path.name for path in root.parent.parent.rglob("*") if path.is_file()) == ["engram_diagnostics.sh"]
 
 
 def test_external_diagnostics_that_hang_are_ended_with_their_children_and_what_they_said_is_kept(
@@ -139,7 +139,7 @@ def test_a_process_that_has_vanished_is_not_readable_and_never_an_exception(tmp_
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     texts = read(None, tmp_path / "work", gone.pid)
-    for name in ("process", "open files", "memory maps", "limits", "sockets", "health", "system health", "metrics"):
+    for name in ("process", "open files", "memory maps", "limits", "sockets", "health"):
         assert texts[name].startswith("not readable here: "), name
     assert snapshot.count_open_files(gone.pid) is None
 

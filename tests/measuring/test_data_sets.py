@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from compbench.config.scenarios import load_scenario
-from compbench.config.settings import load_settings
 from compbench.measuring import data_sets
 from compbench.store import kept_data
+from compbench.systems.registry import load_settings
 from tests.load import SEARCHES, graph_scenario, scenario, toml
 from tests.project import Project, eventually
 
@@ -23,7 +23,7 @@ KEPT = 600
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made = Project(tmp_path / "project", names=("search", "walk"))
-    made.set(target="embedded", driver="builtin", scale=1.0, warm_up_s=0.5, data_set_kept_from=KEPT)
+    made.set(system="embedded", driver="builtin", scale=1.0, warm_up_s=0.5, data_set_kept_from=KEPT)
     folder = made.root / "scenarios" / "competitive"
     (folder / "search.toml").write_text(toml(scenario(SEARCHES, nodes=KEPT)))
     walk = graph_scenario(KEPT)
@@ -118,14 +118,14 @@ def test_a_folder_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
     for seed in (1, 2):
         for nodes in (60_000, 70_000):
             path.write_text(toml(scenario(nodes=nodes)).replace("seed = 7", f"seed = {seed}"))
-            settings = load_settings(tmp_path, {}, {"scale": "1", "target": "embedded"})
+            settings = load_settings(tmp_path, {}, {"scale": "1", "system": "embedded"})
             folder = kept_data.data_set_folder(settings, load_scenario(path))
             assert folder is not None
             names.add(folder.name)
     assert len(names) == 4
-    small = load_settings(tmp_path, {}, {"scale": "0.1", "target": "embedded"})
+    small = load_settings(tmp_path, {}, {"scale": "0.1", "system": "embedded"})
     assert kept_data.data_set_folder(small, load_scenario(path)) is None
-    engram = load_settings(tmp_path, {}, {"scale": "1", "target": "engram"})
+    engram = load_settings(tmp_path, {}, {"scale": "1", "system": "engram"})
     assert kept_data.data_set_folder(engram, load_scenario(path)) is None
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from compbench.config.settings import load_settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes.busy_processes import BusyProcess, ProcessReading, ProcessTime
 from compbench.machine.probes.counters import CpuSeconds, MachineCounters
@@ -19,10 +18,11 @@ from compbench.measuring.retries import QUIET_FOR_S, disturbances, due
 from compbench.model.events import Event, NoticeGiven, PhaseBegan, ProgressMade
 from compbench.model.measurement import Measurement
 from compbench.model.records import Capture, Outcome, Sample, Verdict
+from compbench.systems.registry import load_settings
 
 
 def capture(scenario: str, verdict: Verdict, spoiled: int = 0, repeat: int | None = None) -> Capture:
-    facts: dict[str, Any] = dict.fromkeys(("run", "title", "target", "driver", "profile"), "x")
+    facts: dict[str, Any] = dict.fromkeys(("run", "title", "system", "driver", "profile"), "x")
     facts |= dict.fromkeys(("seed", "duration_s", "sample_interval_s", "started_at", "ended_at"), 1)
     outcome = Outcome(verdict=verdict)
     return Capture(scenario=scenario, repeat=repeat, outcome=outcome, spoiled_attempts=spoiled, **facts)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from compbench.config.settings import load_settings
 from compbench.machine import effects
 from compbench.measuring import server
+from compbench.systems.engram.server import read_pid_file
+from compbench.systems.registry import load_settings
 
 
 def test_a_port_is_free_until_somebody_listens_and_after_that_again() -> None:
@@ -37,8 +38,8 @@ def test_a_pid_file_says_pid_and_port_or_is_not_whole_yet(
     tmp_path: Path, text: str, said: tuple[int, int] | None
 ) -> None:
     (tmp_path / "engram.pid").write_text(text)
-    assert server.read_pid_file(tmp_path / "engram.pid") == said
-    assert server.read_pid_file(tmp_path / "absent") is None
+    assert read_pid_file(tmp_path / "engram.pid") == said
+    assert read_pid_file(tmp_path / "absent") is None
 
 
 def test_the_end_of_a_log_is_read_without_reading_all_of_it(tmp_path: Path) -> None:

@@ -6,9 +6,19 @@ import dataclasses
 import re
 
 from compbench.preflight.memory_needs import Need, Room, judge_data_set
+from compbench.systems.embedded.server import Server
+from compbench.systems.embedded.settings import EmbeddedSettings
 
-MILLION = Need(scenario="million", num_nodes=1_000_000, count=1_000_000, dimension=768, kept_from_now=True)
-TEN = dataclasses.replace(MILLION, scenario="ten", num_nodes=10_000_000, count=10_000_000)
+
+def need(scenario: str, num_nodes: int, count: int) -> Need:
+    """Return what the embedded server needs for so many vectors."""
+    needs = Server(EmbeddedSettings(), 1).needs(count, 768)
+    assert needs
+    return Need(scenario=scenario, num_nodes=num_nodes, count=count, needs=needs, kept_from_now=True)
+
+
+MILLION = need("million", 1_000_000, 1_000_000)
+TEN = need("ten", 10_000_000, 10_000_000)
 ROOM = Room(
     available_bytes=21_000_000_000,
     reserve_bytes=4_000_000_000,
@@ -32,8 +42,8 @@ def test_the_scale_that_is_named_fits_and_a_hundredth_more_does_not() -> None:
     found = judge_data_set([TEN], plenty_of_time).found
     scale = float(re.findall(r"scale<=([\d.]+)", found)[0])
     for more, level in ((0.0, "ok"), (0.011, "critical")):
-        need = dataclasses.replace(TEN, count=round(TEN.num_nodes * (scale + more)))
-        assert judge_data_set([need], plenty_of_time).level == level
+        scaled = need("ten", TEN.num_nodes, round(TEN.num_nodes * (scale + more)))
+        assert judge_data_set([scaled], plenty_of_time).level == level
 
 
 def test_memory_is_judged_to_the_byte() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from compbench.config.settings import SPECIFIED_LIMITS, Settings, load_settings
+from compbench.config.settings import SPECIFIED_LIMITS, Settings
 from compbench.machine.probes import machine
 from compbench.model.records import Finding
 from compbench.preflight import checks, judgement
+from compbench.systems.registry import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GB = 1_000_000_000
@@ -111,9 +112,9 @@ def test_a_scale_that_leaves_next_to_nothing_is_refused_before_anything_runs(
     assert finding.mend.startswith(mend)
 
 
-@pytest.mark.parametrize(("target", "server"), [("engram", "Engram"), ("embedded", "the embedded server")])
-def test_a_dimension_that_the_server_refuses_is_critical(tmp_path: Path, target: str, server: str) -> None:
-    asked = settings(tmp_path, target=target, scenarios_dir="small", expected_scenarios="1")
+@pytest.mark.parametrize(("system", "server"), [("engram", "Engram"), ("embedded", "compbench's embedded server")])
+def test_a_dimension_that_the_server_refuses_is_critical(tmp_path: Path, system: str, server: str) -> None:
+    asked = settings(tmp_path, system=system, scenarios_dir="small", expected_scenarios="1")
     folder = tmp_path / "small"
     folder.mkdir()
     text = (ROOT / "scenarios" / "competitive" / "qdrant_ann_1m_768d.toml").read_text()
@@ -127,7 +128,7 @@ def test_a_dimension_that_the_server_refuses_is_critical(tmp_path: Path, target:
 
 def test_a_missing_build_is_critical_and_says_what_to_do(tmp_path: Path) -> None:
     asked = settings(tmp_path, engram_root="nowhere")
-    for name in ("binary_engram", "binary_loadtest"):
+    for name in ("binary_server", "binary_driver"):
         finding = checks.run_check(name, asked, tmp_path)
         assert finding.level == "critical"
         assert "is missing" in finding.found
@@ -151,7 +152,7 @@ def test_another_system_than_the_one_that_was_meant_is_a_warning_unless_it_was_a
     finding = checks.run_check("system", settings(tmp_path), tmp_path)
     assert finding.level == "warning"
     assert finding.found.startswith("the embedded server is measured instead of Engram: no trace of an Engram build")
-    for asked in (settings(tmp_path, target="embedded"), settings(tmp_path, engram_root="x")):
+    for asked in (settings(tmp_path, system="embedded"), settings(tmp_path, engram_root="x")):
         assert checks.run_check("system", asked, tmp_path).level == "ok"
 
 
@@ -167,7 +168,7 @@ def test_tools_that_engrams_own_script_needs_are_critical_where_it_is(
     finding = checks.run_check("tools_required", asked, tmp_path)
     assert (finding.level, finding.mend) == ("critical", "install them")
     assert "jq (Engram's scripts read JSON with it); bc (" in finding.found
-    assert checks.run_check("tools_required", settings(tmp_path, target="embedded"), tmp_path).level == "warning"
+    assert checks.run_check("tools_required", settings(tmp_path, system="embedded"), tmp_path).level == "warning"
 
 
 def test_a_tool_that_compbench_replaces_is_a_note_and_one_that_it_would_use_a_warning(

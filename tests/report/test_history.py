@@ -15,7 +15,7 @@ import pytest
 from compbench import report
 from compbench.cli import looking_back
 from compbench.cli.display import Display
-from compbench.config.settings import Settings, load_settings
+from compbench.config.settings import Settings
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.records import Manifest
@@ -24,6 +24,7 @@ from compbench.report.export import history_files
 from compbench.report.past import history
 from compbench.store import runs
 from compbench.store.record_files import read_record
+from compbench.systems.registry import load_settings
 from tests import synthetic
 from tests.browser import CHROMIUM, look_at
 from tests.project import ROOT, Project
@@ -152,7 +153,7 @@ def test_noise_is_no_regression_and_single_runs_say_so(tmp_path: Path, run: Call
     [
         ({"machine": "b" * 32}, "machine"),
         ({"scale": 0.5}, "scale"),
-        ({"target": "embedded"}, "target"),
+        ({"system": "embedded"}, "system"),
         ({"profile": "quick"}, "profile"),
     ],
 )
@@ -211,7 +212,7 @@ def test_published_figures_have_a_wider_limit(tmp_path: Path, run: Callable[...,
     code, text = run(looking_back.show_comparison, base="published")
     assert code == 1
     assert "another machine" in text
-    add_run(tmp_path, 2, [0.1], target="embedded", scale=0.001)
+    add_run(tmp_path, 2, [0.1], system="embedded", scale=0.001)
     code, text = run(looking_back.show_comparison, base="published")
     assert code == 2, "nothing could be compared"
     assert "not comparable (compbench's embedded server, data scaled to 0.001" in text
@@ -303,7 +304,7 @@ def only_qdrant(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("one") / "scenarios"
     folder.mkdir()
     (folder / f"{QDRANT}.toml").write_bytes((SCENARIOS / f"{QDRANT}.toml").read_bytes())
-    return {"scenarios_dir": str(folder), "target": "engram"}
+    return {"scenarios_dir": str(folder), "system": "engram"}
 
 
 @pytest.mark.parametrize(
@@ -311,7 +312,7 @@ def only_qdrant(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     [
         ({"profile": "quick"}, {}, "profile quick"),
         ({}, {"duration_s": "1"}, "1 s a scenario in place of the scenario's own duration"),
-        ({"target": "embedded"}, {}, "of the system embedded"),
+        ({"system": "embedded"}, {}, "of the system embedded"),
         ({"scale": 0.001}, {}, "data scale 0.001 and not 1"),
         ({"verdict": "invalid"}, {}, f"{QDRANT} invalid"),
         ({"verdict": "failed"}, {}, f"{QDRANT} failed"),
@@ -339,11 +340,11 @@ def test_a_run_that_says_too_little_does_not_put_off_the_next_one(
 def test_a_run_that_lacks_a_scenario_or_is_of_an_unnamed_toy_does_not_count(
     tmp_path: Path, run: Callable[..., tuple[int, str]], only_qdrant: dict[str, str]
 ) -> None:
-    name = add_run(tmp_path, 0, [10.0], target="embedded", scale=0.001)
+    name = add_run(tmp_path, 0, [10.0], system="embedded", scale=0.001)
     code, text = run(looking_back.show_due, now=NOON + DAY_S)
     assert code == 1
     assert f"{name}: of the system embedded, without hybrid_production_100k" in text
-    asked = {**only_qdrant, "target": "embedded"}
+    asked = {**only_qdrant, "system": "embedded"}
     assert run(looking_back.show_due, now=NOON + DAY_S, **asked)[0] == 0, "it is what was asked for"
 
 

@@ -156,7 +156,7 @@ def test_deltas_and_verdicts_have_the_published_bounds() -> None:
 
 
 def test_another_task_is_never_boasted_of(tmp_path: Path) -> None:
-    recipe = RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)], target="embedded", scale=0.001)
+    recipe = RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)], system="embedded", scale=0.001)
     folder = synthetic.make_run(tmp_path, recipe)
     render(folder)
     text = text_of(folder, "report.html")
@@ -357,7 +357,7 @@ def test_repeats_are_summed_up_and_the_command_that_goes_on_has_every_setting(tm
     recipes[2] = dataclasses.replace(recipes[2], verdict="invalid", reason="the driver lacked CPU time")
     folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes))
     manifest = read_record(folder / file_names.MANIFEST, Manifest)
-    words = [".venv/bin/doit", "target=embedded", "work_dir=/mnt/my disk"]
+    words = [".venv/bin/doit", "system=embedded", "work_dir=/mnt/my disk"]
     manifest = msgspec.structs.replace(manifest, settings={**manifest.settings, "invocation": words})
     captures = runs.Run(folder, manifest).captures()
     (folder / f"{folder.name}_report.html").touch()
@@ -368,7 +368,7 @@ def test_repeats_are_summed_up_and_the_command_that_goes_on_has_every_setting(tm
         in told
     )
     assert f"Report: {folder}/{folder.name}_report.html\n" in told
-    assert f": .venv/bin/doit target=embedded 'work_dir=/mnt/my disk' resume={folder.name}\n" in told
+    assert f": .venv/bin/doit system=embedded 'work_dir=/mnt/my disk' resume={folder.name}\n" in told
     text = summary.render_summary(manifest, captures, folder, [], interrupted=False)
     assert "Repeats:\n" in text
     assert f"resume={folder.name}" in text

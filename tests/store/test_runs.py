@@ -19,7 +19,7 @@ from compbench.store import attempts, leftovers, lock, resume_rules, runs
 from compbench.store.record_files import write_record
 
 NOW = 1_762_612_200.0
-PRINT = {"target": "embedded", "scenario:a": "1" * 64}
+PRINT = {"system": "embedded", "scenario:a": "1" * 64}
 
 
 def manifest(**changes: object) -> Manifest:
@@ -38,7 +38,7 @@ def capture(run: runs.Run, scenario: str, verdict: str = "passed") -> None:
         run=run.name,
         scenario=scenario,
         title=scenario,
-        target="embedded",
+        system="embedded",
         driver="builtin",
         profile="quick",
         seed=1,
@@ -98,9 +98,9 @@ def test_a_capture_that_is_not_one_is_named_in_one_line(tmp_path: Path) -> None:
         (NOW - 7200, "b", PRINT, ""),
         (NOW + 25 * 3600, "b", PRINT, "25.0 h ago"),
         (NOW + 60, "c", PRINT, "rebooted"),
-        (NOW + 60, "b", {**PRINT, "target": "engram"}, "target: embedded -> engram"),
+        (NOW + 60, "b", {**PRINT, "system": "engram"}, "system: embedded -> engram"),
         (NOW + 60, "b", {**PRINT, "scenario:a": "2" * 64}, "scenario:a: 111111111111... -> 222222222222..."),
-        (NOW + 60, "b", {"target": "embedded"}, "scenario:a: 111111111111... -> (absent)"),
+        (NOW + 60, "b", {"system": "embedded"}, "scenario:a: 111111111111... -> (absent)"),
     ],
 )
 def test_a_run_is_continued_only_on_the_same_ground(

@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A finished run of one scenario; compbench's own driver wants enough CPU time and true answers."""
     project = Project(tmp_path_factory.mktemp("consumers") / "project", names=("alpha",))
     for _ in range(5):
-        done = project.doit("target=embedded", "driver=builtin", "scale=1")
+        done = project.doit("system=embedded", "driver=builtin", "scale=1")
         if "measurement invalid" not in done.stderr:
             break
     assert done.returncode == 0, done.stdout + done.stderr

@@ -117,7 +117,7 @@ def test_a_closed_terminal_and_a_signal_during_cooldown_lose_nothing(project: Pr
 
 def test_a_signal_during_the_checks_leaves_no_run(project: Project) -> None:
     process = project.start(STAND_IN_ENGRAM="slow_version=30")
-    assert eventually((project.root / "tmp" / "preflight" / "binary_engram.json").exists)
+    assert eventually((project.root / "tmp" / "preflight" / "binary_server.json").exists)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)

@@ -15,7 +15,7 @@ import pytest
 
 from compbench.cli import project as cli_project
 from compbench.cli import tasks
-from compbench.config.settings import load_settings
+from compbench.systems.registry import load_settings
 from tests.project import NAMES, Project, eventually
 
 
@@ -52,7 +52,7 @@ def test_two_runs_in_a_row_get_two_timestamps_and_the_same_order_under_any_hash_
 
 
 def test_a_whole_suite_with_repeats_selects_its_measurements_round_by_round(tmp_path: Path) -> None:
-    settings = load_settings(tmp_path, {}, {"repeat": "2", "target": "embedded"})
+    settings = load_settings(tmp_path, {}, {"repeat": "2", "system": "embedded"})
     asked = cli_project.Project(tmp_path, settings, ["alpha", "beta"])
     pages = [task.removeprefix("pages:") for task in tasks.default_tasks(asked) if task.startswith("pages:")]
     assert pages == asked.names
@@ -228,7 +228,7 @@ def test_a_port_in_use_is_named_and_its_owner_left_alone(project: Project) -> No
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["taget=engram"], 'did you mean "target"?'),
+        (["sytem=engram"], 'did you mean "system"?'),
         (["profile=quik"], "profile"),
         (["-n", "2"], "one at a time"),
         (["resume=2020-01-01_00-00-00"], "no run"),

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from compbench.config.scenarios import Data
 from compbench.files.whole import write_whole_by
-from compbench.loadtest.workload import vectors
+from compbench.loadtest.workload import VECTORS_FORMAT, vectors
 from compbench.loadtest.workload.operations import SEARCH_LIMITS
 from compbench.loadtest.workload.vectors import Vector
 from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
 
-# To be raised whenever vectors, pool or file change, so that what was cached before is not taken for right.
+# To be raised whenever pool or file change, so that what was cached before is not taken for right.
 FORMAT = 1
 # More than any search asks for, so that memories as near as the last one expected are known too.
 DEPTH = SEARCH_LIMITS[1] + 14
@@ -53,7 +53,7 @@ class OutOfTimeError(Exception):
 
 def path_of(folder: Path, data: Data, count: int, seed: int) -> Path:
     """Return where the neighbours for this data set are, or would be."""
-    facts = (FORMAT, data, count, seed, POOL_SIZE, DEPTH)
+    facts = (FORMAT, VECTORS_FORMAT, data, count, seed, POOL_SIZE, DEPTH)
     return folder / "ground_truth" / f"{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]}.npz"
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,9 @@ BUSY_INTERVAL_S = 0.5
 LOOPBACK_RETRIES_S = (1.0, 2.0, 4.0)  # specification 5: exponential backoff
 _CONNECT_TIMEOUT_S = 2.0
 VIRTUAL = "virtual machine"
+# Says of a process' executable, arguments and name what server it is; this, if it may be one and can't be read.
+UNREADABLE = "?"
+Recognise = Callable[[str | None, list[str], str], str]
 # The Linux drivers of sensors in or at the CPU; another chip's heat (a disk's, a radio's) says nothing of it.
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
 
@@ -154,20 +156,16 @@ def _loopback_connects() -> bool:
         return False
 
 
-def foreign_servers() -> tuple[list[str], int]:
-    """Return the running servers that would disturb a measurement, and how many executables were not readable.
-
-    A server is known by its executable (`engram`) or, for the embedded one, by `-m compbench.embedded` as two
-    arguments of their own; a substring of some command line says nothing.
-    """
+def foreign_servers(recognise: Sequence[Recognise]) -> tuple[list[str], int]:
+    """Return the running servers that would disturb a measurement, and how many executables were not readable."""
     found, unreadable = [], 0
     for process in psutil.process_iter(["pid", "exe", "cmdline", "name"]):
-        executable, argv = process.info["exe"], process.info["cmdline"] or []
-        if executable is None and process.info["name"] == "engram":
-            unreadable += 1
-        embedded = ("-m", "compbench.embedded") in itertools.pairwise(argv[1:])
-        if embedded or (executable and Path(executable).name == "engram"):
-            found.append(f"process {process.info['pid']} ({'embedded server' if embedded else executable})")
+        facts = process.info["exe"], process.info["cmdline"] or [], process.info["name"] or ""
+        if what := next(filter(None, (tell(*facts) for tell in recognise)), ""):
+            if what == UNREADABLE:
+                unreadable += 1
+            else:
+                found.append(f"process {process.info['pid']} ({what})")
     return found, unreadable
 
 

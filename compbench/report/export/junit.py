@@ -39,6 +39,6 @@ def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
 def _properties(manifest: Manifest) -> Iterator[tuple[str, str]]:
     git = manifest.provenance.get("git") or {}
     yield "commit", str(git.get("commit") or "unknown")
-    for name in ("target", "driver", "profile", "scale", "machine"):
+    for name in ("system", "driver", "profile", "scale", "machine"):
         if name in manifest.fingerprint:
             yield name, manifest.fingerprint[name]

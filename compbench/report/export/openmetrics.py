@@ -9,7 +9,7 @@ from compbench.model import metrics
 from compbench.report.past.history import FoundCapacity, Past
 
 NAME = "compbench.prom"
-_FACTS = ("target", "profile")
+_FACTS = ("system", "profile")
 # More digits than any measurement has, and few enough that dividing leaves no tail such as 0.0005250000000000001.
 _DIGITS = 12
 

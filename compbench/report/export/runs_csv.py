@@ -11,7 +11,7 @@ from compbench.model.times import iso_utc
 from compbench.report.past.history import Measured, Past
 
 NAME = "runs.csv"
-_FACTS = ("target", "driver", "profile", "scale")
+_FACTS = ("system", "driver", "profile", "scale")
 _HEADER = (
     *("run", "opened_at", "commit", "uncommitted", "machine", *_FACTS),
     *("scenario", "repeat", "outcome", "duration_s", *(metric.name for metric in metrics.ALL)),

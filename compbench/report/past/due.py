@@ -62,7 +62,7 @@ def why_not(past: Past, wanted: Wanted) -> str:
 
 
 def _of_another_system(past: Past, wanted: Wanted) -> list[str]:
-    system, scale = past.fingerprint.get("target", "unknown"), past.fingerprint.get("scale", "")
+    system, scale = past.fingerprint.get("system", "unknown"), past.fingerprint.get("scale", "")
     if system != wanted.system and (wanted.system or system == "embedded"):
         return [f"of the system {system}"]
     if wanted.system and scale != "" and float(scale) != wanted.scale:

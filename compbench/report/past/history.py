@@ -23,13 +23,19 @@ from compbench.model.result import Capacity
 # Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
 # how often and in which order scenarios are measured.
 SAME = (
-    *("target", "driver", "profile", "scale", "machine", "duration_s", "warm_up_s", "connections", "processes"),
-    *("engram_log_level", "flamegraph", "compbench", "binary:loadtest"),
+    *("system", "driver", "profile", "scale", "machine", "duration_s", "warm_up_s", "connections", "processes"),
+    *("system settings", "flamegraph", "compbench", "binary:loadtest"),
 )
+# What older runs called it.
+_RENAMED = {"target": "system", "engram_log_level": "system.log_level"}
 
 
 # The year 9999, the last that a date can have.
 _LATEST_S = 253_370_000_000
+
+
+class _DataSet(msgspec.Struct, frozen=True):
+    stored: int | None = None
 
 
 class _Scenario(msgspec.Struct, frozen=True):
@@ -37,6 +43,7 @@ class _Scenario(msgspec.Struct, frozen=True):
     outcome: Outcome
     metrics: dict[str, Annotated[float, msgspec.Meta(ge=0)] | None]
     repeat: int | None = None
+    data_set: _DataSet | None = None
     capacity: Capacity | None = None
     duration_s: float | None = None
 
@@ -159,7 +166,7 @@ def read_past(folder: Path) -> Past | None:
 
 def differences(base: Past, head: Past, scenario: str = "") -> list[str]:
     """Return what makes two runs incomparable, each as `name: base -> head`; empty if nothing does."""
-    names = [*SAME, *([f"scenario:{scenario}"] if scenario else [])]
+    names = [*SAME, *([f"scenario:{scenario}", f"stored:{scenario}"] if scenario else [])]
     return [
         f"{name}: {_short(base, name)} -> {_short(head, name)}"
         for name in names
@@ -169,14 +176,14 @@ def differences(base: Past, head: Past, scenario: str = "") -> list[str]:
 
 def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
     """Return what a scenario's comparable runs have in common."""
-    return tuple(past.fingerprint.get(name) for name in (*SAME, f"scenario:{scenario}"))
+    return tuple(past.fingerprint.get(name) for name in (*SAME, f"scenario:{scenario}", f"stored:{scenario}"))
 
 
 def series_names(points: Iterable[Past], scenario: str) -> dict[tuple[str | None, ...], str]:
     """Return how a reader knows each series of a scenario's comparable runs, by its key; no two have one name."""
     series = {series_key(past, scenario): past for past in points}
     names = {key: _series_name(past) for key, past in series.items()}
-    fields = (*SAME, "scenario's file")
+    fields = (*SAME, "scenario's file", "vectors stored")
     for name in {name for name in names.values() if list(names.values()).count(name) > 1}:
         alike = [key for key in names if names[key] == name]
         telling = [place for place in range(len(fields)) if len({key[place] for key in alike}) > 1]
@@ -186,8 +193,8 @@ def series_names(points: Iterable[Past], scenario: str) -> dict[tuple[str | None
 
 
 def _series_name(past: Past) -> str:
-    target, scale, driver, profile = (past.fingerprint.get(name) for name in ("target", "scale", "driver", "profile"))
-    return f"{past.machine}, {target} at scale {scale}, {driver}, {profile}"
+    system, scale, driver, profile = (past.fingerprint.get(name) for name in ("system", "scale", "driver", "profile"))
+    return f"{past.machine}, {system} at scale {scale}, {driver}, {profile}"
 
 
 def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric: str) -> list[float]:
@@ -222,11 +229,11 @@ def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
 
 
 def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> dict[str, FoundCapacity]:
-    """Return the newest search for each scenario's capacity on the same machine, target, data scale and scenario."""
+    """Return the newest search for each scenario's capacity on the same machine, system, data scale and scenario."""
     found = {}
     for past in history:
         for scenario, facts in past.capacities.items():
-            names = ("machine", "target", "scale", f"scenario:{scenario}")
+            names = ("machine", "system", "scale", f"scenario:{scenario}")
             if all(past.fingerprint.get(name) == fingerprint.get(name) for name in names):
                 found[scenario] = FoundCapacity(past.run, facts)
     return found
@@ -261,7 +268,7 @@ def _past(results: _Results) -> Past:
     return Past(
         run=results.run,
         opened_at=results.opened_at,
-        fingerprint=results.fingerprint,
+        fingerprint=_inputs(results),
         kind=results.kind,
         capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity},
         commit=git.commit or "",
@@ -271,6 +278,18 @@ def _past(results: _Results) -> Past:
         verdicts=verdicts,
         measured=measured,
     )
+
+
+def _inputs(results: _Results) -> dict[str, str]:
+    """Return the fingerprint with the system's settings as one text, and how many vectors each scenario had."""
+    found = {_RENAMED.get(name, name): value for name, value in results.fingerprint.items()}
+    own = {name: value for name, value in found.items() if name.startswith("system.")}
+    found["system settings"] = ", ".join(f"{name.removeprefix('system.')}={own[name]}" for name in sorted(own))
+    for scenario in dict.fromkeys(one.scenario for one in results.scenarios):
+        counts = {one.data_set.stored for one in results.scenarios if one.scenario == scenario and one.data_set}
+        if counts:
+            found[f"stored:{scenario}"] = ", ".join(sorted("not told" if n is None else str(n) for n in counts))
+    return found
 
 
 def _measured(scenario: _Scenario) -> Measured:

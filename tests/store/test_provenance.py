@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from compbench.config.scenarios import load_scenarios
-from compbench.config.settings import Settings, load_settings
-from compbench.machine.probes import provenance
+from compbench.config.settings import Settings
+from compbench.store import provenance
+from compbench.systems.engram import server as engram
+from compbench.systems.engram.server import cargo_versions
+from compbench.systems.registry import load_settings
 from tests.helpers import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -107,7 +110,7 @@ def test_versions_are_those_that_cargo_tells_in_the_checkout(tmp_path: Path, mon
     packages = [{"name": "engram-core", "version": "0.2.0"}, {"name": "loadtest", "version": "0.1.3"}]
     (tmp_path / "said.json").write_text(json.dumps({"packages": packages}))
     root = workspace(tmp_path, monkeypatch, f'echo "$PWD $*" > {tmp_path}/asked', "cat said.json")
-    assert provenance.cargo_versions(root) == {"engram-core": "0.2.0", "loadtest": "0.1.3"}
+    assert cargo_versions(root) == {"engram-core": "0.2.0", "loadtest": "0.1.3"}
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith(f"{tmp_path} metadata ")
     assert "--offline" in asked
@@ -118,18 +121,18 @@ def test_versions_are_those_that_cargo_tells_in_the_checkout(tmp_path: Path, mon
 def test_a_cargo_that_fails_or_talks_nonsense_tells_no_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
-    assert provenance.cargo_versions(workspace(tmp_path, monkeypatch, *lines)) == {}
+    assert cargo_versions(workspace(tmp_path, monkeypatch, *lines)) == {}
 
 
 def test_a_cargo_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "_CARGO_TIME_LIMIT_S", 0.3)
-    assert provenance.cargo_versions(workspace(tmp_path, monkeypatch, "exec sleep 60")) == {}
+    monkeypatch.setattr(engram, "_CARGO_TIME_LIMIT_S", 0.3)
+    assert cargo_versions(workspace(tmp_path, monkeypatch, "exec sleep 60")) == {}
 
 
 def test_without_a_workspace_cargo_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = workspace(tmp_path, monkeypatch, f"touch {tmp_path}/asked")
     (root / "Cargo.toml").unlink()
-    assert provenance.cargo_versions(root) == {}
+    assert cargo_versions(root) == {}
     assert not (tmp_path / "asked").exists()
 
 
@@ -181,7 +184,7 @@ def test_a_folder_on_no_disk_has_no_disk_type(tmp_path: Path) -> None:
 
 
 def told(**variables: str) -> Settings:
-    return load_settings(ROOT, {}, {"target": "embedded", **variables})
+    return load_settings(ROOT, {}, {"system": "embedded", **variables})
 
 
 def test_the_fingerprint_changes_with_what_changes_a_number_and_with_nothing_else() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -22,31 +21,30 @@ from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.machine.probes import binaries, machine
 from compbench.machine.probes.counters import ROOT
+from compbench.systems import registry
 
 _TIME_LIMIT_S = 5.0
-_CARGO_TIME_LIMIT_S = 20.0
 # What changes a number or what is loaded; ports, folders and limits of patience don't.
 MEASURING_SETTINGS = (
-    "target", "driver", "profile", "duration_s", "warm_up_s", "cooldown_s", "sample_interval_s", "flamegraph",
-    "engram_log_level",
+    "system", "driver", "profile", "duration_s", "warm_up_s", "cooldown_s", "sample_interval_s", "flamegraph",
     "repeat", "order_seed", "connections", "processes",
 )  # fmt: skip
 
 
 def read_provenance(settings: Settings, root: Path) -> dict[str, Any]:
     """Return git context, system, versions and binaries as plain nested values; None is what could not be read."""
-    engram = settings.target == "engram" or settings.driver == "loadtest"
-    engram_root = Path(settings.engram_root)
-    packages = cargo_versions(engram_root) if engram else {}
+    half = registry.server_of(settings)
+    packages = half.versions()[1]
     return {
-        "git": repository_state(engram_root if settings.target == "engram" else root),
+        "git": repository_state(half.repository or root),
+        "repository": str(half.repository) if half.repository else None,
         "compbench_git": repository_state(root),
         "system": _system(Path(settings.output_dir)),
         "versions": {
             "engram_core": packages.get("engram-core"),
             "engram_cli": packages.get("engram-cli"),
             "loadtest": packages.get("loadtest") if settings.driver == "loadtest" else f"compbench {__version__}",
-            "rust": _first_line(["rustc", "--version"], root) if engram else None,
+            "rust": _first_line(["rustc", "--version"], root) if half.repository else None,
             "python": platform.python_version(),
             "compbench": __version__,
             "doit": importlib.metadata.version("doit"),
@@ -59,6 +57,7 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
     """Return the inputs of a run as names and values or hashes; only runs of equal ones are continued."""
     inputs = setting_inputs(settings)
     inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
+    inputs |= registry.fingerprint(settings)
     inputs |= _binary_hashes(settings)
     return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
 
@@ -87,17 +86,6 @@ def repository_state(folder: Path) -> dict[str, Any] | None:
         "dirty": (_output(["git", "--no-optional-locks", "status", "--porcelain"], folder) or "").splitlines(),
         "message": (_output(["git", "log", "-1", "--pretty=%B"], folder) or "").strip() or None,
     }
-
-
-def cargo_versions(engram_root: Path) -> dict[str, str]:
-    """Return the workspace's package versions as `cargo metadata` tells them; empty without cargo or workspace."""
-    if not (engram_root / "Cargo.toml").is_file():
-        return {}
-    argv = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
-    text = _output(argv, engram_root, _CARGO_TIME_LIMIT_S)
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return {package["name"]: package["version"] for package in json.loads(text or "")["packages"]}
-    return {}
 
 
 def disk_type(folder: Path, root: Path = ROOT) -> str | None:
@@ -139,8 +127,10 @@ def _binary_hashes(settings: Settings) -> dict[str, str]:
 
 
 def _used_binaries(settings: Settings) -> dict[str, Path]:
-    wanted = {"engram": settings.target == "engram", "loadtest": settings.driver == "loadtest"}
-    return {name: settings.release_dir / name for name, used in wanted.items() if used}
+    used: dict[str, Path] = dict(registry.server_of(settings).binaries)
+    if settings.driver != "builtin":
+        used[settings.driver] = registry.driver_program(settings)
+    return used
 
 
 def _system(folder: Path) -> dict[str, Any]:

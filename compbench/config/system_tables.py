@@ -1,0 +1,182 @@
+"""What settings know of the systems under test: the type of each one's table, and how `system=auto` finds one.
+
+A system's folder says so in its `KIND`. Knows no system by name, starts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from compbench.config.folders import absolute_folder
+from compbench.config.toml_tables import convert_table
+from compbench.model.errors import UserError, did_you_mean
+
+ENVIRONMENT_PREFIX = "SYSTEM_"
+# What chooses the system, in the table that also holds the systems' own tables; so no system can have that name.
+CHOICE = "use"
+AUTO = "auto"
+
+
+class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of every system's own settings: a key that is not a field of it is refused."""
+
+
+class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory and disk limits in GB (10^9 bytes): below `min_*` nothing starts, below `warn_*` a warning is given."""
+
+    min_scenario_memory_gb: float
+    min_available_memory_gb: float
+    warn_total_memory_gb: float
+    min_free_disk_gb: float
+    warn_free_disk_gb: float
+
+
+# Why `auto` means a system, and whether it does.
+Trace = tuple[bool, str]
+
+
+@dataclass(frozen=True)
+class SystemKind:
+    """What a system's folder tells the settings.
+
+    Attributes:
+        settings: the type of its table `system.<name>`.
+        title: what a reader calls it.
+        unmeasured: keys that do not affect a measurement; every other one is part of a run's fingerprint.
+        folders: keys that hold a folder, relative to the project's.
+        shorthands: names outside of the table that mean a key in it.
+        trace: tells whether this machine shows a trace of it, given its settings and which of them were set; None if
+            `auto` does not look for it.
+        is_fallback: whether `auto` means it where there is no trace of any other.
+        default_scale: the share of each scenario's `num_nodes` that is loaded unless `scale` is set.
+        quick_limits: what the machine must offer in the quick profile, where that is less than usual.
+        driver: the driver that `driver=auto` means.
+    """
+
+    settings: type[SystemSettings]
+    title: str
+    unmeasured: frozenset[str] = frozenset()
+    folders: tuple[str, ...] = ()
+    shorthands: Mapping[str, str] = field(default_factory=dict)
+    trace: Callable[[Any, Collection[str]], Trace] | None = None
+    is_fallback: bool = False
+    default_scale: float = 1.0
+    quick_limits: MachineLimits | None = None
+    driver: Literal["loadtest", "builtin"] = "builtin"
+
+
+def split_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `system.x.y=value`, as it stands on a command line, as nested tables, beside what has no such name."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        first, _, rest = name.partition(".")
+        if first != "system" or isinstance(value, dict):
+            found[name] = value
+            continue
+        table = found.setdefault("system", {})
+        *parents, last = rest.split(".") if rest else [CHOICE]
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise UserError(f"{name}: {parent} is no table")
+        table[last] = value
+    return found
+
+
+def split_variables(values: Mapping[str, Any], known: Mapping[str, SystemKind]) -> dict[str, Any]:
+    """Return variables of the environment (prefix taken off, lower case) with `system_<name>_<key>` as tables."""
+    dotted = {}
+    for name, value in values.items():
+        prefix = ENVIRONMENT_PREFIX.lower()
+        system = next((s for s in known if name.startswith(f"{prefix}{s}_")), "")
+        dotted[f"system.{system}.{name.removeprefix(f'{prefix}{system}_')}" if system else name] = value
+    return split_names(dotted)
+
+
+def expand_shorthands(values: Mapping[str, Any], known: Mapping[str, SystemKind], where: str) -> dict[str, Any]:
+    """Return the values with shorthands moved into the tables of the systems that declare them.
+
+    Raises:
+        UserError: `system` is neither a name nor a table.
+    """
+    found = dict(values)
+    asked = found.pop("system", {})
+    table: dict[str, Any] = {CHOICE: asked} if isinstance(asked, str) else asked
+    if not isinstance(table, dict):
+        raise UserError(f"{where}: system = {asked!r}: expected the name of a system: {', '.join(known)}")
+    table = {name: dict(own) if isinstance(own, dict) else own for name, own in table.items()}
+    for name, kind in known.items():
+        for short, key in kind.shorthands.items():
+            own = table.setdefault(name, {}) if short in values else None
+            if isinstance(own, dict):
+                own.setdefault(key, values[short])
+                found.pop(short, None)
+    return {**found, "system": table} if table else found
+
+
+def check_tables(
+    table: Mapping[str, Any], known: Mapping[str, SystemKind], where: str, *, strict: bool
+) -> dict[str, dict[str, Any]]:
+    """Return the values that a source sets, by system, each of its key's type.
+
+    Raises:
+        UserError: there is no such system, or a wrong key or value, with the source it stands in.
+    """
+    found = {}
+    for name, values in table.items():
+        if name == CHOICE:
+            continue
+        if name not in known or not isinstance(values, dict):
+            hint = did_you_mean(name, [*known, CHOICE])
+            raise UserError(f"{where}: system.{name}: no such system{hint}; known: {', '.join(known)}")
+        own = convert_table(values, known[name].settings, f"{where}: system.{name}", strict=strict)
+        found[name] = {key: getattr(own, key) for key in values}
+    return found
+
+
+def choose(
+    asked: str,
+    where: str,
+    known: Mapping[str, SystemKind],
+    tables: Mapping[str, SystemSettings],
+    set_keys: Mapping[str, Collection[str]],
+) -> tuple[str, str]:
+    """Return which system is measured and why; `auto` means one of which the machine shows a trace.
+
+    Raises:
+        UserError: there is no such system.
+    """
+    if asked != AUTO:
+        if asked not in known:
+            hint = did_you_mean(asked, list(known))
+            raise UserError(f"{where}: system = {asked!r}: no such system{hint}; known: {', '.join([AUTO, *known])}")
+        return asked, f"system={asked} is set"
+    missing = []
+    for name, kind in known.items():
+        if kind.trace is not None:
+            found, reason = kind.trace(tables[name], set_keys.get(name, ()))
+            if found:
+                return name, reason
+            missing.append(reason)
+    return next(name for name, kind in known.items() if kind.is_fallback), "; ".join(missing)
+
+
+def complete(
+    root: Path, name: str, kind: SystemKind, values: Mapping[str, Any], places: Mapping[str, str]
+) -> SystemSettings:
+    """Return a system's settings with its defaults, its folders absolute.
+
+    Raises:
+        UserError: a folder is no path.
+    """
+    own = convert_table(dict(values), kind.settings, f"settings: system.{name}")
+    folders = {
+        key: str(absolute_folder(root, f"system.{name}.{key}", getattr(own, key), places.get(name, "settings")))
+        for key in kind.folders
+    }
+    return msgspec.structs.replace(own, **folders)

@@ -1,0 +1,142 @@
+"""The contract between compbench and a system under test: what a folder in `compbench.systems` offers.
+
+A folder has three modules: `settings` (its `KIND`, light), `server` (its `Server`: the runner's half, which starts the
+server and asks it) and `client` (its `Client`: the driver's half, which loads and searches). What is common to all
+systems (ports, isolation, proof of identity, stopping, the schedule, exact neighbours) is not theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+    Pairs = NDArray[np.uint32]
+
+# managed: compbench starts a program that it finds; container: an image by its digest; endpoint: the user runs it.
+Mode = Literal["managed", "container", "endpoint"]
+Metric = Literal["cosine", "euclidean", "dot"]
+# A request as the system's transport takes it, made before it is due.
+Call = Any
+# The data set's row i is i everywhere. What a run stores itself begins here, far above any data set's rows.
+STORED_FROM = 2**40
+
+
+class Capabilities(NamedTuple):
+    """What a system can do, as far as scenarios ask for it.
+
+    Attributes:
+        dimension: the only number of dimensions that its vectors may have; None if any.
+        metrics: the similarities that it searches by.
+        thresholds: whether a search can be given a least similarity.
+        inserts: whether vectors can be stored while searches go on.
+        edges: whether it follows edges; some servers only tell when they run, which the client asks then.
+        completion: whether it completes partial vectors.
+        deletes: whether a stored vector can be removed.
+        filters: whether a search can be narrowed by other fields.
+    """
+
+    dimension: int | None = None
+    metrics: tuple[Metric, ...] = ("cosine",)
+    thresholds: bool = True
+    inserts: bool = True
+    edges: bool = False
+    completion: bool = False
+    deletes: bool = False
+    filters: bool = False
+
+
+# -- server half -----------------------------------------------------------------------------------------------------
+
+
+class Launch(NamedTuple):
+    """How a server is started in the foreground; `is_foreign` tells which inherited variables must not reach it."""
+
+    argv: list[str]
+    environment: dict[str, str]
+    is_foreign: Callable[[str], bool]
+
+
+class Look(NamedTuple):
+    """What was seen of a server that is starting: ready and ours, or not yet, or on another port than was asked."""
+
+    is_ready: bool
+    seen: str
+    moved_to: int | None = None
+
+
+class Needs(NamedTuple):
+    """What loaded vectors need: bytes of main memory, bytes in the data folder, vectors that a core adds a second."""
+
+    memory_bytes: int
+    disk_bytes: int
+    added_a_core_s: float
+    explanation: str
+
+
+class Server(Protocol):
+    """The runner's half, made of the system's own settings and the port; it keeps no state of a running server.
+
+    Attributes:
+        mode: how the server comes to run.
+        capabilities: what it can do.
+        how_to_get: the commands that install it, for a person.
+        binaries: its native programs by name; their hashes are part of what is measured.
+        driver_program: a load generator that comes with it, None if there is none.
+        repository: the checkout that it is built from, None if that is compbench's own.
+        data_format: changes whenever kept data must be made anew; empty if its data can't be kept.
+        endpoint: where it is asked.
+    """
+
+    mode: Mode
+    capabilities: Capabilities
+    how_to_get: str
+    binaries: Mapping[str, Path]
+    driver_program: Path | None
+    repository: Path | None
+    data_format: str
+    endpoint: str
+
+    def __init__(self, own: Any, port: int) -> None:
+        """Take the system's settings, of the type in its folder."""
+
+    def missing(self) -> list[str]:
+        """Return what is not installed that it needs to run."""
+
+    def launch(self, work: Path) -> Launch:
+        """Return how it is started so that all it writes is in `work` (folders data, config, home, cwd)."""
+
+    def version_argv(self) -> list[str]:
+        """Return the command line that prints the version."""
+
+    def versions(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the versions that its programs tell, and those that its sources say they should have."""
+
+    def look(self, work: Path, pid: int, timeout_s: float) -> Look:
+        """Look once whether the server that was started as `pid` is ready."""
+
+    def answers(self) -> bool:
+        """Tell whether it answers at all, asked once."""
+
+    def count(self) -> int | None:
+        """Return how many vectors it says that it holds, None if it does not say."""
+
+    def save(self, timeout_s: float) -> str:
+        """Let it write its state to its data folder; return why it didn't, or an empty text."""
+
+    def pages(self) -> dict[str, str]:
+        """Return addresses that a snapshot asks once, by the name of the text."""
+
+    def diagnostics(self) -> Path | None:
+        """Return a script of the system's own that a snapshot runs, None if there is none."""
+
+    def needs(self, count: int, dimension: int) -> Needs | None:
+        """Return what so many vectors need, None if that is not known."""
+
+    def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
+        """Say what a running process is if it is a server of this system, `?` if it may be one, else nothing."""

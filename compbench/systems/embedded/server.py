@@ -1,0 +1,90 @@
+"""The embedded server as the runner sees it: started by this interpreter, asked like Engram."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import sys
+from pathlib import Path
+
+from compbench import embedded
+from compbench.machine.ask import AskError, ask
+from compbench.systems.api import Capabilities, Launch, Needs
+from compbench.systems.embedded.settings import EmbeddedSettings
+from compbench.systems.engram import server as engram
+from compbench.systems.engram.settings import EngramSettings
+
+_MODULES = ("usearch", "uvicorn", "httptools", "orjson", "numpy", "hdrh")
+_PROGRAM = [sys.executable, "-m", "compbench.embedded"]
+# Measured with a million vectors of 768 dimensions (16 bit floats, HNSW with 16 links): links, keys and look-up tables
+# of one memory, in main memory and in the kept folder.
+_BYTES_A_NUMBER = 2
+_INDEX_BYTES_IN_MEMORY = 300
+_INDEX_BYTES_ON_DISK = 160
+# Memories that one core adds a second, on average over the first million; smaller sets go faster, larger ones slower.
+_ADDED_A_CORE_S = 500.0
+
+
+class Server(engram.Server):
+    """The server half of the embedded server, which keeps to Engram's interface."""
+
+    capabilities = Capabilities(dimension=768, edges=True, completion=True)
+    data_format = f"{embedded.__version__} {embedded.SNAPSHOT_FORMAT}"
+
+    def __init__(self, own: EmbeddedSettings, port: int) -> None:
+        """Take the settings of the embedded server."""
+        super().__init__(EngramSettings(log_level=own.log_level, grpc_port=own.grpc_port), port)
+        self.binaries = {}
+        self.driver_program = None
+        self.repository = None
+        self.how_to_get = "make demo, or pip install -r requirements.txt"
+
+    def missing(self) -> list[str]:
+        """Return the packages that it lacks."""
+        return [name for name in _MODULES if importlib.util.find_spec(name) is None]
+
+    def launch(self, work: Path) -> Launch:
+        """Return the command line; HOME stays, since Python may find its packages by it."""
+        environment = {
+            "ENGRAM_DATA_DIR": str(work / "data"),
+            "ENGRAM_PID_PATH": str(engram.pid_file(work)),
+            "NO_COLOR": "1",
+        }
+        return Launch(engram.start_argv(_PROGRAM, self.own, self.port), environment, engram.is_foreign)
+
+    def version_argv(self) -> list[str]:
+        """Return the command line that prints the version."""
+        return [*_PROGRAM, "--version"]
+
+    def versions(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return nothing: it is a part of compbench."""
+        return {}, {}
+
+    def save(self, timeout_s: float) -> str:
+        """Let it write all memories and its index."""
+        try:
+            answer = ask(f"{self.endpoint}/api/v1/maintenance/compact", timeout_s, method="POST")
+        except AskError as error:
+            return str(error)
+        return "" if answer.is_ok else f"HTTP {answer.status}: {answer.text[:200]}"
+
+    def diagnostics(self) -> Path | None:
+        """Return nothing."""
+        return None
+
+    def needs(self, count: int, dimension: int) -> Needs | None:
+        """Return what was measured."""
+        vectors = count * dimension * _BYTES_A_NUMBER
+        index_gb = count * _INDEX_BYTES_IN_MEMORY / 1e9
+        product = f"{count:,} x {dimension} x {_BYTES_A_NUMBER} bytes = {vectors / 1e9:.1f} GB"
+        return Needs(
+            memory_bytes=vectors + count * _INDEX_BYTES_IN_MEMORY,
+            disk_bytes=vectors + count * _INDEX_BYTES_ON_DISK,
+            added_a_core_s=_ADDED_A_CORE_S,
+            explanation=f"{product} + {index_gb:.1f} GB of index",
+        )
+
+    def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
+        """Know it by `-m compbench.embedded` as two arguments of their own."""
+        del executable, name
+        return "embedded server" if ("-m", "compbench.embedded") in itertools.pairwise(argv[1:]) else ""

@@ -1,0 +1,162 @@
+"""Engram's server as the runner sees it: started from the release build, asked over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from compbench.machine.ask import AskError, ask
+from compbench.machine.version_line import version_line
+from compbench.systems.api import Capabilities, Launch, Look, Mode, Needs
+from compbench.systems.engram.settings import EngramSettings
+
+_REQUEST_TIMEOUT_S = 2.0
+_CARGO_TIME_LIMIT_S = 20.0
+
+
+class Server:
+    """The server half of Engram."""
+
+    mode: Mode = "managed"
+    # Its recall refuses vectors of any other dimension; edges are followed by builds that have a spreading engine.
+    capabilities = Capabilities(dimension=768, completion=True, filters=True)
+    data_format = ""
+
+    def __init__(self, own: EngramSettings, port: int) -> None:
+        """Take the settings of Engram."""
+        self.own, self.port = own, port
+        # The IPv4 literal: Engram binds nothing else.
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self.binaries: Mapping[str, Path] = {"engram": own.release_dir / "engram"}
+        self.driver_program: Path | None = own.release_dir / "loadtest"
+        self.repository: Path | None = Path(own.root)
+        self.how_to_get = f"cargo build --release in {own.root}"
+
+    def missing(self) -> list[str]:
+        """Return the server's program if it is not there."""
+        program = self.binaries["engram"]
+        return [] if program.is_file() else [str(program)]
+
+    def launch(self, work: Path) -> Launch:
+        """Return the command line; the log level stands before the subcommand, as Engram wants."""
+        environment = {
+            "ENGRAM_DATA_DIR": str(work / "data"),
+            "ENGRAM_PID_PATH": str(pid_file(work)),
+            "XDG_CONFIG_HOME": str(work / "config"),
+            "HOME": str(work / "home"),
+            "NO_COLOR": "1",
+        }
+        return Launch(start_argv([str(self.binaries["engram"])], self.own, self.port), environment, is_foreign)
+
+    def version_argv(self) -> list[str]:
+        """Return the command line that prints the version."""
+        return [str(self.binaries["engram"]), "--version"]
+
+    def versions(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return what the server tells, and what the checkout's manifests say."""
+        return {"engram-cli": version_line(self.version_argv(), os.environ)}, cargo_versions(Path(self.own.root))
+
+    def look(self, work: Path, pid: int, timeout_s: float) -> Look:
+        """Look into the pid file, and ask for its health; the file names process and port, where Engram may move."""
+        said = read_pid_file(pid_file(work))
+        if said is not None and said[1] != self.port:
+            return Look(False, "", moved_to=said[1])
+        try:
+            status = ask(f"{self.endpoint}/health", min(_REQUEST_TIMEOUT_S, timeout_s)).status
+        except AskError as error:
+            return Look(False, f"GET /health was not answered: {error}")
+        if status != HTTPStatus.OK:
+            return Look(False, f"GET /health answered {status}")
+        if said != (pid, self.port):
+            return Look(False, f"GET /health answered 200, but the pid file says {said or 'nothing'}")
+        return Look(True, "GET /health answered 200")
+
+    def answers(self) -> bool:
+        """Tell whether it answers, whatever it says of its health."""
+        try:
+            ask(f"{self.endpoint}/health", _REQUEST_TIMEOUT_S)
+        except AskError:
+            return False
+        return True
+
+    def count(self) -> int | None:
+        """Return its own count of its memories, in all spaces."""
+        with contextlib.suppress(AskError, ValueError, RecursionError):
+            return _count_in(json.loads(ask(f"{self.endpoint}/api/v1/system/health", _REQUEST_TIMEOUT_S).body))
+        return None
+
+    def save(self, timeout_s: float) -> str:
+        """Refuse: nothing starts on the files of another Engram."""
+        del timeout_s
+        return "Engram has no state that another server could start on"
+
+    def pages(self) -> dict[str, str]:
+        """Return health and metrics."""
+        paths = {"health": "/health", "system health": "/api/v1/system/health", "metrics": "/metrics/prometheus"}
+        return {name: f"{self.endpoint}{path}" for name, path in paths.items()}
+
+    def diagnostics(self) -> Path | None:
+        """Return the checkout's own script, if it is there."""
+        script = Path(self.own.root) / "scripts" / "engram_diagnostics.sh"
+        return script if script.is_file() else None
+
+    def needs(self, count: int, dimension: int) -> Needs | None:
+        """Return nothing: what Engram needs for its data is not known here."""
+        del count, dimension
+        return None
+
+    def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
+        """Know it by its executable: a substring of some command line says nothing."""
+        del argv
+        if executable is None:
+            return "?" if name == "engram" else ""
+        return executable if Path(executable).name == "engram" else ""
+
+
+def start_argv(program: list[str], own: Any, port: int) -> list[str]:
+    """Return the command line that starts a server that keeps to Engram's."""
+    ports = ["--port", str(port), "--grpc-port", str(own.grpc_port)]
+    return [*program, "--log-level", own.log_level, "start", *ports]
+
+
+def is_foreign(name: str) -> bool:
+    """Tell whether a variable of the caller must not reach the server: every ENGRAM_ one would change it."""
+    return name.startswith("ENGRAM_")
+
+
+def read_pid_file(path: Path) -> tuple[int, int] | None:
+    """Return (pid, port) of an Engram pid file, or None if it is absent or not (yet) whole."""
+    try:
+        pid, port = path.read_text(encoding="utf-8").split(":")
+        return int(pid), int(port)
+    except (OSError, ValueError):
+        return None
+
+
+def cargo_versions(root: Path) -> dict[str, str]:
+    """Return the workspace's package versions as `cargo metadata` tells them; empty without cargo or workspace."""
+    if not (root / "Cargo.toml").is_file():
+        return {}
+    argv = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+        done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=_CARGO_TIME_LIMIT_S, check=False)
+        return {package["name"]: package["version"] for package in json.loads(done.stdout or "")["packages"]}
+    return {}
+
+
+def pid_file(work: Path) -> Path:
+    """Return where the server writes `pid:port`."""
+    return work / "engram.pid"
+
+
+def _count_in(answer: Any) -> int | None:
+    spaces = answer.get("spaces") if isinstance(answer, dict) else None
+    counts = [space.get("memories") for space in spaces if isinstance(space, dict)] if isinstance(spaces, list) else []
+    known = [count for count in counts if isinstance(count, int)]
+    return sum(known) if known else None

@@ -1,0 +1,123 @@
+"""The known systems: a folder in `compbench.systems` is one by being there (`api` says what it offers).
+
+Besides those here, the folders of the setting `systems_dir` are systems. Each process loads only the half that it uses.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from compbench import systems
+from compbench.config import settings as sources
+from compbench.config.settings import Settings
+from compbench.config.system_tables import CHOICE, SystemKind, SystemSettings
+from compbench.machine.probes.machine import Recognise
+from compbench.model.errors import UserError
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Server
+
+_OWN = list(systems.__path__)
+
+
+def load_settings(
+    root: Path, environment: Mapping[str, str], variables: Mapping[str, str], invocation: Iterable[str] = ("doit",)
+) -> Settings:
+    """Read and merge all sources of settings; see `compbench.config.settings.load_settings`."""
+    return sources.load_settings(root, environment, variables, find_kinds, invocation)
+
+
+def find_kinds(folder: Path | None) -> dict[str, SystemKind]:
+    """Return every system by name: those here, and those in a folder of the user's.
+
+    Raises:
+        UserError: a folder can't be loaded, or two have the same name.
+    """
+    _look_into(folder)
+    return {name: _kind(name) for name in _names()}
+
+
+def server_of(settings: Settings, name: str = "") -> Server:
+    """Return the server half of the system that is measured, or of another one."""
+    system = name or settings.system
+    kind = _kind(system)
+    own = msgspec.convert(settings.system_tables[system], kind.settings)
+    return cast("Server", _module(system, "server").Server(own, settings.port))
+
+
+def recognisers(settings: Settings) -> list[Recognise]:
+    """Return what tells a running server of each known system from other processes."""
+    return [server_of(settings, name).recognise for name in settings.system_tables]
+
+
+def own_settings(settings: Settings) -> SystemSettings:
+    """Return the settings of the system that is measured, of the type in its folder."""
+    return msgspec.convert(settings.system_tables[settings.system], _kind(settings.system).settings)
+
+
+def title_of(name: str) -> str:
+    """Return what a reader calls a system."""
+    return _kind(name).title
+
+
+def fingerprint(settings: Settings) -> dict[str, str]:
+    """Return what of a system's settings affects a measurement: every field that its `KIND` does not except."""
+    kind, own = _kind(settings.system), own_settings(settings)
+    names = [name for name in own.__struct_fields__ if name not in kind.unmeasured]
+    return {f"system.{name}": str(msgspec.to_builtins(getattr(own, name))) for name in names}
+
+
+def driver_program(settings: Settings) -> Path:
+    """Return the load generator that comes with a system.
+
+    Raises:
+        UserError: no known system brings one.
+    """
+    return driver_owner(settings)[1]
+
+
+def driver_owner(settings: Settings) -> tuple[Server, Path]:
+    """Return the system that brings a load generator, and that program.
+
+    Raises:
+        UserError: there is none.
+    """
+    for name in settings.system_tables:
+        half = server_of(settings, name)
+        if half.driver_program:
+            return half, half.driver_program
+    raise UserError(f"driver={settings.driver}: no system here brings that driver: set driver=builtin")
+
+
+def _look_into(folder: Path | None) -> None:
+    systems.__path__[:] = _OWN
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise UserError(f"systems_dir: {folder} is no folder")
+    foreign = [info.name for info in pkgutil.iter_modules([str(folder)]) if info.ispkg]
+    if twice := sorted({*foreign} & {*_names(), CHOICE}):
+        raise UserError(f"systems_dir: {folder / twice[0]}: that name is taken: call the folder otherwise")
+    systems.__path__.append(str(folder))
+
+
+def _names() -> list[str]:
+    return sorted(info.name for info in pkgutil.iter_modules(systems.__path__) if info.ispkg)
+
+
+def _kind(name: str) -> SystemKind:
+    return cast(SystemKind, _module(name, "settings").KIND)
+
+
+def _module(system: str, half: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"{systems.__name__}.{system}.{half}")
+    except ImportError as error:
+        raise UserError(f"system {system}: its {half}.py can't be loaded: {error}") from None
