@@ -140,3 +140,18 @@ def test_a_task_shows_the_files_that_it_makes_and_is_made_of(project: Project) -
     assert f" -  {capture}\n" in status
     project.file("alpha_capture.json").touch()
     assert re.search(r"^R diagnostics:alpha ", project.doit("list", "--all", "--status").stdout, re.MULTILINE)
+
+
+def test_a_scenario_edited_between_two_invocations_gets_all_its_files_into_the_new_run(project: Project) -> None:
+    interrupt_in_beta(project)
+    (suite,) = project.runs()
+    path = project.root / "scenarios" / "competitive" / "beta.toml"
+    path.write_text(path.read_text() + "# edited\n")
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"run {suite.name} is abandoned" in done.stdout
+    assert project.run() != suite
+    for name in project.names:
+        assert project.file(f"{name}_diag.txt").is_file()
+        assert (project.run() / f"{name}_loadtest.json").is_file()
+    assert measured(project) == ["alpha", "beta", "alpha", "beta"]
