@@ -13,7 +13,9 @@ import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from compbench.cli import commands, invocation, tasks  # noqa: E402
+from doit.loader import load_tasks  # noqa: E402
+
+from compbench.cli import commands, invocation, options, tasks  # noqa: E402
 from compbench.cli.display import Display  # noqa: E402
 from compbench.cli.file_state import NewerThanTargets  # noqa: E402
 from compbench.cli.project import Project  # noqa: E402
@@ -27,7 +29,7 @@ from compbench.systems.registry import load_settings  # noqa: E402
 ROOT = Path(__file__).resolve().parent
 
 try:
-    commands.refuse_unsupported(sys.argv[1:])
+    options.refuse_unsupported(sys.argv[1:])
     WORDS = invocation.words_of(sys.orig_argv, os.environ, shutil.which("doit"), Path.cwd())
     SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]), WORDS)
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
@@ -112,3 +114,16 @@ def task_render() -> Iterator[tasks.Task]:
 def task_close() -> tasks.Task:
     """Close the run."""
     return tasks.close(SUITE)
+
+
+def task_commands() -> tasks.Task:
+    """Explain the commands."""
+    return tasks.commands(lambda: options.show_commands(load_tasks(globals()), DISPLAY))
+
+
+try:
+    if NAMED := options.tasks_to_run(sys.argv[1:]):
+        options.refuse_unknown(NAMED, load_tasks(globals()))
+except UserError as error:
+    sys.stderr.write(f"compbench: {error}\n")
+    raise SystemExit(2) from None

@@ -1,17 +1,10 @@
-"""What the tasks beside the suite say and do: the plan, the report, cleaning, and which doit options don't fit."""
+"""What the tasks beside the suite say and do: the plan, the report, and cleaning."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from doit.cmd_base import DodoTaskLoader
-from doit.cmd_run import Run
-from doit.cmdparse import CmdOption, CmdParse, CmdParseError
-from doit.doit_cmd import DoitMain
 
 from compbench.cli.display import Display, span
 from compbench.cli.suite import FAILED, NOT_STARTED, Suite
@@ -24,57 +17,6 @@ from compbench.store import leftovers, lock, runs
 
 # The exit code of a command that lacks a name.
 NOTHING_ASKED_FOR = 2
-# What each of doit's options would spoil.
-_UNSUPPORTED = {
-    "reporter": "compbench has its own output and exit codes; leave the reporter as it is",
-    "num_process": "scenarios run one at a time, or they would measure each other",
-    "single": "a task without those it depends on would measure without checks, or nothing; leave it out",
-}
-# doit's commands that change its database, in which nothing is kept, and what does what a person means by them.
-_UNSUPPORTED_COMMANDS = {
-    "forget": "to measure again, say new=1; to render again, `doit report`",
-    "ignore": "to measure only some scenarios, name them: doit run:<scenario>",
-    "reset-dep": "what is up to date is told from the files themselves",
-}
-
-
-def refuse_unsupported(arguments: Sequence[str]) -> None:
-    """Refuse doit options that would change how measurements are made or told.
-
-    Raises:
-        UserError: another reporter, parallel tasks, tasks without their dependencies, or a command that would only
-            seem to have done something.
-    """
-    command = Run(task_loader=DodoTaskLoader())
-    asked, words = _command_of(arguments)
-    if asked in _UNSUPPORTED_COMMANDS:
-        raise UserError(
-            f"doit {asked}: files are the state here, there is nothing else: {_UNSUPPORTED_COMMANDS[asked]}"
-        )
-    given = _options_of_run(words, command) if asked == command.name else {}
-    for name, reason in _UNSUPPORTED.items():
-        if given.get(name):
-            option = command.cmdparser[name]
-            value = "" if option.type is bool else f" {given[name]}"
-            raise UserError(f"-{option.short}{value} (--{option.long}): {reason}")
-
-
-def _command_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Return which of doit's commands is asked for, and the words for it, as doit reads them."""
-    words = list(arguments)
-    with contextlib.suppress(CmdParseError):  # doit's main program too goes on then: they may stand after the command
-        words = CmdParse([CmdOption(option) for option in DodoTaskLoader.cmd_options]).parse_only(words)[1]
-    words = [word for word in words if "=" not in word or word.startswith("-")]
-    commands = {known.get_name() for known in DoitMain.DOIT_CMDS}
-    return (words[0], words[1:]) if words and words[0] in commands else (str(Run.get_name()), words)
-
-
-def _options_of_run(words: Sequence[str], command: Run) -> dict[str, Any]:
-    """Return the options for doit's `run` by name, as doit reads them: none if one of them is wrong."""
-    try:
-        return dict(command.cmdparser.parse_only(list(words))[0])
-    except CmdParseError:  # doit says so itself, before it loads any task
-        return {}
 
 
 def show_plan(suite: Suite, display: Display) -> None:

@@ -59,6 +59,12 @@ def plan(show: Action) -> Task:
     return {"basename": "plan", "doc": doc, "actions": [_succeed_or_stop(show)]}
 
 
+def commands(show: Action) -> Task:
+    """Return the page of compbench's own commands."""
+    doc = "explain tasks and settings, and what of doit is of use here"
+    return {"basename": "commands", "doc": doc, "actions": [_succeed_or_stop(show)]}
+
+
 def preflight_checks(suite: Suite) -> Iterator[Task]:
     """Yield one task a check, made afresh in every invocation; it succeeds whatever it finds, its finding is data."""
     yield {"basename": "preflight", "name": None, "doc": "check machine, binaries and scenarios (exit code 0, 1, 2)"}
