@@ -71,6 +71,7 @@ class RunInProgress:
             OSError: the capture could not be written.
         """
         self.tell(began)
+        self._captures.pop(measurement.name, None)  # what was spoiled is set aside as soon as it is made again
         scenario = self.project.loaded[measurement.scenario]
         self._captures[measurement.name] = session.measure_scenario(
             self.run, measurement, scenario, self.project.settings, self.project.root, self.tell, self.effects

@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from compbench.cli.project import Project
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.selection import MEASUREMENT_TASKS, Selection
@@ -21,6 +23,7 @@ from compbench.config.scenarios import title_of
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
 from compbench.measuring import data_sets, drivers
+from compbench.measuring.retries import due
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.events import Event, MeasurementBegan, Subscriber
@@ -307,9 +310,27 @@ class Suite:
         self._run().write_pages()
 
     def close(self) -> None:
-        """Close the run if it is complete."""
+        """Make again what driver or machine spoiled, and close the run if it is complete."""
         if self.loads is not None:
+            self._measure_again(self.loads)
             self.loads.close_if_complete()
+
+    def _measure_again(self, run: RunInProgress) -> None:
+        """Make the selected measurements that are invalid again, round by round, and render each anew.
+
+        What is under way has no capture, like one made for the first time: an interrupted one is made by the next
+        invocation.
+        """
+        selected, retries = self.selection.measurements, self.project.settings.invalid_retries
+        while names := due((c for c in run.captures if c.measurement in selected), retries):
+            for place, name in enumerate(names, 1):
+                measurement = measurement_named(name)
+                left_s = self.estimate_s(names[place - 1 :], run.captures)
+                began = self._beginning(measurement, (place, len(names)), left_s)
+                run.measure(measurement, msgspec.structs.replace(began, title=f"{began.title}, again"))
+                run.write_diagnostics(name)
+                self.write_flamegraph(name)
+                run.write_pages()
 
     def _run(self) -> RunInProgress:
         self._open()

@@ -49,7 +49,7 @@ def _is_rendered(suite: Suite, name: str) -> bool:
 
 def close(suite: Suite) -> Task:
     """Return the task that ends a run; it comes last whatever is measured."""
-    doc = "close the run once all of it is measured and rendered; comes by itself"
+    doc = "measure again what was spoiled, and close the run once it is complete; comes by itself"
     return {"basename": "close", "doc": doc, "actions": [_succeed_or_fail(suite.close)]}
 
 

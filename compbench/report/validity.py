@@ -45,6 +45,7 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
         return [_data(capture), *_machine(capture), _build(manifest)]
     return [
         _measurement(known),
+        *_attempts(capture),
         _clock(capture, is_open_loop=details is not None),
         _load(capture, known),
         _tail(capture, known),
@@ -70,6 +71,15 @@ def _measurement(details: Details) -> Doubt:
     if details.valid:
         return Doubt("driver's lag", "ok", f"{lags}{lates}")
     return Doubt("driver's lag", "bad", f"not a measurement of the server: {details.invalid_reason}; {lags}{lates}")
+
+
+def _attempts(capture: Capture) -> list[Doubt]:
+    if not capture.spoiled_attempts:
+        return []
+    text = (
+        f"{capture.spoiled_attempts} before this one: driver or machine spoiled them; kept, and no part of the figures"
+    )
+    return [Doubt("spoiled attempts", "warning", text)]
 
 
 def _clock(capture: Capture, *, is_open_loop: bool) -> Doubt:

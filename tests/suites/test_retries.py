@@ -1,0 +1,112 @@
+"""Measurements that driver or machine spoiled: made again by themselves, kept apart, counted, and resumed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compbench.model.events import MeasurementBegan, OutcomeReached, PhaseBegan, RunClosed
+from compbench.model.file_names import EVENTS
+from compbench.store.event_log import read_events
+from tests.project import NAMES, Project, eventually
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project of two scenarios, `alpha` and `beta`, that does not wait for a quiet machine."""
+    made = Project(tmp_path / "project", names=NAMES[:2])
+    made.set(quiet_timeout_s=0.0)
+    return made
+
+
+def driven(project: Project) -> list[str]:
+    return [line["scenario"] for line in project.started("loadtest")]
+
+
+def results(project: Project) -> dict[str, Any]:
+    found = json.loads((project.run() / "results.json").read_text())
+    return {scenario["scenario"]: scenario for scenario in found["scenarios"]}
+
+
+def test_a_spoiled_measurement_is_made_again_after_the_others_and_counted(project: Project) -> None:
+    done = project.doit(STAND_IN_LOADTEST="alpha:invalid=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert driven(project) == ["alpha", "beta", "alpha", "alpha"]
+    capture = project.capture("alpha")
+    assert (capture["outcome"]["verdict"], capture["attempt"], capture["spoiled_attempts"]) == ("passed", 3, 2)
+    kept = sorted(path.name.partition("alpha")[2] for path in project.run().glob("*.attempt*"))
+    for number in (1, 2):
+        for ending in (".txt", ".json", "_capture.json"):
+            assert f"{ending}.attempt{number}.invalid" in kept
+    assert not [name for name in kept if not name.endswith(".invalid")]
+    assert [path.name for path in project.run().glob("*.txt") if "alpha.txt" in path.name] == [
+        f"{project.run().name}_alpha.txt"
+    ], "consumers see one output of the scenario"
+    assert "ERROR" not in done.stderr, "it came right in the end"
+    assert done.stdout.count("the driver was told to lag") == 2
+    assert done.stdout.count("; it is made again once the others are made") == 2
+    assert "2/2 scenarios passed" in done.stdout
+    assert project.manifest()["state"] == "closed"
+    assert results(project)["alpha"]["spoiled_attempts"] == 2
+    assert "alpha: 2 earlier attempts were invalid and made again" in project.file("summary.txt").read_text()
+
+    events = read_events(project.run() / EVENTS)
+    began = [event.measurement for event in events if isinstance(event, MeasurementBegan)]
+    assert began == ["alpha", "beta", "alpha", "alpha"]
+    told = [(e.outcome.verdict, e.again) for e in events if isinstance(e, OutcomeReached) and e.measurement == "alpha"]
+    assert told == [("invalid", True), ("invalid", True), ("passed", False)]
+    assert isinstance(events[-1], RunClosed)
+    assert "quiet" not in {event.phase for event in events if isinstance(event, PhaseBegan)}
+
+
+def test_what_stays_spoiled_ends_invalid_and_with_1(project: Project) -> None:
+    project.set(invalid_retries=1)
+    done = project.doit(STAND_IN_LOADTEST="beta:invalid=9")
+    assert done.returncode == 1
+    assert driven(project) == ["alpha", "beta", "beta"]
+    assert project.capture("beta")["outcome"]["verdict"] == "invalid"
+    assert project.file("beta.txt.invalid").exists()
+    assert not project.file("beta.txt").exists()
+    assert done.stderr.count("ERROR beta [measure]: measurement invalid: the driver was told to lag") == 1
+    assert done.stdout.count("it is made again") == 1
+    assert project.manifest()["state"] == "closed"
+
+
+def test_a_fault_of_the_server_is_measured_once(project: Project) -> None:
+    done = project.doit("run:alpha", STAND_IN_LOADTEST="alpha:slow_operations")
+    assert (done.returncode, driven(project)) == (1, ["alpha"])
+    assert project.capture("alpha")["outcome"]["verdict"] == "missed"
+
+
+def test_an_interruption_while_it_is_made_again_repeats_nothing_that_is_valid(project: Project) -> None:
+    project.set(duration_s=2)
+    first = project.start(STAND_IN_LOADTEST="alpha:invalid=1")
+    assert eventually(lambda: driven(project) == ["alpha", "beta", "alpha"])
+    first.send_signal(signal.SIGINT)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 130, out + err
+    ended_at = project.capture("beta")["ended_at"]
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert driven(project) == ["alpha", "beta", "alpha", "alpha"]
+    assert project.capture("beta")["ended_at"] == ended_at
+    assert project.capture("alpha")["spoiled_attempts"] == 1
+    assert len(project.runs()) == 1
+    assert project.manifest()["state"] == "closed"
+
+
+def test_a_kill_before_it_is_made_again_loses_no_retry(project: Project) -> None:
+    first = project.start(STAND_IN_LOADTEST="alpha:invalid=1,beta:lasts=20")
+    assert eventually(lambda: driven(project) == ["alpha", "beta"])
+    first.kill()
+    first.communicate(timeout=60)
+    assert eventually(lambda: not project.orphans(), 15.0)
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert driven(project) == ["alpha", "beta", "beta", "alpha"]
+    assert "measured already" in done.stdout
+    assert project.capture("alpha")["outcome"]["verdict"] == "passed"
