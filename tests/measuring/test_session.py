@@ -7,17 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from compbench.config.scenarios import load_scenario
-from compbench.config.settings import Settings, load_settings
+from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
-from compbench.machine.probes import machine, provenance
+from compbench.machine.probes import machine
 from compbench.measuring import session
 from compbench.model.events import Event, NoticeGiven, OutcomeReached, PhaseBegan, SampleTaken
 from compbench.model.measurement import Measurement
 from compbench.model.records import Capture, Manifest
-from compbench.store import runs
+from compbench.store import provenance, runs
+from compbench.systems.registry import load_settings
 from tests.helpers import install
 from tests.project import ROOT, SCENARIO, free_port
 
@@ -64,7 +66,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     for name in ("alpha", "beta"):
         (tmp_path / "scenarios" / f"{name}.toml").write_text(SCENARIO.format(name=name, seed=42))
     limits = dict.fromkeys(("min_scenario_memory_gb", "min_available_memory_gb", "warn_total_memory_gb"), "0.01")
-    variables = {"target": "engram", "engram_root": "engram", "port": str(free_port()), "duration_s": "1", **limits}
+    variables = {"system": "engram", "engram_root": "engram", "port": str(free_port()), "duration_s": "1", **limits}
     times = {"sample_interval_s": "0.2", "stop_grace_s": "1", "ready_timeout_s": "10", "warn_load": "1000"}
     settings = load_settings(tmp_path, {}, {**variables, **times, "flamegraph": "false"})
     scenarios = [load_scenario(tmp_path / "scenarios" / f"{name}.toml") for name in ("alpha", "beta")]
@@ -98,22 +100,17 @@ def test_what_happens_is_told_in_order_and_the_outcome_when_the_capture_is_there
 
 def test_a_rest_precedes_the_second_scenario_and_is_not_made_by_real_waiting(world: World) -> None:
     world.measure("alpha")
-    world.settings = load_settings(world.root, {}, {"cooldown_s": "0.5", **variables_of(world.settings)})
+    world.settings = msgspec.structs.replace(world.settings, cooldown_s=0.5)
     world.measure("beta")
     assert world.phases()[5] == "cooldown"
     assert sum(world.slept) > 0
-
-
-def variables_of(settings: Settings) -> dict[str, str]:
-    names = ("target", "engram_root", "port", "duration_s", "sample_interval_s", "min_scenario_memory_gb", "warn_load")
-    return {name: str(getattr(settings, name)) for name in names} | {"flamegraph": "false"}
 
 
 def test_a_program_that_has_gone_is_named_and_not_tried_twice(world: World) -> None:
     program = world.root / "engram" / "target" / "release" / "engram"
     world.on_event = lambda e: program.unlink() if isinstance(e, PhaseBegan) and e.phase == "start" else None
     outcome = world.measure().outcome
-    assert (outcome.verdict, outcome.code, outcome.phase) == ("failed", "binary-missing", "start")
+    assert (outcome.verdict, outcome.code, outcome.phase) == ("failed", "binary-missing", "start"), outcome
     assert str(program) in outcome.reason
     assert world.slept == []
     assert "start-retried" not in world.codes()
@@ -142,7 +139,7 @@ def test_heat_since_the_last_measurement_is_told(world: World, monkeypatch: pyte
 
 def test_a_driver_that_hangs_has_failed_while_it_measured(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_LOADTEST", "hang")
-    world.settings = load_settings(world.root, {}, {"driver_grace_s": "0.5", **variables_of(world.settings)})
+    world.settings = msgspec.structs.replace(world.settings, driver_grace_s=0.5)
     capture = world.measure()
     assert (capture.outcome.code, capture.outcome.phase) == ("driver-timeout", "measure")
     assert capture.files["stdout"].endswith(".txt.partial")
@@ -157,7 +154,7 @@ def test_a_whole_output_that_is_no_measurement_is_invalid_and_the_next_attempt_s
     assert spoiled.files["stdout"].endswith("_alpha.txt.invalid")
     assert isinstance(world.told[-1], OutcomeReached)
     assert world.told[-1].again
-    world.settings = load_settings(world.root, {}, {"quiet_timeout_s": "0.001", **variables_of(world.settings)})
+    world.settings = msgspec.structs.replace(world.settings, quiet_timeout_s=0.001)
     again = world.measure()
     assert (again.outcome.verdict, again.attempt, again.spoiled_attempts) == ("passed", 2, 1)
     assert "quiet" in world.phases()
@@ -172,8 +169,7 @@ def test_loading_that_takes_too_long_says_that_and_not_that_it_was_killed(
     scenario.write_text(scenario.read_text().replace("num_nodes = 5", "num_nodes = 1000000"))
     found = [load_scenario(world.root / "scenarios" / f"{name}.toml") for name in ("alpha", "beta")]
     world.run = runs.change_manifest(world.run, fingerprint=provenance.fingerprint(world.settings, found))
-    slow = {"prepare_timeout_s": "0", "driver_grace_s": "0.5", **variables_of(world.settings)}
-    world.settings = load_settings(world.root, {}, slow)
+    world.settings = msgspec.structs.replace(world.settings, prepare_timeout_s=0.0, driver_grace_s=0.5)
     monkeypatch.setenv("STAND_IN_ENGRAM", "hang")
     capture = world.measure()
     assert capture.data_set is not None
