@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from compbench.config.scenarios import load_scenario
 from compbench.model import file_names
+from compbench.model.provenance import Provenance
 from compbench.model.records import Capture, DataSet, Finding, Manifest, Notice, Outcome, Sample, ServerFacts
 from compbench.model.result import Result
 from compbench.store.record_files import write_record
@@ -114,12 +115,15 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
             "sample_interval_s": 5.0,
             "scenarios_dir": str(ROOT / "scenarios" / "competitive"),
         },
-        provenance={
-            "git": git,
-            "system": {"os": "Linux 6.12", "cpu_model": "Example 9000", "physical_cores": 8, "logical_cores": 16},
-            "versions": {"engram_core": "0.1.0", "compbench": "0.1.0", "python": "3.11.7", "doit": "0.37.0"},
-            "binaries": {"engram": {"path": "/opt/engram/target/release/engram", "sha256": "5e" * 32}},
-        },
+        provenance=msgspec.convert(
+            {
+                "git": git,
+                "system": {"os": "Linux 6.12", "cpu_model": "Example 9000", "physical_cores": 8, "logical_cores": 16},
+                "versions": {"engram_core": "0.1.0", "compbench": "0.1.0", "python": "3.11.7", "doit": "0.37.0"},
+                "binaries": {"engram": {"path": "/opt/engram/target/release/engram", "sha256": "5e" * 32}},
+            },
+            Provenance,
+        ),
         findings=[
             Finding(check="disk", level="ok", found="83.7 GB free"),
             Finding(check="load", level="warning", found="load average 2.31 over 1 min", wanted="at most 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -18,10 +19,13 @@ def read_regular(path: Path, limit_bytes: int = LIMIT_BYTES) -> bytes:
         OSError: it can't be read, is a folder, pipe or device, or is larger than the limit.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(0, "not a regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         if found.st_size > limit_bytes:
-            raise OSError(0, f"{found.st_size} bytes are over the limit of {limit_bytes}", str(path))
-        return file.read(limit_bytes)
+            raise OSError(errno.EFBIG, f"{found.st_size} bytes are over the limit of {limit_bytes}", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(limit_bytes)
+    finally:
+        os.close(descriptor)

@@ -15,6 +15,7 @@ from msgspec.structs import force_setattr
 
 from compbench.model.measurement import Measurement
 from compbench.model.notices import advice_on
+from compbench.model.provenance import Provenance
 from compbench.model.result import Capacity, Result
 from compbench.model.texts import one_line
 
@@ -243,6 +244,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     selection: list[str]
     fingerprint: dict[str, str]
     settings: dict[str, Any] = {}
-    provenance: dict[str, Any] = {}
+    provenance: Provenance = Provenance()
     findings: list[Finding] = []
     spent_s: list[float] = []

@@ -15,6 +15,7 @@ from typing import Any
 from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
+from compbench.model.provenance import Git, Machine
 from compbench.model.records import Capture, Manifest, Verdict
 from compbench.model.times import iso_utc
 from compbench.report import baselines, missing_extra, pages, render
@@ -103,6 +104,8 @@ def write_report(folder: Path, report: Report, cache_dir: Path) -> str:
     values: dict[str, Any] = {
         "report": report,
         "manifest": report.manifest,
+        "provenance_git": report.manifest.provenance.git or Git(),
+        "provenance_system": report.manifest.provenance.system or Machine(),
         "views": report.views,
         "titles": CHART_TITLES,
         "missing": CHART_MISSING,

@@ -19,6 +19,7 @@ from compbench.machine import thresholds
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.metrics import P99, RECALL, THROUGHPUT, figures_of
+from compbench.model.provenance import Git, Machine
 from compbench.model.records import RESULTS_SCHEMA, Capture, Manifest
 from compbench.model.result import Result
 from compbench.model.times import iso_utc
@@ -126,7 +127,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
     """Return the text of `_metadata.txt` (specification 3); what was not read says so."""
-    versions = manifest.provenance.get("versions") or {}
+    versions = manifest.provenance.versions
     system = manifest.settings.get("system")
     engram = versions.get("engram_core") or versions.get("engram_cli")
     if system == "embedded":
@@ -135,10 +136,10 @@ def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
         "metadata.txt.j2",
         manifest=manifest,
         captures=captures,
-        git=manifest.provenance.get("git") or {},
-        system=manifest.provenance.get("system") or {},
+        git=manifest.provenance.git or Git(),
+        system=manifest.provenance.system or Machine(),
         versions=versions,
-        binaries=manifest.provenance.get("binaries") or {},
+        binaries=manifest.provenance.binaries,
         settings=manifest.settings,
         engram=engram or UNREADABLE,
         timestamp=iso_utc(manifest.opened_at),
@@ -165,7 +166,7 @@ def results_of(
         "rendered_at": now,
         "selection": manifest.selection,
         "settings": manifest.settings,
-        "provenance": manifest.provenance,
+        "provenance": msgspec.to_builtins(manifest.provenance),
         "fingerprint": manifest.fingerprint,
         "findings": msgspec.to_builtins(manifest.findings),
         "scenarios": [_scenario(capture, targets.get(capture.scenario)) for capture in captures],

@@ -12,6 +12,7 @@ from typing import Literal
 
 from compbench.machine import thresholds
 from compbench.measuring.judgement import CENSORED_FROM_MS
+from compbench.model.provenance import Git
 from compbench.model.records import Capture, Manifest, Sample
 from compbench.model.result import Details, Recall
 from compbench.report.groups import Group
@@ -218,10 +219,10 @@ def _build(manifest: Manifest) -> Doubt:
     if manifest.settings.get("system") == "embedded":
         text = "compbench's embedded server: the figures say that the machinery works, nothing about Engram"
         return Doubt("build", "warning", text)
-    git = manifest.provenance.get("git") or {}
-    dirty = git.get("dirty")
+    git = manifest.provenance.git or Git()
+    dirty = git.dirty
     debug = [f.found for f in manifest.findings if f.check.startswith("binary_") and f.level != "ok"]
-    text = f"commit {(git.get('commit') or 'unknown')[:12]}"
+    text = f"commit {(git.commit or 'unknown')[:12]}"
     if dirty:
         text += f", with {len(dirty)} uncommitted changes: the figures are not of the commit alone"
     return Doubt("build", "warning" if dirty or debug or dirty is None else "ok", "; ".join([text, *debug]))

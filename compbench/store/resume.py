@@ -18,7 +18,9 @@ from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
+from compbench.model.provenance import Provenance
 from compbench.model.records import Finding, Manifest
+from compbench.model.texts import clean_values
 from compbench.store import attempts, provenance, resume_rules, runs
 from compbench.store.resume_rules import is_replaced, is_whole
 from compbench.store.runs import Run
@@ -108,7 +110,7 @@ class Opening:
             selection=list(selection),
             fingerprint=self.fingerprint,
             settings=msgspec.to_builtins(self.settings) | {"invocation": list(words)},
-            provenance=provenance.read_provenance(self.settings, self.root),
+            provenance=msgspec.convert(clean_values(provenance.read_provenance(self.settings, self.root)), Provenance),
             findings=list(findings),
             spent_s=[0.0],
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,6 +97,7 @@ def test_damaged_and_foreign_folders_are_skipped_with_a_word(tmp_path: Path) -> 
         *(("opened_at", 1e300), ("opened_at", -1e11), ("verdict", 7), ("verdict", None), ("p99", -5.0)),
         *(("capacity", SEARCHED | {"low_ops_s": low}) for low in ("inf", -1.0)),
         ("capacity", {"low_ops_s": 3200.0}),
+        *(("provenance", {"git": 5}), ("provenance", {"system": []}), ("provenance", None)),
     ],
 )
 def test_results_that_no_run_can_have_are_skipped_with_a_word(
@@ -346,6 +348,25 @@ def test_a_run_that_lacks_a_scenario_or_is_of_an_unnamed_toy_does_not_count(
     assert f"{name}: of the system embedded, without hybrid_production_100k" in text
     asked = {**only_qdrant, "system": "embedded"}
     assert run(looking_back.show_due, now=NOON + DAY_S, **asked)[0] == 0, "it is what was asked for"
+
+
+def test_one_damaged_run_is_in_nobodys_way(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    good = [add_run(tmp_path, number, [10.0 + number / 10]) for number in (0, 1)]
+    for number, content in enumerate(("[" * 200_000, '{"schema": 2}', '{"schema": 3}', "")):
+        folder = tmp_path / f"2026-02-0{number + 1}_00-00-00"
+        folder.mkdir()
+        (folder / "results.json").write_text(content)
+    pipe = tmp_path / "2026-02-05_00-00-00"
+    pipe.mkdir()
+    os.mkfifo(pipe / "results.json")
+    known, skipped = history.read_history(tmp_path)
+    assert [past.run for past in known] == good
+    assert len(skipped) == 5
+    assert any("is of schema 2, this compbench reads 3" in line for line in skipped)
+    for command in (looking_back.show_trend, looking_back.show_comparison, looking_back.show_export):
+        code, text = run(command)
+        assert code == 0, text
+        assert text.count("skipped") == 5
 
 
 def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path) -> None:

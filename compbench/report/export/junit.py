@@ -37,8 +37,8 @@ def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
 
 
 def _properties(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    git = manifest.provenance.get("git") or {}
-    yield "commit", str(git.get("commit") or "unknown")
+    git = manifest.provenance.git
+    yield "commit", (git and git.commit) or "unknown"
     for name in ("system", "driver", "profile", "scale", "machine"):
         if name in manifest.fingerprint:
             yield name, manifest.fingerprint[name]

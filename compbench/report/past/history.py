@@ -17,6 +17,7 @@ from compbench.files.regular import read_regular
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.file_names import TIMESTAMP
+from compbench.model.provenance import Git, Machine, Provenance
 from compbench.model.records import RESULTS_SCHEMA, Outcome, Verdict, worst
 from compbench.model.result import Capacity
 
@@ -48,20 +49,6 @@ class _Scenario(msgspec.Struct, frozen=True):
     duration_s: float | None = None
 
 
-class _Git(msgspec.Struct, frozen=True):
-    commit: str | None = None
-    dirty: list[str] | None = None
-
-
-class _System(msgspec.Struct, frozen=True):
-    cpu_model: str | None = None
-
-
-class _Provenance(msgspec.Struct, frozen=True):
-    git: _Git | None = None
-    system: _System | None = None
-
-
 class _Head(msgspec.Struct, frozen=True):
     schema: int
 
@@ -75,7 +62,7 @@ class _Results(msgspec.Struct, frozen=True):
     scenarios: list[_Scenario]
     kind: str = "suite"
     settings: dict[str, Any] = {}
-    provenance: _Provenance = _Provenance()
+    provenance: Provenance = Provenance()
 
 
 @dataclass(frozen=True)
@@ -256,7 +243,7 @@ def named(history: Iterable[Past], run: str) -> Past:
 
 
 def _past(results: _Results) -> Past:
-    git, system = results.provenance.git or _Git(), results.provenance.system or _System()
+    git, system = results.provenance.git or Git(), results.provenance.system or Machine()
     values: dict[str, dict[str, list[float]]] = {}
     verdicts: dict[str, Verdict] = {}
     measured = [_measured(scenario) for scenario in results.scenarios]
