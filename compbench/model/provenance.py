@@ -41,7 +41,7 @@ class BinaryFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it; `git` is the repository of what was measured (`repository` names it), `compbench_git` compbench's own."""
+    """All of it; `git` is the repository of what was measured, which `repository` names; `compbench_git` is our own."""
 
     git: Git | None = None
     compbench_git: Git | None = None
