@@ -46,6 +46,7 @@ def show_comparison(settings: Settings, display: Display) -> int:
     base, head = _pair(settings, known)
     found = comparison.compare_runs(base, head, known)
     title = f"base {_with_commit(base)}, head {_with_commit(head)}"
+    title += f"; {comparison.MEANS}" if found.has_repeats else ""
     _print(display, title, found.rows, found.summary, found.differences)
     return REGRESSION if found.regressions else 0 if found.compared else NOT_COMPARED
 

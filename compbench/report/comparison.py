@@ -20,6 +20,10 @@ from compbench.report.statistics import judge_change
 Verdict = Literal["regression", "improvement", "same", "can't tell", "not comparable", "no figure"]
 
 
+# Said wherever rows are shown: a run's own page shows the median repeat.
+MEANS = "of repeats, figures are means"
+
+
 @dataclass(frozen=True)
 class Row:
     """One figure of one scenario in two runs; with repeats, `base` and `head` are means."""
@@ -42,6 +46,12 @@ class RunComparison:
     head: Past
     differences: list[str]
     rows: list[Row]
+
+    @property
+    def has_repeats(self) -> bool:
+        """Tell whether a figure of either run stands for several."""
+        runs = (self.base, self.head)
+        return any(len(v) > 1 for past in runs for figures in past.values.values() for v in figures.values())
 
     @property
     def regressions(self) -> list[Row]:

@@ -132,6 +132,7 @@ def test_a_result_is_one_line_with_its_figures() -> None:
     assert stream.getvalue() == "      passed  P50 1.00 ms  P95 2.00 ms  P99 3.25 ms  1000 ops/s  0.10 % errors\n"
     reason = Outcome(verdict="missed", code="targets-missed", reason="P99 3.25 ms is over 3 ms")
     assert headline(ended(outcome=reason)).endswith("0.10 % errors  P99 3.25 ms is over 3 ms")
+    assert headline(ended(figures={"capacity_ops_s": 3200.0})) == "capacity 3200 ops/s"
 
 
 def test_a_failure_goes_to_standard_error_with_time_scenario_and_phase(

@@ -134,6 +134,7 @@ def test_a_regression_ends_with_1_and_an_improvement_with_0(
     code, text = run(looking_back.show_comparison)
     assert code == 1
     assert f"base {first}" in text
+    assert text.partition("\n")[0].endswith("; of repeats, figures are means")
     assert "+12.0 %" in text
     assert f"regression: {QDRANT} (P99, ms)" in text
     code, text = run(looking_back.show_comparison, base=second, head=first)
@@ -403,6 +404,8 @@ def test_the_report_says_what_changed_since_the_run_before(tmp_path: Path) -> No
     render(tmp_path / second)
     page = (tmp_path / second / f"{second}_report.html").read_text()
     assert f"since run {first} regression: {QDRANT} (P99, ms)" in page
+    assert "Of repeats these are means; the other tables show the median one." in page
+    assert "median of 3</span>" in page
     assert "+20.0 %" in page
     render(tmp_path / first)
     assert "Since run" not in (tmp_path / first / f"{first}_report.html").read_text()
