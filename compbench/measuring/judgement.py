@@ -20,17 +20,21 @@ _PANIC_EXIT_CODE = 101
 
 # Half a core that others use is worth a word even if the measurement stood it.
 BUSY_CORE_PCT = 50.0
-# With less of its data set than this a scenario is another one than its name says, whatever its figures are.
-HELD_SHARE = 0.5
 # A run that took so much longer than planned was held up by single requests.
 OVERRUN_SHARE, OVERRUN_S = 1.1, 5.0
 
 
 def judge_data_set(data_set: DataSet | None) -> Outcome | None:
-    """Judge whether the server held the data set; None if it did, or if that is not known."""
-    if data_set is None or data_set.stored is None or data_set.stored >= HELD_SHARE * data_set.wanted:
+    """Judge whether the server held the whole data set; None if it did, or if all was taken and it doesn't count.
+
+    With less of it a scenario is another one than its name says, whatever its figures are.
+    """
+    if data_set is None:
         return None
-    reason = f"the server held {data_set.stored} of {data_set.wanted} memories: this is not the scenario's data set"
+    if data_set.prepared if data_set.stored is None else data_set.stored >= data_set.wanted:
+        return None
+    held = "an unknown number" if data_set.stored is None else data_set.stored
+    reason = f"the server held {held} of {data_set.wanted} memories: this is not the scenario's data set"
     why = f" ({data_set.note})" if data_set.note else ""
     advice = "nothing was measured: it would be another workload; mend what keeps the server from its data"
     return Outcome(verdict="failed", code="data-set-not-held", phase="prepare", reason=reason + why, advice=advice)

@@ -260,7 +260,14 @@ def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: li
 
 
 @pytest.mark.parametrize(
-    ("loaded", "fails"), [(data_set(), False), (data_set(stored=500), False), (data_set(stored=499), True)]
+    ("loaded", "fails"),
+    [
+        (data_set(), False),
+        (data_set(stored=1001), False),
+        (data_set(stored=999), True),
+        (data_set(stored=512, prepared=False, note="loading failed: signal SIGKILL"), True),
+        (data_set(stored=None, prepared=False), True),
+    ],
 )
 def test_a_server_that_did_not_hold_its_data_set_can_pass_nothing(loaded: DataSet, fails: bool) -> None:
     outcome = judgement.judge_data_set(loaded)

@@ -431,3 +431,27 @@ def test_doit_ends_with_the_exit_codes_that_ci_wants(tmp_path: Path) -> None:
     refused = project.doit("clean")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert "can't be the suite's lock" in refused.stderr
+
+
+def test_a_run_whose_server_held_fewer_vectors_is_not_compared(
+    tmp_path: Path, run: Callable[..., tuple[int, str]]
+) -> None:
+    first, second = add_run(tmp_path, 0, [10.0]), add_run(tmp_path, 1, [5.0])
+    path = tmp_path / second / "results.json"
+    results = json.loads(path.read_text())
+    results["scenarios"][0]["data_set"]["stored"] -= 1
+    path.write_text(json.dumps(results))
+    code, text = run(looking_back.show_comparison, base=first, head=second)
+    assert code == looking_back.NOT_COMPARED
+    assert f"stored:{QDRANT}" in text
+
+
+def test_what_older_runs_called_target_is_the_system(tmp_path: Path) -> None:
+    folder = tmp_path / add_run(tmp_path, 0, [10.0])
+    results = json.loads((folder / "results.json").read_text())
+    inputs = results["fingerprint"]
+    inputs["target"] = inputs.pop("system")
+    (folder / "results.json").write_text(json.dumps(results))
+    past = history.read_past(folder)
+    assert past is not None
+    assert past.fingerprint["system"] == inputs["target"]

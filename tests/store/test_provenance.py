@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -214,3 +215,20 @@ def test_what_was_not_readable_is_none_and_never_missing(tmp_path: Path, monkeyp
     assert said["versions"]["rust"] is None
     assert said["binaries"] == {}
     assert {"os", "cpu_model", "physical_cores", "ram_bytes", "disk_type", "governor"} <= set(said["system"])
+
+
+def test_every_setting_of_a_system_is_in_the_fingerprint_unless_its_folder_excepts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from compbench.systems.embedded import settings as embedded  # noqa: PLC0415 - its KIND is replaced here
+
+    class More(embedded.EmbeddedSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+        effort: int = 64
+
+    before = provenance.fingerprint(told(), [])
+    monkeypatch.setattr(embedded, "KIND", dataclasses.replace(embedded.KIND, settings=More))
+    after = provenance.fingerprint(told(), [])
+    assert after == {**before, "system.effort": "64"}
+    excepted = dataclasses.replace(embedded.KIND, unmeasured=frozenset({"effort", "grpc_port"}))
+    monkeypatch.setattr(embedded, "KIND", excepted)
+    assert provenance.fingerprint(told(), []) == before
