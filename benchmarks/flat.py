@@ -43,8 +43,11 @@ def make_runs(output_dir: Path, count: int) -> None:
 def spent_s(command: str, output_dir: Path) -> tuple[float, float]:
     """Return CPU time and wall time of a doit command in seconds."""
     began, before = time.perf_counter(), os.times()
-    environment = {**os.environ, "COMPBENCH_OUTPUT_DIR": str(output_dir), "COMPBENCH_TARGET": "embedded"}
-    subprocess.run([sys.executable, "-m", "doit", command], cwd=ROOT, env=environment, capture_output=True, check=False)
+    environment = {**os.environ, "COMPBENCH_OUTPUT_DIR": str(output_dir), "COMPBENCH_SYSTEM": "embedded"}
+    argv = [sys.executable, "-m", "doit", command]
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if "compbench: " in done.stderr or not done.stdout:
+        raise SystemExit(f"doit {command} refused its work, which takes no time: {done.stderr}")
     after = os.times()
     cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     return cpu_s, time.perf_counter() - began
