@@ -124,3 +124,27 @@ def test_a_folder_that_cannot_be_written_stops_the_suite_before_it_begins(projec
     assert "can't be written" in done.stderr
     assert "mend its rights, or set output_dir" in done.stderr
     assert project.started() == []
+
+
+@pytest.mark.parametrize("key", ["work_dir", "cache_dir"])
+def test_a_folder_that_is_a_file_starts_nothing_and_is_named(project: Project, key: str) -> None:
+    (project.root / "file").touch()
+    done = project.doit(f"{key}=file")
+    assert done.returncode == 2
+    assert f"ERROR {key} [preflight]: {project.root / 'file'} can't be written: Not a directory" in done.stderr
+    assert project.started() == []
+
+
+def test_a_limit_of_open_files_below_the_connections_starts_nothing_and_is_named(project: Project) -> None:
+    limited = subprocess.run(
+        ["sh", "-c", f"ulimit -n 64; exec {sys.executable} -m doit"],
+        cwd=project.root,
+        env=project.variables(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert limited.returncode == 2
+    assert "64 open files are allowed to a process; wanted: at least 164; ulimit -n 164" in limited.stderr
+    assert project.started() == []
