@@ -174,6 +174,7 @@ def load(folder: Path, *words: str) -> tuple[list[str], set[str]]:
     return said["acts"], set(said["packages"])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", [["list"], [], ["run:qdrant_ann_1m_768d"], ["clean", "-n"]])
 def test_loading_starts_nothing_writes_nothing_and_is_light(words: list[str]) -> None:
     acts, packages = load(ROOT, *words)

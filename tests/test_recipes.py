@@ -28,6 +28,7 @@ def code_of(recipe: str) -> list[str]:
     return [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL)]
 
 
+@pytest.mark.process
 def test_the_system_of_the_recipe_is_known_by_being_there(tmp_path: Path) -> None:
     settings, server = code_of("Add a system")
     folder = tmp_path / "mydb"

@@ -64,6 +64,7 @@ def test_more_than_three_are_counted_and_none_is_an_empty_line() -> None:
     assert describe([]) == ""
 
 
+@pytest.mark.process
 def test_a_real_busy_process_is_found_and_our_own_child_is_not() -> None:
     loop = "import time\nend = time.monotonic() + 1.2\nwhile time.monotonic() < end: pass"
     before = read_processes()

@@ -66,6 +66,7 @@ def test_a_damaged_recording_folds_to_nothing_and_perf_says_why(tmp_path: Path) 
     assert (tmp_path / "perf_script.log").read_text()
 
 
+@pytest.mark.process
 def test_a_busy_process_is_recorded_for_real(tmp_path: Path) -> None:
     if (why := perf.can_record()) is not None:
         pytest.skip(why)

@@ -82,6 +82,7 @@ def test_csv_has_a_line_for_each_scenario_and_repeat(folder: Path) -> None:
     assert rows[0]["uncommitted"] == "yes"
 
 
+@pytest.mark.process
 def test_an_invalid_measurement_is_an_error_by_name_and_its_figures_are_none(tmp_path: Path) -> None:
     recipes = [
         Recipe(NAMES[0], duration_s=2, verdict="missed", reason="P99 30 ms is over 15 ms"),
