@@ -87,6 +87,7 @@ def run_suite(folder: Path, port: str) -> tuple[int, list[tuple[str, int]]]:
 
 def main() -> None:
     """Run as many suites as the command line says, and print how they came out."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that what disturbs ends too
     kind, count, *rest = [*sys.argv[1:], *("steady", "1")[len(sys.argv) - 1 :]]
     port, right = (rest or ["7433"])[0], 0
     for number in range(1, int(count) + 1):
