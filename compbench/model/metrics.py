@@ -56,7 +56,7 @@ class Metric:
 
     def in_words(self, value: float) -> str:
         """Return the figure within a line of several: `P99 1.25 ms`, `1000 ops/s`, `0.10 % errors`."""
-        if self.unit == "ops/s":
+        if self.unit == "ops/s" and self is not CAPACITY:
             return self.shown(value)
         return f"{self.shown(value)} {self.label}" if self is ERRORS else f"{self.label} {self.shown(value)}"
 
