@@ -1,6 +1,7 @@
 """One question to a server over HTTP, bounded: by a deadline for the whole exchange and by the size of the answer.
 
-A library's timeout is that of one read, so a server that trickles an answer could hold its asker up for ever. No
+The timeout of requests is that of one read, so a server that trickles an answer could hold its asker up for ever; here
+every read of the socket ends at the deadline. No
 redirect is followed, no proxy of the environment is asked, and nothing is decompressed. Knows nothing of what is asked.
 """
 
@@ -11,13 +12,13 @@ import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from http.client import HTTPResponse
+    import requests
 
 MOST_BYTES = 1_000_000
 _MOST_REASON_CHARACTERS = 200
+_PIECE_BYTES = 65_536
 _SHORTEST_WAIT_S = 0.001  # a timeout of 0 would mean not to wait at all, and fail with another error
 
 
@@ -68,36 +69,67 @@ def ask(url: str, timeout_s: float, *, method: str = "GET", most_bytes: int = MO
     Raises:
         AskError: no whole answer came in time, it is larger, or it is compressed, which nobody has asked for.
     """
-    import http.client  # noqa: PLC0415 - costs 0.02 s, which most doit commands need not pay
+    import requests  # noqa: PLC0415 - costs 0.1 s, which most doit commands need not pay
+    from urllib3.exceptions import HTTPError, ReadTimeoutError  # noqa: PLC0415 - see above
 
-    parts, deadline_s = urlsplit(url), time.monotonic() + timeout_s
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-    path = parts._replace(scheme="", netloc="").geturl()
+    headers = {"Connection": "close", "Accept-Encoding": "identity"}
     try:
-        with _connected(connection.host, connection.port, deadline_s) as connection.sock:
-            connection.request(method, path, headers={"Connection": "close"})
-            with connection.getresponse() as response:
-                return Answer(response.status, _body(response, most_bytes))
-    except TimeoutError:
+        with (
+            _session(time.monotonic() + timeout_s) as session,
+            session.request(
+                method, url, headers=headers, timeout=timeout_s, stream=True, allow_redirects=False
+            ) as response,
+        ):
+            return Answer(response.status_code, _body(response, most_bytes))
+    except (TimeoutError, requests.Timeout, ReadTimeoutError):
         raise AskError(f"no whole answer within {timeout_s:g} s") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise AskError(str(error).strip()[:_MOST_REASON_CHARACTERS] or type(error).__name__) from None
+    except (OSError, HTTPError, ValueError) as error:
+        raise AskError(_reason(error)) from None
 
 
-def _body(response: HTTPResponse, most_bytes: int) -> bytes:
-    if (encoding := response.getheader("Content-Encoding", "identity")) != "identity":
+def _session(deadline_s: float) -> requests.Session:
+    """Return a session whose connections keep the deadline; the environment has no say in it."""
+    import requests  # noqa: PLC0415 - see ask
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - see ask
+    from urllib3.connection import HTTPConnection  # noqa: PLC0415 - see ask
+
+    class Connection(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            self.sock = _with_deadline(self.sock, deadline_s)
+
+    class Adapter(HTTPAdapter):
+        def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+            pool = super().get_connection_with_tls_context(*arguments, **named)
+            pool.ConnectionCls = Connection  # type: ignore[attr-defined] # of every HTTP pool of urllib3
+            return pool
+
+    session = requests.Session()
+    session.trust_env = False  # a proxy of the environment must not stand between us and the server
+    session.mount("http://", Adapter())
+    return session
+
+
+def _body(response: requests.Response, most_bytes: int) -> bytes:
+    if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
         raise AskError(f"the answer is compressed ({encoding[:20]}), though nobody asked for that")
-    body = response.read(most_bytes + 1)
-    if len(body) > most_bytes:
-        raise AskError(f"the answer is larger than {most_bytes} bytes")
-    if response.length:
-        raise AskError(f"the answer ended {response.length} bytes too early")
-    return body
+    body = bytearray()
+    for piece in response.raw.stream(_PIECE_BYTES, decode_content=False):
+        body += piece
+        if len(body) > most_bytes:
+            raise AskError(f"the answer is larger than {most_bytes} bytes")
+    return bytes(body)
 
 
-def _connected(host: str, port: int, deadline_s: float) -> _Socket:
-    plain = socket.create_connection((host, port), timeout=max(deadline_s - time.monotonic(), _SHORTEST_WAIT_S))
+def _with_deadline(plain: socket.socket, deadline_s: float) -> _Socket:
     connected = _Socket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     connected.deadline_s = deadline_s
     connected.settimeout(max(deadline_s - time.monotonic(), _SHORTEST_WAIT_S))
     return connected
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the innermost of the errors that were wrapped around each other says, in one line."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return " ".join(str(error).split())[:_MOST_REASON_CHARACTERS] or type(error).__name__

@@ -96,8 +96,8 @@ HOSTILE = {
     "endless headers": (endless(OK, b"X: y\r\n"), "got more than 100 headers"),
     "endless header": (endless(OK + b"X: ", b"x" * 65536), "got more than 65536 bytes when reading header line"),
     "bomb": (whole(bomb()), "the answer is compressed (gzip), though nobody asked for that"),
-    "cut": (whole(OK + b"Content-Length: 10\r\n\r\n123"), "the answer ended 7 bytes too early"),
-    "cut chunk": (whole(CHUNKED + b"a\r\n123"), "IncompleteRead(0 bytes read)"),
+    "cut": (whole(OK + b"Content-Length: 10\r\n\r\n123"), "IncompleteRead(3 bytes read, 7 more expected)"),
+    "cut chunk": (whole(CHUNKED + b"a\r\n123"), "IncompleteRead(3 bytes read, 7 more expected)"),
     "no HTTP": (whole(b"220 smtp.example.org ready\r\n\r\n"), "220 smtp.example.org ready"),
 }
 
