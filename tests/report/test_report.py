@@ -381,7 +381,7 @@ def test_repeats_are_summed_up_and_the_command_that_goes_on_has_every_setting(tm
         (700.0, {}, "+12 % better"),
         (500.0, {}, "-20 % worse"),
         (9000.0, {"scale": 0.01}, "not comparable: data scaled to 0.01"),
-        (9000.0, {"target": "embedded"}, "not comparable: compbench's embedded server"),
+        (9000.0, {"system": "embedded"}, "not comparable: compbench's embedded server"),
     ],
 )
 def test_a_capacity_stands_beside_published_throughput_where_both_can_be_compared(
