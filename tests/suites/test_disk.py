@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_stops_the_suite_before_it_begins(projec
     done = project.doit()
     assert done.returncode == 2, done.stdout + done.stderr
     assert "can't be written" in done.stderr
-    assert "mend its rights, or set output_dir" in done.stderr
+    assert "or set output_dir to another folder" in done.stderr
     assert project.started() == []
 
 
