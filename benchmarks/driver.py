@@ -34,9 +34,10 @@ from compbench.loadtest.engine.recorder import NEVER_SENT, Part
 from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.workload.arrivals import Schedule
-from compbench.loadtest.workload.vectors import prepared_count
+from compbench.loadtest.workload.vectors import prepared_count, shape_of
 from compbench.loadtest.workload.workload import Workload as ScenarioWorkload
-from compbench.transport.http_pool import Endpoint
+from compbench.systems.engram.client import Client
+from compbench.transport.http_pool import Endpoint, Pool
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIO = ROOT / "scenarios" / "competitive" / "qdrant_ann_1m_768d.toml"
@@ -91,7 +92,7 @@ class Bare:
         """Want no answer."""
         return False
 
-    def answered(self, index: int, status: int, body: bytes) -> None:
+    def answered(self, index: int, body: bytes) -> None:
         """Never called."""
 
     def digest(self) -> str:
@@ -155,7 +156,7 @@ def compare_speed(url: str, options: argparse.Namespace) -> None:
     small = partial(Bare, Endpoint(url))
     tools["compbench, 1 process"] = partial(own_speed, url, options, offered, 1, small)
     tools["compbench, 2 processes"] = partial(own_speed, url, options, offered, 2, small)
-    searches = vector_searches(Endpoint(url), int(offered) * options.seconds)
+    searches = vector_searches(url, int(offered) * options.seconds)
     tools["1 process, 768-d search"] = partial(own_speed, url, options, offered, 1, searches)
     rounds = [{name: measure() for name, measure in tools.items()} for _ in range(options.rounds)]
     print(f"\n{connections} connections, {seconds} s, {options.rounds} rounds, one nginx worker")
@@ -197,9 +198,9 @@ def own_speed(
     url: str, options: argparse.Namespace, offered: float, processes: int, make: Callable[[], Workload]
 ) -> Speed:
     """Return the requests a second that were answered, the schedule being twice as fast as wrk."""
-    endpoint, seconds = Endpoint(url), int(options.seconds)
+    seconds = int(options.seconds)
     before = cpu_s()
-    totals, pooled = send(endpoint, make, offered, seconds, options.connections, processes)
+    totals, pooled = send(url, make, offered, seconds, options.connections, processes)
     assert set(totals.reasons) <= {NEVER_SENT, NO_ANSWER}, totals.reasons
     rate = sum(second.completed for second in totals.series[1:seconds]) / (seconds - 1)
     return Speed(rate, 1e6 * (cpu_s() - before) / (pooled.count - pooled.never_sent))
@@ -213,30 +214,32 @@ def cpu_s() -> float:
 
 def compare_lag(url: str, seconds: int) -> None:
     """Print how late requests are sent."""
-    endpoint = Endpoint(url)
     print(f"\nlag of one process in ms, {seconds} s{'':8} {'P50':>8} {'P99':>8} {'P99.9':>8} {'max':>8}")
     for rate in LAG_RATES:
-        searches = vector_searches(endpoint, rate * seconds)
-        makers: dict[str, Callable[[], Workload]] = {"small": partial(Bare, endpoint), "768-d": searches}
+        searches = vector_searches(url, rate * seconds)
+        makers: dict[str, Callable[[], Workload]] = {"small": partial(Bare, Endpoint(url)), "768-d": searches}
         for name, make in makers.items():
-            _, pooled = send(endpoint, make, rate, seconds, 32, 1)
+            _, pooled = send(url, make, rate, seconds, 32, 1)
             lag = pooled.times.lag.summary()
             print(f"{rate:6} requests/s, {name:16} {lag.p50:8.3f} {lag.p99:8.3f} {lag.p999:8.3f} {lag.max:8.3f}")
 
 
-def vector_searches(endpoint: Endpoint, count: int) -> Callable[[], Workload]:
+def vector_searches(url: str, count: int) -> Callable[[], Workload]:
     """Return the maker of a workload of nothing but searches with vectors of 768 dimensions."""
     scenario = load_scenario(SCENARIO)
     prepared = prepared_count(scenario.data, 1)
-    return partial(ScenarioWorkload, scenario, scenario.seed, endpoint, prepared=prepared, count=count)
+    client = Client(None, url, shape_of(scenario.data))
+    return partial(ScenarioWorkload, scenario, scenario.seed, client, prepared=prepared, count=count)
 
 
 def send(
-    endpoint: Endpoint, make: Callable[[], Workload], rate: float, seconds: int, connections: int, processes: int
+    url: str, make: Callable[[], Workload], rate: float, seconds: int, connections: int, processes: int
 ) -> tuple[Totals, Part]:
     """Keep a constant schedule; return what was measured."""
     totals = Totals()
-    plan = Plan(endpoint, Schedule(Constant(rate=rate), 1, 0, seconds), connections, processes, make)
+    plan = Plan(
+        partial(Pool, Endpoint(url)), Schedule(Constant(rate=rate), 1, 0, seconds), connections, processes, make
+    )
     keep_schedule(plan, make(), lambda _: None, lambda interval: totals.take(interval, interval.pooled()))
     return totals, totals.pooled()
 

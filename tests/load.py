@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from compbench.config.scenarios import Clustered, Constant, Data, Graph, Operations, Scenario, Validation
+from compbench.loadtest.workload.vectors import shape_of
 from compbench.loadtest.workload.workload import Workload
-from compbench.transport.http_pool import Endpoint
+from compbench.systems.engram.client import Client
 
-ENDPOINT = Endpoint("http://127.0.0.1:1")
+ENDPOINT = "http://127.0.0.1:1"
 MIXED = Operations(store_weight=1, recall_weight=1, embedding_search_weight=1, pattern_completion_weight=1)
 SEARCHES = Operations(store_weight=0, recall_weight=0, embedding_search_weight=1)
 TRAVERSALS = Operations(store_weight=0, recall_weight=0.8, embedding_search_weight=0.2)
@@ -49,7 +50,8 @@ def graph_scenario(nodes: int = 500) -> Scenario:
 def workload(of: Scenario | None = None, count: int = 3000, **how: Any) -> Workload:
     """Return a scenario's work."""
     made = of or scenario()
-    return Workload(made, made.seed, ENDPOINT, prepared=made.data.num_nodes, count=count, **how)
+    client = Client(None, ENDPOINT, shape_of(made.data))
+    return Workload(made, made.seed, client, prepared=made.data.num_nodes, count=count, **how)
 
 
 def toml(made: Scenario) -> str:

@@ -28,12 +28,12 @@ ROOMS = {
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
     "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
-    "loadtest/truth": "recall traversals inventory ground_truth answers",
+    "loadtest/truth": "recall traversals ground_truth answers",
     "loadtest/workload": "workload batches operations edges arrivals vectors",
-    "systems/embedded": "server settings",
-    "systems/engram": "server settings",
-    "systems": "registry api",
-    "transport": "http_pool http_connection",
+    "systems/embedded": "server client settings",
+    "systems/engram": "server client requests settings",
+    "systems": "registry clients folders api",
+    "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling process perf interrupts guard"
     " effects ask",
@@ -43,7 +43,7 @@ ROOMS = {
     "model": "events records provenance notices metrics result file_names measurement texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
-PROGRAMS = {"loadtest": {"transport", "config", "files", "model"}, "embedded": set[str]()}
+PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}
 # Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
 FILES_OF_PROGRAMS = {
     "store/kept_data.py": {"loadtest/workload", "loadtest/truth"},

@@ -36,7 +36,7 @@ def find_capacity(options: CapacityOptions, progress: Progress) -> int:
     """
     goal, began = options.goal, time.monotonic()
     search = Search(goal)
-    _say(f"Capacity of {options.trial.endpoint.url}: {options.trial.scenario.title}")
+    _say(f"Capacity of {options.trial.address.endpoint}: {options.trial.scenario.title}")
     _say(f"Sustained: P99 up to {goal.p99_ms:g}ms, errors up to {goal.max_error_rate:.2%}, all but 3% achieved\n")
     _say(f"{'ops/sec':>10} {'achieved':>10} {'P99 ms':>10} {'errors':>8}  sustained")
     while (rate := search.next_rate) is not None:
@@ -96,7 +96,7 @@ def _report(options: CapacityOptions, found: Capacity, points: list[Point]) -> C
         schema=CAPACITY_SCHEMA,
         driver_version=__version__,
         scenario=trial.scenario.name,
-        endpoint=trial.endpoint.url,
+        endpoint=trial.address.endpoint,
         seed=trial.seed,
         scale=trial.scale,
         connections=trial.connections,

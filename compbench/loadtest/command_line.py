@@ -28,7 +28,7 @@ from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.workload.vectors import prepared_count
 from compbench.model.errors import UserError
-from compbench.transport.http_pool import Endpoint
+from compbench.systems.clients import ServerAddress
 
 SCENARIOS = Path("scenarios/competitive")
 CACHE = Path("tmp/cache")
@@ -93,7 +93,7 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
     return RunOptions(
         scenario=scenario,
         seed=_seed(options, scenario),
-        endpoint=Endpoint(options.endpoint),
+        address=_address(options),
         duration_s=duration_s,
         scale=options.scale,
         # Each process needs a connection of its own.
@@ -106,9 +106,7 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
 def _prepare(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     output = _checked_folder("--output", options.output)
-    asked = PrepareOptions(
-        scenario, _seed(options, scenario), Endpoint(options.endpoint), options.scale, options.time_limit
-    )
+    asked = PrepareOptions(scenario, _seed(options, scenario), _address(options), options.scale, options.time_limit)
     with Progress(options.progress) as progress:
         result = prepare(asked, progress)
     if output:
@@ -156,6 +154,10 @@ def _seed(options: argparse.Namespace, scenario: Scenario) -> int:
     return scenario.seed if options.seed is None else int(options.seed)
 
 
+def _address(options: argparse.Namespace) -> ServerAddress:
+    return ServerAddress(options.endpoint, options.system, options.systems_dir, options.system_settings)
+
+
 def _checked_folder(option: str, path: Path | None) -> Path | None:
     """Refuse an output that has no folder before anything is measured, not after."""
     if path is not None and not path.parent.is_dir():
@@ -174,6 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--scale", type=_above_0(1.0), default=1.0, metavar="F", help="share of num_nodes, over 0 to 1")
     common.add_argument("--seed", type=_whole(0, U64_MAX), metavar="N", help="default: the scenario's")
     common.add_argument("--endpoint", default="http://localhost:7432", metavar="URL")
+    common.add_argument("--system", default="engram", metavar="NAME", help="which client asks it (default: engram)")
+    common.add_argument("--systems-dir", metavar="PATH", help="a folder of further systems")
+    common.add_argument("--system-settings", default="{}", metavar="JSON", help="the system's own settings")
     common.add_argument("--output", type=Path, metavar="PATH", help="write a JSON report")
     common.add_argument("--progress", type=Path, metavar="PATH", help="append JSON lines, about one a second")
     common.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where exact neighbours are kept")

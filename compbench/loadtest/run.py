@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,13 +22,13 @@ from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import Phase, Progress
 from compbench.loadtest.truth import answers, ground_truth, recall
-from compbench.loadtest.truth.inventory import Ask, can_traverse, memories_stored
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
 from compbench.loadtest.workload.workload import Workload
 from compbench.model.result import DETAILS_SCHEMA, Details, Recall
-from compbench.transport.http_pool import Endpoint, Pool
+from compbench.systems.api import Ask, Client
+from compbench.systems.clients import ServerAddress, open_client, transport_maker
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class RunOptions(NamedTuple):
 
     scenario: Scenario
     seed: int
-    endpoint: Endpoint
+    address: ServerAddress
     duration_s: int
     scale: float
     connections: int
@@ -55,13 +55,13 @@ def run(options: RunOptions, progress: Progress) -> int:
     Raises:
         UserError: the server can't be reached, or a file can't be written.
     """
-    scenario = options.scenario
+    scenario, client = options.scenario, _client_of(options)
     _log("INFO", f"Starting load test: {scenario.title} (seed: {options.seed})")
     _log("INFO", f"Target rate: {mean_rate(scenario.arrival):.0f} ops/sec")
     _log("INFO", f"Duration: {options.duration_s} seconds")
-    _log("INFO", f"Endpoint: {options.endpoint.url}")
+    _log("INFO", f"Endpoint: {options.address.endpoint}")
     began = time.monotonic()
-    stored = run_in_precise_loop(_ask(options.endpoint, memories_stored))
+    stored = run_in_precise_loop(_ask(client, client.count))
     measured, workload = measure(options, progress)
     _log_failures(measured)
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
@@ -83,18 +83,18 @@ def measure(options: RunOptions, progress: Progress) -> tuple[verdict.Measured, 
     """
     schedule, graph = schedule_of(options), options.scenario.graph
     warm_up, offered = schedule.offered()
+    client = _client_of(options)
     make = partial(
-        Workload,
-        options.scenario,
-        options.seed,
-        options.endpoint,
+        _make_workload,
+        options,
         prepared=vectors.prepared_count(options.scenario.data, options.scale),
         count=warm_up + sum(offered),
         warm_up=warm_up,
-        traverses=graph is not None and run_in_precise_loop(_ask(options.endpoint, can_traverse)),
+        traverses=graph is not None and run_in_precise_loop(_ask(client, client.follows_edges)),
     )
     workload = make()
-    plan = Plan(options.endpoint, schedule, options.connections, options.processes, make)
+    transport = transport_maker(options.address, vectors.shape_of(options.scenario.data))
+    plan = Plan(transport, schedule, options.connections, options.processes, make)
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
         watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
@@ -107,14 +107,23 @@ def schedule_of(options: RunOptions) -> Schedule:
     return Schedule(options.scenario.arrival, options.seed, options.warm_up_s, options.duration_s)
 
 
-async def _ask(endpoint: Endpoint, question: Callable[[Ask, Endpoint], Awaitable[T]]) -> T:
+def _client_of(options: RunOptions) -> Client:
+    return open_client(options.address, vectors.shape_of(options.scenario.data))
+
+
+def _make_workload(options: RunOptions, **how: Any) -> Workload:
+    """Make the work in the process that does it, with a client of its own."""
+    return Workload(options.scenario, options.seed, _client_of(options), **how)
+
+
+async def _ask(client: Client, question: Callable[[Ask], Awaitable[T]]) -> T:
     """Ask the server something outside of any schedule."""
-    pool = Pool(endpoint, 1)
-    await pool.open()
+    transport = client.transport(1)
+    await transport.open()
     try:
-        return await question(pool.ask, endpoint)
+        return await question(transport.ask)
     finally:
-        pool.close()
+        transport.close()
 
 
 def _recall(options: RunOptions, workload: Workload, stored: int | None) -> Recall:
@@ -181,7 +190,7 @@ def _asked(options: RunOptions, workload: Workload, found: Recall) -> Details:
         schema=DETAILS_SCHEMA,
         driver_version=__version__,
         seed=options.seed,
-        endpoint=options.endpoint.url,
+        endpoint=options.address.endpoint,
         scenario=scenario.name,
         scale=options.scale,
         duration_s=options.duration_s,

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from compbench.config.scenarios import Scenario
@@ -82,6 +83,7 @@ def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles, tim
         *_builtin(),
         "prepare",
         *_common(settings, scenario, files),
+        *_system_options(settings),
         *("--scale", repr(settings.data_scale)),
         *("--progress", str(files.progress)),
         *("--time-limit", str(round(time_limit_s))),
@@ -127,12 +129,19 @@ def _common(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[
 
 def _own_options(settings: Settings, files: DriverFiles) -> list[str]:
     return [
+        *_system_options(settings),
         *("--scale", repr(settings.data_scale)),
         *("--cache", settings.cache_dir),
         *("--progress", str(files.progress)),
         *("--connections", str(settings.connections)),
         *("--processes", str(settings.processes)),
     ]
+
+
+def _system_options(settings: Settings) -> list[str]:
+    folder = ["--systems-dir", settings.systems_dir] if settings.systems_dir else []
+    own = msgspec.json.encode(registry.own_settings(settings)).decode()
+    return ["--system", settings.system, *folder, "--system-settings", own]
 
 
 def _builtin() -> list[str]:

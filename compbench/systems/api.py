@@ -7,13 +7,15 @@ systems (ports, isolation, proof of identity, stopping, the schedule, exact neig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from compbench.transport.exchange import Exchange, Transport
 
     Vectors = NDArray[np.float32]
     Pairs = NDArray[np.uint32]
@@ -25,6 +27,8 @@ Metric = Literal["cosine", "euclidean", "dot"]
 Call = Any
 # The data set's row i is i everywhere. What a run stores itself begins here, far above any data set's rows.
 STORED_FROM = 2**40
+# In an answer: what neither the data set nor a run's own stores can be.
+UNKNOWN = -1
 
 
 class Capabilities(NamedTuple):
@@ -140,3 +144,139 @@ class Server(Protocol):
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Say what a running process is if it is a server of this system, `?` if it may be one, else nothing."""
+
+
+# -- client half -----------------------------------------------------------------------------------------------------
+
+
+class Shape(NamedTuple):
+    """What a system is made for: the vectors' dimension, and how many spaces hold them apart from each other.
+
+    Row i of the data set belongs to space i modulo `spaces`; a search sees one space.
+    """
+
+    dimension: int
+    spaces: int
+
+
+class Store(NamedTuple):
+    """Store a new vector, shape (dimension,), as `number`, from `STORED_FROM` on."""
+
+    number: int
+    space: int
+    vector: Vectors
+
+
+class Search(NamedTuple):
+    """Find the nearest vectors to number `query` of the pool, at least as similar as the threshold."""
+
+    query: int
+    limit: int
+    threshold: float
+    space: int
+
+
+class Traverse(NamedTuple):
+    """Find all that 1 to `hops` steps along edges lead to from row `start`, up to `limit` of them."""
+
+    start: int
+    hops: int
+    limit: int
+
+
+class Complete(NamedTuple):
+    """Complete number `query` of the pool, of which every other component is taken away."""
+
+    query: int
+    space: int
+
+
+Operation = Store | Search | Traverse | Complete
+# Sends one call outside of any schedule.
+Ask = Callable[[Call], "Awaitable[Exchange]"]
+
+
+class Loading(NamedTuple):
+    """How a data set is loaded, and what of it is there.
+
+    Attributes:
+        there: how many rows each space has already, its first ones.
+        rows_at_once: how many rows one call of `load` may bring, at most.
+        in_flight: how many calls may be under way at once.
+    """
+
+    there: list[int]
+    rows_at_once: int
+    in_flight: int
+
+
+class AnswerError(Exception):
+    """An answer has not the shape that the system's answers have."""
+
+
+class Client(Protocol):
+    """The driver's half, made of the system's own settings, where it is asked, and the data set's shape.
+
+    Each process of the driver has one of its own. What becomes of a call is known by its exchange.
+    """
+
+    def __init__(self, own: Any, endpoint: str, shape: Shape) -> None:
+        """Take the system's settings, of the type in its folder.
+
+        Raises:
+            UserError: it can't be asked at such an endpoint.
+        """
+
+    def transport(self, size: int) -> Transport:
+        """Return a transport of `size` connections, not yet open, for the running event loop."""
+
+    # While measuring: only `encode`, a microsecond or few for all but stores.
+
+    def take_queries(self, pool: Vectors, *, completes: bool) -> None:
+        """Take the vectors, shape (n, dimension), that searches and completions name by number."""
+
+    def encode(self, operation: Operation) -> Call:
+        """Return the call that does it."""
+
+    # After measuring.
+
+    def ids(self, answer: bytes) -> list[int]:
+        """Return what the answer to a search or traversal holds: rows, numbers stored by a run, or `UNKNOWN`.
+
+        Raises:
+            AnswerError: it has another shape.
+        """
+
+    # Outside of any schedule.
+
+    async def count(self, ask: Ask) -> int | None:
+        """Return how many vectors the system says that it holds, None if it does not say.
+
+        Raises:
+            UserError: there is no answer at all.
+        """
+
+    async def follows_edges(self, ask: Ask) -> bool:
+        """Tell whether it can do a `Traverse`."""
+
+    async def begin_loading(self, ask: Ask, count: int) -> Loading:
+        """Make what is needed before the first of `count` rows is loaded, and see what is there already.
+
+        Raises:
+            UserError: what is there can't be this data set.
+        """
+
+    async def holds_other(self, ask: Ask, number: int, vector: Vectors) -> bool:
+        """Tell whether row `number` is there with another vector than this one, shape (dimension,)."""
+
+    def load(self, first: int, step: int, rows: Vectors) -> Call:
+        """Return the call that loads the rows `first`, `first + step` and so on, all of one space."""
+
+    def load_edges(self, pairs: Pairs) -> Call:
+        """Return the call that loads directed edges, shape (n, 2), between rows."""
+
+    async def edges_held(self, ask: Ask) -> int | None:
+        """Return how many edges are there, None if it can't be given any."""
+
+    async def build_index(self, ask: Ask) -> str:
+        """See to it that all that is loaded is searched as it will be while measuring; return why not, or nothing."""

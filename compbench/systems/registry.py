@@ -5,26 +5,21 @@ Besides those here, the folders of the setting `systems_dir` are systems. Each p
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from compbench import systems
 from compbench.config import settings as sources
 from compbench.config.settings import Settings
-from compbench.config.system_tables import CHOICE, SystemKind, SystemSettings
+from compbench.config.system_tables import SystemKind, SystemSettings
 from compbench.machine.probes.machine import Recognise
 from compbench.model.errors import UserError
+from compbench.systems import folders
 
 if TYPE_CHECKING:
     from compbench.systems.api import Server
-
-_OWN = list(systems.__path__)
 
 
 def load_settings(
@@ -40,16 +35,16 @@ def find_kinds(folder: Path | None) -> dict[str, SystemKind]:
     Raises:
         UserError: a folder can't be loaded, or two have the same name.
     """
-    _look_into(folder)
-    return {name: _kind(name) for name in _names()}
+    folders.look_into(folder)
+    return {name: folders.kind(name) for name in folders.names()}
 
 
 def server_of(settings: Settings, name: str = "") -> Server:
     """Return the server half of the system that is measured, or of another one."""
     system = name or settings.system
-    kind = _kind(system)
+    kind = folders.kind(system)
     own = msgspec.convert(settings.system_tables[system], kind.settings)
-    return cast("Server", _module(system, "server").Server(own, settings.port))
+    return cast("Server", folders.module(system, "server").Server(own, settings.port))
 
 
 def recognisers(settings: Settings) -> list[Recognise]:
@@ -59,17 +54,17 @@ def recognisers(settings: Settings) -> list[Recognise]:
 
 def own_settings(settings: Settings) -> SystemSettings:
     """Return the settings of the system that is measured, of the type in its folder."""
-    return msgspec.convert(settings.system_tables[settings.system], _kind(settings.system).settings)
+    return msgspec.convert(settings.system_tables[settings.system], folders.kind(settings.system).settings)
 
 
 def title_of(name: str) -> str:
     """Return what a reader calls a system."""
-    return _kind(name).title
+    return folders.kind(name).title
 
 
 def fingerprint(settings: Settings) -> dict[str, str]:
     """Return what of a system's settings affects a measurement: every field that its `KIND` does not except."""
-    kind, own = _kind(settings.system), own_settings(settings)
+    kind, own = folders.kind(settings.system), own_settings(settings)
     names = [name for name in own.__struct_fields__ if name not in kind.unmeasured]
     return {f"system.{name}": str(msgspec.to_builtins(getattr(own, name))) for name in names}
 
@@ -94,30 +89,3 @@ def driver_owner(settings: Settings) -> tuple[Server, Path]:
         if half.driver_program:
             return half, half.driver_program
     raise UserError(f"driver={settings.driver}: no system here brings that driver: set driver=builtin")
-
-
-def _look_into(folder: Path | None) -> None:
-    systems.__path__[:] = _OWN
-    if folder is None:
-        return
-    if not folder.is_dir():
-        raise UserError(f"systems_dir: {folder} is no folder")
-    foreign = [info.name for info in pkgutil.iter_modules([str(folder)]) if info.ispkg]
-    if twice := sorted({*foreign} & {*_names(), CHOICE}):
-        raise UserError(f"systems_dir: {folder / twice[0]}: that name is taken: call the folder otherwise")
-    systems.__path__.append(str(folder))
-
-
-def _names() -> list[str]:
-    return sorted(info.name for info in pkgutil.iter_modules(systems.__path__) if info.ispkg)
-
-
-def _kind(name: str) -> SystemKind:
-    return cast(SystemKind, _module(name, "settings").KIND)
-
-
-def _module(system: str, half: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"{systems.__name__}.{system}.{half}")
-    except ImportError as error:
-        raise UserError(f"system {system}: its {half}.py can't be loaded: {error}") from None

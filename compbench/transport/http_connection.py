@@ -3,55 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import httptools
 
-
-class Exchange:
-    """One request and what became of it; moments are those of `time.monotonic()`, in seconds.
-
-    `free_at` is when the connection that carried it came free; it and `sent_at` are NaN if the request was never sent.
-    `status` is 0 as long as no response is complete, and `problem` says why there is none. `operation` is the caller's.
-    """
-
-    __slots__ = (
-        "body",
-        "done_at",
-        "due_at",
-        "free_at",
-        "index",
-        "on_done",
-        "operation",
-        "payload",
-        "problem",
-        "sent_at",
-        "status",
-    )
-
-    def __init__(
-        self, index: int, due_at: float, payload: bytes, on_done: Callable[[Exchange], None], operation: int = 0
-    ) -> None:
-        self.index, self.due_at, self.payload, self.on_done = index, due_at, payload, on_done
-        self.operation = operation
-        self.sent_at = self.free_at = self.done_at = math.nan
-        self.status = 0
-        self.problem = ""
-        self.body: list[bytes] = []
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether there is no response, or one that reports an error."""
-        return not self.status or self.status >= 400  # noqa: PLR2004 - HTTP's first error status
-
-    def explain(self) -> str:
-        """Return why it failed, in one line."""
-        text = b"".join(self.body)[:200].decode("utf-8", "replace").replace("\n", " ")
-        return self.problem or f"HTTP {self.status}: {text}"
+from compbench.transport.exchange import Exchange
 
 
 class Owner(Protocol):
@@ -119,7 +77,12 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         exchange.done_at = self.free_at = time.monotonic()
-        exchange.status = self._parser.get_status_code()
+        status = self._parser.get_status_code()
+        exchange.is_answered = True
+        if 200 <= status < 300:  # noqa: PLR2004 - HTTP's range of successes
+            exchange.ok = True
+        else:
+            exchange.problem = f"HTTP {status}"
         if self._parser.should_keep_alive():
             self._owner.released(self)
         else:

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from compbench.model.errors import UserError
-from compbench.transport.http_connection import Connection, Exchange
+from compbench.transport.exchange import Exchange
+from compbench.transport.http_connection import Connection
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0

@@ -14,8 +14,9 @@ from compbench.config.scenarios import load_scenario
 from compbench.loadtest.engine.histogram import empty_hdr
 from compbench.loadtest.run import workload_digest
 from compbench.loadtest.workload.arrivals import Schedule
+from compbench.loadtest.workload.vectors import shape_of
 from compbench.loadtest.workload.workload import Workload
-from compbench.transport.http_pool import Endpoint
+from compbench.systems.engram.client import Client
 from tests.drive import constant, drive, loadtest, scenario_file, serving
 
 POISSON = 'pattern = "poisson"\nlambda = 150.0'
@@ -122,7 +123,8 @@ def test_the_digest_depends_on_seed_and_arrivals_and_not_on_the_address(tmp_path
         scenario = load_scenario(scenario_file(tmp_path, arrival))
         schedule = Schedule(scenario.arrival, seed, 0, 2)
         count = sum(schedule.offered()[1])
-        work = Workload(scenario, seed, Endpoint(f"http://127.0.0.1:{port}"), prepared=100, count=count)
+        client = Client(None, f"http://127.0.0.1:{port}", shape_of(scenario.data))
+        work = Workload(scenario, seed, client, prepared=100, count=count)
         return workload_digest(schedule, work)
 
     assert digest(POISSON, 7, 1) == digest(POISSON, 7, 2) == DIGEST

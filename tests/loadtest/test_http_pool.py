@@ -15,7 +15,7 @@ import pytest
 from compbench.loadtest.engine.clock import open_alarm, run_in_precise_loop
 from compbench.loadtest.engine.recorder import BATCH, NEVER_SENT, OTHER_REASONS, REASONS_LIMIT, Interval, Recorder
 from compbench.model.errors import UserError
-from compbench.transport.http_connection import Exchange
+from compbench.transport.exchange import Exchange
 from compbench.transport.http_pool import Endpoint, Pool
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -67,20 +67,29 @@ def test_only_plain_http_addresses_are_endpoints(url: str) -> None:
 )
 def test_an_answer_is_read_however_it_is_sent(pieces: tuple[bytes, ...]) -> None:
     for exchange in asked(answering(*pieces), times=2):
-        assert (exchange.status, b"".join(exchange.body), exchange.failed) == (200, b"hello", False)
+        assert (exchange.ok, exchange.problem, b"".join(exchange.body)) == (True, "", b"hello")
         assert exchange.free_at <= exchange.sent_at <= exchange.done_at
 
 
 def test_a_connection_that_the_server_closes_after_its_answer_is_replaced() -> None:
     last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
-    assert [exchange.status for exchange in asked(answering(last, keep=False), times=3)] == [200, 200, 200]
+    assert all(exchange.ok for exchange in asked(answering(last, keep=False), times=3))
 
 
 def test_a_failure_says_why() -> None:
     (refused,) = asked(answering(b"HTTP/1.1 503 Busy\r\nContent-Length: 8\r\n\r\ntry\nlate"))
-    assert (refused.failed, refused.explain()) == (True, "HTTP 503: try late")
+    assert (refused.ok, refused.problem, refused.explain()) == (False, "HTTP 503", "HTTP 503: try late")
     (lost,) = asked(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf", keep=False))
-    assert (lost.status, lost.explain()) == (0, "connection lost: closed by the server")
+    assert (lost.is_answered, lost.explain()) == (False, "connection lost: closed by the server")
+
+
+@pytest.mark.parametrize(
+    ("status", "is_success"), [("100 Continue", False), ("201 Created", True), ("204 None", True), ("302 Found", False)]
+)
+def test_only_a_status_of_success_is_one(status: str, is_success: bool) -> None:
+    (exchange,) = asked(answering(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()))
+    assert (exchange.is_answered, exchange.ok) == (True, is_success)
+    assert exchange.problem == ("" if is_success else f"HTTP {status[:3]}")
 
 
 @pytest.mark.parametrize("rest", [b"", b"\x81\x05hello"])
@@ -89,7 +98,7 @@ def test_a_protocol_that_nobody_asked_for_is_a_failure_and_no_traceback(
 ) -> None:
     upgrade = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     for exchange in asked(answering(upgrade + rest), times=2):
-        assert (exchange.status, exchange.failed) == (0, True)
+        assert (exchange.is_answered, exchange.ok) == (False, False)
         assert exchange.explain() == "not an HTTP response: another protocol follows a 101"
     assert "data_received" not in caplog.text, "asyncio tells of an exception that nobody caught"
 
@@ -133,7 +142,7 @@ def test_an_alarm_rings_once_not_early_at_the_last_time_set_and_at_once_for_the_
 def ended(at: float, *, due: float, sent: float = math.nan, problem: str = "", operation: int = 0) -> Exchange:
     exchange = Exchange(0, due, b"", lambda _: None, operation)
     exchange.free_at, exchange.sent_at, exchange.done_at = due - 1, sent, at
-    exchange.status, exchange.problem = (0, problem) if problem else (200, "")
+    exchange.ok, exchange.problem = not problem, problem
     return exchange
 
 

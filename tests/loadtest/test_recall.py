@@ -74,7 +74,7 @@ def test_a_repeated_memory_counts_once(truth: Truth) -> None:
 def test_the_same_answer_to_every_query_is_found_out(truth: Truth) -> None:
     found = judged(truth, lambda query: [f"node-{number}" for number in range(query.limit)])
     assert found.answers == "ignores-query"
-    assert "different vectors were all answered with node-0" in found.note
+    assert "different vectors were all answered with row 0" in found.note
 
 
 def test_answers_that_belong_to_other_queries_are_found_out(truth: Truth) -> None:

@@ -117,13 +117,6 @@ def test_about_a_thousand_measured_searches_are_kept_however_long_the_run() -> N
     assert all(short.keeps(index) for index in range(100))
 
 
-def test_only_good_answers_are_kept() -> None:
-    made = workload(scenario(SEARCHES))
-    made.answered(1, 200, b"a")
-    made.answered(2, 500, b"b")
-    assert made.kept == {1: b"a"}
-
-
 def test_a_smaller_data_set_is_the_beginning_of_a_larger_one() -> None:
     data = scenario().data
     small = np.concatenate([chunk for _, chunk in vectors.prepared_vectors(data, 1500, 7)])

@@ -21,8 +21,7 @@ import numpy as np
 
 from compbench.loadtest.engine.clock import open_alarm
 from compbench.loadtest.engine.recorder import Interval, Recorder
-from compbench.transport.http_connection import Exchange
-from compbench.transport.http_pool import Pool
+from compbench.transport.exchange import Exchange, Transport
 
 # So long after the last due time a run waits for answers, and goes on sending what waits for a connection.
 DRAIN_S = 3.0
@@ -35,8 +34,8 @@ TICK_DELAY_S = 0.002
 class Workload(Protocol):
     """What is sent. Operations are numbered through from 0; each process that sends has a workload of its own."""
 
-    def build(self, index: int, /) -> bytes:
-        """Return the bytes of request `index`; asked in ascending order, before the request is due."""
+    def build(self, index: int, /) -> Any:
+        """Return request `index` as the transport takes it; asked in ascending order, before the request is due."""
 
     def operation(self, index: int, /) -> int:
         """Return what kind of operation request `index` is, as an index into the labels."""
@@ -44,8 +43,8 @@ class Workload(Protocol):
     def keeps(self, index: int, /) -> bool:
         """Tell whether the answer to request `index` is wanted."""
 
-    def answered(self, index: int, status: int, body: bytes, /) -> None:
-        """Take an answer that is wanted."""
+    def answered(self, index: int, body: bytes, /) -> None:
+        """Take a good answer that is wanted."""
 
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of every operation of the run with its parameters and vectors."""
@@ -60,13 +59,13 @@ class Ended(NamedTuple):
 
 
 class OpenLoop:
-    """Sends a schedule over a pool.
+    """Sends a schedule over a transport.
 
     Args:
-        pool: open connections.
+        transport: its connections are open.
         due: index and due time of each request, ascending, seconds from the start.
         workload: makes the requests, and says which answers are wanted.
-        answered: takes index, status and body of an answer that is wanted.
+        answered: takes index and body of a good answer that is wanted.
         start_s: when to start, in `time.monotonic()`'s seconds.
         warm_up_s: what is due earlier after the start is sent, not measured.
         end_s: when the schedule ends, seconds from the start.
@@ -75,17 +74,17 @@ class OpenLoop:
 
     def __init__(
         self,
-        pool: Pool,
+        transport: Transport,
         due: Iterator[tuple[int, float]],
         workload: Workload,
         *,
-        answered: Callable[[int, int, bytes], None],
+        answered: Callable[[int, bytes], None],
         start_s: float,
         warm_up_s: float,
         end_s: float,
         consume: Callable[[Interval], Iterable[None]],
     ) -> None:
-        self._pool, self._schedule, self._workload = pool, due, workload
+        self._transport, self._schedule, self._workload = transport, due, workload
         self._answered, self._consume = answered, consume
         self._start, self._end = start_s, start_s + end_s
         self._warm_up_s = warm_up_s
@@ -93,7 +92,7 @@ class OpenLoop:
         self._handing: Iterator[object] = iter(())
         self._recorder = Recorder(start_s, warm_up_s, self._closed.append)
         self._sent = self._in_flight_max = 0
-        self._request = b""
+        self._request: Any = None
         self._index, self._due_at, self._operation = -1, math.inf, 0
         self._armed = False
         self._finished = asyncio.Event()
@@ -103,7 +102,7 @@ class OpenLoop:
         """Send the schedule; end with it, or later when the last request is answered, or at the end of the drain."""
         asyncio.get_running_loop().set_exception_handler(self._failed)
         self._alarm = open_alarm(self._ring)
-        self._pool.on_room = self._pump
+        self._transport.on_room = self._pump
         self._advance()
         cpu, began = time.process_time(), time.monotonic()
         self._pump()
@@ -133,12 +132,12 @@ class OpenLoop:
         """
         if self._due_at > time.monotonic():
             self._arm()
-        elif self._pool.has_room():
-            self._pool.submit(Exchange(self._index, self._due_at, self._request, self._done, self._operation))
+        elif self._transport.has_room():
+            self._transport.submit(Exchange(self._index, self._due_at, self._request, self._done, self._operation))
             self._sent += 1
             self._in_flight_max = max(self._in_flight_max, self._sent - self._recorder.ended)
             self._advance()
-            if self._due_at > time.monotonic() or self._pool.has_room():
+            if self._due_at > time.monotonic() or self._transport.has_room():
                 self._arm()
 
     def _arm(self) -> None:
@@ -160,8 +159,8 @@ class OpenLoop:
 
     def _done(self, exchange: Exchange) -> None:
         self._recorder.add(exchange)
-        if exchange.status and self._workload.keeps(exchange.index):
-            self._answered(exchange.index, exchange.status, b"".join(exchange.body))
+        if exchange.ok and self._workload.keeps(exchange.index):
+            self._answered(exchange.index, b"".join(exchange.body))
         if self._due_at < math.inf:
             self._pump()
         elif self._recorder.ended == self._sent:
@@ -172,7 +171,7 @@ class OpenLoop:
         measured_from = self._start + self._warm_up_s
         for second in itertools.count(math.floor(-self._warm_up_s) + 1):
             await asyncio.sleep(measured_from + second - time.monotonic() + TICK_DELAY_S)
-            self._pool.expire()
+            self._transport.expire()
             self._recorder.advance(time.monotonic())
             while self._hand_on():
                 await asyncio.sleep(0)
@@ -194,7 +193,7 @@ class OpenLoop:
         )
         self._due_at = math.inf
         self._alarm.close()
-        self._pool.close(NO_ANSWER)
+        self._transport.close(NO_ANSWER)
         now = time.monotonic()
         while batch := list(itertools.islice(never_sent, NEVER_SENT_BATCH)):
             operations = np.array([self._workload.operation(index) for index, _ in batch])
@@ -204,7 +203,7 @@ class OpenLoop:
             pass
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """End the run by what went wrong in a callback; what the network does is dealt with by the pool."""
+        """End the run by what went wrong in a callback; what the network does is dealt with by the transport."""
         error = context.get("exception")
         if error is not None and not isinstance(error, OSError):
             self._error = error

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compbench.loadtest.engine.histogram import Histogram
-from compbench.transport.http_connection import Exchange
+from compbench.transport.exchange import Exchange
 
 # An operation a row: its number, the moments due, free, sent and done, and whether it failed.
 Rows = NDArray[np.float64]
@@ -125,7 +125,7 @@ class Recorder:
     def add(self, exchange: Exchange) -> None:
         """Note an operation that has ended."""
         self.ended += 1
-        failed = exchange.failed
+        failed = not exchange.ok
         self._batch.extend(
             (exchange.operation, exchange.due_at, exchange.free_at, exchange.sent_at, exchange.done_at, failed)
         )
@@ -157,7 +157,7 @@ class Recorder:
         self._close_until(self._open.number + 1)
 
     def _explain(self, exchange: Exchange) -> None:
-        reason = exchange.problem or f"HTTP {exchange.status}"
+        reason = exchange.problem
         if reason not in self._reasons and len(self._reasons) >= REASONS_LIMIT:
             reason = OTHER_REASONS
         self._reasons.add(reason)

@@ -19,19 +19,22 @@ from compbench.loadtest.engine.openloop import Ended, OpenLoop, Workload, collec
 from compbench.loadtest.engine.recorder import Interval
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.model.errors import UserError
-from compbench.transport.http_pool import Endpoint, Pool
+from compbench.transport.exchange import Transport
 
 Consume = Callable[[Interval], Iterable[None]]
-Answer = tuple[int, int, bytes]
+Answer = tuple[int, bytes]
 
 # So long after every connection of every process is open the schedule starts.
 LEAD_S = 0.05
 
 
 class Plan(NamedTuple):
-    """What is to be sent where, over how many connections, from how many processes."""
+    """What is to be sent where, over how many connections, from how many processes.
 
-    endpoint: Endpoint
+    Each process makes its own workload and its own transport of so many connections, by what is pickled here.
+    """
+
+    make_transport: Callable[[int], Transport]
     schedule: Schedule
     connections: int
     processes: int
@@ -64,16 +67,16 @@ async def _drive(
     plan: Plan,
     number: int,
     workload: Workload,
-    answered: Callable[[int, int, bytes], None],
+    answered: Callable[[int, bytes], None],
     begin: Callable[[], float],
     consume: Consume,
 ) -> Ended:
     share = len(range(number, plan.connections, plan.processes))
-    pool = Pool(plan.endpoint, share)
-    await pool.open()
+    transport = plan.make_transport(share)
+    await transport.open()
     with collector_off():
         loop = OpenLoop(
-            pool,
+            transport,
             plan.schedule.shard(number, plan.processes),
             workload,
             answered=answered,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from compbench.systems.api import AnswerError, Client
 
 # So many pairs tell whether answers depend on what was asked.
 PAIRS_WANTED = 20
@@ -24,31 +25,16 @@ class NotCheckableError(Exception):
     """Why the answers can't be judged."""
 
 
-class _Item(msgspec.Struct):
-    id: str
-
-
-class _Found(msgspec.Struct):
-    vivid: list[_Item] = []
-    associated: list[_Item] = []
-    reconstructed: list[_Item] = []
-
-
-class _Answer(msgspec.Struct):
-    memories: _Found
-
-
-def ids_of(body: bytes) -> list[str]:
-    """Return the ids that a recall's answer holds.
+def numbers_in(client: Client, body: bytes) -> list[int]:
+    """Return what an answer holds: rows of the data set, what the run stored from `STORED_FROM` on, or `UNKNOWN`.
 
     Raises:
-        NotCheckableError: it has not the shape of Engram's answers.
+        NotCheckableError: it has not the shape of the system's answers.
     """
     try:
-        found = msgspec.json.decode(body, type=_Answer).memories
-    except msgspec.DecodeError as error:
-        raise NotCheckableError(f"an answer has another shape than Engram's: {error}") from None
-    return [item.id for item in (*found.vivid, *found.associated, *found.reconstructed)]
+        return client.ids(body)
+    except AnswerError as error:
+        raise NotCheckableError(str(error)) from None
 
 
 def is_gain(gains: list[float]) -> bool:

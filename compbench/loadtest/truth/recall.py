@@ -1,31 +1,29 @@
 """recall@k of a sample of the measured searches, and whether the answers can be meant at all.
 
-An answer of k memories is compared with the exact k nearest prepared ones (`node-<i>`). What the run itself stored
-(`load-<i>`) is left out on both sides: an answer that holds s of those is compared with the best k - s. A memory is
-right if its cosine is at least that of the last one expected, less a tolerance for rounding, so that ties can't count
-as wrong. Expected are only those at or above the request's threshold; a search that expects none is left out.
+An answer of k memories is compared with the exact k nearest rows of the data set. What the run itself stored is left
+out on both sides: an answer that holds s of those is compared with the best k - s. A memory is right if its cosine is
+at least that of the last one expected, less a tolerance for rounding, so that ties can't count as wrong. Expected are
+only those at or above the request's threshold; a search that expects none is left out.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, half_width, ids_of, is_gain
+from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, half_width, is_gain, numbers_in
 from compbench.loadtest.truth.ground_truth import Truth
 from compbench.loadtest.truth.traversals import check_traversals
-from compbench.loadtest.workload.operations import PREPARED_PREFIX, STORED_PREFIX
 from compbench.loadtest.workload.workload import Query, Workload
 from compbench.model.result import Recall
+from compbench.systems.api import STORED_FROM
 
 TOLERANCE = 1e-5
 # A store that holds no more than this share of the data set is all but empty: whatever it answers, it answers quickly.
 EMPTY_SHARE = 0.1
-_NODE = re.compile(rf"{PREPARED_PREFIX}(\d{{1,18}})")
 
 
 class _Search(NamedTuple):
@@ -65,7 +63,10 @@ def missed(found: Recall, expected_recall: float | None) -> list[str]:
 
 
 def _searches(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None) -> Recall:
-    searches = [_search(workload.query(index), body, workload.prepared) for index, body in sorted(kept.items())]
+    searches = [
+        _search(workload.query(index), numbers_in(workload.client, body), workload.prepared)
+        for index, body in sorted(kept.items())
+    ]
     if not searches:
         raise NotCheckableError("no vector search was answered")
     if not any(search.nodes for search in searches):
@@ -93,16 +94,12 @@ def _searches(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None
     )
 
 
-def _search(query: Query, body: bytes, prepared: int) -> _Search:
-    ids = ids_of(body)
-    nodes = []
-    for memory_id in ids:
-        match = _NODE.fullmatch(memory_id)
-        if match and int(match[1]) < prepared:
-            nodes.append(int(match[1]))
-        elif not memory_id.startswith(STORED_PREFIX):
-            raise NotCheckableError(f"{memory_id!r} is a memory that neither `prepare` nor this run has stored")
-    return _Search(query, list(dict.fromkeys(nodes)), len(ids) - len(nodes))
+def _search(query: Query, numbers: list[int], prepared: int) -> _Search:
+    rows = [number for number in numbers if 0 <= number < prepared]
+    stored = sum(number >= STORED_FROM for number in numbers)
+    if len(rows) + stored < len(numbers):
+        raise NotCheckableError("an answer holds a memory that neither `prepare` nor this run has stored")
+    return _Search(query, list(dict.fromkeys(rows)), stored)
 
 
 def _share(truth: Truth, query: Query, answer: _Search) -> float | None:
@@ -139,7 +136,7 @@ def _ignores_query(truth: Truth, judged: list[tuple[_Search, float]], spaces: in
         return ""
     firsts = {search.nodes[0] for search, _ in judged if search.nodes}
     if len(firsts) == 1:
-        return f"{len(judged)} searches with different vectors were all answered with {PREPARED_PREFIX}{firsts.pop()}"
+        return f"{len(judged)} searches with different vectors were all answered with row {firsts.pop()}"
     return (
         f"the answers to {len(judged)} searches fit other searches' vectors as well as their own"
         f" (recall {np.mean([share for _, share in judged]):.3f})"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, ids_of, is_gain
+from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, is_gain, numbers_in
 from compbench.loadtest.workload.edges import ExpectedGraph
-from compbench.loadtest.workload.operations import PREPARED_PREFIX, TRAVERSAL_LIMIT
+from compbench.loadtest.workload.operations import TRAVERSAL_LIMIT
 from compbench.loadtest.workload.workload import Workload
 from compbench.model.result import Recall
 
@@ -16,7 +16,7 @@ def check_traversals(workload: Workload, kept: Mapping[int, bytes]) -> Recall:
     """Judge the kept answers, by the number of their request, against the graph that was loaded.
 
     Raises:
-        NotCheckableError: there are none, or they have another shape than Engram's.
+        NotCheckableError: there are none, or they have another shape than the system's.
     """
     if not kept:
         raise NotCheckableError("no traversal was answered")
@@ -41,18 +41,18 @@ def check_traversals(workload: Workload, kept: Mapping[int, bytes]) -> Recall:
 class _Walk(NamedTuple):
     """A traversal with what it should and did find; right only if it is exactly that, each once."""
 
-    expected: set[str]
-    found: set[str]
+    expected: set[int]
+    found: set[int]
     is_right: bool
 
 
 def _walk(workload: Workload, graph: ExpectedGraph, index: int, body: bytes) -> _Walk:
-    traversal, ids = workload.traversal(index), ids_of(body)
-    expected = {f"{PREPARED_PREFIX}{number}" for number in graph.within(traversal.start, traversal.hops)}
-    is_right = len(set(ids)) == len(ids) == min(len(expected), TRAVERSAL_LIMIT) and expected.issuperset(ids)
-    return _Walk(expected, set(ids), is_right)
+    traversal, found = workload.traversal(index), numbers_in(workload.client, body)
+    expected = graph.within(traversal.start, traversal.hops)
+    is_right = len(set(found)) == len(found) == min(len(expected), TRAVERSAL_LIMIT) and expected.issuperset(found)
+    return _Walk(expected, set(found), is_right)
 
 
-def _likeness(one: set[str], other: set[str]) -> float:
+def _likeness(one: set[int], other: set[int]) -> float:
     """Return the Jaccard index of two sets: 1 for equal ones, 0 for disjoint ones."""
     return len(one & other) / len(one | other) if one or other else 1.0

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compbench.config.scenarios import Clustered, Data, HotSpot, Uniform
+from compbench.systems.api import Shape
 
 Vector = NDArray[np.float32]
 
@@ -72,6 +73,11 @@ def prepared_vectors(data: Data, count: int, seed: int, first: int = 0) -> Itera
 def query_pool(data: Data, size: int, seed: int) -> Vector:
     """Return the distinct vectors that searches are drawn from, shape (size, dimension)."""
     return VectorSource(data).draw(stream(seed, QUERIES), size)
+
+
+def shape_of(data: Data) -> Shape:
+    """Return what a system has to be made for."""
+    return Shape(data.embedding_dim, data.memory_spaces)
 
 
 def prepared_count(data: Data, scale: float) -> int:

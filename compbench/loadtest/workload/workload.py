@@ -2,14 +2,15 @@
 
 Numbers are drawn in chunks of 1024 requests, each from a stream of its own, so any process can take any share of the
 requests and the whole is the same; memory does not grow with the run. Searches and completions use a pool of 1000
-vectors, encoded once, so that building a request costs microseconds; a stored vector is always a new one.
+vectors, which the system's client takes beforehand, so that building a request costs microseconds; a stored vector is
+always a new one.
 """
 
 from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ from compbench.loadtest.workload import operations, vectors
 from compbench.loadtest.workload.operations import COMPLETION, LABELS, RECALL, SEARCH, STORE
 from compbench.loadtest.workload.vectors import CHUNK, VectorSource
 from compbench.model.result import Traversals
-from compbench.transport.http_pool import Endpoint
+from compbench.systems.api import STORED_FROM, Client, Complete, Search, Store, Traverse
 
 POOL_SIZE = 1000
 # About so many answers of measured searches are kept for checking: some 20 kB each.
@@ -61,7 +62,7 @@ class Workload:
     Args:
         scenario: what is asked for.
         seed: the same seed makes the same work.
-        endpoint: whom the requests are addressed to.
+        client: makes the requests, and reads the answers.
         prepared: how many memories of the data set the server was given.
         count: how many requests.
         warm_up: how many of them come before measuring.
@@ -72,48 +73,46 @@ class Workload:
         self,
         scenario: Scenario,
         seed: int,
-        endpoint: Endpoint,
+        client: Client,
         *,
         prepared: int,
         count: int,
         warm_up: int = 0,
         traverses: bool = True,
     ) -> None:
-        self.scenario, self.seed, self.prepared = scenario, seed, prepared
+        self.scenario, self.seed, self.client, self.prepared = scenario, seed, client, prepared
         self.kept: dict[int, bytes] = {}
-        self._endpoint, self._count, self._warm_up = endpoint, count, warm_up
+        self._count, self._warm_up = count, warm_up
         self._hops = {RECALL: scenario.graph.recall_hops, SEARCH: scenario.graph.search_hops} if scenario.graph else {}
         self.traverses = traverses and bool(self._hops)
         shares = _shares(scenario.operations)
         self._bounds = np.cumsum(shares)[:-1]
         checked = (count - warm_up) * float(shares[RECALL] + shares[SEARCH])
         self._keep_chance = min(1.0, SAMPLE_SIZE / max(checked, 1.0))
-        self._spaces = operations.space_names(scenario.data.memory_spaces)
+        self._spaces = scenario.data.memory_spaces
         self._source = VectorSource(scenario.data)
         self.pool = vectors.query_pool(scenario.data, POOL_SIZE, seed)
-        self._parameters = [operations.query_parameter(vector) for vector in self.pool]
-        self._slots = [operations.partial_slots(vector) for vector in self.pool] if shares[COMPLETION] else []
+        client.take_queries(self.pool, completes=bool(shares[COMPLETION]))
         self._draws = lru_cache(_CHUNKS_REMEMBERED)(self._draw)
 
     def operation(self, index: int) -> int:
         """Return which of `LABELS` request number `index` is."""
         return int(self._draws(index // CHUNK).operations[index % CHUNK])
 
-    def build(self, index: int) -> bytes:
-        """Return the bytes of request number `index`."""
+    def build(self, index: int) -> Any:
+        """Return request number `index` as the client makes it."""
         draws, place = self._draws(index // CHUNK), index % CHUNK
         operation, number = int(draws.operations[place]), int(draws.queries[place])
         if operation == STORE:
-            vector = self._stored_vector(index)
-            name = self._spaces[index % len(self._spaces)]
-            return operations.store_request(self._endpoint, f"{operations.STORED_PREFIX}{index}", vector, name)
+            return self.client.encode(Store(STORED_FROM + index, index % self._spaces, self._stored_vector(index)))
         if self.traverses and operation in self._hops:
-            return operations.traversal_request(self._endpoint, int(draws.starts[place]), self._hops[operation])
-        space = self._spaces[number % len(self._spaces)]
+            start, hops = int(draws.starts[place]), self._hops[operation]
+            return self.client.encode(Traverse(start, hops, operations.TRAVERSAL_LIMIT))
+        space = number % self._spaces
         if operation == COMPLETION:
-            return operations.completion_request(self._endpoint, self._slots[number], space)
+            return self.client.encode(Complete(number, space))
         limit, threshold = int(draws.limits[place]), float(draws.thresholds[place])
-        return operations.recall_request(self._endpoint, self._parameters[number], limit, threshold, space)
+        return self.client.encode(Search(number, limit, threshold, space))
 
     def keeps(self, index: int) -> bool:
         """Tell whether the answer to this request is wanted by `answered`: of a random sample of measured searches."""
@@ -124,10 +123,9 @@ class Workload:
             and float(draws.chances[place]) < self._keep_chance
         )
 
-    def answered(self, index: int, status: int, body: bytes) -> None:
-        """Keep the answer to a request of the sample, if it is one; judged after measuring."""
-        if status == 200:  # noqa: PLR2004 - HTTP's OK
-            self.kept[index] = body
+    def answered(self, index: int, body: bytes) -> None:
+        """Keep the good answer to a request of the sample; judged after measuring."""
+        self.kept[index] = body
 
     def query(self, index: int) -> Query:
         """Return the vector search that request number `index` is."""

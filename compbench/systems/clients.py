@@ -1,0 +1,52 @@
+"""How a process of the driver comes to a client: by plain values that can be handed to another process."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import msgspec
+
+from compbench.model.errors import UserError
+from compbench.systems import folders
+from compbench.systems.api import Client, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from compbench.transport.exchange import Transport
+
+
+class ServerAddress(NamedTuple):
+    """Which system is asked, where, and with which settings of its own (a JSON object)."""
+
+    endpoint: str
+    system: str = "engram"
+    systems_dir: str | None = None
+    own: str = "{}"
+
+
+def open_client(address: ServerAddress, shape: Shape) -> Client:
+    """Return the system's client.
+
+    Raises:
+        UserError: there is no such system, its settings are wrong, or it can't be asked at such an endpoint.
+    """
+    folders.look_into(Path(address.systems_dir) if address.systems_dir else None)
+    if address.system not in folders.names():
+        raise UserError(f"--system {address.system}: no such system; known: {', '.join(folders.names())}")
+    try:
+        own = msgspec.json.decode(address.own, type=folders.kind(address.system).settings)
+    except msgspec.DecodeError as error:
+        raise UserError(f"--system-settings {address.own}: {error}") from None
+    return cast("Client", folders.module(address.system, "client").Client(own, address.endpoint, shape))
+
+
+def transport_maker(address: ServerAddress, shape: Shape) -> Callable[[int], Transport]:
+    """Return what makes a transport of so many connections; it can be handed to another process."""
+    return partial(_transport, address, shape)
+
+
+def _transport(address: ServerAddress, shape: Shape, size: int) -> Transport:
+    return open_client(address, shape).transport(size)

@@ -1,0 +1,113 @@
+"""The bytes of the HTTP requests that Engram knows, and those in bulk that the embedded server knows besides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from compbench.systems.api import STORED_FROM
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Pairs, Vectors
+    from compbench.transport.http_pool import Endpoint
+
+PREPARED_PREFIX = "node-"
+STORED_PREFIX = "load-"
+HEALTH = b"/api/v1/system/health"
+_MEMORIES = b"/api/v1/memories"
+_REMEMBER = b"/api/v1/memories/remember"
+_RECALL = b"/api/v1/memories/recall"
+
+
+def space_names(count: int) -> list[str]:
+    """Return the names of the memory spaces: only `default` if there is one, else `space_0`, `space_1` and so on."""
+    return ["default"] if count == 1 else [f"space_{number}" for number in range(count)]
+
+
+def memory_id(number: int) -> str:
+    """Return what Engram calls a row of the data set, or what a run stores."""
+    return f"{PREPARED_PREFIX}{number}" if number < STORED_FROM else f"{STORED_PREFIX}{number - STORED_FROM}"
+
+
+def vector_json(vector: Vectors) -> bytes:
+    """Return the shortest JSON that reads back as the same 32 bit floats."""
+    return orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def query_parameter(vector: Vectors) -> bytes:
+    """Return the vector as the value of a URL's parameter; a comma needs no encoding there, brackets do."""
+    return b"%%5B%b%%5D" % vector_json(vector)[1:-1]
+
+
+def partial_slots(vector: Vectors) -> bytes:
+    """Return the vector as the slots of a partial embedding, every other one null."""
+    slots = vector_json(vector)[1:-1].split(b",")
+    slots[1::2] = [b"null"] * len(slots[1::2])
+    return b",".join(slots)
+
+
+def store_request(endpoint: Endpoint, number: int, vector: Vectors, space: str) -> bytes:
+    """Return the request that stores one memory with its embedding."""
+    name = memory_id(number).encode()
+    body = b'{"id":"%b","content":"Load test memory %b","confidence":0.9,"memory_space_id":"%b","embedding":%b}' % (
+        name,
+        name,
+        space.encode(),
+        vector_json(vector),
+    )
+    return endpoint.post(_REMEMBER, body)
+
+
+def recall_request(endpoint: Endpoint, embedding: bytes, limit: int, threshold: float, space: str) -> bytes:
+    """Return the request for the nearest memories; `embedding` is the value of that parameter."""
+    return endpoint.get(
+        b"%b?embedding=%b&threshold=%.3f&max_results=%d&space=%b"
+        % (_RECALL, embedding, threshold, limit, space.encode())
+    )
+
+
+def traversal_request(endpoint: Endpoint, start: int, hops: int, limit: int) -> bytes:
+    """Return the request for all memories within so many steps of the prepared memory number `start`."""
+    return endpoint.get(
+        b"%b?query=%b%d&mode=spreading&hops=%d&threshold=0&max_results=%d"
+        % (_RECALL, PREPARED_PREFIX.encode(), start, hops, limit)
+    )
+
+
+def completion_request(endpoint: Endpoint, slots: bytes, space: str) -> bytes:
+    """Return the request to complete an embedding; `slots` are its numbers and nulls, separated by commas."""
+    body = (
+        b'{"memory_space_id":"%b","partial_episode":{"known_fields":{"what":"load test"},"partial_embedding":[%b],'
+        b'"cue_strength":0.7},"config":{"ca1_threshold":0.3,"num_hypotheses":3,"max_iterations":10}}'
+        % (space.encode(), slots)
+    )
+    return endpoint.post(b"/api/v1/complete", body)
+
+
+def memory_request(endpoint: Endpoint, number: int, space: str) -> bytes:
+    """Return the request for one memory."""
+    return endpoint.get(b"%b/%b?space=%b" % (_MEMORIES, memory_id(number).encode(), space.encode()))
+
+
+def bulk_state_request(endpoint: Endpoint, space: str) -> bytes:
+    """Return the request for how a space takes rows in bulk, and how many it has."""
+    return endpoint.get(_MEMORIES + b"/bulk?space=" + space.encode())
+
+
+def rows_request(endpoint: Endpoint, first: int, step: int, rows: Vectors, space: str) -> bytes:
+    """Return the request that loads the rows `first`, `first + step` and so on."""
+    query = b"prefix=%b&first=%d&step=%d&space=%b" % (PREPARED_PREFIX.encode(), first, step, space.encode())
+    return _post_bytes(endpoint, b"%b/bulk?%b" % (_MEMORIES, query), rows.astype("<f4").tobytes())
+
+
+def edges_request(endpoint: Endpoint, pairs: Pairs) -> bytes:
+    """Return the request that loads edges."""
+    return _post_bytes(endpoint, _MEMORIES + b"/edges", pairs.astype("<u4").tobytes())
+
+
+def _post_bytes(endpoint: Endpoint, target: bytes, body: bytes) -> bytes:
+    return (
+        b"POST %b HTTP/1.1\r\nHost: %b\r\nAccept: application/json\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (target, endpoint.host_header, len(body), body)
+    )

@@ -1,0 +1,54 @@
+"""Where systems are found, and how a module of one is loaded: each process loads only the half that it uses."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from compbench import systems
+from compbench.config.system_tables import CHOICE, SystemKind
+from compbench.model.errors import UserError
+
+_OWN = list(systems.__path__)
+
+
+def look_into(folder: Path | None) -> None:
+    """Take the systems in a folder of the user's as known, too, and those in no other.
+
+    Raises:
+        UserError: it is no folder, or a name in it is taken.
+    """
+    systems.__path__[:] = _OWN
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise UserError(f"systems_dir: {folder} is no folder")
+    foreign = [info.name for info in pkgutil.iter_modules([str(folder)]) if info.ispkg]
+    if twice := sorted({*foreign} & {*names(), CHOICE}):
+        raise UserError(f"systems_dir: {folder / twice[0]}: that name is taken: call the folder otherwise")
+    systems.__path__.append(str(folder))
+
+
+def names() -> list[str]:
+    """Return the known systems."""
+    return sorted(info.name for info in pkgutil.iter_modules(systems.__path__) if info.ispkg)
+
+
+def kind(name: str) -> SystemKind:
+    """Return what a system's folder tells the settings."""
+    return cast(SystemKind, module(name, "settings").KIND)
+
+
+def module(system: str, half: str) -> ModuleType:
+    """Load a module of a system.
+
+    Raises:
+        UserError: that fails.
+    """
+    try:
+        return importlib.import_module(f"{systems.__name__}.{system}.{half}")
+    except ImportError as error:
+        raise UserError(f"system {system}: its {half}.py can't be loaded: {error}") from None
