@@ -30,15 +30,21 @@ def code_of(recipe: str) -> list[str]:
 
 @pytest.mark.process
 def test_the_system_of_the_recipe_is_known_by_being_there(tmp_path: Path) -> None:
-    settings, server = code_of("Add a system")
+    settings, server, client = code_of("Add a system")
     folder = tmp_path / "mydb"
     folder.mkdir()
-    for name, text in (("__init__", '"""MyDB."""\n'), ("settings", settings), ("server", server)):
+    files = {"__init__": '"""MyDB."""\n', "settings": settings, "server": server, "client": client}
+    for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     argv = [sys.executable, "-m", "doit", f"systems_dir={tmp_path}", "system=mydb", f"port={free_port()}", "plan"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert re.search(r"^  system +mydb \(system=mydb is set\)$", done.stdout, re.MULTILINE), done.stdout + done.stderr
     assert done.stderr == ""
+    scenario = next((ROOT / "scenarios" / "competitive").glob("*.toml"))
+    argv = [sys.executable, "-m", "compbench.loadtest", "prepare", "--scenario", str(scenario), "--system", "mydb"]
+    argv += ["--systems-dir", str(tmp_path), "--endpoint", f"http://127.0.0.1:{free_port()}"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "is the server running there?" in done.stderr
 
 
 @pytest.mark.parametrize(("used_pct", "level"), [(None, "ok"), (10.0, "ok"), (10.1, "warning")])

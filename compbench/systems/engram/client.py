@@ -77,7 +77,8 @@ class Client:
         del own
         self._endpoint, self._shape = Endpoint(endpoint), shape
         self._spaces = requests.space_names(shape.spaces)
-        self._parameters: list[bytes] = []
+        self._recall_ends = [requests.recall_end(self._endpoint, name) for name in self._spaces]
+        self._recall_starts: list[bytes] = []
         self._slots: list[bytes] = []
         self._loads_in_bulk = False
 
@@ -87,17 +88,18 @@ class Client:
 
     def take_queries(self, pool: Vectors, *, completes: bool) -> None:
         """Write each vector as a request has it, once."""
-        self._parameters = [requests.query_parameter(vector) for vector in pool]
+        self._recall_starts = [requests.recall_start(self._endpoint, vector) for vector in pool]
         self._slots = [requests.partial_slots(vector) for vector in pool] if completes else []
 
     def encode(self, operation: Operation) -> bytes:
         """Return the bytes of the request."""
+        if isinstance(operation, Search):  # most are, and a match would take twice as long
+            query, limit, threshold, space = operation
+            start, end = self._recall_starts[query], self._recall_ends[space]
+            return requests.recall_request(start, threshold, limit, end)
         match operation:
-            case Search(query, limit, threshold, space):
-                name = self._spaces[space]
-                return requests.recall_request(self._endpoint, self._parameters[query], limit, threshold, name)
-            case Traverse(start, hops, limit):
-                return requests.traversal_request(self._endpoint, start, hops, limit)
+            case Traverse(start_row, hops, limit):
+                return requests.traversal_request(self._endpoint, start_row, hops, limit)
             case Complete(query, space):
                 return requests.completion_request(self._endpoint, self._slots[query], self._spaces[space])
             case Store(number, space, vector):

@@ -35,11 +35,6 @@ def vector_json(vector: Vectors) -> bytes:
     return orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def query_parameter(vector: Vectors) -> bytes:
-    """Return the vector as the value of a URL's parameter; a comma needs no encoding there, brackets do."""
-    return b"%%5B%b%%5D" % vector_json(vector)[1:-1]
-
-
 def partial_slots(vector: Vectors) -> bytes:
     """Return the vector as the slots of a partial embedding, every other one null."""
     slots = vector_json(vector)[1:-1].split(b",")
@@ -59,12 +54,22 @@ def store_request(endpoint: Endpoint, number: int, vector: Vectors, space: str) 
     return endpoint.post(_REMEMBER, body)
 
 
-def recall_request(endpoint: Endpoint, embedding: bytes, limit: int, threshold: float, space: str) -> bytes:
-    """Return the request for the nearest memories; `embedding` is the value of that parameter."""
-    return endpoint.get(
-        b"%b?embedding=%b&threshold=%.3f&max_results=%d&space=%b"
-        % (_RECALL, embedding, threshold, limit, space.encode())
-    )
+def recall_start(endpoint: Endpoint, vector: Vectors) -> bytes:
+    """Return the request for the nearest memories up to the threshold's value: all but a few bytes, made once.
+
+    A comma needs no encoding in a URL, brackets do.
+    """
+    return _around(endpoint)[0] + b"%b?embedding=%%5B%b%%5D&threshold=" % (_RECALL, vector_json(vector)[1:-1])
+
+
+def recall_end(endpoint: Endpoint, space: str) -> bytes:
+    """Return the same request from behind the limit on."""
+    return b"&space=%b" % space.encode() + _around(endpoint)[1]
+
+
+def recall_request(start: bytes, threshold: float, limit: int, end: bytes) -> bytes:
+    """Return the request for the nearest memories from its parts."""
+    return b"%b%.3f&max_results=%d%b" % (start, threshold, limit, end)
 
 
 def traversal_request(endpoint: Endpoint, start: int, hops: int, limit: int) -> bytes:
@@ -104,6 +109,11 @@ def rows_request(endpoint: Endpoint, first: int, step: int, rows: Vectors, space
 def edges_request(endpoint: Endpoint, pairs: Pairs) -> bytes:
     """Return the request that loads edges."""
     return _post_bytes(endpoint, _MEMORIES + b"/edges", pairs.astype("<u4").tobytes())
+
+
+def _around(endpoint: Endpoint) -> tuple[bytes, bytes]:
+    before, _, after = endpoint.get(b"?").partition(b"?")
+    return before, after
 
 
 def _post_bytes(endpoint: Endpoint, target: bytes, body: bytes) -> bytes:

@@ -1,0 +1,92 @@
+"""A small vector server of a protocol of its own: frames over TCP, integers as ids, every search compares all vectors.
+
+A frame is its length (u32), then so many bytes; all numbers are little-endian. A request begins with a letter:
+`P` process id; `C` count; `I` insert (u64 first, u64 step, u32 rows, u32 dimension, f32 each); `G` get (u64);
+`B` build what searches need; `S` search (u32 limit, f32 threshold, f32 each component). An answer begins with 0 and the
+result (u64 each, or f32 of a vector), or with 1 and a text that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import socketserver
+import struct
+import sys
+import threading
+
+import numpy as np
+
+VERSION = "flat-server 1.0"
+
+
+class Store:
+    """All vectors, of length 1, by id; searched are those of the last build and what was inserted since."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.rows: dict[int, np.ndarray[tuple[int], np.dtype[np.float32]]] = {}
+
+    def answer(self, request: bytes) -> bytes:
+        """Do what a request asks for; return the result's bytes."""
+        letter, rest = request[:1], request[1:]
+        with self.lock:
+            if letter == b"P":
+                return struct.pack("<Q", os.getpid())
+            if letter in {b"C", b"B"}:
+                return struct.pack("<Q", len(self.rows))
+            if letter == b"I":
+                return self.insert(rest)
+            if letter == b"G":
+                return self.rows[struct.unpack("<Q", rest)[0]].tobytes()
+            if letter == b"S":
+                return self.search(rest)
+        raise ValueError(f"no such request: {letter!r}")
+
+    def insert(self, rest: bytes) -> bytes:
+        """Insert the rows `first`, `first + step` and so on."""
+        first, step, count, dimension = struct.unpack_from("<QQII", rest)
+        rows = np.frombuffer(rest, "<f4", offset=24).reshape(count, dimension)
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        self.rows.update((first + number * step, row) for number, row in enumerate(rows))
+        return struct.pack("<Q", count)
+
+    def search(self, rest: bytes) -> bytes:
+        """Return the most similar ones, best first."""
+        limit, threshold = struct.unpack_from("<If", rest)
+        query = np.frombuffer(rest, "<f4", offset=8)
+        ids = np.array(list(self.rows), np.uint64)
+        similarity = np.array(list(self.rows.values())) @ (query / np.linalg.norm(query))
+        best = [place for place in np.argsort(-similarity)[:limit] if similarity[place] >= threshold]
+        return ids[best].astype("<u8").tobytes()
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """Answers the requests of one connection, one after the other."""
+
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        """Read frames until the client goes."""
+        while len(head := self.rfile.read(4)) == 4:
+            request = self.rfile.read(struct.unpack("<I", head)[0])
+            try:
+                answer = b"\0" + STORE.answer(request)
+            except (ValueError, KeyError, struct.error) as error:
+                answer = b"\1" + str(error).encode()
+            self.wfile.write(struct.pack("<I", len(answer)) + answer)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A thread for each connection."""
+
+    allow_reuse_address = daemon_threads = True
+    request_queue_size = 128
+
+
+STORE = Store()
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--version":
+        sys.stdout.write(f"{VERSION}\n")
+    else:
+        Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -1,0 +1,57 @@
+"""What Engram's client makes of the numbers that the driver knows, and of Engram's answers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from compbench.systems.api import STORED_FROM, UNKNOWN, AnswerError, Complete, Search, Shape, Store, Traverse
+from compbench.systems.clients import ServerAddress, open_client, transport_maker
+from compbench.systems.engram.client import Client
+
+ENDPOINT = "http://127.0.0.1:1"
+POOL = np.array([[0.5, -0.25, 1.0], [1.0, 0.0, 0.125]], np.float32)
+
+
+def client(spaces: int = 1) -> Client:
+    made = Client(None, ENDPOINT, Shape(3, spaces))
+    made.take_queries(POOL, completes=True)
+    return made
+
+
+def test_an_answers_ids_are_rows_and_what_a_run_stored() -> None:
+    answer = {"memories": {"vivid": [{"id": "node-7"}], "associated": [{"id": "load-3"}, {"id": "else"}]}}
+    assert client().ids(json.dumps(answer).encode()) == [7, STORED_FROM + 3, UNKNOWN]
+    with pytest.raises(AnswerError, match="another shape than Engram's"):
+        client().ids(b"{}")
+
+
+@pytest.mark.parametrize("name", ["node-", "node--1", "node-1.5", "xnode-1", "node-1234567890123", "load-x"])
+def test_an_id_that_nobody_has_given_is_unknown(name: str) -> None:
+    assert client().ids(json.dumps({"memories": {"vivid": [{"id": name}]}}).encode()) == [UNKNOWN]
+
+
+def test_operations_are_engrams_requests() -> None:
+    made = client(spaces=2)
+    line, *headers = made.encode(Search(1, 9, 0.5, 1)).split(b"\r\n")
+    asked = b"embedding=%5B1.0,0.0,0.125%5D&threshold=0.500&max_results=9&space=space_1"
+    assert line == b"GET /api/v1/memories/recall?" + asked + b" HTTP/1.1"
+    assert headers == [b"Host: 127.0.0.1:1", b"Accept: application/json", b"", b""]
+    assert b"query=node-4&mode=spreading&hops=2&threshold=0&max_results=10 " in made.encode(Traverse(4, 2, 10))
+    assert b'"partial_embedding":[0.5,null,1.0]' in made.encode(Complete(0, 0))
+    stored = json.loads(made.encode(Store(STORED_FROM + 5, 1, POOL[0])).split(b"\r\n\r\n")[1])
+    assert (stored["id"], stored["memory_space_id"], stored["embedding"]) == ("load-5", "space_1", [0.5, -0.25, 1.0])
+
+
+def test_a_row_is_stored_by_itself_where_a_server_takes_no_bulk_loads() -> None:
+    body = json.loads(client(spaces=2).load(3, 2, POOL[:1]).split(b"\r\n\r\n")[1])
+    assert (body["id"], body["memory_space_id"]) == ("node-3", "space_1")
+
+
+@pytest.mark.parametrize("system", ["engram", "embedded"])
+def test_engram_and_the_embedded_server_have_one_client(system: str) -> None:
+    address = ServerAddress(ENDPOINT, system)
+    assert type(open_client(address, Shape(3, 1))) is Client
+    assert callable(transport_maker(address, Shape(3, 1)))
