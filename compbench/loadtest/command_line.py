@@ -93,6 +93,7 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
     return RunOptions(
         scenario=scenario,
         seed=_seed(options, scenario),
+        data_seed=_data_seed(options, scenario),
         address=_address(options),
         duration_s=duration_s,
         scale=options.scale,
@@ -106,7 +107,9 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
 def _prepare(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     output = _checked_folder("--output", options.output)
-    asked = PrepareOptions(scenario, _seed(options, scenario), _address(options), options.scale, options.time_limit)
+    asked = PrepareOptions(
+        scenario, _data_seed(options, scenario), _address(options), options.scale, options.time_limit
+    )
     with Progress(options.progress) as progress:
         result = prepare(asked, progress)
     if output:
@@ -122,7 +125,7 @@ def _prepare(options: argparse.Namespace) -> int:
 def _ground_truth(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     count = prepared_count(scenario.data, options.scale)
-    seed = _seed(options, scenario)
+    seed = _data_seed(options, scenario)
     with Progress(options.progress) as progress:
 
         def tick(elapsed_s: float, done: int) -> None:
@@ -154,6 +157,10 @@ def _seed(options: argparse.Namespace, scenario: Scenario) -> int:
     return scenario.seed if options.seed is None else int(options.seed)
 
 
+def _data_seed(options: argparse.Namespace, scenario: Scenario) -> int:
+    return _seed(options, scenario) if options.data_seed is None else int(options.data_seed)
+
+
 def _address(options: argparse.Namespace) -> ServerAddress:
     return ServerAddress(options.endpoint, options.system, options.systems_dir, options.system_settings)
 
@@ -175,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--scenario", type=Path, required=True, metavar="PATH")
     common.add_argument("--scale", type=_above_0(1.0), default=1.0, metavar="F", help="share of num_nodes, over 0 to 1")
     common.add_argument("--seed", type=_whole(0, U64_MAX), metavar="N", help="default: the scenario's")
+    common.add_argument("--data-seed", type=_whole(0, U64_MAX), metavar="N", help="of the data set; default: as --seed")
     common.add_argument("--endpoint", default="http://localhost:7432", metavar="URL")
     common.add_argument("--system", default="engram", metavar="NAME", help="which client asks it (default: engram)")
     common.add_argument("--systems-dir", metavar="PATH", help="a folder of further systems")

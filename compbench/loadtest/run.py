@@ -38,6 +38,7 @@ class RunOptions(NamedTuple):
 
     scenario: Scenario
     seed: int
+    data_seed: int
     address: ServerAddress
     duration_s: int
     scale: float
@@ -113,7 +114,7 @@ def _client_of(options: RunOptions) -> Client:
 
 def _make_workload(options: RunOptions, **how: Any) -> Workload:
     """Make the work in the process that does it, with a client of its own."""
-    return Workload(options.scenario, options.seed, _client_of(options), **how)
+    return Workload(options.scenario, options.seed, _client_of(options), data_seed=options.data_seed, **how)
 
 
 async def _ask(client: Client, question: Callable[[Ask], Awaitable[T]]) -> T:
@@ -129,7 +130,7 @@ async def _ask(client: Client, question: Callable[[Ask], Awaitable[T]]) -> T:
 def _recall(options: RunOptions, workload: Workload, stored: int | None) -> Recall:
     truth = None
     if not workload.traverses:
-        data, seed = options.scenario.data, options.seed
+        data, seed = options.scenario.data, options.data_seed
         truth = ground_truth.find(
             options.cache, data, workload.prepared, seed, lambda _elapsed_s, _done: None, ground_truth.SHORT_LIMIT_S
         )
@@ -190,6 +191,7 @@ def _asked(options: RunOptions, workload: Workload, found: Recall) -> Details:
         schema=DETAILS_SCHEMA,
         driver_version=__version__,
         seed=options.seed,
+        data_seed=options.data_seed,
         endpoint=options.address.endpoint,
         scenario=scenario.name,
         scale=options.scale,

@@ -121,6 +121,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     schema: Whole | None = None
     driver_version: str | None = None
     seed: Whole | None = None
+    data_seed: Whole | None = None
     endpoint: str | None = None
     scenario: str | None = None
     scale: Amount | None = None

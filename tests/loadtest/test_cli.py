@@ -47,7 +47,18 @@ LOADTEST_OPERATION = {
     "max_latency_us": int,
 }
 OWN_KEYS = {
-    *("schema", "driver_version", "seed", "endpoint", "scenario", "scale", "duration_s", "warm_up_s", "connections"),
+    *(
+        "schema",
+        "driver_version",
+        "seed",
+        "data_seed",
+        "endpoint",
+        "scenario",
+        "scale",
+        "duration_s",
+        "warm_up_s",
+        "connections",
+    ),
     *("processes", "arrival", "workload_digest", "offered_ops_s", "achieved_ops_s", "due", "sent", "completed"),
     *("failed", "never_sent", "in_flight_max", "driver_cpu_pct", "response_time_ms", "service_time_ms"),
     *("driver_lag_ms", "response_time_ms_ci", "per_operation", "time_series", "errors", "histograms", "hlog"),

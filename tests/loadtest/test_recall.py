@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compbench.config.scenarios import Scenario
 from compbench.loadtest.run import workload_digest
 from compbench.loadtest.truth import ground_truth, recall
 from compbench.loadtest.truth.ground_truth import Truth
@@ -207,3 +208,19 @@ def test_the_driver_reports_recall_and_traversals_of_a_real_server(tmp_path: Pat
         again = workload(made.scenario, count=200, traverses=made.traverses)
         schedule = Schedule(made.scenario.arrival, made.scenario.seed, 0.0, 2)
         assert own["workload_digest"] == workload_digest(schedule, again)
+
+
+@pytest.mark.parametrize("made", [scenario(SEARCHES, NODES), graph_scenario(NODES)], ids=["searches", "traversals"])
+def test_other_work_against_rightly_loaded_data_is_judged_by_that_data(tmp_path: Path, made: Scenario) -> None:
+    with embedded(tmp_path) as server:
+        assert drive(tmp_path, server.url, workload(made), "prepare").returncode == 0
+        digests = set()
+        for seed in ("8", "9"):
+            options = ("--duration", "2", "--seed", seed, "--data-seed", str(made.seed))
+            done = drive(tmp_path, server.url, workload(made), "run", *options)
+            own = json.loads((tmp_path / "out.json").read_text())["compbench"]
+            assert own["recall"]["answers"] == "ok", done.stdout
+            assert own["recall"]["exact_traversals" if made.graph else "mean"] > 0.95
+            assert (own["seed"], own["data_seed"]) == (int(seed), made.seed)
+            digests.add(own["workload_digest"])
+    assert len(digests) == 2

@@ -21,7 +21,7 @@ def check_traversals(workload: Workload, kept: Mapping[int, bytes]) -> Recall:
     if not kept:
         raise NotCheckableError("no traversal was answered")
     degree = workload.scenario.graph.average_degree if workload.scenario.graph else 0.0
-    graph = ExpectedGraph(workload.prepared, degree, workload.seed)
+    graph = ExpectedGraph(workload.prepared, degree, workload.data_seed)
     walks = [_walk(workload, graph, index, body) for index, body in sorted(kept.items())]
     checked = f"{len(walks)} checked traversals"
     if any(walk.expected for walk in walks) and not any(walk.found for walk in walks):

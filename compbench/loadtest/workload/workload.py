@@ -63,6 +63,8 @@ class Workload:
         scenario: what is asked for.
         seed: the same seed makes the same work.
         client: makes the requests, and reads the answers.
+        data_seed: of the data set and the vectors that are searched for, whose exact neighbours are kept with it;
+            None if it is the seed of the work.
         prepared: how many memories of the data set the server was given.
         count: how many requests.
         warm_up: how many of them come before measuring.
@@ -75,12 +77,14 @@ class Workload:
         seed: int,
         client: Client,
         *,
+        data_seed: int | None = None,
         prepared: int,
         count: int,
         warm_up: int = 0,
         traverses: bool = True,
     ) -> None:
         self.scenario, self.seed, self.client, self.prepared = scenario, seed, client, prepared
+        self.data_seed = seed if data_seed is None else data_seed
         self.kept: dict[int, bytes] = {}
         self._count, self._warm_up = count, warm_up
         self._hops = {RECALL: scenario.graph.recall_hops, SEARCH: scenario.graph.search_hops} if scenario.graph else {}
@@ -91,7 +95,7 @@ class Workload:
         self._keep_chance = min(1.0, SAMPLE_SIZE / max(checked, 1.0))
         self._spaces = scenario.data.memory_spaces
         self._source = VectorSource(scenario.data)
-        self.pool = vectors.query_pool(scenario.data, POOL_SIZE, seed)
+        self.pool = vectors.query_pool(scenario.data, POOL_SIZE, self.data_seed)
         client.take_queries(self.pool, completes=bool(shares[COMPLETION]))
         self._draws = lru_cache(_CHUNKS_REMEMBERED)(self._draw)
 
