@@ -38,7 +38,18 @@ def write_flamegraph(run: Run, measurement: str) -> None:
 
 def render_diagnostics(capture: Capture) -> str:
     """Return the text of `_diag.txt`: how server and driver ran and ended, and the snapshot of the live server."""
-    return render("diag.txt.j2", capture=capture, iso=iso_utc)
+    return render("diag.txt.j2", capture=capture, iso=iso_utc, plain=plain)
+
+
+def plain(value: object) -> str:
+    """Return a value that was read of the machine as one line that a program can parse."""
+    if value is None:
+        return thresholds.NOT_READABLE
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={plain(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(item) for item in value)
+    return " ".join(str(value).split())
 
 
 class Reading(NamedTuple):
