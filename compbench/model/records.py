@@ -80,12 +80,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One phase of a scenario: when it began (Unix seconds), how long it took, what it has to say."""
+    """One phase of a scenario: when it began (Unix seconds), how long it took."""
 
     name: Phase
     started_at: float
     duration_s: float
-    note: str = ""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +160,6 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     argv: list[str] = []
     name: str = ""
-    version: str = ""
     exit_code: int | None = None
     signal: str | None = None
     timed_out: bool = False
