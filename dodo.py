@@ -61,6 +61,11 @@ def task_plan() -> tasks.Task:
     return tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))
 
 
+def task_systems() -> tasks.Task:
+    """Say which systems there are."""
+    return tasks.systems(lambda: commands.show_systems(SUITE, DISPLAY))
+
+
 def task_capacity() -> Iterator[tasks.Task]:
     """Search for the highest rate that the server sustains."""
     yield from tasks.capacities(SUITE, lambda: commands.show_capacities(SUITE, DISPLAY))

@@ -64,6 +64,16 @@ def show_capacities(suite: Suite, display: Display) -> None:
     suite.judge(NOTHING_ASKED_FOR)
 
 
+def show_systems(suite: Suite, display: Display) -> None:
+    """Print which systems there are, whether they are here, what they can do, and which one `system=auto` means."""
+    from compbench.cli import known_systems  # noqa: PLC0415 - see look_back
+
+    settings = suite.project.settings
+    known = known_systems.known_systems(settings, suite.project.root)
+    for line in render("systems.txt.j2", settings=settings, systems=known).splitlines():
+        display.line(line)
+
+
 def show_report(suite: Suite, display: Display) -> None:
     """Render a finished or open run again, `run=<timestamp>` or the newest, and say where it is.
 

@@ -65,6 +65,12 @@ def commands(show: Action) -> Task:
     return {"basename": "commands", "doc": doc, "actions": [_succeed_or_stop(show)]}
 
 
+def systems(show: Action) -> Task:
+    """Return the page of known systems."""
+    doc = "say which systems there are, what each can do and how to get it, and which one auto means"
+    return {"basename": "systems", "doc": doc, "actions": [_succeed_or_stop(show)]}
+
+
 def preflight_checks(suite: Suite) -> Iterator[Task]:
     """Yield one task a check, made afresh in every invocation; it succeeds whatever it finds, its finding is data."""
     yield {"basename": "preflight", "name": None, "doc": "check machine, binaries and scenarios (exit code 0, 1, 2)"}

@@ -27,7 +27,15 @@ INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 # Tables: no single word of the environment or the command line can be one.
 FILE_KEYS = ("notify",)
 # What loading finds out, and nobody can set.
-FOUND_KEYS = (*("system_tables", "system_reason", "system_is_chosen", "default_scale", "default_limits", "invocation"),)
+FOUND_KEYS = (
+    "system_tables",
+    "system_reason",
+    "system_is_chosen",
+    "auto_choice",
+    "default_scale",
+    "default_limits",
+    "invocation",
+)
 # Settings that had another name.
 RENAMED = {"target": "system"}
 
@@ -70,9 +78,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Paths are relative to the project's root until `load_settings` makes them absolute. `system` and `driver` are
     never `auto` after loading; `system_reason` says why the system was chosen, `system_is_chosen` whether somebody
-    named it, `system_tables` has the own settings of every known system, complete, and `invocation` has the words that
-    ask for the same again. `scenarios_dir` is the suite's folder then, and `expected_scenarios` None where a suite may
-    have any number of scenarios.
+    named it, `auto_choice` which one `auto` means here and why, `system_tables` has the own settings of every known
+    system, complete, and `invocation` has the words that ask for the same again. `scenarios_dir` is the suite's
+    folder then, and `expected_scenarios` None where a suite may have any number of scenarios.
     """
 
     system: str = system_tables.AUTO
@@ -123,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     warn_free_disk_gb: _Gigabytes | None = None
     warn_load: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 2.0
     warn_temperature_c: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 80.0
+    auto_choice: tuple[str, str] = ("", "")
 
     new: bool = False
     resume: str = ""
@@ -241,6 +250,7 @@ def _decide(
         systems_dir=systems_dir,
         system=name,
         system_reason=reason,
+        auto_choice=system_tables.choose(system_tables.AUTO, where, known, own, tables),
         system_is_chosen=settings.system != system_tables.AUTO,
         system_tables={name: msgspec.to_builtins(table) for name, table in own.items()},
         driver=kind.driver if settings.driver == "auto" else settings.driver,

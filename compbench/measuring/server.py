@@ -139,9 +139,9 @@ def answers(settings: Settings) -> bool:
     return any(half.answers() for _ in range(3))
 
 
-def version_of(settings: Settings, root: Path) -> str:
-    """Return the first line that the server's program prints for `--version`, or why there is none."""
-    return version_line(registry.server_of(settings).version_argv(), child_environment(root))
+def version_of(settings: Settings, root: Path, system: str = "") -> str:
+    """Return the first line that the program of the measured, or another, system's server prints for `--version`."""
+    return version_line(registry.server_of(settings, system).version_argv(), child_environment(root))
 
 
 def child_environment(root: Path, own: dict[str, str] | None = None, is_foreign: Any = None) -> dict[str, str]:
