@@ -96,7 +96,7 @@ def task_claim() -> tasks.Task:
     return tasks.claim(SUITE)
 
 
-def task_gate() -> tasks.Task:
+def task_gate() -> tasks.Gate:
     """Let the suite begin."""
     return tasks.gate(SUITE, lambda dryrun: commands.clean(SUITE, DISPLAY, dryrun=dryrun))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from pathlib import Path
 
 from compbench.cli.display import Display, span
@@ -121,15 +119,17 @@ def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
     """Remove leftovers, the open or abandoned runs and caches, or say what would be removed; never a closed run.
 
     Raises:
-        SystemExit: 2, with one line, if a suite is at work.
+        SystemExit: 2, with one line, if a suite is at work, or something can't be removed.
     """
     try:
         lock.take(suite.project.lock_path)  # held until this process ends
-    except UserError as error:
-        # doit keeps to itself what a cleaning action writes to standard error, and an exit would lose it.
-        with contextlib.redirect_stderr(sys.__stderr__ or sys.stderr):
-            display.error(str(error))
+        _remove_leftovers(suite, display, dryrun=dryrun)
+    except (UserError, OSError) as error:
+        display.error(str(error))
         raise SystemExit(2) from None
+
+
+def _remove_leftovers(suite: Suite, display: Display, *, dryrun: bool) -> None:
     found = suite.leftovers()
     for leftover in found:
         shown = _relative(leftover.path, suite.project.root)

@@ -34,7 +34,7 @@ def show_trend(settings: Settings, display: Display) -> int:
     """Write the page of all closed runs and say where it is."""
     known, skipped = _closed_runs(settings, display)
     path = trend.write_trend(Path(settings.output_dir), Path(settings.cache_dir), known, skipped)
-    display.line(f"{len(known)} closed runs: {path}")
+    display.line(f"{len(known)} closed run{'' if len(known) == 1 else 's'}: {path}")
     return 0
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 from doit.exceptions import TaskFailed
+from doit.task import Task as DoitTask
 
 from compbench.cli import file_state
 from compbench.cli.file_state import OldestFile
@@ -90,37 +91,34 @@ def claim(suite: Suite) -> Task:
     return {"basename": "_claim", "actions": [_succeed_or_stop(suite.claim)]}
 
 
-class CleanAction:
-    """What `doit clean` does; doit calls it because it takes a `dryrun`, and announces it by this text."""
+class Gate(DoitTask):  # type: ignore[misc] # doit has no types
+    """The task `gate`; `doit clean` hangs on it, and says what it does itself: doit's own line is about a program."""
 
-    def __init__(self, clean: Callable[[bool], None]) -> None:
-        self._clean = clean
+    def __init__(self, clean: Callable[[bool], None], **fields: Any) -> None:
+        super().__init__("gate", **fields)
+        self._remove = clean
 
-    def __call__(self, dryrun: bool) -> None:
+    def clean(self, outstream: IO[str], dryrun: bool) -> None:
         """Remove what may be removed, or only say it."""
-        self._clean(dryrun)
-
-    def __str__(self) -> str:
-        """Return what doit prints of it, in the form that it cuts its text out of."""
-        return "<leftovers, the open run and caches at 0>"
+        del outstream
+        self._remove(dryrun)
 
 
-def gate(suite: Suite, clean: Callable[[bool], None]) -> Task:
+def gate(suite: Suite, clean: Callable[[bool], None]) -> Gate:
     """Return the task that lets the suite begin unless a check was critical; `doit clean` hangs on it."""
 
     def judge() -> TaskFailed | None:
         return None if suite.pass_gate() else TaskFailed("a preflight check is critical", report=False)
 
-    return {
-        "basename": "gate",
-        "doc": "let the suite begin, unless a check is critical",
-        "actions": [_succeed_or_stop(judge)],
-        "task_dep": ["_claim", *(f"preflight:{name}" for name in checks.CHECKS)],
-        "file_dep": [str(suite.project.finding_path(name)) for name in checks.CHECKS],
-        "targets": [str(suite.project.output_dir / suite.project.new_names[0] / file_names.MANIFEST)],
-        "uptodate": [False],
-        "clean": [CleanAction(clean)],
-    }
+    return Gate(
+        clean,
+        doc="let the suite begin, unless a check is critical",
+        actions=[_succeed_or_stop(judge)],
+        task_dep=["_claim", *(f"preflight:{name}" for name in checks.CHECKS)],
+        file_dep=[str(suite.project.finding_path(name)) for name in checks.CHECKS],
+        targets=[str(suite.project.output_dir / suite.project.new_names[0] / file_names.MANIFEST)],
+        uptodate=[False],
+    )
 
 
 def makings(suite: Suite) -> Iterator[Task]:
