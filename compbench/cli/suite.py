@@ -360,7 +360,7 @@ class Suite:
     def estimate_s(self, measurements: Iterable[str], done: Iterable[Capture] = ()) -> float:
         """Return how long making these measurements will take, from the phases of those that are done."""
         names, known = list(measurements), list(done)
-        spent = [sum(p.duration_s for p in c.phases if p.name not in ("cooldown", "measure")) for c in known]
+        spent = [sum(p.duration_s for p in c.phases if p.name not in ("quiet", "cooldown", "measure")) for c in known]
         overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S
         gaps = len(names) if known else max(0, len(names) - 1)
         durations = sum(self._duration_s(name) for name in names)

@@ -48,7 +48,6 @@ PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"duration_s": 10, "cooldown_s": 1.0, "sample_interval_s": 1.0},
 }
 
-_Bytes = Annotated[int, msgspec.Meta(ge=1)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _Gigabytes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]

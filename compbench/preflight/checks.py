@@ -333,7 +333,7 @@ def _entries() -> Iterator[Check]:
     yield Check(
         "port",
         "the server's port is free",
-        lambda a: judge_port(a.settings.port, list(machine.listeners(a.settings.port))),
+        lambda a: _check_port(a.settings),
     )
     yield Check("network", "loopback answers", lambda _: _check_network())
     yield Check("open_files", "the limit of open files", lambda a: _check_open_files(a.settings))
