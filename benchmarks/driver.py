@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from compbench.config.scenarios import Constant, load_scenario
+from compbench.config.scenarios import load_scenario
 from compbench.loadtest.engine.openloop import NO_ANSWER, Workload
 from compbench.loadtest.engine.recorder import NEVER_SENT, Part
 from compbench.loadtest.engine.shards import Plan, keep_schedule
@@ -36,6 +36,7 @@ from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.vectors import prepared_count, shape_of
 from compbench.loadtest.workload.workload import Workload as ScenarioWorkload
+from compbench.model.scenario import Constant
 from compbench.systems.engram.client import Client
 from compbench.transport.http_pool import Endpoint, Pool
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from compbench.config.scenarios import Clustered, Constant, Data, Graph, Operations, Scenario, Validation
 from compbench.loadtest.workload.vectors import shape_of
 from compbench.loadtest.workload.workload import Workload
+from compbench.model.scenario import Clustered, Constant, Data, Graph, Operations, Scenario, Validation
 from compbench.systems.engram.client import Client
 
 ENDPOINT = "http://127.0.0.1:1"

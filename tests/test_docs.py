@@ -13,7 +13,7 @@ import pytest
 import tomli
 
 from compbench.cli import looking_back
-from compbench.config import scenarios
+from compbench.config.scenarios import load_scenario
 from compbench.config.settings import (
     FOUND_KEYS,
     INVOCATION_KEYS,
@@ -23,7 +23,7 @@ from compbench.config.settings import (
     Settings,
 )
 from compbench.loadtest.command_line import CONNECTIONS_LIMIT
-from compbench.model import file_names
+from compbench.model import file_names, scenario
 from compbench.report import baselines
 from compbench.systems.embedded.settings import KIND as EMBEDDED
 from compbench.systems.registry import find_kinds
@@ -161,7 +161,7 @@ def test_the_table_of_baselines_has_every_key_and_the_shipped_file_names_it() ->
 def test_no_baseline_denies_what_its_scenario_does() -> None:
     for baseline in baselines.load_baselines(ROOT / "scenarios" / "baselines.toml"):
         path = ROOT / "scenarios" / "competitive" / f"{baseline.scenario}.toml"
-        if baseline.scenario and scenarios.load_scenario(path).graph is not None:
+        if baseline.scenario and load_scenario(path).graph is not None:
             assert "no edges" not in (baseline.note or "")
             assert "hop" in (baseline.note or "")
 
@@ -237,7 +237,7 @@ def scenario_keys(kind: Any, prefix: str = "") -> set[str]:
 
 def test_the_table_of_scenarios_has_every_key_and_no_other() -> None:
     rows = table((ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8"))
-    assert set(rows) == scenario_keys(scenarios.ScenarioFile)
+    assert set(rows) == scenario_keys(scenario.ScenarioFile)
     assert [key for key, cells in rows.items() if len(cells) != 3 or not all(cells)] == []
 
 
@@ -247,13 +247,13 @@ def test_the_table_of_scenarios_gives_the_right_defaults() -> None:
     assert shown == {
         "seed": 0,
         "duration.total_seconds": 300,
-        "operations.pattern_completion_weight": scenarios.Operations(
+        "operations.pattern_completion_weight": scenario.Operations(
             store_weight=1, recall_weight=1, embedding_search_weight=1
         ).pattern_completion_weight,
-        "data.embedding_distribution.num_clusters": scenarios.Clustered().num_clusters,
-        "data.embedding_distribution.std_dev": scenarios.Clustered().std_dev,
-        "graph.recall_hops": scenarios.Graph(average_degree=1).recall_hops,
-        "graph.search_hops": scenarios.Graph(average_degree=1).search_hops,
+        "data.embedding_distribution.num_clusters": scenario.Clustered().num_clusters,
+        "data.embedding_distribution.std_dev": scenario.Clustered().std_dev,
+        "graph.recall_hops": scenario.Graph(average_degree=1).recall_hops,
+        "graph.search_hops": scenario.Graph(average_degree=1).search_hops,
     }
 
 

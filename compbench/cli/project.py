@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from compbench.config.scenarios import Scenario, load_scenario
+from compbench.config.scenarios import load_scenario
 from compbench.config.settings import INVOCATION_KEYS, Settings
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.measurement import Measurement, measurement_named, of_scenarios, schedule
+from compbench.model.scenario import Scenario
 from compbench.store import provenance, runs
 from compbench.store.runs import Run
 

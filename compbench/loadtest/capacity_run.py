@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from compbench.config.scenarios import Constant
 from compbench.loadtest import __version__, report, verdict
 from compbench.loadtest.engine.capacity import Capacity, Goal, Point, Search, Trial
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, measure
 from compbench.model.result import CAPACITY_SCHEMA, CapacityReport, TriedRate
+from compbench.model.scenario import Constant
 
 # The target works off what the trial before has left, and is warm, before each trial's figures count.
 SETTLE_S = 0.5

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from compbench.config.scenarios import RATE_LIMIT, U64_MAX, Constant, Scenario, load_scenario, scenario_names, title_of
+from compbench.config.scenarios import load_scenario, scenario_names, title_of
 from compbench.loadtest import __version__, report
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
 from compbench.loadtest.engine.capacity import Goal
@@ -28,6 +28,7 @@ from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.workload.vectors import prepared_count
 from compbench.model.errors import UserError
+from compbench.model.scenario import RATE_LIMIT, U64_MAX, Constant, Scenario
 from compbench.systems.clients import ServerAddress
 
 SCENARIOS = Path("scenarios/competitive")

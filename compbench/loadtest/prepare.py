@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from compbench.config.scenarios import Scenario
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.workload import batches, vectors
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.model.errors import UserError
 from compbench.model.result import Prepared
+from compbench.model.scenario import Scenario
 from compbench.systems.api import Call, Client, Loading
 from compbench.systems.clients import ServerAddress, open_client
 from compbench.transport.exchange import Transport

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from compbench.config.scenarios import Scenario, mean_rate
 from compbench.loadtest import __version__, report, verdict
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.loadtest.engine.hlog import HdrLog
@@ -27,6 +26,7 @@ from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
 from compbench.loadtest.workload.workload import Workload
 from compbench.model.result import DETAILS_SCHEMA, Details, Recall
+from compbench.model.scenario import Scenario, mean_rate
 from compbench.systems.api import Ask, Client
 from compbench.systems.clients import ServerAddress, open_client, transport_maker
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from compbench.config.scenarios import Validation
 from compbench.loadtest.engine.confidence import percentile_interval
 from compbench.loadtest.engine.openloop import Ended
 from compbench.loadtest.engine.recorder import LATE_S, Part
 from compbench.loadtest.engine.totals import Totals
+from compbench.model.scenario import Validation
 
 # The LDBC rule: at most one operation in twenty may be sent more than a second late.
 LATE_FRACTION_LIMIT = 0.05

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes.busy_processes import BusyProcess
@@ -32,6 +31,7 @@ from compbench.model.records import (
     ServerFacts,
 )
 from compbench.model.result import Capacity, Result
+from compbench.model.scenario import Scenario
 from compbench.model.texts import clean
 from compbench.store.runs import Run
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.machine import interrupts, process
 from compbench.machine.process import Child, Output
@@ -26,6 +25,7 @@ from compbench.measuring.server import Server, StartError
 from compbench.model.errors import UserError
 from compbench.model.events import NoticeGiven, PhaseBegan, Subscriber
 from compbench.model.records import Notice
+from compbench.model.scenario import Scenario
 from compbench.store import kept_data
 from compbench.systems import registry
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.model.errors import UserError
+from compbench.model.scenario import Scenario
 from compbench.systems import registry
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from compbench.config.scenarios import Scenario, Validation, mean_rate
 from compbench.machine.probes.busy_processes import BusyProcess, describe
 from compbench.machine.process import Exit
 from compbench.model.records import DataSet, Notice, Outcome
 from compbench.model.result import Capacity, Recall, Result
+from compbench.model.scenario import Scenario, Validation, mean_rate
 
 # Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
 CENSORED_FROM_MS = 65.0

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from compbench.config.scenarios import mean_rate
 from compbench.files.whole import write_whole
 from compbench.machine import perf, process, snapshot, thresholds
 from compbench.machine.probes import machine
@@ -25,6 +24,7 @@ from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.server import Server
 from compbench.model.errors import UserError
 from compbench.model.records import DataSet, DriverFacts, Notice, Outcome
+from compbench.model.scenario import mean_rate
 from compbench.store import kept_data
 from compbench.systems import registry
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.files.whole import sync_folder
 from compbench.machine import interrupts, process, snapshot
@@ -31,6 +30,7 @@ from compbench.model.file_names import INVALID, PARTIAL
 from compbench.model.measurement import Measurement
 from compbench.model.metrics import figures_of
 from compbench.model.records import Capture, Notice, Outcome, ServerFacts
+from compbench.model.scenario import Scenario
 from compbench.preflight.judgement import judge_processes, judge_stability
 from compbench.store import kept_data, provenance
 from compbench.store.attempts import attempts_kept, set_aside, spoiled_attempts

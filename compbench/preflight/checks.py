@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from compbench.config.scenarios import Scenario, load_scenarios
+from compbench.config.scenarios import load_scenarios
 from compbench.config.settings import Settings
 from compbench.machine.probes import binaries, machine
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
+from compbench.model.scenario import Scenario
 from compbench.preflight import data_scale, memory_needs
 from compbench.preflight.judgement import (
     GB,

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from compbench.config.scenarios import Validation, load_scenario
+from compbench.config.scenarios import load_scenario
 from compbench.files.whole import write_whole
 from compbench.machine import thresholds
 from compbench.model import file_names
@@ -22,6 +22,7 @@ from compbench.model.metrics import P99, RECALL, THROUGHPUT, figures_of
 from compbench.model.provenance import Git, Machine
 from compbench.model.records import RESULTS_SCHEMA, Capture, Manifest
 from compbench.model.result import Result
+from compbench.model.scenario import Validation
 from compbench.model.times import iso_utc
 from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison

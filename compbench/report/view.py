@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compbench.config.scenarios import Validation
 from compbench.model import file_names
 from compbench.model.metrics import P99, THROUGHPUT, figures_of
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, TimeSeries
+from compbench.model.scenario import Validation
 from compbench.report import distributions, validity
 from compbench.report.baselines import Baseline, Comparison
 from compbench.report.capacities import PublishedCapacity, beside_published

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.loadtest.workload import VECTORS_FORMAT
+from compbench.model.scenario import Scenario
 from compbench.systems import registry
 
 

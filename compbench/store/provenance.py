@@ -17,10 +17,10 @@ import msgspec
 import psutil
 
 from compbench import __version__
-from compbench.config.scenarios import Scenario
 from compbench.config.settings import Settings
 from compbench.machine.probes import binaries, machine
 from compbench.machine.probes.counters import ROOT
+from compbench.model.scenario import Scenario
 from compbench.systems import registry
 
 _TIME_LIMIT_S = 5.0

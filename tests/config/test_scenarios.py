@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from compbench.config.scenarios import check_name, load_scenario, load_scenarios, mean_rate, scenario_names, title_of
+from compbench.config.scenarios import check_name, load_scenario, load_scenarios, scenario_names, title_of
 from compbench.model.errors import UserError
+from compbench.model.scenario import mean_rate
 from compbench.report.baselines import load_baselines
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -67,10 +68,6 @@ def test_every_baseline_of_a_scenario_names_one_that_is_there() -> None:
     baselines = load_baselines(ROOT / "scenarios" / "baselines.toml")
     named = {baseline.scenario for baseline in baselines if baseline.scenario}
     assert named == {"qdrant_ann_1m_768d", "neo4j_traversal_100k", "milvus_ann_10m_768d"}
-
-
-def test_the_mean_rate_weighs_bursts_by_their_length(tmp_path: Path) -> None:
-    assert mean_rate(load_scenario(written(tmp_path, GOOD)).arrival) == pytest.approx(19.0)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compbench.config.scenarios import Arrival, Constant, Exponential, PeriodicBurst, Poisson
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.arrivals import CHUNK, Schedule, Seconds, due_times
+from compbench.model.scenario import Arrival, Constant, Exponential, PeriodicBurst, Poisson
 
 BURST = PeriodicBurst(base_rate=10, burst_rate=100, burst_duration_sec=2, burst_period_sec=10)
 PATTERNS = (Constant(rate=777), Poisson(lambda_=777), Exponential(lambda_=777), BURST)

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from compbench.config.scenarios import Scenario
 from compbench.loadtest.prepare import Look, why_stop
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.loadtest.workload.vectors import prepared_vectors
+from compbench.model.scenario import Scenario
 from tests.embedded_server import Embedded, embedded, wrong_answers
 from tests.load import MIXED, graph_scenario, scenario, toml
 from tests.project import free_port

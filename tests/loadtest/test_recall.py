@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compbench.config.scenarios import Scenario
 from compbench.loadtest.run import workload_digest
 from compbench.loadtest.truth import ground_truth, recall
 from compbench.loadtest.truth.ground_truth import Truth
@@ -19,6 +18,7 @@ from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.edges import ExpectedGraph
 from compbench.loadtest.workload.workload import Query, Workload
 from compbench.model.result import Recall
+from compbench.model.scenario import Scenario
 from tests.embedded_server import embedded, wrong_answers
 from tests.load import SEARCHES, graph_scenario, scenario, toml, workload
 

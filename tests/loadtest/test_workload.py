@@ -12,11 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from compbench.config.scenarios import Data, HotSpot, Operations, Uniform
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.operations import COMPLETION, RECALL, SEARCH, STORE
 from compbench.loadtest.workload.workload import POOL_SIZE, SAMPLE_SIZE
 from compbench.model.result import Traversals
+from compbench.model.scenario import Data, HotSpot, Operations, Uniform
 from tests.load import SEARCHES, graph_scenario, scenario, workload
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from compbench.config.scenarios import Validation, load_scenario, load_scenarios
+from compbench.config.scenarios import load_scenario, load_scenarios
 from compbench.machine.process import Exit
 from compbench.measuring import driver_report, judgement
 from compbench.model.errors import UserError
 from compbench.model.records import DataSet, Outcome, Verdict
 from compbench.model.result import Histograms, Result
+from compbench.model.scenario import Validation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPORT: dict[str, Any] = {

@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.config.scenarios import Data
 from compbench.files.whole import write_whole_by
 from compbench.loadtest.workload import VECTORS_FORMAT, vectors
 from compbench.loadtest.workload.operations import SEARCH_LIMITS
 from compbench.loadtest.workload.vectors import Vector
 from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
+from compbench.model.scenario import Data
 
 # To be raised whenever pool or file change, so that what was cached before is not taken for right.
 FORMAT = 1

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.config.scenarios import Arrival, Constant, Exponential, PeriodicBurst, Poisson
 from compbench.loadtest.workload import vectors
+from compbench.model.scenario import Arrival, Constant, Exponential, PeriodicBurst, Poisson
 
 Seconds = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compbench.config.scenarios import Scenario
 from compbench.loadtest.workload.edges import Pairs, edge_chunks
 from compbench.loadtest.workload.vectors import CHUNK, Vector, prepared_vectors
+from compbench.model.scenario import Scenario
 from compbench.systems.api import Loading
 
 # Some 1 MB a request.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.config.scenarios import Clustered, Data, HotSpot, Uniform
+from compbench.model.scenario import Clustered, Data, HotSpot, Uniform
 from compbench.systems.api import Shape
 
 Vector = NDArray[np.float32]

@@ -16,11 +16,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.config.scenarios import Operations, Scenario
 from compbench.loadtest.workload import operations, vectors
 from compbench.loadtest.workload.operations import COMPLETION, LABELS, RECALL, SEARCH, STORE
 from compbench.loadtest.workload.vectors import CHUNK, VectorSource
 from compbench.model.result import Traversals
+from compbench.model.scenario import Operations, Scenario
 from compbench.systems.api import STORED_FROM, Client, Complete, Search, Store, Traverse
 
 POOL_SIZE = 1000
