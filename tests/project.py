@@ -69,6 +69,7 @@ warn_total_memory_gb = 0.1
 min_free_disk_gb = 0.01
 warn_free_disk_gb = 0.01
 warn_load = 1000.0
+max_others_pct = 100.0
 """
 
 

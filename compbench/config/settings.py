@@ -117,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     start_retry_delay_s: _Seconds = 10.0
     invalid_retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
     quiet_timeout_s: _Seconds = 120.0
+    max_others_pct: Annotated[float, msgspec.Meta(gt=0, le=100)] = 10.0
     resume_max_age_h: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 24.0
     max_output_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
     flamegraph: bool = True

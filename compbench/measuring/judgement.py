@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from compbench.machine.probes.busy_processes import BusyProcess, describe
 from compbench.machine.process import Exit
-from compbench.model.records import DataSet, Notice, Outcome
+from compbench.model.records import DataSet, Notice, Outcome, Sample
 from compbench.model.result import Capacity, Recall, Result
 from compbench.model.scenario import Scenario, Validation, mean_rate
 
@@ -20,6 +21,8 @@ _PANIC_EXIT_CODE = 101
 
 # Half a core that others use is worth a word even if the measurement stood it.
 BUSY_CORE_PCT = 50.0
+# With less of all cores' time idle than this, in percent, a process that wants a core waits for it.
+SCARCE_PCT = 10.0
 # A run that took so much longer than planned was held up by single requests.
 OVERRUN_SHARE, OVERRUN_S = 1.1, 5.0
 
@@ -71,10 +74,42 @@ def judge(
             verdict="missed",
             code="targets-missed",
             phase="measure",
-            reason="; ".join(missed),
+            reason="; ".join(target.text for target in missed),
             advice=f"the load was {offered_ops_s:g} ops/s: see the table of samples for what was short",
         )
     return Outcome(verdict="passed", code="passed")
+
+
+def judge_crowding(
+    outcome: Outcome, missed: Sequence[MissedTarget], samples: Sequence[Sample], max_others_pct: float
+) -> Outcome:
+    """Return a missed measurement as invalid if others held the cores meanwhile and every target missed is one of time.
+
+    Others only add time, so what passed beside them has passed; what missed says nothing about the server. A target
+    that no other process can spoil (recall, errors) stays missed.
+
+    Args:
+        outcome: what the driver's report amounts to.
+        missed: the targets that are not met.
+        samples: of the machine, the server and the driver while it was measured.
+        max_others_pct: how much of all cores' time others may use, in percent.
+    """
+    crowded = sum(is_crowded(sample, max_others_pct) for sample in samples)
+    if outcome.verdict != "missed" or not crowded or not all(target.is_of_time for target in missed):
+        return outcome
+    share = f"in {crowded} of {len(samples)} samples"
+    reason = f"measurement invalid: {outcome.reason}, while other processes held the cores {share}"
+    return Outcome(verdict="invalid", code="machine-crowded", phase="measure", reason=reason)
+
+
+def is_crowded(sample: Sample, max_others_pct: float) -> bool:
+    """Tell whether processes other than server and driver used the cores in this interval, and left none idle."""
+    cores = sample.per_core_pct
+    if not cores or sample.cpu_pct is None or sample.driver_cpu_pct is None:
+        return False
+    used_pct = sum(cores) / len(cores)
+    others_pct = used_pct - (sample.cpu_pct + sample.driver_cpu_pct) / len(cores)
+    return others_pct > max_others_pct and used_pct > 100 - SCARCE_PCT
 
 
 def others_at_work(busy: Sequence[BusyProcess], outcome: Outcome) -> list[Notice]:
@@ -106,25 +141,35 @@ def disagreement(outcome: Outcome, ended: Exit) -> Notice | None:
     return _notice("driver-disagrees", text)
 
 
-def missed_targets(result: Result, validation: Validation) -> list[str]:
-    """Return each target that is not met, with both numbers."""
+class MissedTarget(NamedTuple):
+    """A target that is not met, in words with both numbers; `is_of_time` if other processes can spoil its figure."""
+
+    text: str
+    is_of_time: bool = False
+
+
+def missed_targets(result: Result, validation: Validation) -> list[MissedTarget]:
+    """Return each target that is not met."""
     missed = []
     limit = validation.expected_p99_latency_ms
     if limit is not None and result.p99_latency_ms > limit:
-        missed.append(f"P99 {result.p99_latency_ms:.2f} ms is over {limit:g} ms")
+        missed.append(MissedTarget(f"P99 {result.p99_latency_ms:.2f} ms is over {limit:g} ms", is_of_time=True))
     limit = validation.expected_throughput_ops_sec
     if limit is not None and result.throughput_ops_s < limit:
-        missed.append(f"throughput {result.throughput_ops_s:.0f} ops/s is under {limit:g} ops/s")
+        text = f"throughput {result.throughput_ops_s:.0f} ops/s is under {limit:g} ops/s"
+        missed.append(MissedTarget(text, is_of_time=True))
     limit = validation.max_error_rate
     if limit is not None and result.error_fraction > limit:
-        missed.append(f"errors {result.error_fraction * 100:.2f} % are over {limit * 100:g} %")
+        missed.append(MissedTarget(f"errors {result.error_fraction * 100:.2f} % are over {limit * 100:g} %"))
     limit = validation.expected_recall
     if limit is not None and result.details is not None:
         recall = result.recall or Recall()
         if recall.reached is None:
-            missed.append(f"recall can't be told ({recall.note or 'no answer was checked'}), wanted {limit:g}")
+            missed.append(
+                MissedTarget(f"recall can't be told ({recall.note or 'no answer was checked'}), wanted {limit:g}")
+            )
         elif recall.reached < limit:
-            missed.append(f"recall {recall.reached:.3f} is under {limit:g}")
+            missed.append(MissedTarget(f"recall {recall.reached:.3f} is under {limit:g}"))
     return missed
 
 

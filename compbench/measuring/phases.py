@@ -239,7 +239,10 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     outcome = judgement.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
     if disagreement := judgement.disagreement(outcome, ended):
         attempt.notice(disagreement)
-    return outcome
+    if attempt.result is None:
+        return outcome
+    missed = judgement.missed_targets(attempt.result, scenario.validation)
+    return judgement.judge_crowding(outcome, missed, attempt.samples, attempt.settings.max_others_pct)
 
 
 def _note_of(report: Path) -> str:

@@ -23,6 +23,10 @@ OUTCOMES = {
         "driver or machine spoiled the measurement",
         "mend what it names, or end what else is busy here, and measure again",
     ),
+    "machine-crowded": Entry(
+        "a target of time was missed while other processes held the cores",
+        "end what is busy here, or wait until it has ended, and measure again",
+    ),
     "data-set-not-held": Entry(
         "the server did not hold the scenario's data set", "mend what keeps the server from its data"
     ),

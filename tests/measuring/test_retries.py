@@ -139,3 +139,37 @@ def test_a_spoiled_measurement_names_who_used_the_cores_and_a_whole_one_only_muc
     ]
     assert codes == [["other-processes"], ["other-processes"], ["other-processes"], []]
     assert judgement.others_at_work([], invalid) == []
+
+
+def second(*, cores: tuple[float, ...], server: float | None = 40.0, driver: float | None = 30.0) -> Sample:
+    return Sample(elapsed_s=1.0, per_core_pct=list(cores), cpu_pct=server, driver_cpu_pct=driver)
+
+
+@pytest.mark.parametrize(
+    ("sample", "crowded"),
+    [
+        (second(cores=(100.0, 95.0)), True),
+        (second(cores=(100.0, 60.0)), False),  # others are at work, and there was room for all
+        (second(cores=(100.0, 95.0), server=150.0), False),  # the server itself filled the machine
+        (second(cores=(100.0,) * 8, server=700.0), False),  # others used 70 % of one core of eight
+        (second(cores=(100.0,) * 8, server=600.0), True),
+        (second(cores=()), False),
+        (second(cores=(100.0, 100.0), server=None), False),
+    ],
+)
+def test_others_hold_the_cores_if_they_use_some_and_leave_none_idle(sample: Sample, crowded: bool) -> None:
+    assert judgement.is_crowded(sample, 10.0) is crowded
+    assert not judgement.is_crowded(sample, 100.0)
+
+
+def test_a_target_of_time_missed_beside_others_says_nothing_about_the_server() -> None:
+    quiet, crowded = second(cores=(50.0, 50.0)), second(cores=(100.0, 100.0))
+    slow, wrong = judgement.MissedTarget("P99 is over", is_of_time=True), judgement.MissedTarget("recall is under")
+    missed = Outcome(verdict="missed", code="targets-missed", reason="P99 is over")
+    judged = judgement.judge_crowding(missed, [slow], [quiet, crowded, quiet], 10.0)
+    assert (judged.verdict, judged.code) == ("invalid", "machine-crowded")
+    assert "P99 is over, while other processes held the cores in 1 of 3 samples" in judged.reason
+    assert judgement.judge_crowding(missed, [slow], [quiet], 10.0) is missed
+    assert judgement.judge_crowding(missed, [slow, wrong], [crowded], 10.0) is missed
+    passed = Outcome(verdict="passed", code="passed")
+    assert judgement.judge_crowding(passed, [], [crowded], 10.0) is passed

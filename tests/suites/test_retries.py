@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +114,24 @@ def test_a_kill_before_it_is_made_again_loses_no_retry(project: Project) -> None
     assert driven(project) == ["alpha", "beta", "beta", "alpha"]
     assert "measured already" in done.stdout
     assert project.capture("alpha")["outcome"]["verdict"] == "passed"
+
+
+@pytest.fixture
+def loops() -> Iterator[None]:
+    """Keep every core of the machine busy."""
+    started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    yield
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.usefixtures("loops")
+def test_a_server_too_slow_beside_others_is_measured_again_and_never_called_slow(project: Project) -> None:
+    project.set(invalid_retries=1, max_others_pct=10.0)
+    done = project.doit("run:alpha", STAND_IN_LOADTEST="alpha:slow_operations")
+    assert (done.returncode, driven(project)) == (1, ["alpha", "alpha"])
+    outcome = project.capture("alpha")["outcome"]
+    assert (outcome["verdict"], outcome["code"]) == ("invalid", "machine-crowded")
+    assert "while other processes held the cores" in outcome["reason"]
+    assert "meanwhile busy: python" in outcome["reason"]
