@@ -22,7 +22,7 @@ from compbench.cli.project import Project  # noqa: E402
 from compbench.cli.reporter import reporter_for  # noqa: E402
 from compbench.cli.suite import Suite  # noqa: E402
 from compbench.config.scenarios import scenario_names  # noqa: E402
-from compbench.config.settings import variables_of  # noqa: E402
+from compbench.config.sources import variables_of  # noqa: E402
 from compbench.model.errors import UserError  # noqa: E402
 from compbench.systems.registry import load_settings  # noqa: E402
 

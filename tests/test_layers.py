@@ -38,7 +38,7 @@ ROOMS = {
     "machine": "version_line thresholds standard_streams snapshot sampler sampling process perf interrupts guard"
     " effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
-    "config": "settings scenarios system_tables toml_tables folders",
+    "config": "sources settings scenarios system_tables toml_tables folders",
     "files": "regular whole",
     "model": "events scenario records provenance notices metrics result file_names measurement texts times errors",
 }

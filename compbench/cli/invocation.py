@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from compbench.config.settings import ENVIRONMENT_PREFIX
+from compbench.config.sources import ENVIRONMENT_PREFIX
 
 # What only a first call says: going on, or measuring again, must not say it.
 _FIRST_CALL = ("new", "resume")

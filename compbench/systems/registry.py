@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from compbench.config import settings as sources
+from compbench.config import sources
 from compbench.config.settings import Settings
 from compbench.config.system_tables import SystemKind, SystemSettings
 from compbench.machine.probes.machine import Recognise
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def load_settings(
     root: Path, environment: Mapping[str, str], variables: Mapping[str, str], invocation: Iterable[str] = ("doit",)
 ) -> Settings:
-    """Read and merge all sources of settings; see `compbench.config.settings.load_settings`."""
+    """Read and merge all sources of settings; see `compbench.config.sources.load_settings`."""
     return sources.load_settings(root, environment, variables, find_kinds, invocation)
 
 
