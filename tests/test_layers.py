@@ -35,7 +35,7 @@ ROOMS = {
     "systems": "registry clients folders api",
     "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories rows graph",
-    "machine": "version_line thresholds standard_streams snapshot sampler sampling process perf interrupts guard"
+    "machine": "version_line thresholds standard_streams snapshot sampler sampling process output perf interrupts guard"
     " effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios system_tables toml_tables folders",

@@ -18,7 +18,7 @@ import psutil
 
 from compbench.machine import process
 from compbench.machine.ask import AskError, ask
-from compbench.machine.process import Output
+from compbench.machine.output import Output
 
 _REQUEST_TIMEOUT_S = 3.0
 _KERNEL_LOG_TIMEOUT_S = 5.0

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compbench.machine import process
-from compbench.machine.process import Child, Output
+from compbench.machine.output import Output
+from compbench.machine.process import Child
 
 _NUMBER = re.compile(r"\d+\.\d+\.\d+")
 NOT_READABLE = "not readable here: "

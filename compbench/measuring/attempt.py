@@ -13,8 +13,8 @@ from typing import Any
 
 from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
+from compbench.machine.output import Output
 from compbench.machine.probes.busy_processes import BusyProcess
-from compbench.machine.process import Output
 from compbench.measuring import drivers
 from compbench.model import file_names
 from compbench.model.events import NoticeGiven, PhaseBegan, SampleTaken, Subscriber

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from compbench.config.settings import Settings
 from compbench.machine import interrupts, process
-from compbench.machine.process import Child, Output
+from compbench.machine.output import Output
+from compbench.machine.process import Child
 from compbench.measuring import drivers, server
 from compbench.measuring.attempt import MEGABYTE
 from compbench.measuring.driver_wait import ProgressReader

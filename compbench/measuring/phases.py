@@ -13,9 +13,10 @@ import msgspec
 
 from compbench.files.whole import write_whole
 from compbench.machine import perf, process, snapshot, thresholds
+from compbench.machine.output import Output
 from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import busiest
-from compbench.machine.process import Child, Exit, Output
+from compbench.machine.process import Child, Exit
 from compbench.machine.sampler import Sampler
 from compbench.measuring import driver_report, drivers, judgement, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed

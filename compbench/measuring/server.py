@@ -20,8 +20,9 @@ import psutil
 
 from compbench.config.settings import Settings
 from compbench.machine import process
+from compbench.machine.output import Output
 from compbench.machine.probes import machine
-from compbench.machine.process import Child, Exit, Output
+from compbench.machine.process import Child, Exit
 from compbench.machine.version_line import version_line
 from compbench.model.texts import clean
 from compbench.store import leftovers

@@ -17,9 +17,9 @@ from compbench.config.settings import Settings
 from compbench.files.whole import sync_folder
 from compbench.machine import interrupts, process, snapshot
 from compbench.machine.effects import Effects
+from compbench.machine.output import Output
 from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import busiest, describe
-from compbench.machine.process import Output
 from compbench.measuring import data_sets, phases, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
 from compbench.measuring.quiet import await_quiet
