@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent
 
 try:
     options.refuse_unsupported(sys.argv[1:])
-    WORDS = invocation.words_of(sys.orig_argv, os.environ, shutil.which("doit"), Path.cwd())
+    WORDS = invocation.words_of(sys.orig_argv, shutil.which("doit"), Path.cwd())
     SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]), WORDS)
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
     PROJECT = Project(ROOT, SETTINGS, SCENARIOS, time.time())

@@ -1,38 +1,28 @@
 """The words by which doit was called, as a person can paste them to ask for the same again.
 
-Pure: the arguments, the environment and what the search path finds are given.
+Pure: the arguments and the program that the search path finds are given.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from compbench.config.sources import ENVIRONMENT_PREFIX
 
 # What only a first call says: going on, or measuring again, must not say it.
 _FIRST_CALL = ("new", "resume")
 
 
-def words_of(called: Sequence[str], environment: Mapping[str, str], found: str | None, here: Path) -> list[str]:
+def words_of(called: Sequence[str], found: str | None, here: Path) -> list[str]:
     """Return program and words of a command that goes on with what this one has begun.
 
     Args:
         called: program and arguments, as the interpreter was given them (`sys.orig_argv`).
-        environment: its settings of compbench become `name=value` words, since a shell may have set them only once.
         found: what the search path gives for `doit`, if anything.
         here: the working folder.
     """
     program, arguments = _program(called, found, here)
-    named = {word.partition("=")[0] for word in arguments if "=" in word and not word.startswith("-")}
-    settings = {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
-        for name, value in sorted(environment.items())
-        if name.startswith(ENVIRONMENT_PREFIX)
-    }
-    kept = [word for word in arguments if word.partition("=")[0] not in _FIRST_CALL]
-    return [*program, *kept, *(f"{name}={value}" for name, value in settings.items() if name not in named)]
+    return [*program, *(word for word in arguments if word.partition("=")[0] not in _FIRST_CALL)]
 
 
 def _program(called: Sequence[str], found: str | None, here: Path) -> tuple[list[str], list[str]]:

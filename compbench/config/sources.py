@@ -60,7 +60,8 @@ def load_settings(
         environment: the process environment; only names that begin with `COMPBENCH_` are looked at.
         variables: `name=value` pairs of the command line.
         find_systems: returns the known systems by name, given the folder of those that are not compbench's own.
-        invocation: the words that ask for the same again.
+        invocation: the words of the command line that ask for the same again; settings of the environment are added
+            to them, since a shell may have set them only once.
 
     Raises:
         UserError: an unknown name or a value of the wrong type or range, with the source it stands in.
@@ -72,6 +73,7 @@ def load_settings(
     ]
     known = find_systems(_systems_dir(root, sources))
     layers = [_layer(where, values, known) for where, values in sources]
+    words = (*invocation, *_words_of_environment(layers))
     asked: dict[str, Any] = {}
     places: dict[str, str] = {}
     tables: dict[str, dict[str, Any]] = {}
@@ -87,7 +89,7 @@ def load_settings(
         asked |= {key: getattr(checked, key) for key in values}
         places |= dict.fromkeys(values, where)
     merged = convert_table({**PROFILES[asked.get("profile", "full")], **asked}, Settings, "settings", strict=True)
-    return msgspec.structs.replace(_decide(merged, root, places, known, tables), invocation=tuple(invocation))
+    return msgspec.structs.replace(_decide(merged, root, places, known, tables), invocation=words)
 
 
 def variables_of(arguments: Iterable[str]) -> dict[str, str]:
@@ -101,6 +103,13 @@ def _layer(where: str, values: dict[str, Any], known: Mapping[str, SystemKind]) 
         system_tables.split_variables(values, known) if where == "environment" else system_tables.split_names(values)
     )
     return Layer(where, system_tables.expand_shorthands(split, known, where), where not in _UNTYPED)
+
+
+def _words_of_environment(layers: Iterable[Layer]) -> list[str]:
+    """Return the settings of the environment as words of a command line, without those that it has itself."""
+    words = {layer.where: system_tables.dotted(layer.values) for layer in layers if not layer.strict}
+    named = words["command line"]
+    return [f"{name}={value}" for name, value in words["environment"].items() if name not in named]
 
 
 def _systems_dir(root: Path, sources: Iterable[tuple[str, Mapping[str, Any]]]) -> Path | None:

@@ -88,6 +88,16 @@ def split_names(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def dotted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with the keys of the tables of systems as a command line has them: the reverse of `split_names`."""
+    table = values.get("system", {})
+    found = {"system": table[CHOICE]} if CHOICE in table else {}
+    for name, own in table.items():
+        if isinstance(own, dict):
+            found |= {f"system.{name}.{key}": value for key, value in own.items()}
+    return {**{name: value for name, value in values.items() if name != "system"}, **found}
+
+
 def split_variables(values: Mapping[str, Any], known: Mapping[str, SystemKind]) -> dict[str, Any]:
     """Return variables of the environment (prefix taken off, lower case) with `system_<name>_<key>` as tables."""
     dotted = {}

@@ -27,10 +27,4 @@ HERE = Path("/srv/bench")
 def test_the_words_are_those_of_the_call_without_what_only_a_first_call_says(
     called: str, found: str | None, words: str
 ) -> None:
-    assert words_of(called.split(), {}, found, HERE) == words.split()
-
-
-def test_settings_of_the_environment_are_written_out_unless_the_command_line_has_its_own() -> None:
-    environment = {"COMPBENCH_PORT": "7500", "COMPBENCH_SCALE": "0.1", "HOME": "/root"}
-    words = words_of(["python", "/opt/bin/doit", "port=7600"], environment, "/opt/bin/doit", HERE)
-    assert words == ["doit", "port=7600", "scale=0.1"]
+    assert words_of(called.split(), found, HERE) == words.split()

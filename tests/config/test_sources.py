@@ -143,3 +143,22 @@ def test_limits_are_the_specified_ones_except_for_quick_on_embedded(tmp_path: Pa
 
 def test_variables_are_the_words_with_an_equals_sign() -> None:
     assert variables_of(["run:a", "system=engram", "--file=x", "-n"]) == {"system": "engram"}
+
+
+def test_the_words_that_ask_for_the_same_have_the_settings_of_the_environment_that_they_do_not_name(
+    tmp_path: Path,
+) -> None:
+    environment = {
+        "COMPBENCH_PORT": "7500",
+        "COMPBENCH_SCALE": "0.1",
+        "COMPBENCH_SYSTEM": "engram",
+        "COMPBENCH_SYSTEM_ENGRAM_ROOT": "/build",
+        "COMPBENCH_SYSTEM_ENGRAM_LOG_LEVEL": "info",
+        "HOME": "/root",
+    }
+    variables = {"port": "7600", "system.engram.log_level": "debug"}
+    called = ["doit", *(f"{name}={value}" for name, value in variables.items())]
+    words = load_settings(tmp_path, environment, variables, called).invocation
+    assert sorted(words[3:]) == ["scale=0.1", "system.engram.root=/build", "system=engram"]
+    again = load_settings(tmp_path, {}, variables_of(words))
+    assert (again.port, again.scale, again.system_tables["engram"]["root"]) == (7600, 0.1, "/build")
