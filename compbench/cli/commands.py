@@ -94,7 +94,8 @@ def show_report(suite: Suite, display: Display) -> None:
     pages.write_pages(run.folder, run.manifest, captures, interrupted=interrupted, scenarios_dir=scenarios_dir, now=now)
     try:
         state = "interrupted" if interrupted else run.manifest.state
-        pages.run_report(run.folder, scenarios_dir, Path(settings.cache_dir), state=state)
+        cache_dir, systems_dir = Path(settings.cache_dir), settings.systems_dir
+        pages.run_report(run.folder, scenarios_dir, cache_dir, state=state, systems_dir=systems_dir)
     except UserError as error:
         display.line(f"      note: {error}")
         suite.judge(FAILED)

@@ -19,6 +19,7 @@ from compbench.report.export import history_files
 from compbench.report.past import due, history
 from compbench.report.past.history import Past
 from compbench.store import runs
+from compbench.systems import registry
 
 REGRESSION, NOT_COMPARED = 1, 2
 # The quarterly habit: a full run is due every 90 days, with a warning in the last 14.
@@ -65,7 +66,7 @@ def show_due(settings: Settings, display: Display, now: Callable[[], float] = ti
 
 
 def _wanted(settings: Settings) -> due.Wanted:
-    system = settings.system if settings.system_is_chosen or settings.system != "embedded" else ""
+    system = "" if registry.is_makeshift(settings) else settings.system
     return due.Wanted(system, settings.data_scale, scenario_names(Path(settings.scenarios_dir)))
 
 

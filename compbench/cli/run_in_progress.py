@@ -107,7 +107,8 @@ class RunInProgress:
         if settings.report and (closing or interrupted):
             state = "interrupted" if interrupted else run.manifest.state
             try:
-                pages.run_report(run.folder, scenarios_dir, Path(settings.cache_dir), state=state)
+                cache_dir, systems_dir = Path(settings.cache_dir), settings.systems_dir
+                pages.run_report(run.folder, scenarios_dir, cache_dir, state=state, systems_dir=systems_dir)
             except UserError as error:
                 self.remark(str(error))
         if closing:

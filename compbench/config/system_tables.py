@@ -56,6 +56,8 @@ class SystemKind:
         default_scale: the share of each scenario's `num_nodes` that is loaded unless `scale` is set.
         quick_limits: what the machine must offer in the quick profile, where that is less than usual.
         driver: the driver that `driver=auto` means.
+        not_comparable: why its figures are never set beside published ones as better or worse, as the end of a sentence
+            that begins with "These are figures of <title>:"; empty if they may be.
     """
 
     settings: type[SystemSettings]
@@ -68,6 +70,7 @@ class SystemKind:
     default_scale: float = 1.0
     quick_limits: MachineLimits | None = None
     driver: Literal["loadtest", "builtin"] = "builtin"
+    not_comparable: str = ""
 
 
 def split_names(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,14 +75,17 @@ def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str
 
 
 def _check_system(settings: Settings) -> Finding:
-    """Warn where another system is measured than the one that compbench is for, without that having been asked for."""
-    if settings.system_is_chosen or settings.system != "embedded":
+    """Warn where a system is measured for want of another one, without that having been asked for."""
+    if not registry.is_makeshift(settings):
         return Finding(check="system", level="ok", found=f"{settings.system} ({settings.system_reason})")
+    title, wanted = registry.title_of(settings.system), registry.looked_for(settings)
+    others = " or ".join(registry.title_of(name) for name in wanted)
+    how = " or ".join(registry.server_of(settings, name).how_to_get for name in wanted)
     return Finding(
         check="system",
         level="warning",
-        found=f"the embedded server is measured instead of Engram: {settings.system_reason}",
-        mend="build Engram or set system.engram.root, or say that the embedded server is meant (system=embedded)",
+        found=f"{title} is measured instead of {others}: {settings.system_reason}",
+        mend=f"{how}, or say that {title} is meant: system={settings.system}",
     )
 
 

@@ -12,6 +12,7 @@ from compbench.config.toml_tables import convert_table, parse_toml
 from compbench.model.metrics import P99
 from compbench.model.records import Capture
 from compbench.report.groups import group_captures
+from compbench.systems import registry
 
 # What counts as a difference; the report generator that reads our files uses the same tenth.
 COMPARABLE_SHARE = 0.10
@@ -164,5 +165,5 @@ def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Com
 def caveat_of(capture: Capture) -> str:
     """Return why a capture's figures can't be compared with published ones, empty if they can."""
     scale = capture.data_set.scale if capture.data_set else 1.0
-    other = ["compbench's embedded server"] if capture.system == "embedded" else []
-    return ", ".join(other + ([f"data scaled to {scale:g}"] if scale < 1 else []))
+    titles = [kind.title for kind in registry.not_comparable([capture.system])]
+    return ", ".join(titles + ([f"data scaled to {scale:g}"] if scale < 1 else []))

@@ -1,7 +1,7 @@
 """A capacity that was found, in words, and beside the throughputs that competitors have published. Pure.
 
 A published throughput is a capacity too, so the two may stand side by side; whether better or worse may be said of them
-is decided as for a P99: never of the embedded server or of scaled-down data.
+is decided as for a P99: never of scaled-down data, or of a system whose folder says that its figures can't be compared.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from compbench.report.past import history
 from compbench.report.past.history import FoundCapacity, Past
 from compbench.report.validity import FIXED_RATE
 from compbench.report.view import ScenarioView, standings, view_scenarios
+from compbench.systems import registry
 
 CHART_TITLES = {
     "percentiles": "Latency by percentile",
@@ -103,6 +104,7 @@ def write_report(folder: Path, report: Report, cache_dir: Path) -> str:
         write_whole(folder / pictures[name], drawing.standalone(svg))
     values: dict[str, Any] = {
         "report": report,
+        "not_comparable": registry.not_comparable(capture.system for capture in report.captures),
         "manifest": report.manifest,
         "provenance_git": report.manifest.provenance.git or Git(),
         "provenance_system": report.manifest.provenance.system or Machine(),

@@ -27,6 +27,7 @@ from compbench.model.times import iso_utc
 from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures
+from compbench.systems import registry
 
 UNREADABLE = "not readable here"
 # A report takes some seconds; on a machine that is still busy it may take several times that.
@@ -63,13 +64,16 @@ def write_pages(
             write_whole(folder / file_names.flat_result(capture.measurement), _flat_result(capture.result))
 
 
-def run_report(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str) -> None:
+def run_report(
+    folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str, systems_dir: str | None = None
+) -> None:
     """Render the report of a run in a child process: charts take more memory than a runner that measures may have.
 
     Raises:
         UserError: it could not be rendered; the line says why. Nothing that was measured is touched.
     """
     argv = [sys.executable, "-m", "compbench.report", str(folder), str(scenarios_dir), str(cache_dir), "--state", state]
+    argv += ["--systems-dir", systems_dir] if systems_dir else []
     again = f"what was measured is kept, and `doit report run={folder.name}` renders it again"
     try:
         done = subprocess.run(
@@ -129,10 +133,9 @@ class _Kept(msgspec.Struct, frozen=True):
 def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
     """Return the text of `_metadata.txt` (specification 3); what was not read says so."""
     versions = manifest.provenance.versions
-    system = manifest.settings.get("system")
     engram = versions.get("engram_core") or versions.get("engram_cli")
-    if system == "embedded":
-        engram = f"none (embedded server, compbench {versions.get('compbench', '')})"
+    if not manifest.provenance.repository:
+        engram = engram or f"none ({registry.title_of(manifest.settings.get('system', 'another system'))} is measured)"
     return render(
         "metadata.txt.j2",
         manifest=manifest,

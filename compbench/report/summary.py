@@ -13,6 +13,7 @@ from compbench.model.records import Capture, Manifest
 from compbench.report import capacities, render
 from compbench.report.baselines import Baseline, Comparison
 from compbench.report.groups import group_captures
+from compbench.systems import registry
 
 
 def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path, *, interrupted: bool) -> str:
@@ -48,6 +49,7 @@ def render_summary(
         duration_s=sum(manifest.spent_s),
         repeats=repeats_of(captures),
         describe=capacities.describe,
+        not_comparable=registry.not_comparable(capture.system for capture in captures),
         capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )
 

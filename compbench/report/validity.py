@@ -17,6 +17,7 @@ from compbench.model.records import Capture, Manifest, Sample
 from compbench.model.result import Details, Recall
 from compbench.report.groups import Group
 from compbench.report.statistics import ACCEPTABLE_CV_PCT, Spread
+from compbench.systems import registry
 
 Level = Literal["ok", "warning", "bad", "unknown"]
 NOT_RECORDED = "not recorded by this driver"
@@ -43,7 +44,7 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
     details = capture.result.details if capture.result else None
     known = details or Details()
     if capture.is_capacity:
-        return [_data(capture), *_machine(capture), _build(manifest)]
+        return [_data(capture), *_machine(capture), _build(capture, manifest)]
     return [
         _measurement(known),
         *_attempts(capture),
@@ -55,7 +56,7 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
         _data(capture),
         *_machine(capture),
         _driver(capture, known),
-        _build(manifest),
+        _build(capture, manifest),
         _repeats(p99),
         Doubt("capacity", "ok", FIXED_RATE),
     ]
@@ -215,10 +216,9 @@ def _driver(capture: Capture, details: Details) -> Doubt:
     )
 
 
-def _build(manifest: Manifest) -> Doubt:
-    if manifest.settings.get("system") == "embedded":
-        text = "compbench's embedded server: the figures say that the machinery works, nothing about Engram"
-        return Doubt("build", "warning", text)
+def _build(capture: Capture, manifest: Manifest) -> Doubt:
+    for kind in registry.not_comparable([capture.system]):
+        return Doubt("build", "warning", f"these are figures of {kind.title}: {kind.not_comparable}")
     git = manifest.provenance.git or Git()
     dirty = git.dirty
     debug = [f.found for f in manifest.findings if f.check.startswith("binary_") and f.level != "ok"]

@@ -57,9 +57,35 @@ def own_settings(settings: Settings) -> SystemSettings:
     return msgspec.convert(settings.system_tables[settings.system], folders.kind(settings.system).settings)
 
 
+def kind_of(name: str) -> SystemKind:
+    """Return what a system's folder tells of it.
+
+    A run outlives the folder of its system: then nobody can tell whether its figures may be compared.
+    """
+    if name in folders.names():
+        return folders.kind(name)
+    unknown = "its folder is not here any more (systems_dir=), so that nobody can tell what they may be compared with"
+    return SystemKind(settings=SystemSettings, title=name, not_comparable=unknown)
+
+
 def title_of(name: str) -> str:
     """Return what a reader calls a system."""
-    return folders.kind(name).title
+    return kind_of(name).title
+
+
+def not_comparable(names: Iterable[str]) -> list[SystemKind]:
+    """Return those of the named systems whose figures are never set beside published ones as better or worse."""
+    return [kind for name in dict.fromkeys(names) if (kind := kind_of(name)).not_comparable]
+
+
+def looked_for(settings: Settings) -> list[str]:
+    """Return the systems of which `auto` looks for a trace on this machine."""
+    return [name for name in settings.system_tables if folders.kind(name).trace]
+
+
+def is_makeshift(settings: Settings) -> bool:
+    """Tell whether a system is measured only because there is no trace of any other."""
+    return folders.kind(settings.system).is_fallback and not settings.system_is_chosen
 
 
 def fingerprint(settings: Settings) -> dict[str, str]:

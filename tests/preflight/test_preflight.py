@@ -151,7 +151,10 @@ def test_too_little_memory_stops_a_scenario_and_a_busy_machine_is_noted(tmp_path
 def test_another_system_than_the_one_that_was_meant_is_a_warning_unless_it_was_asked_for(tmp_path: Path) -> None:
     finding = checks.run_check("system", settings(tmp_path), tmp_path)
     assert finding.level == "warning"
-    assert finding.found.startswith("the embedded server is measured instead of Engram: no trace of an Engram build")
+    why = "compbench's embedded server is measured instead of Engram: no trace of an Engram build"
+    assert finding.found.startswith(why)
+    assert finding.mend.startswith("cargo build --release in ")
+    assert finding.mend.endswith("or say that compbench's embedded server is meant: system=embedded")
     for asked in (settings(tmp_path, system="embedded"), settings(tmp_path, engram_root="x")):
         assert checks.run_check("system", asked, tmp_path).level == "ok"
 

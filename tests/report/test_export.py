@@ -26,7 +26,7 @@ from compbench.store import runs
 from compbench.store.record_files import read_record
 from tests import synthetic
 from tests.project import ROOT
-from tests.report.test_report import render
+from tests.rendering import render
 from tests.synthetic import NAMES, Recipe, RunRecipe
 
 FOUND = Capacity(

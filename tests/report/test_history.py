@@ -29,7 +29,7 @@ from compbench.systems.registry import load_settings
 from tests import synthetic
 from tests.browser import CHROMIUM, look_at
 from tests.project import ROOT, Project
-from tests.report.test_report import render
+from tests.rendering import render
 from tests.synthetic import NOON, Recipe, RunRecipe
 
 SCENARIOS = ROOT / "scenarios" / "competitive"

@@ -79,7 +79,7 @@ def test_what_could_make_a_figure_wrong_is_said_with_its_number(
 
 def test_the_build_is_doubted_if_it_is_not_of_its_commit_or_not_engram() -> None:
     assert "2 uncommitted changes" in box(made(), RunRecipe(dirty=[" M a", " M b"]))["build"].text
-    assert "nothing about Engram" in box(made(), RunRecipe(system="embedded"))["build"].text
+    assert "nothing about Engram" in box(made(system="embedded"))["build"].text
 
 
 def test_repeats_are_graded_and_outliers_named() -> None:

@@ -1,6 +1,6 @@
 """Which closed runs count for the quarterly habit: whole ones, at full length, of the system that is asked for.
 
-Pure: decides from what `results.json` tells of each run.
+Decides from what `results.json` tells of each run, and from what is known of its system.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compbench.report.past.history import Past
+from compbench.systems import registry
 
 # Verdicts that come with figures; a target that was missed is a result too.
 _WITH_FIGURES = ("passed", "missed")
@@ -18,8 +19,8 @@ _WITH_FIGURES = ("passed", "missed")
 class Wanted:
     """What a run must be to count: of this system at this data scale, with these scenarios.
 
-    An empty `system` means that nobody has named one: then any counts but compbench's embedded server, whose figures
-    say nothing of a competitor, at any scale.
+    An empty `system` means that nobody has named one: then any counts, at any scale, whose figures may be compared with
+    those of competitors.
     """
 
     system: str
@@ -63,7 +64,7 @@ def why_not(past: Past, wanted: Wanted) -> str:
 
 def _of_another_system(past: Past, wanted: Wanted) -> list[str]:
     system, scale = past.fingerprint.get("system", "unknown"), past.fingerprint.get("scale", "")
-    if system != wanted.system and (wanted.system or system == "embedded"):
+    if system != wanted.system and (wanted.system or registry.kind_of(system).not_comparable):
         return [f"of the system {system}"]
     if wanted.system and scale != "" and float(scale) != wanted.scale:
         return [f"data scale {scale} and not {wanted.scale:g}"]

@@ -1,0 +1,1 @@
+"""The flat server under another name, which declares that its figures are not to be compared."""
