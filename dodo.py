@@ -15,7 +15,7 @@ from pathlib import Path  # noqa: E402
 
 from doit.loader import load_tasks  # noqa: E402
 
-from compbench.cli import commands, invocation, options, tasks  # noqa: E402
+from compbench.cli import command_tasks, commands, invocation, options, tasks  # noqa: E402
 from compbench.cli.display import Display  # noqa: E402
 from compbench.cli.file_state import NewerThanTargets  # noqa: E402
 from compbench.cli.project import Project  # noqa: E402
@@ -58,12 +58,12 @@ def task_scenarios() -> Iterator[tasks.Task]:
 
 def task_plan() -> tasks.Task:
     """Say what `doit` would do."""
-    return tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))
+    return command_tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))
 
 
 def task_systems() -> tasks.Task:
     """Say which systems there are."""
-    return tasks.systems(lambda: commands.show_systems(SUITE, DISPLAY))
+    return command_tasks.systems(lambda: commands.show_systems(SUITE, DISPLAY))
 
 
 def task_capacity() -> Iterator[tasks.Task]:
@@ -78,17 +78,17 @@ def task_preflight() -> Iterator[tasks.Task]:
 
 def task_report() -> tasks.Task:
     """Render a run again."""
-    return tasks.report(PROJECT, lambda: commands.show_report(SUITE, DISPLAY))
+    return command_tasks.report(PROJECT, lambda: commands.show_report(SUITE, DISPLAY))
 
 
 def task_review() -> Iterator[tasks.Task]:
     """Look back over closed runs."""
-    yield from tasks.looking_back(SUITE, lambda name: commands.look_back(name, SUITE, DISPLAY))
+    yield from command_tasks.looking_back(SUITE, lambda name: commands.look_back(name, SUITE, DISPLAY))
 
 
 def task_notify() -> tasks.Task:
     """Send a test message."""
-    return tasks.notify(lambda: commands.try_notify(SUITE, DISPLAY))
+    return command_tasks.notify(lambda: commands.try_notify(SUITE, DISPLAY))
 
 
 def task_claim() -> tasks.Task:
@@ -123,7 +123,7 @@ def task_close() -> tasks.Task:
 
 def task_commands() -> tasks.Task:
     """Explain the commands."""
-    return tasks.commands(lambda: options.show_commands(load_tasks(globals()), DISPLAY))
+    return command_tasks.commands(lambda: options.show_commands(load_tasks(globals()), DISPLAY))
 
 
 try:

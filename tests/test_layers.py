@@ -16,8 +16,8 @@ PACKAGE = ROOT / "compbench"
 
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
-    "cli": "reporter tasks options commands suite run_in_progress project selection file_state looking_back"
-    " known_systems telling display invocation",
+    "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
+    " estimate project verdict selection fault_log file_state looking_back known_systems telling display invocation",
     "report": "notify __main__ diagnostics flamegraph trend page view distributions validity pages summary"
     " comparison statistics capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from compbench.cli.display import Display, span
-from compbench.cli.suite import FAILED, NOT_STARTED, Suite
+from compbench.cli.estimate import estimate_s
+from compbench.cli.preparation import data_loaded
+from compbench.cli.suite import Suite
+from compbench.cli.verdict import FAILED, NOT_STARTED, PASSED, gate_is_open
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.preflight import checks
-from compbench.preflight.judgement import preflight_exit_code
 from compbench.report import render
 from compbench.store import leftovers, lock, runs
 
@@ -25,11 +27,11 @@ def show_plan(suite: Suite, display: Display) -> None:
     """
     project, settings = suite.project, suite.project.settings
     findings = [checks.run_check(name, settings, project.root) for name in checks.CHECKS]
-    run = suite.chosen(project.names)
-    replaced = [] if run or not project.open_runs else suite.opening.replaced(project.names, whole=True)
+    run = suite.choice.choose(project.names)
+    replaced = [] if run or not project.open_runs else suite.choice.replaced(project.names, whole=True)
     scenarios = [(name, run is not None and run.has_capture(name)) for name in project.names]
     pending = [name for name, is_measured in scenarios if not is_measured]
-    verdict = NOT_STARTED if preflight_exit_code(findings) == 1 else 0
+    verdict, loaded = PASSED if gate_is_open(findings) else NOT_STARTED, data_loaded(project)
     suite.judge(verdict)
     text = render(
         "plan.txt.j2",
@@ -38,8 +40,8 @@ def show_plan(suite: Suite, display: Display) -> None:
         run=run.name if run else None,
         refusal=next((why for _, why in replaced), ""),
         scenarios=scenarios,
-        data={name: suite.data_loaded()[measurement_named(name).scenario] for name in project.names},
-        estimate=span(suite.estimate_s(pending, run.captures() if run else ())),
+        data={name: loaded[measurement_named(name).scenario] for name in project.names},
+        estimate=span(estimate_s(project, pending, run.captures() if run else ())),
         findings=findings,
         verdict=verdict,
     )
@@ -131,14 +133,16 @@ def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
 
 
 def _remove_leftovers(suite: Suite, display: Display, *, dryrun: bool) -> None:
-    found = suite.leftovers()
+    project, cache_dir = suite.project, Path(suite.project.settings.cache_dir)
+    caches = [project.root / "tmp" / "preflight", project.log_path, *leftovers.in_cache(cache_dir)]
+    found = leftovers.find(project.output_dir, Path(project.settings.work_dir), project.root, caches)
     for leftover in found:
-        shown = _relative(leftover.path, suite.project.root)
+        shown = _relative(leftover.path, project.root)
         display.line(f"{'would remove' if dryrun else 'removing'} {shown} ({leftover.what})")
         if not dryrun:
             leftovers.remove(leftover)
     if not dryrun:
-        leftovers.remove_empty(Path(suite.project.settings.cache_dir))
+        leftovers.remove_empty(cache_dir)
     if not found:
         display.line("nothing to remove: no leftovers, no open run, no caches")
 

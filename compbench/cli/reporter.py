@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TextIO
 from doit.exceptions import UnmetDependency
 
 from compbench import __version__
+from compbench.cli import preparation
+from compbench.cli.actions import StopInvocation
 from compbench.cli.display import Display
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.selection import in_order, selection_of
-from compbench.cli.suite import FAILED, NOT_STARTED, PASSED, Suite
-from compbench.cli.tasks import StopInvocation
+from compbench.cli.suite import Suite
+from compbench.cli.verdict import FAILED, PASSED, exit_code_of
 from compbench.machine import interrupts
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
@@ -59,7 +61,7 @@ class Reporter:
         if self.suite.project.settings.data_scale == 1:
             return
         with contextlib.suppress(UserError):
-            loaded = self.suite.data_loaded()
+            loaded = preparation.data_loaded(self.suite.project)
             names = self.suite.selection.concerned or list(loaded)
             self.display.line(f"data to load: {'; '.join(f'{name} {loaded[name]}' for name in names)}")
 
@@ -68,7 +70,9 @@ class Reporter:
 
     def execute_task(self, task: Task) -> None:
         """Say what a data set is made of before that begins; a measurement tells of itself."""
-        if (name := _scenario_of(task, "data_set")) and (text := self.suite.data_set_announcement(name)):
+        if (name := _scenario_of(task, "data_set")) and (
+            text := preparation.data_set_announcement(self.suite.project, name)
+        ):
             self.display.line(f"      {name}: {text}")
 
     def add_success(self, task: Task) -> None:
@@ -105,8 +109,8 @@ class Reporter:
         self.suite.judge(FAILED)
         self.display.error(fail.message.strip() or fail.get_name(), task.name)
         if fail.traceback:
-            self.suite.log_text("".join(fail.traceback))
-            self.display.error(f"a fault in compbench; its traceback is in {self.suite.project.log_path}", task.name)
+            self.suite.faults.add("".join(fail.traceback))
+            self.display.error(f"a fault in compbench; its traceback is in {self.suite.faults.path}", task.name)
 
     def cleanup_error(self, exception: Any) -> None:
         """Tell what went wrong after the tasks."""
@@ -125,26 +129,25 @@ class Reporter:
         interrupts.note_only()
         error = sys.exc_info()[1]
         self.display.stop()
-        if isinstance(error, KeyboardInterrupt):
-            self._tell_interruption()
-            raise SystemExit(interrupts.INTERRUPTED_EXIT_CODE)
-        if isinstance(error, StopInvocation):
-            self.display.error(error.line)
-            raise SystemExit(NOT_STARTED)
-        if isinstance(error, SystemExit):
-            raise error
-        if isinstance(error, UserError):
-            self.display.error(str(error))
-            raise SystemExit(FAILED)
         if error is not None:
-            self.suite.log_traceback()
-            self.display.error(f"{type(error).__name__}: {error}; the traceback is in {self.suite.project.log_path}")
-            raise SystemExit(FAILED)
+            self._tell_error(error)
+            raise SystemExit(exit_code_of(error))
         if self.suite.findings and not self.told_findings:
             self._tell_findings()
         self._tell_end()
         self._notify()
         raise SystemExit(self.suite.exit_code)
+
+    def _tell_error(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._tell_interruption()
+        elif isinstance(error, StopInvocation):
+            self.display.error(error.line)
+        elif isinstance(error, UserError):
+            self.display.error(str(error))
+        elif not isinstance(error, SystemExit):
+            self.suite.faults.add_traceback()
+            self.display.error(f"{type(error).__name__}: {error}; the traceback is in {self.suite.faults.path}")
 
     def _notify(self) -> None:
         run, settings = self.suite.loads, self.suite.project.settings

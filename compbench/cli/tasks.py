@@ -1,4 +1,4 @@
-"""The doit task dictionaries of the suite, and nothing else; what an action does is in `compbench.cli.suite`.
+"""The doit tasks that lead to a measured and rendered run; what their actions do is in `compbench.cli.suite`.
 
 The tasks of one scenario form a chain, never a group of siblings: doit releases waiting siblings in the order of a set.
 """
@@ -12,19 +12,18 @@ from typing import IO, Any
 from doit.exceptions import TaskFailed
 from doit.task import Task as DoitTask
 
-from compbench.cli import file_state
+from compbench.cli import file_state, preparation
+from compbench.cli.actions import Action, succeed_or_fail, succeed_or_stop
 from compbench.cli.file_state import OldestFile
 from compbench.cli.project import Project
 from compbench.cli.selection import one_by_one
 from compbench.cli.suite import Suite
 from compbench.config.scenarios import title_of
 from compbench.model import file_names
-from compbench.model.errors import UserError
 from compbench.model.measurement import Measurement, of_scenarios
 from compbench.preflight import checks
 
 Task = dict[str, Any]
-Action = Callable[[], Any]
 
 
 def scenario_runs(suite: Suite) -> Iterator[Task]:
@@ -51,25 +50,7 @@ def _is_rendered(suite: Suite, name: str) -> bool:
 def close(suite: Suite) -> Task:
     """Return the task that ends a run; it comes last whatever is measured."""
     doc = "measure again what was spoiled, and close the run once it is complete; comes by itself"
-    return {"basename": "close", "doc": doc, "actions": [_succeed_or_fail(suite.close)]}
-
-
-def plan(show: Action) -> Task:
-    """Return the dry run."""
-    doc = "say what `doit` would do and what the checks say; changes nothing"
-    return {"basename": "plan", "doc": doc, "actions": [_succeed_or_stop(show)]}
-
-
-def commands(show: Action) -> Task:
-    """Return the page of compbench's own commands."""
-    doc = "explain tasks and settings, and what of doit is of use here"
-    return {"basename": "commands", "doc": doc, "actions": [_succeed_or_stop(show)]}
-
-
-def systems(show: Action) -> Task:
-    """Return the page of known systems."""
-    doc = "say which systems there are, what each can do and how to get it, and which one auto means"
-    return {"basename": "systems", "doc": doc, "actions": [_succeed_or_stop(show)]}
+    return {"basename": "close", "doc": doc, "actions": [succeed_or_fail(suite.close)]}
 
 
 def preflight_checks(suite: Suite) -> Iterator[Task]:
@@ -80,7 +61,7 @@ def preflight_checks(suite: Suite) -> Iterator[Task]:
             "name": name,
             "basename": "preflight",
             "doc": check.doc,
-            "actions": [_succeed_or_fail(suite.check, name)],
+            "actions": [succeed_or_fail(suite.check, name)],
             "targets": [str(suite.project.finding_path(name))],
             "uptodate": [False],
         }
@@ -88,7 +69,7 @@ def preflight_checks(suite: Suite) -> Iterator[Task]:
 
 def claim(suite: Suite) -> Task:
     """Return the task that takes the suite's lock before anything else is done."""
-    return {"basename": "_claim", "actions": [_succeed_or_stop(suite.claim)]}
+    return {"basename": "_claim", "actions": [succeed_or_stop(suite.claim)]}
 
 
 class Gate(DoitTask):  # type: ignore[misc] # doit has no types
@@ -113,7 +94,7 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Gate:
     return Gate(
         clean,
         doc="let the suite begin, unless a check is critical",
-        actions=[_succeed_or_stop(judge)],
+        actions=[succeed_or_stop(judge)],
         task_dep=["_claim", *(f"preflight:{name}" for name in checks.CHECKS)],
         file_dep=[str(suite.project.finding_path(name)) for name in checks.CHECKS],
         targets=[str(suite.project.output_dir / suite.project.new_names[0] / file_names.MANIFEST)],
@@ -123,22 +104,23 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Gate:
 
 def makings(suite: Suite) -> Iterator[Task]:
     """Yield what is made once and kept; an `uptodate` callable looks whether it is there, since names are hashes."""
+    project = suite.project
     yield {"basename": "data_set", "name": None, "doc": "load a large data set once, to keep: data_set:<scenario>"}
     yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
-    for name in suite.project.scenarios:
+    for name in project.scenarios:
         yield {
             "basename": "data_set",
             "name": name,
-            "actions": [_succeed_or_fail(suite.make_data_set, name)],
+            "actions": [succeed_or_fail(suite.prepare, preparation.make_data_set, name, "data set")],
             "task_dep": ["gate"],
-            "uptodate": [lambda name=name: suite.has_data_set(name)],
+            "uptodate": [partial(preparation.has_data_set, project, name)],
         }
         yield {
             "basename": "ground_truth",
             "name": name,
-            "actions": [_succeed_or_fail(suite.make_ground_truth, name)],
+            "actions": [succeed_or_fail(suite.prepare, preparation.make_ground_truth, name, "exact neighbours")],
             "task_dep": [f"data_set:{name}"],
-            "uptodate": [lambda name=name: suite.has_ground_truth(name)],
+            "uptodate": [partial(preparation.has_ground_truth, project, name)],
         }
 
 
@@ -154,7 +136,7 @@ def measures(suite: Suite) -> Iterator[Task]:
         yield {
             "basename": "measure",
             "name": name,
-            "actions": [_succeed_or_fail(suite.measure, measurement)],
+            "actions": [succeed_or_fail(suite.measure, measurement)],
             "task_dep": [f"ground_truth:{measurement.scenario}"],
             "targets": [str(suite.project.file_of(name, "capture"))],
             "uptodate": [lambda name=name: suite.is_measured(name)],
@@ -195,7 +177,7 @@ def renderings(suite: Suite) -> Iterator[Task]:
         yield {
             "basename": "diagnostics",
             "name": name,
-            "actions": [_succeed_or_fail(suite.write_diagnostics, name)],
+            "actions": [succeed_or_fail(suite.write_diagnostics, name)],
             "file_dep": [capture],
             "targets": [str(project.file_of(name, kind)) for kind in ("diagnostics", "system")],
             "uptodate": [OldestFile()],
@@ -203,7 +185,7 @@ def renderings(suite: Suite) -> Iterator[Task]:
         yield {
             "basename": "flamegraph",
             "name": name,
-            "actions": [_succeed_or_fail(suite.write_flamegraph, name)],
+            "actions": [succeed_or_fail(suite.write_flamegraph, name)],
             "file_dep": [capture],
             "targets": [str(project.file_of(name, "flamegraph"))] if project.settings.flamegraph else [],
             "task_dep": [f"diagnostics:{name}"],
@@ -212,7 +194,7 @@ def renderings(suite: Suite) -> Iterator[Task]:
         yield {
             "basename": "pages",
             "name": name,
-            "actions": [_succeed_or_fail(suite.write_pages)],
+            "actions": [succeed_or_fail(suite.write_pages)],
             "file_dep": [capture],
             "targets": [str(project.folder_of(name) / file_names.flat_result(name))],
             "task_dep": [f"flamegraph:{name}"],
@@ -223,95 +205,14 @@ def renderings(suite: Suite) -> Iterator[Task]:
 def capacities(suite: Suite, show: Action) -> Iterator[Task]:
     """Yield what says which searches there are, and the searches, which take too long to be started without a name."""
     doc = "say how to search for the highest rate within a P99 target: capacity:<scenario>"
-    yield {"basename": "capacity", "doc": doc, "actions": [_succeed_or_stop(show)]}
+    yield {"basename": "capacity", "doc": doc, "actions": [succeed_or_stop(show)]}
     for scenario in suite.project.scenarios:
         run = suite.project.search_name(scenario)
         name = Measurement(scenario, kind="capacity").name
         yield {
             "basename": f"capacity:{scenario}",
             "doc": f"capacity of {title_of(suite.project.scenario_path(scenario))}",
-            "actions": [_succeed_or_fail(suite.measure_capacity, scenario)],
+            "actions": [succeed_or_fail(suite.measure_capacity, scenario)],
             "task_dep": [f"ground_truth:{scenario}"],
             "targets": [str(suite.project.output_dir / run / file_names.of_measurement(run, name, "capture"))],
         }
-
-
-def report(project: Project, render: Action) -> Task:
-    """Return the task that renders a run again, from its captures."""
-    doc = "render the newest run again, or run=<timestamp>; never measures"
-    task: Task = {"basename": "report", "doc": doc, "actions": [_succeed_or_stop(render)], "uptodate": [False]}
-    if folder := project.reported_folder():
-        captures = sorted(folder.glob(f"*{file_names.MEASURED['capture']}"))
-        task["file_dep"] = [str(path) for path in captures]
-        task["targets"] = [str(folder / file_names.of_run(folder.name, kind)) for kind in file_names.REPORT_PAGES]
-    return task
-
-
-def notify(send: Action) -> Task:
-    """Return the task that tries whether people can be told."""
-    return {
-        "basename": "notify",
-        "doc": "send a test message to whom notify names",
-        "actions": [_succeed_or_stop(send)],
-    }
-
-
-# The tasks that look back over closed runs.
-LOOKING_BACK = {
-    "trend": "draw every scenario's figures over all runs on one page",
-    "compare": "compare two runs (base=, head=; default: the last two comparable ones); exit code 1 on a regression",
-    "due": "say how old the last full run is; exit code 1 past 90 days",
-    "export": "write all runs as CSV, and the newest as OpenMetrics",
-}
-
-
-def looking_back(suite: Suite, look: Callable[[str], int]) -> Iterator[Task]:
-    """Yield the tasks that look back; each ends with the exit code that `look` returns for its name."""
-    for name, doc in LOOKING_BACK.items():
-
-        def action(name: str = name) -> None:
-            suite.judge(look(name))
-
-        yield {"basename": name, "doc": doc, "actions": [_succeed_or_stop(action)]}
-
-
-def _succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:
-    """Turn what a person can mend into a failed task with one line; what is done already is kept."""
-
-    def action() -> TaskFailed | None:
-        try:
-            do(*arguments)
-        except UserError as error:
-            return TaskFailed(str(error))
-        except OSError as error:
-            return TaskFailed(_refused_by_disk(error))
-        return None
-
-    return action
-
-
-def _succeed_or_stop(do: Action) -> Callable[[], Any]:
-    """End the whole invocation with 2 and one line on what a person can mend, before anything is measured."""
-
-    def action() -> Any:
-        try:
-            return do()
-        except UserError as error:
-            raise StopInvocation(str(error)) from None
-        except OSError as error:
-            raise StopInvocation(_refused_by_disk(error)) from None
-
-    return action
-
-
-def _refused_by_disk(error: OSError) -> str:
-    what = f"{error.filename or 'a file'}: {error.strerror or error}"
-    return f"{what}: mend that and run the same command again; what is measured is kept"
-
-
-class StopInvocation(SystemExit):
-    """Ends doit with exit code 2; `line` is for the person."""
-
-    def __init__(self, line: str) -> None:
-        super().__init__(2)
-        self.line = line

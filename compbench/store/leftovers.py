@@ -15,11 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compbench.files.whole import temporary_files
+from compbench.machine.effects import Effects
+from compbench.machine.probes import machine
+from compbench.model.errors import UserError
 from compbench.store.runs import list_runs, never_opened, open_runs
 
 _MADE_NAME = re.compile(r"[0-9a-f]{24}(\.begun|\.partial|\.begun\.partial|\.npz)?")
 _SCRIPT_NAME = re.compile(r"vega-[\w.-]+\.js")
 _CACHE_FOLDERS = ("data_sets", "ground_truth")
+# The guards of a runner that was killed end its server and driver within 3 s; this is patience for a busy machine.
+_GUARDS_TIME_S = 10.0
+_GUARDS_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,24 @@ def in_work_folder(work_dir: Path, root: Path) -> list[Leftover]:
     """Return the working folders of servers whose runner was killed; another project's are none of ours."""
     own = [path for path in _children(work_dir) if path.name.startswith(work_prefix(root))]
     return [Leftover(path, "server's working folder") for path in own]
+
+
+def clear_work_folders(work_dir: Path, root: Path, effects: Effects) -> None:
+    """Remove what killed invocations left to work in, once the last process that their guards are ending has left it.
+
+    Raises:
+        UserError: a process stays in such a folder; it is named, not ended.
+    """
+    for leftover in in_work_folder(work_dir, root):
+        deadline = effects.monotonic() + _GUARDS_TIME_S
+        while (inside := machine.processes_in(leftover.path)) and effects.monotonic() < deadline:
+            effects.sleep(_GUARDS_POLL_S)
+        if inside:
+            raise UserError(
+                f"process {inside[0]} is still at work in {leftover.path}, which a killed suite has left:"
+                " end that process, then run the same command again"
+            )
+        remove(leftover)
 
 
 def in_cache(cache_dir: Path) -> list[Path]:

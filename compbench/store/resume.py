@@ -29,7 +29,7 @@ ASKED_ANEW = "new=1 was asked for"
 
 
 @dataclass(frozen=True)
-class Opening:
+class RunChoice:
     """What a choice of run rests on; `scenarios` gives all there are, whatever is selected, when they are needed."""
 
     root: Path

@@ -12,12 +12,12 @@ import pytest
 from doit.exceptions import TaskError, TaskFailed, UnmetDependency
 from doit.task import Task
 
+from compbench.cli.actions import StopInvocation
 from compbench.cli.display import Display
 from compbench.cli.project import Project
 from compbench.cli.reporter import Reporter, reporter_for
 from compbench.cli.selection import Selection
 from compbench.cli.suite import Suite
-from compbench.cli.tasks import StopInvocation
 from compbench.machine import interrupts
 from compbench.model.errors import UserError
 from compbench.model.records import Finding

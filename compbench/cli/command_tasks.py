@@ -1,0 +1,68 @@
+"""The doit tasks beside the suite: what says, renders again, tells people, or looks back; none of them measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from compbench.cli.actions import Action, succeed_or_stop
+from compbench.cli.project import Project
+from compbench.cli.suite import Suite
+from compbench.cli.tasks import Task
+from compbench.model import file_names
+
+
+def plan(show: Action) -> Task:
+    """Return the dry run."""
+    doc = "say what `doit` would do and what the checks say; changes nothing"
+    return {"basename": "plan", "doc": doc, "actions": [succeed_or_stop(show)]}
+
+
+def commands(show: Action) -> Task:
+    """Return the page of compbench's own commands."""
+    doc = "explain tasks and settings, and what of doit is of use here"
+    return {"basename": "commands", "doc": doc, "actions": [succeed_or_stop(show)]}
+
+
+def systems(show: Action) -> Task:
+    """Return the page of known systems."""
+    doc = "say which systems there are, what each can do and how to get it, and which one auto means"
+    return {"basename": "systems", "doc": doc, "actions": [succeed_or_stop(show)]}
+
+
+def report(project: Project, render: Action) -> Task:
+    """Return the task that renders a run again, from its captures."""
+    doc = "render the newest run again, or run=<timestamp>; never measures"
+    task: Task = {"basename": "report", "doc": doc, "actions": [succeed_or_stop(render)], "uptodate": [False]}
+    if folder := project.reported_folder():
+        captures = sorted(folder.glob(f"*{file_names.MEASURED['capture']}"))
+        task["file_dep"] = [str(path) for path in captures]
+        task["targets"] = [str(folder / file_names.of_run(folder.name, kind)) for kind in file_names.REPORT_PAGES]
+    return task
+
+
+def notify(send: Action) -> Task:
+    """Return the task that tries whether people can be told."""
+    return {
+        "basename": "notify",
+        "doc": "send a test message to whom notify names",
+        "actions": [succeed_or_stop(send)],
+    }
+
+
+# The tasks that look back over closed runs.
+LOOKING_BACK = {
+    "trend": "draw every scenario's figures over all runs on one page",
+    "compare": "compare two runs (base=, head=; default: the last two comparable ones); exit code 1 on a regression",
+    "due": "say how old the last full run is; exit code 1 past 90 days",
+    "export": "write all runs as CSV, and the newest as OpenMetrics",
+}
+
+
+def looking_back(suite: Suite, look: Callable[[str], int]) -> Iterator[Task]:
+    """Yield the tasks that look back; each ends with the exit code that `look` returns for its name."""
+    for name, doc in LOOKING_BACK.items():
+
+        def action(name: str = name) -> None:
+            suite.judge(look(name))
+
+        yield {"basename": name, "doc": doc, "actions": [succeed_or_stop(action)]}

@@ -1,0 +1,60 @@
+"""What is made once for a scenario, before it is measured, and kept in `cache_dir`: its data set, its exact neighbours.
+
+Whether it is there is asked of the files, by doit's tasks; how it is made is `compbench.measuring.data_sets`.
+"""
+
+from __future__ import annotations
+
+from compbench.cli.project import Project
+from compbench.measuring import data_sets
+from compbench.measuring.data_sets import Making
+from compbench.model.events import Subscriber
+from compbench.preflight import data_scale
+from compbench.store import kept_data
+
+
+def data_loaded(project: Project) -> dict[str, str]:
+    """Return how many memories of each scenario will be loaded, in words: `200 of 200,000 memories`."""
+    counts = {name: kept_data.wanted_memories(project.settings, facts) for name, facts in project.loaded.items()}
+    return {name: data_scale.describe(count, project.loaded[name].data.num_nodes) for name, count in counts.items()}
+
+
+def has_data_set(project: Project, scenario: str) -> bool:
+    """Tell whether the scenario's data set need not be made: it is kept already, or is loaded anew each time."""
+    folder = kept_data.data_set_folder(project.settings, project.loaded[scenario])
+    return folder is None or folder.is_dir()
+
+
+def data_set_announcement(project: Project, scenario: str) -> str:
+    """Say what making the scenario's data set begins with, or nothing if it is not to be made."""
+    return kept_data.announcement(project.settings, project.loaded[scenario])
+
+
+def make_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
+    """Make and keep the scenario's data set.
+
+    Raises:
+        UserError: that failed.
+        OSError: a disk refused it.
+    """
+    facts = project.loaded[scenario]
+    folder = kept_data.data_set_folder(project.settings, facts)
+    if folder is not None:
+        data_sets.make_data_set(Making(project.settings, project.root, tell, scenario), facts, folder)
+
+
+def has_ground_truth(project: Project, scenario: str) -> bool:
+    """Tell whether what the scenario's searches should find is known, or is not asked for."""
+    path = kept_data.ground_truth_file(project.settings, project.loaded[scenario])
+    return path is None or path.exists()
+
+
+def make_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None:
+    """Compute what the scenario's searches should find, without which recall is not told.
+
+    Raises:
+        UserError: that failed.
+        OSError: a disk refused it.
+    """
+    making = Making(project.settings, project.root, tell, scenario)
+    data_sets.make_ground_truth(making, project.loaded[scenario])

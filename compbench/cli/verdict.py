@@ -1,0 +1,59 @@
+"""What an invocation ends with: the exit code, told from what was asked for and what came of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from compbench.cli.selection import Selection
+from compbench.machine.interrupts import INTERRUPTED_EXIT_CODE
+from compbench.model.records import Capture, Finding
+from compbench.preflight.judgement import preflight_exit_code
+
+PASSED, FAILED, NOT_STARTED = 0, 1, 2
+
+
+def gate_is_open(findings: Iterable[Finding]) -> bool:
+    """Tell whether a suite may start: no finding is critical."""
+    return all(finding.level != "critical" for finding in findings)
+
+
+def exit_code(
+    selection: Selection,
+    findings: Sequence[Finding],
+    captures: Iterable[Capture],
+    given: Iterable[int],
+    *,
+    gate_failed: bool,
+) -> int:
+    """Return what an invocation ends with whose tasks were all gone through: the worst that is true of it.
+
+    2 means that nothing started, 1 that not all passed or a task failed, 0 that all is well; the checks alone, and the
+    tasks that look back, have codes of their own.
+
+    Args:
+        selection: what was asked for.
+        findings: of the checks that were made.
+        captures: what was measured, or had been.
+        given: the verdicts that tasks have given.
+        gate_failed: whether the suite was refused.
+    """
+    codes = list(given)
+    if gate_failed:
+        codes.append(NOT_STARTED)
+    elif selection.is_preflight:
+        codes.append(preflight_exit_code(findings))
+    elif selection.is_measuring:
+        codes.append(PASSED if _all_passed(selection.wanted, captures) else FAILED)
+    return max(codes, default=PASSED)
+
+
+def exit_code_of(error: BaseException) -> int | str | None:
+    """Return what an invocation ends with that an exception has cut short."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED_EXIT_CODE
+    return error.code if isinstance(error, SystemExit) else FAILED
+
+
+def _all_passed(wanted: Iterable[str], captures: Iterable[Capture]) -> bool:
+    verdicts: Mapping[str, str] = {capture.measurement: capture.outcome.verdict for capture in captures}
+    return all(verdicts.get(name) == "passed" for name in wanted)
