@@ -16,7 +16,7 @@ from compbench.config.settings import Settings
 from compbench.model.errors import UserError
 from compbench.report import baselines, comparison, missing_extra, pages, render, trend
 from compbench.report.export import history_files
-from compbench.report.past import due, history
+from compbench.report.past import comparable, due, history
 from compbench.report.past.history import Past
 from compbench.store import runs
 from compbench.systems import registry
@@ -140,7 +140,7 @@ def _pair(settings: Settings, known: Sequence[Past]) -> tuple[Past, Past]:
     head = history.named(known, settings.head) if settings.head else suites[-1]
     if settings.base:
         return history.named(known, settings.base), head
-    return history.latest_pair([*(past for past in known if past.run < head.run), head])
+    return comparable.latest_pair([*(past for past in known if past.run < head.run), head])
 
 
 def _with_commit(past: Past) -> str:

@@ -17,7 +17,7 @@ from compbench.model.errors import UserError
 from compbench.model.records import Capture
 from compbench.report import comparison, missing_extra, notify, summary
 from compbench.report.notify import Kind
-from compbench.report.past import history
+from compbench.report.past import comparable, history
 from compbench.store.runs import Run
 
 NOT_TOLD = 1
@@ -89,7 +89,7 @@ def _regressions(settings: Settings, run: Run) -> list[str]:
     if missing_extra() or not known or known[-1].run != run.name:
         return []
     try:
-        base, head = history.latest_pair(known)
+        base, head = comparable.latest_pair(known)
     except UserError:
         return []
     rows = comparison.compare_runs(base, head, known).regressions

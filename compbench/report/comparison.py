@@ -13,7 +13,7 @@ from typing import Literal
 
 from compbench.model.metrics import FOLLOWED, P99, Metric
 from compbench.report.baselines import COMPARABLE_SHARE, Comparison
-from compbench.report.past import history
+from compbench.report.past import comparable
 from compbench.report.past.history import Past
 from compbench.report.statistics import judge_change
 
@@ -87,7 +87,7 @@ def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison
     """Compare two runs; `known` is the history, whose spread tells what single runs differ by."""
     names = dict.fromkeys([*head.scenarios, *base.scenarios])
     rows = [row for name in names for metric in FOLLOWED if (row := _row(base, head, name, metric, known)) is not None]
-    return RunComparison(base, head, history.differences(base, head), rows)
+    return RunComparison(base, head, comparable.differences(base, head), rows)
 
 
 def against_published(comparisons: Sequence[Comparison]) -> list[Row]:
@@ -125,7 +125,7 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
         return None
     means = tuple(basic.fmean(values) if values else None for values in (before, after))
     place = (scenario, metric, means[0], means[1])
-    if differing := history.differences(base, head, scenario):
+    if differing := comparable.differences(base, head, scenario):
         return Row(*place, None, "not comparable", "; ".join(differing))
     if not before or not after:
         side, past = ("then", base) if not before else ("now", head)
@@ -134,7 +134,7 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
         return Row(*place, None, "regression" if lost else "no figure", remark)
     if metric.absolute or min(*before, *after) <= 0:
         return _absolute_row(scenario, metric, basic.fmean(before), basic.fmean(after))
-    earlier = history.earlier_values(known, head, scenario, metric.name)
+    earlier = comparable.earlier_values(known, head, scenario, metric.name)
     change = judge_change(before, after, least_effect_pct=metric.least_effect_pct, history=earlier)
     worse = (change.delta_pct > 0) == (metric.better == "lower")
     untold = not change.changed and abs(change.delta_pct) > metric.least_effect_pct

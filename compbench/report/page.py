@@ -25,8 +25,9 @@ from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
 from compbench.report.charts.vega import Spec
 from compbench.report.comparison import RunComparison, compare_runs
-from compbench.report.past import history
-from compbench.report.past.history import FoundCapacity, Past
+from compbench.report.past import comparable, history
+from compbench.report.past.comparable import FoundCapacity
+from compbench.report.past.history import Past
 from compbench.report.validity import FIXED_RATE
 from compbench.report.view import ScenarioView, standings, view_scenarios
 from compbench.systems import registry
@@ -74,7 +75,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     comparisons = baselines.compare(captures, published)
     targets = pages.read_targets(folder, scenarios_dir, manifest)
     known, _ = history.read_history(folder.parent)
-    capacities = history.find_capacities(known, manifest.fingerprint)
+    capacities = comparable.find_capacities(known, manifest.fingerprint)
     capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
     views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities, published)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
@@ -134,7 +135,7 @@ def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> R
         past = history.read_past(folder)
         if past is not None:
             earlier = [other for other in known if other.run < manifest.run]
-            return compare_runs(*history.latest_pair([*earlier, past]), known)
+            return compare_runs(*comparable.latest_pair([*earlier, past]), known)
     return None
 
 

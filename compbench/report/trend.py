@@ -19,7 +19,8 @@ from compbench.model.times import iso_utc
 from compbench.report import render
 from compbench.report.charts import drawing
 from compbench.report.charts.vega import BAD, GOOD, SOFT, Row, Spec, chart_of, colour_by, tooltips, y_axis
-from compbench.report.past.history import Past, series_key, series_names
+from compbench.report.past.comparable import series_key, series_names
+from compbench.report.past.history import Past
 from compbench.report.statistics import judge_change, noise_of
 
 PAGE_NAME = "trend.html"

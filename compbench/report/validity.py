@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from compbench.machine import thresholds
 from compbench.measuring.judgement import CENSORED_FROM_MS
 from compbench.model.provenance import Git
-from compbench.model.records import Capture, Manifest, Sample
+from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, Recall
 from compbench.report.groups import Group
 from compbench.report.statistics import ACCEPTABLE_CV_PCT, Spread
@@ -238,20 +237,3 @@ def _repeats(p99: Spread | None) -> Doubt:
     outliers = f"; outliers: repeat {', '.join(str(o + 1) for o in p99.outliers)}" if p99.outliers else ""
     text = f"{p99.count}: P99 varies by {p99.cv_pct:.1f} % ({p99.grade}), mean {p99.mean:.2f} ms{interval}{outliers}"
     return Doubt("repeats", "warning" if p99.cv_pct > ACCEPTABLE_CV_PCT or p99.outliers else "ok", text)
-
-
-def moments(samples: list[Sample]) -> list[tuple[float, str]]:
-    """Return when a sample alone passes a limit of the monitor, and which: the marks in the charts over time.
-
-    What lasts is marked where it begins.
-    """
-    marks, before = [], ""
-    for sample in samples:
-        codes = [notice.code for notice in thresholds.notices_so_far([sample])]
-        codes += ["I/O wait"] if (sample.io_wait_pct or 0) > thresholds.HIGH_IO_WAIT_PCT else []
-        codes += ["stolen time"] if (sample.steal_pct or 0) > thresholds.STEAL_PCT else []
-        found = ", ".join(codes)
-        if found and found != before:
-            marks.append((round(sample.elapsed_s, 1), found))
-        before = found
-    return marks

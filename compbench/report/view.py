@@ -1,6 +1,6 @@
 """What the report page shows of a run, gathered from its manifest, captures and files; `page` puts it into words.
 
-Reads the drivers' histograms and a capacity result, if there is one; everything else is given. Draws nothing.
+Looks which files a measurement left; everything else is given, or `scenario_charts` reads it. Draws nothing.
 """
 
 from __future__ import annotations
@@ -11,22 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from compbench.model import file_names
-from compbench.model.metrics import P99, THROUGHPUT, figures_of
+from compbench.model.metrics import P99, figures_of
 from compbench.model.records import Capture, Manifest
-from compbench.model.result import Details, TimeSeries
+from compbench.model.result import Details
 from compbench.model.scenario import Validation
-from compbench.report import distributions, validity
+from compbench.report import validity
 from compbench.report.baselines import Baseline, Comparison
 from compbench.report.capacities import PublishedCapacity, beside_published
-from compbench.report.charts import latency
 from compbench.report.charts.overview import Standing
 from compbench.report.charts.vega import Spec
 from compbench.report.groups import Group, group_captures
-from compbench.report.past.history import FoundCapacity
+from compbench.report.past.comparable import FoundCapacity
+from compbench.report.scenario_charts import charts_of
 from compbench.report.statistics import Spread, spread
 from compbench.report.validity import Doubt
-
-_MEGABYTE = 1e6
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,6 @@ class ScenarioView:
     target: Validation | None
     comparisons: list[Comparison]
     p99: Spread | None
-    throughput: Spread | None
     doubts: list[Doubt]
     charts: dict[str, Spec]
     capacity: FoundCapacity | None = None
@@ -109,7 +106,7 @@ def _view(
     capacity: FoundCapacity | None,
 ) -> ScenarioView:
     capture = group.typical
-    p99s, throughputs = group.values(P99), group.values(THROUGHPUT)
+    p99s = group.values(P99)
     p99 = spread(p99s) if p99s else None
     return ScenarioView(
         group=group,
@@ -118,96 +115,11 @@ def _view(
         target=target,
         comparisons=comparisons,
         p99=p99,
-        throughput=spread(throughputs) if throughputs else None,
         doubts=validity.doubts(group, manifest, p99),
-        charts={name: spec for name, spec in _charts(folder, capture, target, capacity) if spec is not None},
+        charts=charts_of(folder, capture, target, capacity),
         capacity=capacity,
         files=_files(folder, capture),
     )
-
-
-def _charts(
-    folder: Path, capture: Capture, target: Validation | None, capacity: FoundCapacity | None
-) -> list[tuple[str, Spec | None]]:
-    marks = validity.moments(capture.samples)
-    details = capture.result.details if capture.result else None
-    series = details.time_series if details else None
-    limit_ms = target.expected_p99_latency_ms if target else None
-    return [
-        ("percentiles", latency.percentile_curve(distributions.read_curves(folder, capture), limit_ms)),
-        ("latency", _latency(series)),
-        ("throughput", _throughput(series, capture.duration_s)),
-        ("cpu", _cpu(capture, marks)),
-        ("memory", _memory(capture, marks)),
-        ("capacity", latency.capacity_curve(capacity.facts if capacity else None)),
-    ]
-
-
-def _latency(recorded: TimeSeries | None) -> Spec | None:
-    if recorded is None:
-        return None
-    columns = {
-        "P50": recorded.response_p50_ms,
-        "P99": recorded.response_p99_ms,
-        "maximum": recorded.response_max_ms,
-        "driver lag P99": recorded.lag_p99_ms,
-    }
-    series = {name: _positive(_points(recorded, column)) for name, column in columns.items() if column}
-    return latency.over_time(series, "ms", log=True)
-
-
-def _throughput(recorded: TimeSeries | None, duration_s: float) -> Spec | None:
-    """Return operations a second while requests were sent; what came in afterwards would look like a collapse."""
-    if recorded is None:
-        return None
-    columns = {"offered": recorded.offered, "completed": recorded.completed, "errors": recorded.errors}
-    interval_s = recorded.interval_s
-    series = {
-        name: [(s, None if v is None else v / interval_s) for s, v in _points(recorded, column) if s <= duration_s]
-        for name, column in columns.items()
-        if column
-    }
-    return latency.over_time(series, "operations per second")
-
-
-def _cpu(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
-    names = {
-        "server CPU": "cpu_pct",
-        "driver CPU": "driver_cpu_pct",
-        "I/O wait": "io_wait_pct",
-        "stolen": "steal_pct",
-    }
-    series = {
-        shown: [(round(sample.elapsed_s, 1), getattr(sample, name)) for sample in capture.samples]
-        for shown, name in names.items()
-    }
-    return latency.over_time(_with_values(series), "per cent", marks=marks)
-
-
-def _memory(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
-    names = {"server": "memory_bytes", "driver": "driver_memory_bytes", "swap in use": "swap_used_bytes"}
-    series = {
-        shown: [
-            (round(s.elapsed_s, 1), None if (value := getattr(s, name)) is None else value / _MEGABYTE)
-            for s in capture.samples
-        ]
-        for shown, name in names.items()
-    }
-    return latency.over_time(_with_values(series), "MB", marks=marks)
-
-
-def _points(recorded: TimeSeries, column: Sequence[float | None]) -> list[tuple[float, float | None]]:
-    """Return one figure of the driver's time series with the second at which each interval ends."""
-    return [((number + 1) * recorded.interval_s, value) for number, value in enumerate(column)]
-
-
-def _positive(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
-    """Leave out what a logarithmic axis has no place for."""
-    return [(s, value if value else None) for s, value in points]
-
-
-def _with_values(series: dict[str, list[tuple[float, float | None]]]) -> dict[str, list[tuple[float, float | None]]]:
-    return {name: points for name, points in series.items() if any(value is not None for _, value in points)}
 
 
 def _files(folder: Path, capture: Capture) -> list[tuple[str, str]]:

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from compbench.model.records import Sample
 from compbench.model.result import TimeSeries
-from compbench.report import view
+from compbench.report import scenario_charts
 from compbench.report.charts import drawing, latency
 
 CURVE = {"response time": [(0.0, 1.0), (50.0, 3.0), (90.0, 5.0), (99.0, 8.0), (99.9, 9.0)]}
@@ -30,8 +31,14 @@ def test_a_distant_target_is_named_and_leaves_the_curve_its_height(
 
 def test_what_comes_in_after_the_last_request_is_no_plunge_of_the_throughput() -> None:
     series = TimeSeries(interval_s=1, offered=[50, 50, 50, 0], completed=[50, 50, 50, 2], errors=[0] * 4)
-    spec = view._throughput(series, 3)
+    spec = scenario_charts._throughput(series, 3)
     assert spec is not None
     rows = spec["data"]["values"]
     assert max(row["s"] for row in rows) == 3
     assert {row["value"] for row in rows if row["what"] == "completed"} == {50.0}
+
+
+def test_a_warning_that_lasts_is_marked_where_it_begins() -> None:
+    waits = [1.0, 30.0, 35.0, 1.0, 30.0]
+    samples = [Sample(elapsed_s=float(n), io_wait_pct=wait) for n, wait in enumerate(waits)]
+    assert scenario_charts.moments(samples) == [(1.0, "I/O wait"), (4.0, "I/O wait")]

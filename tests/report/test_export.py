@@ -21,7 +21,7 @@ from compbench.model.result import Capacity
 from compbench.report import pages
 from compbench.report.export import junit, runs_csv
 from compbench.report.export.openmetrics import openmetrics_text
-from compbench.report.past import history
+from compbench.report.past import comparable, history
 from compbench.store import runs
 from compbench.store.record_files import read_record
 from tests import synthetic
@@ -147,7 +147,7 @@ def test_junit_has_a_case_for_each_measurement_of_the_selection(folder: Path) ->
 
 
 def test_metrics_are_read_alike_by_both_parsers_of_prometheus(folder: Path) -> None:
-    found = {NAMES[1]: history.FoundCapacity("2026-01-01_00-00-00", FOUND)}
+    found = {NAMES[1]: comparable.FoundCapacity("2026-01-01_00-00-00", FOUND)}
     text = openmetrics_text(past_of(folder), found)
     for parse in (openmetrics, text_format):
         samples = {(s.name, s.labels.get("scenario")): s.value for family in parse(text) for s in family.samples}

@@ -20,8 +20,8 @@ from compbench.config.settings import Notify, Settings
 from compbench.model.errors import UserError
 from compbench.report import notify
 from compbench.store import runs
+from tests.past_runs import add_run
 from tests.project import Project, free_port
-from tests.report.test_history import add_run
 
 SECRET = "s3cr3t-t0k3n"
 

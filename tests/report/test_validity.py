@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from compbench.model.records import Capture, DataSet, Notice, Sample
+from compbench.model.records import Capture, DataSet, Notice
 from compbench.model.result import Details
 from compbench.report.groups import group_captures
 from compbench.report.statistics import Spread, spread
-from compbench.report.validity import Doubt, doubts, moments
+from compbench.report.validity import Doubt, doubts
 from tests.synthetic import NAMES, Recipe, RunRecipe, make_capture, manifest_of
 
 WHOLE = RunRecipe()
@@ -90,9 +90,3 @@ def test_repeats_are_graded_and_outliers_named() -> None:
 
 def test_a_fixed_rate_is_said_to_be_no_capacity() -> None:
     assert "no capacity" in box(made())["capacity"].text
-
-
-def test_a_warning_that_lasts_is_marked_where_it_begins() -> None:
-    waits = [1.0, 30.0, 35.0, 1.0, 30.0]
-    samples = [Sample(elapsed_s=float(n), io_wait_pct=wait) for n, wait in enumerate(waits)]
-    assert moments(samples) == [(1.0, "I/O wait"), (4.0, "I/O wait")]

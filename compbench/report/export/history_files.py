@@ -7,7 +7,8 @@ from pathlib import Path
 
 from compbench.files.whole import write_whole
 from compbench.report.export import openmetrics, runs_csv
-from compbench.report.past.history import Past, find_capacities
+from compbench.report.past.comparable import find_capacities
+from compbench.report.past.history import Past
 
 
 def write_exports(output_dir: Path, history: Sequence[Past]) -> list[Path]:

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Mapping
 
 from compbench.model import metrics
-from compbench.report.past.history import FoundCapacity, Past
+from compbench.report.past.comparable import FoundCapacity
+from compbench.report.past.history import Past
 
 NAME = "compbench.prom"
 _FACTS = ("system", "profile")

@@ -1,0 +1,117 @@
+"""Which closed runs may be set side by side, and what differs between those that may not. Pure.
+
+Runs are comparable, scenario by scenario, if everything that decides what was measured, and on what, is the same; the
+build is what may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from compbench.model.errors import UserError
+from compbench.model.result import Capacity
+from compbench.report.past.history import Past
+
+# Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
+# how often and in which order scenarios are measured.
+SAME = (
+    *("system", "driver", "profile", "scale", "machine", "duration_s", "warm_up_s", "connections", "processes"),
+    *("system settings", "flamegraph", "compbench", "binary:loadtest"),
+)
+
+
+@dataclass(frozen=True)
+class FoundCapacity:
+    """What a search for a scenario's capacity found, and in which run; `facts` as `model.result.Capacity` has them."""
+
+    run: str
+    facts: Capacity
+
+
+def differences(base: Past, head: Past, scenario: str = "") -> list[str]:
+    """Return what makes two runs incomparable, each as `name: base -> head`; empty if nothing does."""
+    names = [*SAME, *([f"scenario:{scenario}", f"stored:{scenario}"] if scenario else [])]
+    return [
+        f"{name}: {_short(base, name)} -> {_short(head, name)}"
+        for name in names
+        if base.fingerprint.get(name) != head.fingerprint.get(name)
+    ]
+
+
+def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
+    """Return the newest run and the newest one before it that is comparable with it in at least one figure.
+
+    Raises:
+        UserError: there is no such pair; says what differs.
+    """
+    if len(history) < 2:  # noqa: PLR2004 - a comparison takes two
+        raise UserError(f"a comparison takes two closed runs, and there {_are(len(history))}: `doit` measures one")
+    head = history[-1]
+    for base in reversed(history[:-1]):
+        if any(set(base.values.get(name, {})) & set(head.values.get(name, {})) for name in _comparable(base, head)):
+            return base, head
+    last = history[-2]
+    reasons = differences(last, head) or [d for name in head.scenarios for d in differences(last, head, name)]
+    raise UserError(
+        f"no run before {head.run} is comparable with it ({last.run}: {'; '.join(reasons) or 'no figure is in both'}):"
+        " name two runs with base= and head="
+    )
+
+
+def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric: str) -> list[float]:
+    """Return a figure of each run before one that is comparable with it, a value a run (of repeats: the mean)."""
+    key = series_key(before, scenario)
+    found = []
+    for past in history:
+        values = past.values.get(scenario, {}).get(metric, [])
+        if past.run < before.run and values and series_key(past, scenario) == key:
+            found.append(sum(values) / len(values))
+    return found
+
+
+def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> dict[str, FoundCapacity]:
+    """Return the newest search for each scenario's capacity on the same machine, system, data scale and scenario."""
+    found = {}
+    for past in history:
+        for scenario, facts in past.capacities.items():
+            names = ("machine", "system", "scale", f"scenario:{scenario}")
+            if all(past.fingerprint.get(name) == fingerprint.get(name) for name in names):
+                found[scenario] = FoundCapacity(past.run, facts)
+    return found
+
+
+def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
+    """Return what a scenario's comparable runs have in common."""
+    return tuple(past.fingerprint.get(name) for name in (*SAME, f"scenario:{scenario}", f"stored:{scenario}"))
+
+
+def series_names(points: Iterable[Past], scenario: str) -> dict[tuple[str | None, ...], str]:
+    """Return how a reader knows each series of a scenario's comparable runs, by its key; no two have one name."""
+    series = {series_key(past, scenario): past for past in points}
+    names = {key: _series_name(past) for key, past in series.items()}
+    fields = (*SAME, "scenario's file", "vectors stored")
+    for name in {name for name in names.values() if list(names.values()).count(name) > 1}:
+        alike = [key for key in names if names[key] == name]
+        telling = [place for place in range(len(fields)) if len({key[place] for key in alike}) > 1]
+        for key in alike:
+            names[key] += "".join(f", {fields[place]} {(key[place] or '(absent)')[:12]}" for place in telling)
+    return names
+
+
+def _series_name(past: Past) -> str:
+    system, scale, driver, profile = (past.fingerprint.get(name) for name in ("system", "scale", "driver", "profile"))
+    return f"{past.machine}, {system} at scale {scale}, {driver}, {profile}"
+
+
+def _comparable(base: Past, head: Past) -> list[str]:
+    return [name for name in head.scenarios if name in base.verdicts and not differences(base, head, name)]
+
+
+def _short(past: Past, name: str) -> str:
+    value = past.fingerprint.get(name, "(absent)")
+    return value if len(value) <= 16 else f"{value[:12]}..."  # noqa: PLR2004 - a hash is longer than any other value
+
+
+def _are(count: int) -> str:
+    return "is one" if count == 1 else "are none"
