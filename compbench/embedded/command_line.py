@@ -31,8 +31,12 @@ DRAIN_LIMIT_S = 3
 KEEP_ALIVE_S = 120
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0 after a stop by signal or request, 1 if it can't start."""
+def main(arguments: Sequence[str] | None = None, application: type[Application] = Application) -> int:
+    """Run the command line, with this application; return the exit code.
+
+    Returns:
+        0 after a stop by signal or request, 1 if it can't start.
+    """
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stdout, level=LOG_LEVELS.get(options.log_level, "INFO"))
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data_dir = Path(os.environ.get("ENGRAM_DATA_DIR", "engram-data"))
         data_dir.mkdir(parents=True, exist_ok=True)
         with listener, _pid_file(listener.getsockname()[1]):
-            _serve(listener, data_dir)
+            _serve(listener, data_dir, application)
     except OSError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the contract's one line
         return 1
@@ -105,10 +109,10 @@ def _pid_file(port: int) -> Iterator[None]:
                 path.unlink()
 
 
-def _serve(listener: socket.socket, data_dir: Path) -> None:
+def _serve(listener: socket.socket, data_dir: Path, application: type[Application]) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
-            app=Application(__version__, data_dir, stop=lambda: setattr(server, "should_exit", True)),
+            app=application(__version__, data_dir, stop=lambda: setattr(server, "should_exit", True)),
             loop="uvloop",
             http="httptools",
             ws="none",

@@ -16,8 +16,9 @@ from compbench.measuring import data_sets
 from compbench.store import kept_data
 from compbench.systems.registry import load_settings
 from tests.load import SEARCHES, graph_scenario, scenario, toml
-from tests.project import Project, eventually
+from tests.project import ROOT, Project, eventually
 
+SYSTEMS = ROOT / "tests" / "stand_ins" / "systems"
 KEPT = 600
 
 
@@ -66,7 +67,7 @@ def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> 
     count = 20_000
     scenario_file = project.root / "scenarios" / "competitive" / "search.toml"
     scenario_file.write_text(toml(scenario(SEARCHES, nodes=count)))
-    project.set(data_set_save_every_s=0.3)
+    project.set(data_set_save_every_s=0.3, system="contrary", systems_dir=str(SYSTEMS))
     making = project.start("data_set:search")
     data_sets = project.root / "tmp" / "cache" / "data_sets"
     assert eventually(lambda: saved_rows(data_sets, "*.begun"), 60.0), (
@@ -81,17 +82,10 @@ def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> 
     assert 0 < begun_rows < count
 
     # The next server must start on what was begun: rows that it would have to be sent are refused.
-    loading = project.root / "compbench" / "embedded" / "loading.py"
-    intact = loading.read_text()
-    loading.write_text(
-        intact.replace("    vectors = _array", '    raise wire.bad_input("told to refuse")\n    vectors = _array')
-    )
-    refused = project.doit("data_set:search")
+    refused = project.doit("data_set:search", STAND_IN_EMBEDDED=f"refuse_rows_below={count}")
     assert refused.returncode == 1
-    assert "told to refuse" in refused.stderr
-    refusing = f'    if first < {begun_rows}:\n        raise wire.bad_input("sent again")\n    vectors = _array'
-    loading.write_text(intact.replace("    vectors = _array", refusing))
-    done = project.doit("data_set:search")
+    assert "told to refuse row" in refused.stderr
+    done = project.doit("data_set:search", STAND_IN_EMBEDDED=f"refuse_rows_below={begun_rows}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.doit("data_set:search").returncode == 0, "it is there"
     assert "going on from what was begun" in done.stdout
@@ -100,12 +94,8 @@ def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> 
 
 
 def test_a_server_that_ignores_what_is_asked_fails(project: Project) -> None:
-    path = project.root / "compbench" / "embedded" / "memories.py"
-    # The index stands still: whatever the vector, the same memories are found.
-    path.write_text(
-        path.read_text().replace("self.index.search(vector, limit", "self.index.search(np.ones_like(vector), limit")
-    )
-    assert project.doit("run:search", "new=1").returncode == 1
+    project.set(system="contrary", systems_dir=str(SYSTEMS))
+    assert project.doit("run:search", "new=1", STAND_IN_EMBEDDED="ignore_vectors").returncode == 1
     outcome = project.capture("search")["outcome"]
     assert (outcome["verdict"], outcome["code"]) == ("failed", "ignores-query")
 

@@ -1,0 +1,43 @@
+"""The embedded server, told by STAND_IN_EMBEDDED to answer wrongly. Its command line is that of the embedded server.
+
+Words, separated by commas: `refuse_rows_below=N` refuses rows loaded in bulk whose first number is below N;
+`ignore_vectors` searches for the same vector whatever is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Any
+
+from compbench.embedded import wire
+from compbench.embedded.app import Application
+from compbench.embedded.command_line import main
+from compbench.embedded.memories import DIMENSION
+
+TOLD = dict(word.partition("=")[::2] for word in os.environ.get("STAND_IN_EMBEDDED", "").split(",") if word)
+ONE_VECTOR = f"[{','.join(['1.0'] * DIMENSION)}]".encode()
+
+
+class Contrary(Application):
+    """Stands between HTTP and the embedded server, and answers in its place or changes what it is asked."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one HTTP request."""
+        query = scope["query_string"]
+        first = re.search(rb"\bfirst=(\d+)", query)
+        if scope["method"] == "POST" and first and int(first[1]) < int(TOLD.get("refuse_rows_below", 0)):
+            answer = wire.refusal_answer(wire.bad_input(f"told to refuse row {int(first[1])}"))
+            while (await receive()).get("more_body"):
+                pass
+            await send({"type": "http.response.start", "status": answer.status, "headers": []})
+            await send({"type": "http.response.body", "body": answer.body})
+            return
+        if "ignore_vectors" in TOLD:
+            scope = {**scope, "query_string": re.sub(rb"\bembedding=[^&]*", b"embedding=" + ONE_VECTOR, query)}
+        await super().__call__(scope, receive, send)
+
+
+if __name__ == "__main__":
+    sys.exit(main(application=Contrary))
