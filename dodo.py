@@ -116,6 +116,11 @@ def task_render() -> Iterator[tasks.Task]:
     yield from tasks.renderings(SUITE)
 
 
+def task_round() -> Iterator[tasks.Task]:
+    """End a round."""
+    yield from tasks.round_ends(SUITE)
+
+
 def task_close() -> tasks.Task:
     """Close the run."""
     return tasks.close(SUITE)

@@ -143,7 +143,8 @@ class Display:
         outcome = event.outcome
         self.line(f"      {outcome.verdict}  {headline(event)}", outcome.verdict)
         if event.again:
-            self.line(f"      {outcome.reason}; it is made again once the others are made")
+            others = "the others" if measurement_named(event.measurement).repeat is None else "the others of its round"
+            self.line(f"      {outcome.reason}; it is made again once {others} are made")
         elif not outcome.is_measurement:
             self.error(outcome.reason, event.measurement, outcome.phase or "")
 

@@ -10,6 +10,8 @@ from compbench.model.measurement import Measurement, measurement_named, of_scena
 # The tasks that lead to making the measurement that they name.
 MEASUREMENT_TASKS = ("measure", "diagnostics", "flamegraph", "pages")
 _CHECKING = ("preflight", "gate")
+# What ends a round, and the run; added to whatever is measured.
+ROUND_END, RUN_END = "_round", "close"
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,12 @@ def capacities_of(tasks: Sequence[str]) -> list[str]:
 def scenarios_of(tasks: Sequence[str]) -> list[str]:
     """Return the scenarios that the selected tasks name, in any way; empty if one task concerns all of them."""
     parts = [task.partition(":") for task in tasks]
-    names = [name for kind, _, name in parts if kind not in (*_CHECKING, "close")]
+    names = [name for kind, _, name in parts if kind not in (*_CHECKING, ROUND_END, RUN_END)]
     return [] if "" in names else list(dict.fromkeys(measurement_named(name).scenario for name in names))
 
 
 def in_order(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
-    """Return the selected tasks as doit has to go through them, the run's end last.
+    """Return the selected tasks as doit has to go through them, with the end of each round, and the run's end last.
 
     doit releases what waits as a set, so each measurement is named by itself: those of a group, and with repeats those
     of all scenarios, round by round.
@@ -88,9 +90,20 @@ def in_order(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[
     scenarios = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "run"]
     if scenarios and any(measurement.repeat for measurement in measurements):
         ordered = [*one_by_one(scenarios, of_scenarios(measurements, scenarios)), *ordered]
-    if any(task.partition(":")[0] in ("run", *MEASUREMENT_TASKS) for task in ordered):
-        ordered = [*(task for task in ordered if task != "close"), "close"]
-    return ordered
+    if not measurements_of(ordered, measurements):
+        return ordered
+    return [*_with_round_ends([task for task in ordered if task != RUN_END], measurements), RUN_END]
+
+
+def _with_round_ends(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
+    """Put the end of each round behind the task by which the last of its measurements is made."""
+    makers: dict[str, str] = {}
+    for task in tasks:
+        for name in measurements_of([task], measurements):
+            makers.setdefault(name, task)
+    last = {measurement_named(name).round_number: task for name, task in makers.items()}
+    ordered = [word for task in tasks for word in (task, *(f"{ROUND_END}:{n}" for n, at in last.items() if at == task))]
+    return list(dict.fromkeys(ordered))
 
 
 def _each(kind: str, names: Sequence[str]) -> list[str]:

@@ -153,10 +153,9 @@ class Suite:
 
     def measure(self, measurement: Measurement) -> None:
         """Make one measurement of the run."""
-        names, run = list(self.selection.measurements), self._open()
-        place = names.index(measurement.name)
-        left_s = estimate_s(self.project, names[place:], run.captures)
-        run.measure(measurement, self._beginning(measurement, (place + 1, len(names)), left_s))
+        names, run = self.selection.measurements, self._open()
+        place = (names.index(measurement.name) + 1, len(names))
+        run.measure(measurement, self._beginning(measurement, place, self._left_s(run, measurement.name)))
 
     def measure_capacity(self, scenario: str) -> None:
         """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended."""
@@ -190,28 +189,36 @@ class Suite:
         """Render metadata, summary and results of the run so far."""
         self._open().write_pages()
 
-    def close(self) -> None:
-        """Make again what driver or machine spoiled, and close the run if it is complete."""
-        if self.loads is not None:
-            self._measure_again(self.loads)
-            self.loads.close_if_complete()
-
-    def _measure_again(self, run: RunInProgress) -> None:
-        """Make the selected measurements that are invalid again, round by round, and render each anew.
+    def end_round(self, number: int) -> None:
+        """Make again what driver or machine spoiled in a round, until nothing is due, and render each anew.
 
         What is under way has no capture, like one made for the first time: an interrupted one is made by the next
         invocation.
         """
-        selected, retries = self.selection.measurements, self.project.settings.invalid_retries
-        while names := due((c for c in run.captures if c.measurement in selected), retries):
+        run = self.loads
+        while run is not None and (names := [name for name in self._due(run) if _round_of(name) == number]):
             for place, name in enumerate(names, 1):
                 measurement = measurement_named(name)
-                left_s = estimate_s(self.project, names[place - 1 :], run.captures)
-                began = self._beginning(measurement, (place, len(names)), left_s)
+                began = self._beginning(measurement, (place, len(names)), self._left_s(run, measurement.name))
                 run.measure(measurement, msgspec.structs.replace(began, title=f"{began.title}, again"))
                 run.write_diagnostics(name)
                 self.write_flamegraph(name)
                 run.write_pages()
+
+    def close(self) -> None:
+        """Close the run if it is complete."""
+        if self.loads is not None:
+            self.loads.close_if_complete()
+
+    def _due(self, run: RunInProgress) -> list[str]:
+        """Return which of the selected measurements are to be made again."""
+        selected = [capture for capture in run.captures if capture.measurement in self.selection.measurements]
+        return due(selected, self.project.settings.invalid_retries)
+
+    def _left_s(self, run: RunInProgress, begun: str) -> float:
+        """Return how long the measurement that begins, and everything that is still to be made, will take."""
+        pending = (name for name in self.selection.measurements if not run.has(name))
+        return estimate_s(self.project, {begun, *pending, *self._due(run)}, run.captures)
 
     def _open(self) -> RunInProgress:
         """Return the run to measure into; open it, under the lock, when it is first asked for."""
@@ -240,3 +247,7 @@ class Suite:
         return MeasurementBegan(
             at=now, measurement=measurement.name, title=title, place=number, of=total, left_s=left_s
         )
+
+
+def _round_of(measurement: str) -> int:
+    return measurement_named(measurement).round_number

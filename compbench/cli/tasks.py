@@ -16,7 +16,7 @@ from compbench.cli import file_state, preparation
 from compbench.cli.actions import Action, succeed_or_fail, succeed_or_stop
 from compbench.cli.file_state import OldestFile
 from compbench.cli.project import Project
-from compbench.cli.selection import one_by_one
+from compbench.cli.selection import ROUND_END, RUN_END, one_by_one
 from compbench.cli.suite import Suite
 from compbench.config.scenarios import title_of
 from compbench.model import file_names
@@ -47,10 +47,17 @@ def _is_rendered(suite: Suite, name: str) -> bool:
     return file_state.are_newer(suite.pages_of(name), [suite.project.file_of(name, "capture")])
 
 
+def round_ends(suite: Suite) -> Iterator[Task]:
+    """Yield what ends each round; a run has several only with repeats. It comes by itself, as `close` does."""
+    yield {"basename": ROUND_END, "name": None, "doc": "measure again what driver or machine spoiled in a round"}
+    for number in dict.fromkeys(measurement.round_number for measurement in suite.project.measurements):
+        yield {"basename": ROUND_END, "name": str(number), "actions": [succeed_or_fail(suite.end_round, number)]}
+
+
 def close(suite: Suite) -> Task:
     """Return the task that ends a run; it comes last whatever is measured."""
-    doc = "measure again what was spoiled, and close the run once it is complete; comes by itself"
-    return {"basename": "close", "doc": doc, "actions": [succeed_or_fail(suite.close)]}
+    doc = "close the run once it is complete; comes by itself"
+    return {"basename": RUN_END, "doc": doc, "actions": [succeed_or_fail(suite.close)]}
 
 
 def preflight_checks(suite: Suite) -> Iterator[Task]:
@@ -153,7 +160,7 @@ def default_tasks(project: Project) -> list[str]:
     """
     wanted = project.resumed_selection() or project.names
     scenarios = [name for name in project.scenarios if set(of_scenarios(project.measurements, [name])) & set(wanted)]
-    return [*one_by_one(scenarios, wanted), *(f"run:{name}" for name in scenarios), "close"]
+    return [*one_by_one(scenarios, wanted), *(f"run:{name}" for name in scenarios), RUN_END]
 
 
 def renderings(suite: Suite) -> Iterator[Task]:

@@ -42,6 +42,11 @@ class Measurement:
             return f"{stem}{CAPACITY_ENDING}"
         return stem if self.repeat is None else f"{stem}_run{self.repeat}"
 
+    @property
+    def round_number(self) -> int:
+        """Return which round of the run it belongs to; without repeats there is one."""
+        return self.repeat or 1
+
 
 def measurement_named(name: str) -> Measurement:
     """Return the measurement of that name.

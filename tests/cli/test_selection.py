@@ -34,13 +34,13 @@ def test_everything_that_is_asked_for_has_to_pass() -> None:
 
 
 def test_the_end_comes_last_and_only_after_measuring() -> None:
-    assert in_order(["close", "run:a", "capacity:b"], ONCE) == ["run:a", "capacity:b", "close"]
+    assert in_order(["close", "run:a", "capacity:b"], ONCE) == ["run:a", "_round:1", "capacity:b", "close"]
     assert in_order(["capacity:b"], ONCE) == ["capacity:b"]
     assert in_order(["due"], ONCE) == ["due"]
 
 
 def test_a_group_is_taken_one_by_one_since_doit_would_release_it_as_a_set() -> None:
-    assert in_order(["pages"], ONCE) == ["pages:a", "pages:b", "close"]
+    assert in_order(["pages"], ONCE) == ["pages:a", "pages:b", "_round:1", "close"]
 
 
 def test_repeats_of_several_scenarios_go_round_by_round() -> None:
@@ -48,3 +48,17 @@ def test_repeats_of_several_scenarios_go_round_by_round() -> None:
     pages = [task.removeprefix("pages:") for task in ordered if task.startswith("pages:")]
     assert pages == [measurement.name for measurement in TWICE]
     assert ordered[-3:] == ["run:b", "run:a", "close"]
+
+
+def test_a_round_ends_behind_the_last_of_its_own_measurements() -> None:
+    first, second = ([f"pages:{one.name}" for one in TWICE if one.repeat == number] for number in (1, 2))
+    after_gate = [task for task in in_order(["run:b", "run:a"], TWICE) if task.startswith(("pages", "_round"))]
+    assert after_gate == [*first, "_round:1", *second, "_round:2"]
+    assert in_order(["pages:a_run2", "pages:a_run1"], TWICE)[:4] == [
+        "pages:a_run2",
+        "_round:2",
+        "pages:a_run1",
+        "_round:1",
+    ]
+    assert in_order(["run:a", "run:b", "run:a"], ONCE) == ["run:a", "run:b", "_round:1", "close"]
+    assert selection_of(in_order(["run:a"], ONCE), ONCE).concerned == ("a",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -135,3 +136,40 @@ def test_a_server_too_slow_beside_others_is_measured_again_and_never_called_slow
     assert (outcome["verdict"], outcome["code"]) == ("invalid", "machine-crowded")
     assert "while other processes held the cores" in outcome["reason"]
     assert "meanwhile busy: python" in outcome["reason"]
+
+
+def measured(project: Project) -> list[str]:
+    """Return what was begun, in order; with repeats a name says in which round."""
+    events = read_events(project.run() / EVENTS)
+    return [event.measurement for event in events if isinstance(event, MeasurementBegan)]
+
+
+def test_with_repeats_a_round_is_whole_before_the_next_one_begins(project: Project) -> None:
+    done = project.doit("run:beta", "run:alpha", "repeat=2", "order_seed=2", STAND_IN_LOADTEST="beta:invalid=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = (sorted(measured(project)[place : place + 2]) for place in (0, 4))
+    assert first == ["alpha_run1", "beta_run1"]
+    assert measured(project)[2:4] == ["beta_run1", "beta_run1"]
+    assert second == ["alpha_run2", "beta_run2"]
+    assert len(measured(project)) == 6
+    assert done.stdout.count("; it is made again once the others of its round are made") == 2
+    assert re.findall(r"^(\[./.\]) beta_run1: Scenario beta, again", done.stdout, re.MULTILINE) == ["[1/1]", "[1/1]"]
+    assert project.capture("beta_run1")["spoiled_attempts"] == 2
+    assert project.manifest()["state"] == "closed"
+
+
+def test_a_retry_that_is_interrupted_in_the_first_round_is_made_before_the_second(project: Project) -> None:
+    project.set(duration_s=2, repeat=2)
+    first = project.start(STAND_IN_LOADTEST="alpha:invalid=1")
+    assert eventually(lambda: len(driven(project)) == 3)
+    first.send_signal(signal.SIGINT)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 130, out + err
+    begun = measured(project)
+    assert begun[2] == "alpha_run1"
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert measured(project)[3] == "alpha_run1"
+    assert sorted(measured(project)[4:]) == ["alpha_run2", "beta_run2"]
+    assert project.capture("alpha_run1")["spoiled_attempts"] == 1
+    assert project.manifest()["state"] == "closed"
