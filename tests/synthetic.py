@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from compbench.config.scenarios import load_scenario
 from compbench.model import file_names
+from compbench.model.notices import Notice, Outcome
 from compbench.model.provenance import Provenance
-from compbench.model.records import Capture, DataSet, Finding, Manifest, Notice, Outcome, Sample, ServerFacts
+from compbench.model.records import Capture, DataSet, Finding, Manifest, Sample, ServerFacts
 from compbench.model.result import Result
 from compbench.store.record_files import write_record
 

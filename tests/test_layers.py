@@ -23,7 +23,8 @@ ROOMS = {
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "overview latency vega drawing",
-    "measuring": "session phases quiet retries judgement data_sets driver_wait server attempt drivers driver_report",
+    "measuring": "session phases quiet retries judgement cautions data_sets driver_wait server attempt drivers"
+    " driver_report",
     "preflight": "checks memory_needs data_scale judgement",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
     "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",
@@ -40,7 +41,8 @@ ROOMS = {
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios system_tables toml_tables folders",
     "files": "regular whole",
-    "model": "events scenario records provenance notices metrics result file_names measurement texts times errors",
+    "model": "events scenario records provenance notices catalogue metrics result file_names measurement texts times"
+    " errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}

@@ -21,7 +21,7 @@ from compbench.model.events import (
 )
 from compbench.model.measurement import measurement_named
 from compbench.model.metrics import CAPACITY, ERRORS, P50, P95, P99, RECALL, THROUGHPUT
-from compbench.model.records import Phase
+from compbench.model.notices import Phase
 from compbench.model.times import iso_utc
 
 PLAIN_INTERVAL_S = 10.0

@@ -17,7 +17,7 @@ from compbench.machine.probes.counters import MachineCounters, read_machine_coun
 def drop_page_cache() -> str:
     """Drop the machine's page cache; return why it was not done, or an empty text."""
     if os.geteuid() != 0:
-        return "the page cache was not dropped: that needs root"
+        return "that needs root"
     os.sync()
     try:
         if sys.platform == "darwin":
@@ -25,7 +25,7 @@ def drop_page_cache() -> str:
         else:
             Path("/proc/sys/vm/drop_caches").write_text("3\n", encoding="ascii")
     except (OSError, subprocess.SubprocessError) as error:
-        return f"the page cache was not dropped: {error}"
+        return str(error)
     return ""
 
 

@@ -1,7 +1,6 @@
 """What the samples of a measurement tell: peaks, averages, the table of samples, and notices of what went wrong.
 
-Pure functions of samples, which `compbench.machine.sampler` takes. Every
-threshold is a constant that names its source, and every notice's text stands in `TEXTS`.
+Pure functions of samples, which `compbench.machine.sampler` takes. Every threshold is a constant that names its source.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ import msgspec
 
 from compbench.machine.sampler import Sampler
 from compbench.machine.sampling import Reading, interval
-from compbench.model.records import Notice, Sample
+from compbench.model.notices import Notice, notice_of
+from compbench.model.records import Sample
 
 __all__ = [
     "Figures",
@@ -49,33 +49,6 @@ DRIVER_PEAK_PCT = 90.0
 
 NOT_READABLE = "n/a"
 _MEGABYTE = 1_000_000
-
-TEXTS = {
-    "low-cpu": "the server used {value:.0f} % of a core on average, less than {limit:.0f} %: something else may be the"
-    " bottleneck; look at I/O wait, the driver's CPU, and whether the offered rate was reached at all",
-    "memory-full": "{value:.0f} % of the machine's memory was in use, more than {limit:.0f} %: the kernel may kill the"
-    " server; use a smaller data set (scale) or a machine with more memory",
-    "io-wait": "the cores waited for disks {value:.0f} % of the time on average, more than {limit:.0f} %: the disk is"
-    " the bottleneck; use a faster disk, or a data set that fits into memory",
-    "thermal-throttling": "heat throttled the CPU {value:.0f} times: the figures are lower than this machine can do;"
-    " let it cool down, lengthen cooldown_s, and measure again",
-    "quota-throttling": "the container's CPU quota stopped its processes {value:.0f} times: latencies contain these"
-    " stops; raise the CPU limit of the container and measure again",
-    "clock-drop": "the fastest core's clock fell by {value:.0f} %, more than {limit:.0f} %: the later seconds were"
-    " measured on a slower CPU (heat, power limit, end of turbo); fix the clock or use the performance governor",
-    "oom-kill": "the kernel killed {value:.0f} processes for lack of memory while this was measured: the result can't"
-    " be trusted; use a smaller data set (scale) or a machine with more memory",
-    "swap-used": "{value:.1f} GB of swap were in use, more than {limit:.0f} GB: parts of the server may have been on"
-    " disk; end other programs or use a machine with more memory",
-    "swap-thrashing": "the machine swapped {value:.0f} MB/s over several samples: memory was too small and latencies"
-    " contain disk accesses; use a smaller data set (scale) or a machine with more memory",
-    "steal": "the hypervisor gave {value:.0f} % of the CPU time to others, more than {limit:.0f} %: the figures depend"
-    " on the neighbours; use a dedicated machine, or measure again and compare",
-    "driver-saturated": "the driver used {value:.0f} % of each core that it can use, more than {limit:.0f} %: it may"
-    " have been too slow itself, so that the server looks slower than it is; lower the rate or use a faster driver",
-    "network-errors": "loopback had {value:.0f} errors or dropped packets: lost packets are sent again and look like"
-    " slow answers; look at `ip -s link show lo` and at the socket buffers' limits",
-}
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +115,8 @@ def low_cpu(samples: Sequence[Sample]) -> list[Notice]:
     The rate decides what a server has to do, so one that is quick enough for it uses little CPU and all is well.
     """
     cpu_pct = _mean(samples, "cpu_pct")
-    return [_notice("low-cpu", cpu_pct, LOW_CPU_PCT)] if cpu_pct is not None and cpu_pct < LOW_CPU_PCT else []
+    is_low = cpu_pct is not None and cpu_pct < LOW_CPU_PCT
+    return [notice_of("low-cpu", value=cpu_pct, limit=LOW_CPU_PCT)] if is_low else []
 
 
 def notices_so_far(samples: Sequence[Sample]) -> list[Notice]:
@@ -169,11 +143,7 @@ def _notices_of_averages(samples: Sequence[Sample], driver_cores: int) -> Iterat
 
 def _above(code: str, value: float | None, limit: float, unit: float = 1) -> Iterator[Notice]:
     if value is not None and value > limit:
-        yield _notice(code, value / unit, limit / unit)
-
-
-def _notice(code: str, value: float, limit: float) -> Notice:
-    return Notice(code=code, text=TEXTS[code].format(value=value, limit=limit))
+        yield notice_of(code, value=value / unit, limit=limit / unit)
 
 
 def _clock_drop_pct(samples: Sequence[Sample]) -> float | None:

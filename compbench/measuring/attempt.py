@@ -6,7 +6,7 @@ Plain state with a clock; what is done in the phases is the business of `session
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,8 @@ from compbench.measuring import drivers
 from compbench.model import file_names
 from compbench.model.events import NoticeGiven, PhaseBegan, SampleTaken, Subscriber
 from compbench.model.measurement import Measurement
-from compbench.model.records import (
-    Capture,
-    DataSet,
-    DriverFacts,
-    Notice,
-    Outcome,
-    Phase,
-    PhaseRecord,
-    Sample,
-    ServerFacts,
-)
+from compbench.model.notices import Notice, Outcome, Phase, notice_of
+from compbench.model.records import Capture, DataSet, DriverFacts, PhaseRecord, Sample, ServerFacts
 from compbench.model.result import Capacity, Result
 from compbench.model.scenario import Scenario
 from compbench.model.texts import clean
@@ -39,11 +30,11 @@ MEGABYTE = 1_000_000
 
 
 class ScenarioFailed(Exception):  # noqa: N818 - not an error to handle but the way out of a scenario
-    """Ends the scenario with an outcome; without a `phase` it is of the one under way."""
+    """Ends the scenario with an outcome; one without a phase is of the phase under way."""
 
-    def __init__(self, code: str, reason: str, advice: str = "", *, phase: Phase | None = None) -> None:
-        super().__init__(reason)
-        self.outcome = Outcome(verdict="failed", code=code, phase=phase, reason=reason, advice=advice)
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
 
 
 @dataclass
@@ -93,11 +84,16 @@ class Attempt:
         """Return a file for what a process prints."""
         return Output(self.partial(kind), self.settings.max_output_mb * MEGABYTE)
 
-    def notice(self, notice: Notice) -> None:
-        """Keep a warning, once, and pass it on at once."""
-        if all(notice.code != known.code for known in self.notices):
-            self.notices.append(notice)
-            self.tell(NoticeGiven(at=self.effects.now(), measurement=self.measurement.name, notice=notice))
+    def warn(self, notices: Iterable[Notice]) -> None:
+        """Keep warnings, each code once, and pass them on at once."""
+        for notice in notices:
+            if all(notice.code != known.code for known in self.notices):
+                self.notices.append(notice)
+                self.tell(NoticeGiven(at=self.effects.now(), measurement=self.measurement.name, notice=notice))
+
+    def notice(self, code: str, **fields: object) -> None:
+        """Warn of something by its code in the catalogue, and the fields of its text."""
+        self.warn([notice_of(code, **fields)])
 
     def note_samples(self, samples: list[Sample]) -> None:
         """Keep all samples so far, and pass on those that are new."""

@@ -25,7 +25,7 @@ from compbench.measuring.driver_wait import ProgressReader
 from compbench.measuring.server import Server, StartError
 from compbench.model.errors import UserError
 from compbench.model.events import NoticeGiven, PhaseBegan, Subscriber
-from compbench.model.records import Notice
+from compbench.model.notices import notice_of
 from compbench.model.scenario import Scenario
 from compbench.store import kept_data
 from compbench.systems import registry
@@ -137,8 +137,7 @@ class _Saving:
         if time.monotonic() - self._saved_at < self._making.settings.data_set_save_every_s:
             return
         if problem := self._save():
-            text = f"the data set begun is not kept, making it starts over if it is interrupted: {problem}"
-            notice = Notice(code="begun-not-kept", text=text)
+            notice = notice_of("begun-not-kept", problem=problem)
             self._making.tell(NoticeGiven(at=time.time(), measurement=self._making.scenario, notice=notice))
         self._saved_at = time.monotonic()
 

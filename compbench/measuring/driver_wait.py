@@ -19,6 +19,7 @@ from compbench.machine.process import Child
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.server import Server
 from compbench.model.events import ProgressMade
+from compbench.model.notices import outcome_of
 
 _POLL_S = 0.25
 # The phases of a driver's progress in which its own time limit runs; a warm-up comes before.
@@ -128,9 +129,5 @@ def crash(attempt: Attempt, under_test: Server) -> ScenarioFailed:
     attempt.snapshot["kernel messages"] = snapshot.kernel_messages()
     lines = under_test.last_log_lines()
     attempt.server = msgspec.structs.replace(attempt.server, crashed=True, oom_killed=oom_killed, last_log_lines=lines)
-    why = " - killed by the kernel for lack of memory" if oom_killed else ""
-    return ScenarioFailed(
-        "server-crash",
-        f"Server crash detected: the server ended during {attempt.current} ({ended}){why}",
-        "see the last log lines in the diagnostics file, and the server's log",
-    )
+    cause = "killed by the kernel for lack of memory" if oom_killed else ""
+    return ScenarioFailed(outcome_of("server-crash", during=attempt.current, ended=ended, cause=cause))

@@ -1,4 +1,4 @@
-"""What a driver's report amounts to: an outcome by a scenario's targets, and what could make the figures wrong."""
+"""What a driver's report amounts to: an outcome by a scenario's targets. Pure functions of what was seen."""
 
 from __future__ import annotations
 
@@ -9,22 +9,15 @@ import msgspec
 
 from compbench.machine.probes.busy_processes import BusyProcess, describe
 from compbench.machine.process import Exit
-from compbench.model.records import DataSet, Notice, Outcome, Sample
+from compbench.model.notices import Outcome, outcome_of
+from compbench.model.records import DataSet, Sample
 from compbench.model.result import Capacity, Recall, Result
-from compbench.model.scenario import Scenario, Validation, mean_rate
+from compbench.model.scenario import Validation
 
-# Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
-CENSORED_FROM_MS = 65.0
 _USAGE_EXIT_CODE = 2
 _PANIC_EXIT_CODE = 101
-
-
-# Half a core that others use is worth a word even if the measurement stood it.
-BUSY_CORE_PCT = 50.0
 # With less of all cores' time idle than this, in percent, a process that wants a core waits for it.
 SCARCE_PCT = 10.0
-# A run that took so much longer than planned was held up by single requests.
-OVERRUN_SHARE, OVERRUN_S = 1.1, 5.0
 
 
 def judge_data_set(data_set: DataSet | None) -> Outcome | None:
@@ -36,11 +29,7 @@ def judge_data_set(data_set: DataSet | None) -> Outcome | None:
         return None
     if data_set.prepared if data_set.stored is None else data_set.stored >= data_set.wanted:
         return None
-    held = "an unknown number" if data_set.stored is None else data_set.stored
-    reason = f"the server held {held} of {data_set.wanted} memories: this is not the scenario's data set"
-    why = f" ({data_set.note})" if data_set.note else ""
-    advice = "nothing was measured: it would be another workload; mend what keeps the server from its data"
-    return Outcome(verdict="failed", code="data-set-not-held", phase="prepare", reason=reason + why, advice=advice)
+    return outcome_of("data-set-not-held", "prepare", held=data_set.held, wanted=data_set.wanted, note=data_set.note)
 
 
 def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str]) -> Outcome:
@@ -48,9 +37,10 @@ def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str])
     if found is None:
         return _without_report(ended, stderr_lines)
     if found.bound in ("target", "limit"):
-        return Outcome(verdict="passed", code="passed", reason=found.note)
-    code = "capacity-beyond-driver" if found.bound == "driver" else "capacity-none"
-    return Outcome(verdict="failed", code=code, phase="measure", reason=found.note)
+        return outcome_of("passed", note=found.note)
+    return outcome_of(
+        "capacity-beyond-driver" if found.bound == "driver" else "capacity-none", "measure", note=found.note
+    )
 
 
 def judge(
@@ -59,25 +49,15 @@ def judge(
     """Judge what a driver that ended by itself reported: passed, missed, failed or invalid, with the reason."""
     if result is None:
         return _without_report(ended, stderr_lines)
-    if wrong := _failure(result):
-        return Outcome(verdict="failed", code=wrong[0], reason=wrong[1], phase="measure")
+    if failed := _failure(result):
+        return failed
     if result.details is not None and result.details.valid is False:
-        reason = result.details.invalid_reason or "the driver lagged behind its schedule"
-        return Outcome(
-            verdict="invalid",
-            code="measurement-invalid",
-            phase="measure",
-            reason=f"measurement invalid: {reason}",
-        )
+        why = result.details.invalid_reason or "the driver lagged behind its schedule"
+        return outcome_of("measurement-invalid", "measure", why=why)
     if missed := missed_targets(result, validation):
-        return Outcome(
-            verdict="missed",
-            code="targets-missed",
-            phase="measure",
-            reason="; ".join(target.text for target in missed),
-            advice=f"the load was {offered_ops_s:g} ops/s: see the table of samples for what was short",
-        )
-    return Outcome(verdict="passed", code="passed")
+        texts = "; ".join(target.text for target in missed)
+        return outcome_of("targets-missed", "measure", missed=texts, rate_ops_s=offered_ops_s)
+    return outcome_of("passed", note="")
 
 
 def judge_crowding(
@@ -97,9 +77,7 @@ def judge_crowding(
     crowded = sum(is_crowded(sample, max_others_pct) for sample in samples)
     if outcome.verdict != "missed" or not crowded or not all(target.is_of_time for target in missed):
         return outcome
-    share = f"in {crowded} of {len(samples)} samples"
-    reason = f"measurement invalid: {outcome.reason}, while other processes held the cores {share}"
-    return Outcome(verdict="invalid", code="machine-crowded", phase="measure", reason=reason)
+    return outcome_of("machine-crowded", "measure", missed=outcome.reason, crowded=crowded, samples=len(samples))
 
 
 def is_crowded(sample: Sample, max_others_pct: float) -> bool:
@@ -112,33 +90,11 @@ def is_crowded(sample: Sample, max_others_pct: float) -> bool:
     return others_pct > max_others_pct and used_pct > 100 - SCARCE_PCT
 
 
-def others_at_work(busy: Sequence[BusyProcess], outcome: Outcome) -> list[Notice]:
-    """Return a warning of other processes that took cores from the measurement, if they were many or it is spoiled."""
-    if not busy or (outcome.verdict != "invalid" and sum(process.pct for process in busy) < BUSY_CORE_PCT):
-        return []
-    text = f"other processes used the cores meanwhile: {describe(busy)}; end them, or measure when they have ended"
-    return [_notice("other-processes", text)]
-
-
 def name_the_busy(outcome: Outcome, busy: Sequence[BusyProcess]) -> Outcome:
     """Return the outcome of a spoiled measurement with who used the cores meanwhile."""
     if not busy:
         return outcome
-    reason = f"{outcome.reason}; meanwhile busy: {describe(busy)}"
-    advice = "end what is busy, or wait until it has ended, and measure again"
-    return msgspec.structs.replace(outcome, reason=reason, advice=advice)
-
-
-def disagreement(outcome: Outcome, ended: Exit) -> Notice | None:
-    """Return a warning if the driver's exit says otherwise than its own report, by which the scenario is judged.
-
-    `loadtest` ends with 1 if a target of the scenario is missed, else with 0.
-    """
-    if not outcome.is_measurement or ended.code == (1 if outcome.verdict == "missed" else 0):
-        return None
-    said = "misses a target" if outcome.verdict == "missed" else "meets every target"
-    text = f"the driver ended with {ended}, but its report {said}: the scenario is judged by the report"
-    return _notice("driver-disagrees", text)
+    return msgspec.structs.replace(outcome, reason=f"{outcome.reason}; meanwhile busy: {describe(busy)}")
 
 
 class MissedTarget(NamedTuple):
@@ -173,104 +129,46 @@ def missed_targets(result: Result, validation: Validation) -> list[MissedTarget]
     return missed
 
 
-def cautions(result: Result | None, driver: str, duration_s: float, scenario: Scenario) -> list[Notice]:
-    """Return what could make the figures wrong or mean something else than they seem to."""
-    if result is None:
-        return []
-    notices = [*_traversal_cautions(result), *_overrun(result, duration_s)]
-    if driver != "loadtest":
-        return notices
-    notices.append(_notice("closed-loop", "Engram's loadtest waits for each answer before it sends the next request"))
-    rate = mean_rate(scenario.arrival)
-    if result.p99_latency_ms >= CENSORED_FROM_MS or result.throughput_ops_s < rate / 2:
-        text = f"Engram's loadtest drops every latency over {CENSORED_FROM_MS:g} ms: the percentiles flatter"
-        notices.append(_notice("censored", text))
-    if scenario.operations.embedding_search_weight > 0:
-        text = "Engram's loadtest discards the vector of a search: EmbeddingSearch is a text search"
-        notices.append(_notice("text-search", text))
-    if scenario.graph is not None:
-        notices.append(_notice("no-traversal", "Engram's loadtest follows no edges: its recalls go by similarity"))
-    if scenario.validation.expected_recall is not None:
-        notices.append(_notice("recall-not-checked", "Engram's loadtest checks no answers: recall is not judged"))
-    return notices
-
-
-def _traversal_cautions(result: Result) -> list[Notice]:
-    traversal = result.details.traversal if result.details else None
-    return [_notice("no-traversal", traversal.note)] if traversal and traversal.note else []
-
-
-def _overrun(result: Result, duration_s: float) -> list[Notice]:
-    if result.elapsed_s <= max(duration_s * OVERRUN_SHARE, duration_s + OVERRUN_S):
-        return []
-    text = f"the driver took {result.elapsed_s:.0f} s for {duration_s:g} s: single requests have held it up"
-    return [_notice("overran", text)]
-
-
-def data_cautions(data_set: DataSet) -> list[Notice]:
-    """Return in what the data set is not the one that the scenario asks for."""
-    notices = []
-    if data_set.scale < 1:
-        text = f"the data set is scaled down: {data_set.wanted} memories instead of {data_set.nodes_in_scenario}"
-        notices.append(_notice("scaled-down", text))
-    if data_set.stored == 0:
-        notices.append(_notice("empty-data-set", "the server holds no memories: searches have nothing to find"))
-    elif not data_set.prepared or (data_set.stored is not None and data_set.stored < data_set.wanted):
-        held = "an unknown number" if data_set.stored is None else data_set.stored
-        why = f": {data_set.note}" if data_set.note else ""
-        text = f"the data set is incomplete: {held} of {data_set.wanted} memories{why}"
-        notices.append(_notice("incomplete-data-set", text))
-    return notices
-
-
-def _failure(result: Result) -> tuple[str, str] | None:
+def _failure(result: Result) -> Outcome | None:
     if result.total_operations == 0:
-        return "no-operations", "the driver sent no operation"
+        return outcome_of("no-operations", "measure")
     if result.total_errors >= result.total_operations:
-        reason = f"all {result.total_operations} operations failed"
-        return "all-operations-failed", reason
+        return outcome_of("all-operations-failed", "measure", count=result.total_operations)
     return _wrong_percentiles(result) or _wrong_answers(result)
 
 
-def _wrong_percentiles(result: Result) -> tuple[str, str] | None:
+def _wrong_percentiles(result: Result) -> Outcome | None:
     if result.p99_latency_ms == 0:
-        reason = f"all percentiles are 0 over {result.total_operations} operations: all were slower than is recorded"
-        return "zero-percentiles", reason
+        return outcome_of("zero-percentiles", "measure", of_kinds="")
     # Overall percentiles are the highest of all kinds of operation: a kind without any is easily overlooked.
     kinds = result.operations.items()
     if silent := [name for name, kind in kinds if kind.count > kind.errors and not kind.p99_latency_ms]:
-        reason = f"all percentiles of {', '.join(silent)} are 0: every one of them was slower than is recorded"
-        return "zero-percentiles", reason
+        return outcome_of("zero-percentiles", "measure", of_kinds=f" of {', '.join(silent)}")
     if not result.p50_latency_ms <= result.p95_latency_ms <= result.p99_latency_ms:
-        return "unordered-percentiles", "P50, P95 and P99 are not in order: the report is wrong"
+        return outcome_of("unordered-percentiles", "measure")
     return None
 
 
-def _wrong_answers(result: Result) -> tuple[str, str] | None:
+def _wrong_answers(result: Result) -> Outcome | None:
     """Return what is wrong with the answers as such, by the driver's own check of a sample; None if nothing is."""
     found = result.recall or Recall()
-    reason = found.note or "the answers mean nothing"
+    note = found.note or "the answers mean nothing"
     match found.answers:
         case "empty-store":
-            return "empty-store", reason
+            return outcome_of("empty-store", "measure", note=note)
         case "ignores-query":
-            return "ignores-query", reason
+            return outcome_of("ignores-query", "measure", note=note)
         case _:
             return None
 
 
 def _without_report(ended: Exit, stderr_lines: list[str]) -> Outcome:
-    said = " ".join(line.strip() for line in stderr_lines if line.strip())
-    code, reason = "driver-error", f"the driver ended without a report ({ended})"
+    code = "driver-error"
     if ended.code == _USAGE_EXIT_CODE:
         code = "driver-usage"
     elif ended.code == _PANIC_EXIT_CODE or ended.signal == "SIGABRT":
-        code, reason = "driver-panicked", f"the driver panicked ({ended})"
+        code = "driver-panicked"
     elif ended.signal:
         code = "driver-signal"
-    reason = f"{reason}: {said}" if said else reason
-    return Outcome(verdict="failed", code=code, reason=reason, phase="measure")
-
-
-def _notice(code: str, text: str) -> Notice:
-    return Notice(code=code, text=text)
+    said = " ".join(line.strip() for line in stderr_lines if line.strip())
+    return outcome_of(code, "measure", ended=ended, said=said)

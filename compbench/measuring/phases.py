@@ -18,13 +18,14 @@ from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit
 from compbench.machine.sampler import Sampler
-from compbench.measuring import driver_report, drivers, judgement, server
+from compbench.measuring import cautions, driver_report, drivers, judgement, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.server import Server
 from compbench.model.errors import UserError
-from compbench.model.records import DataSet, DriverFacts, Notice, Outcome
+from compbench.model.notices import Outcome, outcome_of
+from compbench.model.records import DataSet, DriverFacts
 from compbench.model.scenario import mean_rate
 from compbench.store import kept_data
 from compbench.systems import registry
@@ -60,10 +61,9 @@ def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
         complete = in_time and ended is not None and ended.code == 0
         stored = registry.server_of(settings).count()
         attempt.data_set = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
-    for notice in judgement.data_cautions(attempt.data_set):
-        attempt.notice(notice)
+    attempt.warn(cautions.of_data_set(attempt.data_set))
     if unheld := judgement.judge_data_set(attempt.data_set):
-        raise ScenarioFailed(unheld.code, unheld.reason, unheld.advice, phase=unheld.phase)
+        raise ScenarioFailed(unheld)
 
 
 def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
@@ -87,13 +87,9 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
         _take_snapshot(attempt, under_test, work)
         _keep_stacks(attempt, work)
     if timed_out:
-        reason = f"the driver was still running {job.limit_s:g} s after it had begun to measure"
-        raise ScenarioFailed("driver-timeout", f"{reason}; it was ended", "see the driver's output", phase="measure")
+        raise ScenarioFailed(outcome_of("driver-timeout", "measure", limit_s=job.limit_s))
     if not server.answers(attempt.settings):
-        reason = "the server answers no more, though it still runs"
-        raise ScenarioFailed(
-            "server-unresponsive", reason, "see the server's log, and the samples of its CPU", phase="measure"
-        )
+        raise ScenarioFailed(outcome_of("server-unresponsive", "measure"))
     return _judge(attempt, ended or Exit(None), stdout, job.files.report)
 
 
@@ -103,7 +99,7 @@ def _job_of(attempt: Attempt, work: Path) -> Job:
     try:
         return job_for(attempt.settings, attempt.scenario, files)
     except UserError as error:
-        raise ScenarioFailed("no-limit", str(error)) from None
+        raise ScenarioFailed(outcome_of("no-limit", problem=error)) from None
 
 
 @contextlib.contextmanager
@@ -121,21 +117,18 @@ def _watching(
                 if (why := perf.can_record()) is None:
                     recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
                 elif perf.is_installed():
-                    attempt.notice(_no_flamegraph(why))
+                    attempt.notice("no-flamegraph", why=why)
 
         def tell_news() -> None:
             attempt.note_samples(sampler.samples())
-            for notice in thresholds.notices_so_far(attempt.samples):
-                attempt.notice(notice)
+            attempt.warn(thresholds.notices_so_far(attempt.samples))
 
         try:
             yield begin, tell_news
         finally:
             attempt.note_samples(sampler.stop())
-            for notice in thresholds.notices(
-                attempt.samples, driver_cores=drivers.cores(settings, attempt.driver_name)
-            ):
-                attempt.notice(notice)
+            driver_cores = drivers.cores(settings, attempt.driver_name)
+            attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores))
 
 
 @contextlib.contextmanager
@@ -157,11 +150,7 @@ def _keep_stacks(attempt: Attempt, work: Path) -> None:
         folded = perf.fold_recording(work / _RECORDING, work)
         write_whole(attempt.partial("stacks"), perf.format_folded(folded))
     elif log.exists():
-        attempt.notice(_no_flamegraph(" ".join(server.tail(log, 3)) or "perf left no recording"))
-
-
-def _no_flamegraph(why: str) -> Notice:
-    return Notice(code="no-flamegraph", text=f"no flame graph: {why}")
+        attempt.notice("no-flamegraph", why=" ".join(server.tail(log, 3)) or "perf left no recording")
 
 
 def _driver(
@@ -188,12 +177,10 @@ def _note_driver(attempt: Attempt, ended: Exit | None, timed_out: bool, outputs:
         left_out_bytes=left_out,
     )
     if left_out:
-        text = f"the driver printed {left_out} bytes more than max_output_mb allows; they were left out of its output"
-        attempt.notice(Notice(code="driver-output-cut", text=text))
+        attempt.notice("driver-output-cut", left_out=left_out)
     for output in outputs:
         if output.error:
-            text = f"{output.path.name} is incomplete: {output.error}"
-            attempt.notice(Notice(code="output-not-written", text=text))
+            attempt.notice("output-not-written", file=output.path.name, problem=output.error)
 
 
 def _take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
@@ -215,14 +202,12 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
         judge = _judge_capacity if attempt.measurement.kind == "capacity" else _judge_load
         outcome = judge(attempt, ended, stdout, report)
     except UserError as error:
-        raise ScenarioFailed("report-unreadable", str(error), "see the driver's output", phase="measure") from None
-    for notice in judgement.others_at_work(attempt.busy, outcome):
-        attempt.notice(notice)
+        raise ScenarioFailed(outcome_of("report-unreadable", "measure", problem=error)) from None
+    attempt.warn(cautions.of_others(attempt.busy, outcome))
     if outcome.verdict == "invalid":
         return judgement.name_the_busy(outcome, attempt.busy)
     if outcome.verdict == "missed":
-        for notice in thresholds.low_cpu(attempt.samples):
-            attempt.notice(notice)
+        attempt.warn(thresholds.low_cpu(attempt.samples))
     return outcome
 
 
@@ -234,12 +219,10 @@ def _judge_capacity(attempt: Attempt, ended: Exit, _stdout: Output, report: Path
 def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
     scenario, duration_s = attempt.scenario, drivers.duration_s(attempt.settings, attempt.scenario)
     attempt.result = driver_report.read_result(report, stdout.path)
-    for notice in judgement.cautions(attempt.result, attempt.driver_name, duration_s, scenario):
-        attempt.notice(notice)
+    attempt.warn(cautions.of_result(attempt.result, attempt.driver_name, duration_s, scenario))
     stderr_lines = server.tail(attempt.partial("stderr"), 10)
     outcome = judgement.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
-    if disagreement := judgement.disagreement(outcome, ended):
-        attempt.notice(disagreement)
+    attempt.warn(cautions.of_exit(outcome, ended))
     if attempt.result is None:
         return outcome
     missed = judgement.missed_targets(attempt.result, scenario.validation)

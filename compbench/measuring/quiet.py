@@ -9,7 +9,6 @@ from compbench.machine.sampling import Reading, interval
 from compbench.measuring.attempt import Attempt
 from compbench.measuring.retries import QUIET_FOR_S, disturbances
 from compbench.model.events import ProgressMade
-from compbench.model.records import Notice
 
 _STEP_S = 1.0
 
@@ -29,8 +28,7 @@ def await_quiet(attempt: Attempt) -> None:
             if quiet_s == QUIET_FOR_S:
                 return
             if elapsed_s >= limit_s:
-                text = f"the machine did not become quiet within {limit_s:g} s ({last}): measured all the same"
-                attempt.notice(Notice(code="not-quiet", text=text))
+                attempt.notice("not-quiet", limit_s=limit_s, why=last)
                 return
             now = attempt.effects.now()
             attempt.tell(

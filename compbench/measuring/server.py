@@ -24,6 +24,7 @@ from compbench.machine.output import Output
 from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit
 from compbench.machine.version_line import version_line
+from compbench.model.notices import Outcome, outcome_of
 from compbench.model.texts import clean
 from compbench.store import leftovers
 from compbench.systems import registry
@@ -37,9 +38,9 @@ LAST_LOG_LINES = 20
 class StartError(Exception):
     """The server did not become ready; `transient` says whether a second try makes sense."""
 
-    def __init__(self, code: str, reason: str, *, transient: bool) -> None:
-        super().__init__(reason)
-        self.code = code
+    def __init__(self, outcome: Outcome, *, transient: bool = True) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
         self.transient = transient
 
 
@@ -96,9 +97,7 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
         StartError: the port is taken.
     """
     if not is_free(settings.port):
-        raise StartError(
-            "port-in-use", f"port {settings.port} is in use by {describe_listener(settings.port)}", transient=True
-        )
+        raise StartError(outcome_of("port-in-use", port=settings.port, owner=describe_listener(settings.port)))
     launch = registry.server_of(settings).launch(work)
     with process.running(
         launch.argv,
@@ -121,17 +120,16 @@ def wait_until_ready(server: Server, timeout_s: float) -> None:
     half, seen = registry.server_of(settings), "nothing answered"
     while (spent_s := time.monotonic() - began) < timeout_s:
         if (ended := server.child.wait(_POLL_S)) is not None:
-            raise StartError("server-ended-at-start", f"the server ended before it was ready ({ended})", transient=True)
+            raise StartError(outcome_of("server-ended-at-start", ended=ended))
         look = half.look(server.work, server.child.pid, timeout_s - spent_s)
         if look.moved_to is not None:
-            reason = f"the server moved to port {look.moved_to}, because port {settings.port} was taken meanwhile"
-            raise StartError("port-moved", reason, transient=True)
+            raise StartError(outcome_of("port-moved", moved_to=look.moved_to, port=settings.port))
         seen = look.seen
         if look.is_ready:
             _prove_listener(server)
             server.ready_after_s = spent_s
             return
-    raise StartError("server-not-ready", f"the server was not ready after {timeout_s:g} s ({seen})", transient=True)
+    raise StartError(outcome_of("server-not-ready", timeout_s=timeout_s, seen=seen))
 
 
 def answers(settings: Settings) -> bool:
@@ -196,11 +194,10 @@ def _prove_listener(server: Server) -> None:
     except (psutil.AccessDenied, psutil.ZombieProcess):
         return  # not readable here: pid file and health have agreed, which is all this platform gives
     except psutil.NoSuchProcess:
-        raise StartError("server-ended-at-start", "the server ended as it became ready", transient=True) from None
+        raise StartError(outcome_of("server-ended-at-start", ended="as it became ready")) from None
     if not any(c.status == psutil.CONN_LISTEN and tuple(c.laddr)[1:] == (server.settings.port,) for c in connections):
         owner = describe_listener(server.settings.port)
-        reason = f"port {server.settings.port} is answered by {owner}, not by the server that was started"
-        raise StartError("foreign-server", reason, transient=False)
+        raise StartError(outcome_of("foreign-server", port=server.settings.port, owner=owner), transient=False)
 
 
 def _create_time(pid: int) -> float | None:

@@ -20,7 +20,7 @@ from compbench.machine.effects import Effects
 from compbench.machine.output import Output
 from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import busiest, describe
-from compbench.measuring import data_sets, phases, server
+from compbench.measuring import cautions, data_sets, phases, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
 from compbench.measuring.quiet import await_quiet
 from compbench.measuring.retries import is_due
@@ -29,9 +29,10 @@ from compbench.model.events import OutcomeReached, ProgressMade, Subscriber
 from compbench.model.file_names import INVALID, PARTIAL
 from compbench.model.measurement import Measurement
 from compbench.model.metrics import figures_of
-from compbench.model.records import Capture, Notice, Outcome, ServerFacts
+from compbench.model.notices import Outcome, outcome_of
+from compbench.model.records import Capture
 from compbench.model.scenario import Scenario
-from compbench.preflight.judgement import judge_processes, judge_stability
+from compbench.preflight.judgement import judge_stability
 from compbench.store import kept_data, provenance
 from compbench.store.attempts import attempts_kept, set_aside, spoiled_attempts
 from compbench.store.record_files import write_record
@@ -40,11 +41,7 @@ from compbench.store.runs import Run
 from compbench.systems import registry
 
 START_ATTEMPTS = 2
-# The driver and its connections are gone when the server's descriptors are counted; so many more than before the load
-# are no cache or log file that it opened meanwhile.
-PILED_UP_FILES = 100
 _POLL_S = 0.25
-# What an outcome's event has of a driver's report, besides recall and exact traversals.
 
 
 def measure_scenario(
@@ -92,13 +89,7 @@ def _outcome_of(attempt: Attempt) -> Outcome:
         return msgspec.structs.replace(failed.outcome, phase=failed.outcome.phase or attempt.current)
     except Exception as error:  # noqa: BLE001 - a fault of ours costs this scenario, not the suite; its traceback is kept
         attempt.snapshot["traceback"] = traceback.format_exc()
-        return Outcome(
-            verdict="failed",
-            code="internal-error",
-            phase=attempt.current,
-            reason=f"a fault in compbench: {type(error).__name__}: {error}",
-            advice="the traceback is in the diagnostics file; please report it",
-        )
+        return outcome_of("internal-error", attempt.current, error=f"{type(error).__name__}: {error}")
 
 
 def _run_phases(attempt: Attempt) -> Outcome:
@@ -144,8 +135,7 @@ def _check_inputs(attempt: Attempt) -> None:
     attempt.current = attempt.current or "start"
     now = provenance.inputs_now(attempt.settings, attempt.scenario)
     if changes := input_changes(attempt.run.manifest.fingerprint, attempt.scenario.name, now):
-        reason = f"changed since the run was opened: {'; '.join(changes)}; nothing was measured"
-        raise ScenarioFailed("inputs-changed", reason, "undo that, or measure what is there now in a new run: new=1")
+        raise ScenarioFailed(outcome_of("inputs-changed", changes="; ".join(changes)))
 
 
 def _check_stability(attempt: Attempt) -> None:
@@ -156,17 +146,14 @@ def _check_stability(attempt: Attempt) -> None:
         attempt.machine_before["busy_pct"] = machine.busy_pct()
         attempt.machine_before["busy_processes"] = describe(busiest(before, attempt.effects.read_processes()))
     notices, refusal = judge_stability(attempt.machine_before, attempt.settings.limits, attempt.settings)
-    for notice in notices:
-        attempt.notice(notice)
+    attempt.warn(notices)
     if refusal:
-        raise ScenarioFailed("insufficient-memory", refusal, "end what uses memory, or lower min_scenario_memory_gb")
-    others = judge_processes(*machine.foreign_servers(registry.recognisers(attempt.settings)))
-    if others.level == "critical":
-        raise ScenarioFailed(
-            "other-server", f"another server would disturb the measurement: {others.found}", others.mend
-        )
+        raise ScenarioFailed(refusal)
+    running, _ = machine.foreign_servers(registry.recognisers(attempt.settings))
+    if running:
+        raise ScenarioFailed(outcome_of("other-server", running=", ".join(running)))
     if not machine.loopback_answers(attempt.effects.sleep):
-        raise ScenarioFailed("loopback-unreachable", "127.0.0.1 is not reachable, after retries of 1, 2 and 4 s")
+        raise ScenarioFailed(outcome_of("loopback-unreachable"))
 
 
 def _throttled_since(attempt: Attempt) -> int | None:
@@ -193,8 +180,7 @@ def _start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStac
                     _refuse_missing_program(attempt)
                     if not error.transient or number == START_ATTEMPTS:
                         raise _start_failure(attempt, error, log) from None
-                    retry = f"{error}; trying once more in {settings.start_retry_delay_s:g} s"
-                    attempt.notice(Notice(code="start-retried", text=retry))
+                    attempt.notice("start-retried", problem=error, delay_s=settings.start_retry_delay_s)
                 else:
                     stack.push(trial.pop_all())
                     _note_ready(attempt, under_test)
@@ -211,16 +197,14 @@ def _refuse_missing_program(attempt: Attempt) -> None:
     """
     program = attempt.server.argv[0] if attempt.server.argv else ""
     if program and not os.access(program, os.X_OK):
-        reason = f"the server's program is gone: {program} is missing or not executable"
-        raise ScenarioFailed("binary-missing", reason, "build it again; a missing program is not tried twice")
+        raise ScenarioFailed(outcome_of("binary-missing", program=program))
 
 
 def _start_failure(attempt: Attempt, error: StartError, log: Output) -> ScenarioFailed:
     attempt.server = msgspec.structs.replace(
         attempt.server, last_log_lines=server.tail(log.path, server.LAST_LOG_LINES)
     )
-    name = log.path.name.removesuffix(PARTIAL)
-    return ScenarioFailed(error.code, str(error), f"see the last lines of the server's log, {name}")
+    return ScenarioFailed(error.outcome)
 
 
 def _note_ready(attempt: Attempt, under_test: Server) -> None:
@@ -249,13 +233,11 @@ def _stop(attempt: Attempt, under_test: Server) -> None:
             port_freed=under_test.port_freed,
         )
         if under_test.stopped_by == "SIGKILL":
-            text = f"the server did not stop within {attempt.settings.stop_grace_s:g} s of SIGTERM and was killed"
-            attempt.notice(Notice(code="server-killed", text=text))
+            attempt.notice("server-killed", grace_s=attempt.settings.stop_grace_s)
         if under_test.port_freed is False:
-            text = f"port {attempt.settings.port} is still in use after the server has stopped"
-            attempt.notice(Notice(code="port-not-freed", text=text))
+            attempt.notice("port-not-freed", port=attempt.settings.port)
         if why := attempt.effects.drop_page_cache():
-            attempt.notice(Notice(code="page-cache-kept", text=why))
+            attempt.notice("page-cache-kept", why=why)
     if failed_in is not None:
         attempt.current = failed_in
 
@@ -266,19 +248,7 @@ def _note_leaks(attempt: Attempt, files_before: int | None) -> None:
     if files_before is not None and files_after is not None:
         leaked = max(0, files_after - files_before)
         attempt.server = msgspec.structs.replace(attempt.server, leaked_runner_files=leaked)
-    if notice := leak_notice(attempt.server):
-        attempt.notice(notice)
-
-
-def leak_notice(facts: ServerFacts) -> Notice | None:
-    """Return a warning of descriptors that server or runner left open (specification 2), or None if all is well."""
-    before, after = facts.open_files_before, facts.open_files_after
-    leaks = []
-    if before is not None and after is not None and after - before > PILED_UP_FILES:
-        leaks.append(f"the server had {after} files and sockets open after the load, {before} before it")
-    if facts.leaked_runner_files:
-        leaks.append(f"compbench itself left {facts.leaked_runner_files} open")
-    return Notice(code="descriptors-leaked", text=f"leaked descriptors: {'; '.join(leaks)}") if leaks else None
+    attempt.warn(cautions.of_descriptors(attempt.server))
 
 
 def ending_of(outcome: Outcome, *, ran_whole: bool) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from compbench.model.records import Notice, Outcome, Phase, Sample
+from compbench.model.notices import Notice, Outcome, Phase
+from compbench.model.records import Sample
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):

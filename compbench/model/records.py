@@ -7,25 +7,20 @@ seconds (`_at`); a reading that the machine does not give is None, never a guess
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from compbench.model.measurement import Measurement
-from compbench.model.notices import advice_on
+from compbench.model.notices import Notice, Outcome, Phase
 from compbench.model.provenance import Provenance
 from compbench.model.result import Capacity, Result
-from compbench.model.texts import one_line
 
 CAPTURE_SCHEMA = 2
 MANIFEST_SCHEMA = 1
 RESULTS_SCHEMA = 3
 
 Level = Literal["ok", "note", "warning", "critical"]
-Verdict = Literal["passed", "missed", "failed", "invalid"]
-Phase = Literal["quiet", "cooldown", "start", "prepare", "warm-up", "measure", "snapshot", "stop"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,47 +31,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     found: str
     wanted: str = ""
     mend: str = ""
-
-
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """A warning as a value: a stable code, and the one line that a person reads."""
-
-    code: str
-    text: str
-
-    def __post_init__(self) -> None:
-        force_setattr(self, "text", one_line(self.text))
-
-
-_BEST_FIRST: tuple[Verdict, ...] = ("passed", "missed", "invalid", "failed")
-
-
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the worst of the verdicts of a scenario's repeats; at least one is wanted."""
-    return max(verdicts, key=_BEST_FIRST.index)
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a scenario.
-
-    `missed` ran whole but did not meet a target; `failed` has a phase and a reason; `invalid` was spoiled by driver or
-    machine, so that its figures say nothing about the server.
-    """
-
-    verdict: Verdict
-    reason: str = ""
-    code: str = ""
-    phase: Phase | None = None
-    advice: str = ""
-
-    def __post_init__(self) -> None:
-        force_setattr(self, "reason", one_line(self.reason))
-        force_setattr(self, "advice", one_line(self.advice) or advice_on(self.code))
-
-    @property
-    def is_measurement(self) -> bool:
-        """Tell whether the figures say something about the server: it ran whole, and nothing else spoiled it."""
-        return self.verdict in ("passed", "missed")
 
 
 class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +130,11 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
     stored: int | None = None
     prepared: bool = False
     note: str = ""
+
+    @property
+    def held(self) -> str:
+        """Return how many memories the server says that it holds, for a text."""
+        return "an unknown number" if self.stored is None else str(self.stored)
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):

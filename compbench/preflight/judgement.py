@@ -14,7 +14,8 @@ from compbench.config.settings import Settings
 from compbench.config.system_tables import MachineLimits
 from compbench.machine.probes import binaries
 from compbench.machine.version_line import version_number
-from compbench.model.records import Finding, Level, Notice
+from compbench.model.notices import Notice, Outcome, notice_of, outcome_of
+from compbench.model.records import Finding, Level
 
 GB = 1_000_000_000
 _UNLIMITED = -1
@@ -191,26 +192,18 @@ def judge_open_files(limit: int, needed: int) -> Finding:
 
 def judge_stability(
     readings: Mapping[str, Any], limits: MachineLimits, settings: Settings
-) -> tuple[list[Notice], str | None]:
+) -> tuple[list[Notice], Outcome | None]:
     """Judge the machine right before a scenario (specification 2): warnings, and why it must not begin, if so."""
     notices = []
     available = readings["available_memory_bytes"]
     load, busy_pct = readings["load_1min"], readings.get("busy_pct", 0.0)
     if load is not None and load > settings.warn_load and busy_pct > BUSY_PCT:
-        text = (
-            f"load average {load:.2f} and {busy_pct:.0f} % of the cores' time in use before the scenario:"
-            f" something else is busy on this machine: {readings.get('busy_processes') or 'no process of this user'}"
-        )
-        notices.append(Notice(code="busy-machine", text=text))
+        busy = readings.get("busy_processes") or "no process of this user"
+        notices.append(notice_of("busy-machine", load=load, busy_pct=busy_pct, busy=busy))
     if (heat := readings["temperature_c"]) is not None and heat > settings.warn_temperature_c:
-        notices.append(Notice(code="hot-machine", text=f"{heat:.0f} C before the scenario: the CPU may throttle"))
+        notices.append(notice_of("hot-machine", heat_c=heat))
     if throttled := readings.get("throttled_since"):
-        text = (
-            f"heat throttled the CPU {throttled} times since the last measurement: it has not cooled down;"
-            " lengthen cooldown_s"
-        )
-        notices.append(Notice(code="throttled-machine", text=text))
-    if available < limits.min_scenario_memory_gb * GB:
-        wanted = f"{limits.min_scenario_memory_gb:g} GB are wanted for a scenario"
-        return notices, f"only {available / GB:.1f} GB of memory available; {wanted}"
-    return notices, None
+        notices.append(notice_of("throttled-machine", times=throttled))
+    if (wanted_gb := limits.min_scenario_memory_gb) * GB <= available:
+        return notices, None
+    return notices, outcome_of("insufficient-memory", available_gb=available / GB, wanted_gb=wanted_gb)

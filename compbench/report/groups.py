@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compbench.model.metrics import Metric
-from compbench.model.records import Capture, Verdict, worst
+from compbench.model.notices import Verdict, worst
+from compbench.model.records import Capture
 
 
 @dataclass(frozen=True)

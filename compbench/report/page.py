@@ -15,8 +15,9 @@ from typing import Any
 from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
+from compbench.model.notices import Verdict
 from compbench.model.provenance import Git, Machine
-from compbench.model.records import Capture, Manifest, Verdict
+from compbench.model.records import Capture, Manifest
 from compbench.model.times import iso_utc
 from compbench.report import baselines, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from compbench.measuring.judgement import CENSORED_FROM_MS
+from compbench.measuring.cautions import CENSORED_FROM_MS
 from compbench.model.provenance import Git
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, Recall

@@ -19,7 +19,7 @@ import pytest
 
 from compbench.cli.display import Display, headline, span
 from compbench.model.events import MeasurementBegan, NoticeGiven, OutcomeReached, PhaseBegan, ProgressMade
-from compbench.model.records import Notice, Outcome
+from compbench.model.notices import Notice, Outcome
 from tests.project import Project
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -20,6 +20,8 @@ from compbench.machine.probes.counters import CpuSeconds, DiskCounters, MachineC
 from compbench.machine.probes.process_counters import ProcessCounters
 from compbench.machine.sampler import next_boundary
 from compbench.machine.thresholds import Reading, Sampler, interval, notices
+from compbench.model.catalogue import NOTICES
+from compbench.model.notices import notice_of
 from compbench.model.records import Sample
 
 
@@ -332,8 +334,10 @@ class TestNotices:
         assert codes(samples_of(driver_cpu_pct=[170, 170]), driver_cores=2) == ["driver-saturated"]
 
     def test_every_text_has_its_figures_filled_in_and_says_what_helps(self) -> None:
-        for code in thresholds.TEXTS:
-            text = thresholds._notice(code, 95.0, 90.0).text
+        told = [code for code, entry in NOTICES.items() if "value" in entry.fields]
+        assert len(told) == 12
+        for code in told:
+            text = notice_of(code, value=95.0, limit=90.0).text
             assert "95" in text, text
             assert "{" not in text, text
             assert ";" in text, f"{code} says what happened but not what helps: {text}"

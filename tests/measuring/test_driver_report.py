@@ -13,9 +13,10 @@ import pytest
 
 from compbench.config.scenarios import load_scenario, load_scenarios
 from compbench.machine.process import Exit
-from compbench.measuring import driver_report, judgement
+from compbench.measuring import cautions, driver_report, judgement
 from compbench.model.errors import UserError
-from compbench.model.records import DataSet, Outcome, Verdict
+from compbench.model.notices import Outcome, Verdict
+from compbench.model.records import DataSet
 from compbench.model.result import Histograms, Result
 from compbench.model.scenario import Validation
 
@@ -220,9 +221,9 @@ def test_without_a_report_the_scenario_failed_and_says_what_the_driver_said(ende
     ],
 )
 def test_an_exit_that_says_otherwise_than_the_report_is_noted(verdict: Verdict, ended: Exit, disagrees: bool) -> None:
-    notice = judgement.disagreement(Outcome(verdict=verdict), ended)
-    assert (notice is not None) is disagrees
-    assert notice is None or str(ended) in notice.text
+    notices = list(cautions.of_exit(Outcome(verdict=verdict), ended))
+    assert [notice.code for notice in notices] == ["driver-disagrees"] * disagrees
+    assert all(str(ended) in notice.text for notice in notices)
 
 
 SLOW = {"count": 10, "success_count": 10, "p99_latency_us": 0}
@@ -257,7 +258,7 @@ def data_set(**changes: Any) -> DataSet:
     ],
 )
 def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: list[str]) -> None:
-    assert [notice.code for notice in judgement.data_cautions(loaded)] == codes
+    assert [notice.code for notice in cautions.of_data_set(loaded)] == codes
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,7 @@ def test_a_run_in_which_everything_failed_measured_nothing() -> None:
 
 def test_a_run_that_single_requests_held_up_is_told() -> None:
     (scenario, *_) = load_scenarios(ROOT / "scenarios" / "competitive", 4)
-    codes = [notice.code for notice in judgement.cautions(parsed(elapsed_seconds=93.0), "builtin", 60.0, scenario)]
+    codes = [notice.code for notice in cautions.of_result(parsed(elapsed_seconds=93.0), "builtin", 60.0, scenario)]
     assert codes == ["overran"]
 
 
@@ -308,8 +309,8 @@ def test_a_run_that_single_requests_held_up_is_told() -> None:
 )
 def test_what_engrams_own_driver_leaves_out_is_told(name: str, changes: dict[str, Any], codes: list[str]) -> None:
     scenario = load_scenario(ROOT / "scenarios" / "competitive" / f"{name}.toml")
-    assert [notice.code for notice in judgement.cautions(parsed(**changes), "loadtest", 60.0, scenario)] == codes
-    assert judgement.cautions(parsed(**changes), "builtin", 60.0, scenario) == []
+    assert [notice.code for notice in cautions.of_result(parsed(**changes), "loadtest", 60.0, scenario)] == codes
+    assert cautions.of_result(parsed(**changes), "builtin", 60.0, scenario) == []
 
 
 def judged_recall(recall: dict[str, Any], expected: float | None = None) -> Outcome:
@@ -337,5 +338,5 @@ def test_an_expected_recall_is_judged_where_it_is_told() -> None:
 def test_a_server_that_was_asked_for_traversals_and_could_not_is_told() -> None:
     scenario = load_scenario(ROOT / "scenarios" / "competitive" / "neo4j_traversal_100k.toml")
     result = parsed(compbench={"traversal": {"asked": True, "measured": False, "note": "it can't"}})
-    (notice,) = judgement.cautions(result, "builtin", 60.0, scenario)
+    (notice,) = cautions.of_result(result, "builtin", 60.0, scenario)
     assert (notice.code, notice.text) == ("no-traversal", "it can't")

@@ -11,13 +11,14 @@ import pytest
 from compbench.machine.effects import Effects
 from compbench.machine.probes.busy_processes import BusyProcess, ProcessReading, ProcessTime
 from compbench.machine.probes.counters import CpuSeconds, MachineCounters
-from compbench.measuring import judgement
+from compbench.measuring import cautions, judgement
 from compbench.measuring.attempt import Attempt
 from compbench.measuring.quiet import await_quiet
 from compbench.measuring.retries import QUIET_FOR_S, disturbances, due
 from compbench.model.events import Event, NoticeGiven, PhaseBegan, ProgressMade
 from compbench.model.measurement import Measurement
-from compbench.model.records import Capture, Outcome, Sample, Verdict
+from compbench.model.notices import Outcome, Verdict, outcome_of
+from compbench.model.records import Capture, Sample
 from compbench.systems.registry import load_settings
 
 
@@ -73,7 +74,9 @@ class Machine:
         return MachineCounters(cores=[CpuSeconds(total_s=self.now_s, idle_s=idle_s, io_wait_s=0.0, steal_s=0.0)] * 2)
 
     def processes(self) -> ProcessReading:
-        return ProcessReading(self.now_s, {(1_000_000_007, 1.0): ProcessTime(1, "compiler", self.busy_s, 0.0)})
+        return ProcessReading(
+            self.now_s, {(1_000_000_007, 1.0): ProcessTime(1_000_000_001, "compiler", self.busy_s, 0.0)}
+        )
 
     @property
     def effects(self) -> Effects:
@@ -127,18 +130,16 @@ def test_no_waiting_if_that_is_set(tmp_path: Path) -> None:
 
 
 def test_a_spoiled_measurement_names_who_used_the_cores_and_a_whole_one_only_much_use() -> None:
-    invalid = Outcome(verdict="invalid", code="measurement-invalid", reason="measurement invalid: the driver lagged")
+    invalid = outcome_of("measurement-invalid", why="the driver lagged")
     compiler, little = BusyProcess(7, "cc1", 93.0), BusyProcess(8, "top", 6.0)
     named = judgement.name_the_busy(invalid, [compiler, little])
     assert named.reason.endswith("; meanwhile busy: cc1 (process 7) 93 % of a core, top (process 8) 6 % of a core")
     assert "end what is busy" in named.advice
     assert judgement.name_the_busy(invalid, []) == invalid
     passed = msgspec.structs.replace(invalid, verdict="passed")
-    codes = [
-        [n.code for n in judgement.others_at_work([who], o)] for who in (compiler, little) for o in (invalid, passed)
-    ]
+    codes = [[n.code for n in cautions.of_others([who], o)] for who in (compiler, little) for o in (invalid, passed)]
     assert codes == [["other-processes"], ["other-processes"], ["other-processes"], []]
-    assert judgement.others_at_work([], invalid) == []
+    assert list(cautions.of_others([], invalid)) == []
 
 
 def second(*, cores: tuple[float, ...], server: float | None = 40.0, driver: float | None = 30.0) -> Sample:

@@ -51,7 +51,7 @@ def test_the_end_of_a_log_is_read_without_reading_all_of_it(tmp_path: Path) -> N
 
 def test_without_root_the_page_cache_stays_and_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert effects.drop_page_cache() == "the page cache was not dropped: that needs root"
+    assert effects.drop_page_cache() == "that needs root"
 
 
 def test_a_child_finds_compbench_but_not_the_variables_that_are_foreign_to_it(

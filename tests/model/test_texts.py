@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compbench.model.records import Notice, Outcome
+from compbench.model.notices import Notice, Outcome
 from compbench.model.texts import clean, clean_values, markdown, one_line
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"

@@ -145,7 +145,8 @@ def test_too_little_memory_stops_a_scenario_and_a_busy_machine_is_noted(tmp_path
     _, refusal = judgement.judge_stability(
         {**readings, "available_memory_bytes": 3 * GB}, SPECIFIED_LIMITS, settings(tmp_path)
     )
-    assert refusal == "only 3.0 GB of memory available; 4 GB are wanted for a scenario"
+    assert refusal is not None
+    assert refusal.reason == "only 3.0 GB of memory available; 4 GB are wanted for a scenario"
 
 
 def test_another_system_than_the_one_that_was_meant_is_a_warning_unless_it_was_asked_for(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from compbench.model.records import Capture, DataSet, Notice
+from compbench.model.notices import Notice
+from compbench.model.records import Capture, DataSet
 from compbench.model.result import Details
 from compbench.report.groups import group_captures
 from compbench.report.statistics import Spread, spread

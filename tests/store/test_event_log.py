@@ -21,7 +21,8 @@ from compbench.model.events import (
     SampleTaken,
 )
 from compbench.model.file_names import EVENTS
-from compbench.model.records import Notice, Outcome, Sample
+from compbench.model.notices import Notice, Outcome
+from compbench.model.records import Sample
 from compbench.store.event_log import EventLog, read_events
 
 EVERY_KIND: list[Event] = [

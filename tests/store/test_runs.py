@@ -13,7 +13,8 @@ import pytest
 from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import SuiteBusyError, UserError
-from compbench.model.records import Capture, Manifest, Outcome
+from compbench.model.notices import Outcome
+from compbench.model.records import Capture, Manifest
 from compbench.model.times import timestamp
 from compbench.store import attempts, leftovers, lock, resume_rules, runs
 from compbench.store.record_files import write_record

@@ -17,8 +17,9 @@ from compbench.files.regular import read_regular
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.file_names import TIMESTAMP
+from compbench.model.notices import Outcome, Verdict, worst
 from compbench.model.provenance import Git, Machine, Provenance
-from compbench.model.records import RESULTS_SCHEMA, Outcome, Verdict, worst
+from compbench.model.records import RESULTS_SCHEMA
 from compbench.model.result import Capacity
 
 # What older runs called it.

@@ -1,0 +1,94 @@
+"""What could make a measurement's figures wrong, or mean something else than they seem to: notices, whatever came out.
+
+Pure functions of what was seen; what the samples of the machine warn of is `compbench.machine.thresholds`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from compbench.machine.probes.busy_processes import BusyProcess, describe
+from compbench.machine.process import Exit
+from compbench.model.notices import Notice, Outcome, notice_of
+from compbench.model.records import DataSet, ServerFacts
+from compbench.model.result import Result
+from compbench.model.scenario import Scenario, mean_rate
+
+# Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
+CENSORED_FROM_MS = 65.0
+# Half a core that others use is worth a word even if the measurement stood it.
+BUSY_CORE_PCT = 50.0
+# A run that took so much longer than planned was held up by single requests.
+OVERRUN_SHARE, OVERRUN_S = 1.1, 5.0
+# The driver and its connections are gone when the server's descriptors are counted; so many more than before the load
+# are no cache or log file that it opened meanwhile.
+PILED_UP_FILES = 100
+
+
+def of_result(result: Result | None, driver: str, duration_s: float, scenario: Scenario) -> list[Notice]:
+    """Return what a driver's report, or the driver itself, leaves in doubt."""
+    if result is None:
+        return []
+    of_driver = _of_loadtest(result, scenario) if driver == "loadtest" else ()
+    return [*_of_traversals(result), *_of_overrun(result, duration_s), *of_driver]
+
+
+def of_data_set(data_set: DataSet) -> Iterator[Notice]:
+    """Yield in what the data set is not the one that the scenario asks for."""
+    if data_set.scale < 1:
+        yield notice_of("scaled-down", wanted=data_set.wanted, meant=data_set.nodes_in_scenario)
+    if data_set.stored == 0:
+        yield notice_of("empty-data-set")
+    elif not data_set.prepared or (data_set.stored is not None and data_set.stored < data_set.wanted):
+        yield notice_of("incomplete-data-set", held=data_set.held, wanted=data_set.wanted, note=data_set.note)
+
+
+def of_exit(outcome: Outcome, ended: Exit) -> Iterator[Notice]:
+    """Warn if the driver's exit says otherwise than its own report, by which the scenario is judged.
+
+    `loadtest` ends with 1 if a target of the scenario is missed, else with 0.
+    """
+    if outcome.is_measurement and ended.code != (1 if outcome.verdict == "missed" else 0):
+        said = "misses a target" if outcome.verdict == "missed" else "meets every target"
+        yield notice_of("driver-disagrees", ended=ended, said=said)
+
+
+def of_others(busy: Sequence[BusyProcess], outcome: Outcome) -> Iterator[Notice]:
+    """Warn of other processes that took cores from the measurement, if they were many or it is spoiled."""
+    if busy and (outcome.verdict == "invalid" or sum(process.pct for process in busy) >= BUSY_CORE_PCT):
+        yield notice_of("other-processes", busy=describe(busy))
+
+
+def of_descriptors(facts: ServerFacts) -> Iterator[Notice]:
+    """Warn of descriptors that server or runner left open (specification 2)."""
+    before, after = facts.open_files_before, facts.open_files_after
+    leaks = []
+    if before is not None and after is not None and after - before > PILED_UP_FILES:
+        leaks.append(f"the server had {after} files and sockets open after the load, {before} before it")
+    if facts.leaked_runner_files:
+        leaks.append(f"compbench itself left {facts.leaked_runner_files} open")
+    if leaks:
+        yield notice_of("descriptors-leaked", leaks="; ".join(leaks))
+
+
+def _of_traversals(result: Result) -> Iterator[Notice]:
+    traversal = result.details.traversal if result.details else None
+    if traversal and traversal.note:
+        yield notice_of("no-traversal", note=traversal.note)
+
+
+def _of_overrun(result: Result, duration_s: float) -> Iterator[Notice]:
+    if result.elapsed_s > max(duration_s * OVERRUN_SHARE, duration_s + OVERRUN_S):
+        yield notice_of("overran", took_s=result.elapsed_s, planned_s=duration_s)
+
+
+def _of_loadtest(result: Result, scenario: Scenario) -> Iterator[Notice]:
+    yield notice_of("closed-loop")
+    if result.p99_latency_ms >= CENSORED_FROM_MS or result.throughput_ops_s < mean_rate(scenario.arrival) / 2:
+        yield notice_of("censored", limit_ms=CENSORED_FROM_MS)
+    if scenario.operations.embedding_search_weight > 0:
+        yield notice_of("text-search")
+    if scenario.graph is not None:
+        yield notice_of("no-traversal", note="Engram's loadtest follows no edges: its recalls go by similarity")
+    if scenario.validation.expected_recall is not None:
+        yield notice_of("recall-not-checked")

@@ -1,0 +1,292 @@
+"""The catalogue of what compbench tells of a measurement: each stable code with its text and what to do about it.
+
+Programs go by the code. A text is a template: its `{fields}` are this measurement's own numbers and names, and
+`compbench.model.notices` fills them in. `docs/notices.md` is this catalogue, and a test holds it to every place that
+tells a code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_FIELD = re.compile(r"\{(\w+)[^}]*\}")
+_UNIT = re.compile("_(?:s|ms|c|gb|pct|ops_s)$")
+
+
+class Entry(NamedTuple):
+    """What a code says, and what to do.
+
+    Attributes:
+        text: one line with `{fields}`; where the last one is empty, the colon before it is left out.
+        advice: what to do, with fields of the same names; nothing to do is an empty text.
+        meaning: what the code means, where the text says only what somebody else said.
+    """
+
+    text: str
+    advice: str = ""
+    meaning: str = ""
+
+    @property
+    def fields(self) -> set[str]:
+        """Return the names of the fields that whoever tells this has to give."""
+        return set(_FIELD.findall(self.text + self.advice))
+
+
+_SEE_OUTPUT = "see the driver's output"
+_SEE_LOG = "see the last lines of the server's log, which the diagnostics file has too"
+_LESS_OR_MORE_MEMORY = "use a smaller data set (scale) or a machine with more memory"
+
+# How a measurement ended. What is neither passed, missed nor invalid by `VERDICTS` has failed.
+VERDICTS = {
+    "passed": "passed",
+    "targets-missed": "missed",
+    "measurement-invalid": "invalid",
+    "machine-crowded": "invalid",
+}
+OUTCOMES = {
+    "passed": Entry("{note}", meaning="every target of the scenario is met, or its capacity is found"),
+    "targets-missed": Entry(
+        "{missed}",
+        "the load was {rate_ops_s:g} ops/s: see the table of samples for what was short",
+        meaning="a target of the scenario is not met",
+    ),
+    "measurement-invalid": Entry(
+        "measurement invalid: {why}", "mend what it names, or end what is busy here, and measure again"
+    ),
+    "machine-crowded": Entry(
+        "measurement invalid: {missed}, while other processes held the cores in {crowded} of {samples} samples",
+        "end what is busy here, or wait until it has ended, and measure again",
+    ),
+    "data-set-not-held": Entry(
+        "the server held {held} of {wanted} memories: this is not the scenario's data set: {note}",
+        "nothing was measured: it would be another workload; mend what keeps the server from its data",
+    ),
+    "no-operations": Entry("the driver sent no operation", _SEE_OUTPUT),
+    "all-operations-failed": Entry("all {count} operations failed", "see the driver's output, and the server's log"),
+    "zero-percentiles": Entry(
+        "all percentiles{of_kinds} are 0: all of these operations were slower than is recorded",
+        "use driver=builtin, which records without a limit",
+        meaning="the driver recorded none of the latencies of one or all kinds of operation: they were too long",
+    ),
+    "unordered-percentiles": Entry("P50, P95 and P99 are not in order: the report is wrong", "report it"),
+    "empty-store": Entry(
+        "{note}",
+        "see the notes on the data set: the server must hold it to be measured",
+        meaning="no answer held a memory of the data set",
+    ),
+    "ignores-query": Entry(
+        "{note}",
+        "the server's answers do not depend on what is asked: mend the server",
+        meaning="unlike searches got the same answers",
+    ),
+    "report-unreadable": Entry(
+        "{problem}", _SEE_OUTPUT, meaning="the driver's report is not one, or holds impossible values"
+    ),
+    "driver-error": Entry("the driver ended without a report ({ended}): {said}", _SEE_OUTPUT),
+    "driver-usage": Entry(
+        "the driver ended without a report ({ended}): {said}", _SEE_OUTPUT, meaning="the driver refused its arguments"
+    ),
+    "driver-panicked": Entry("the driver panicked ({ended}): {said}", _SEE_OUTPUT),
+    "driver-signal": Entry(
+        "the driver ended without a report ({ended}): {said}", _SEE_OUTPUT, meaning="a signal ended the driver"
+    ),
+    "driver-timeout": Entry(
+        "the driver was still running {limit_s:g} s after it had begun to measure; it was ended", _SEE_OUTPUT
+    ),
+    "capacity-none": Entry(
+        "{note}",
+        "the lowest rate that was tried is too much: see the curve",
+        meaning="not even the lowest rate was sustained",
+    ),
+    "capacity-beyond-driver": Entry(
+        "{note}",
+        "give the driver more processes (processes=2), or a machine of its own",
+        meaning="the driver's own limit ended the search for a capacity",
+    ),
+    "server-crash": Entry(
+        "Server crash detected: the server ended during {during} ({ended}): {cause}",
+        "see the last log lines in the diagnostics file, and the server's log",
+    ),
+    "server-unresponsive": Entry(
+        "the server answers no more, though it still runs", "see the server's log, and the samples of its CPU"
+    ),
+    "server-not-ready": Entry("the server was not ready after {timeout_s:g} s ({seen})", _SEE_LOG),
+    "server-ended-at-start": Entry("the server ended before it was ready ({ended})", _SEE_LOG),
+    "port-in-use": Entry("port {port} is in use by {owner}", "end that, or choose another port"),
+    "port-moved": Entry(
+        "the server moved to port {moved_to}, because port {port} was taken meanwhile", "end what holds the port"
+    ),
+    "foreign-server": Entry(
+        "port {port} is answered by {owner}, not by the server that was started", "end that, or choose another port"
+    ),
+    "binary-missing": Entry(
+        "the server's program is gone: {program} is missing or not executable",
+        "build it again; a missing program is not tried twice",
+    ),
+    "other-server": Entry(
+        "another server would disturb the measurement: {running}",
+        "stop it yourself: compbench ends no process that it did not start",
+    ),
+    "loopback-unreachable": Entry(
+        "127.0.0.1 is not reachable, after retries of 1, 2 and 4 s", "mend the machine's network"
+    ),
+    "insufficient-memory": Entry(
+        "only {available_gb:.1f} GB of memory available; {wanted_gb:g} GB are wanted for a scenario",
+        "end what uses memory, or lower min_scenario_memory_gb",
+    ),
+    "inputs-changed": Entry(
+        "changed since the run was opened: {changes}; nothing was measured",
+        "undo that, or measure what is there now in a new run: new=1",
+    ),
+    "no-limit": Entry(
+        "{problem}",
+        "set expected_p99_latency_ms",
+        meaning="the scenario names no P99 that a capacity could be searched for",
+    ),
+    "internal-error": Entry(
+        "a fault in compbench: {error}", "the traceback is in the diagnostics file; please report it"
+    ),
+}
+
+# Warnings: the measurement went on, and its figures may mean something else than they seem to.
+NOTICES = {
+    "scaled-down": Entry(
+        "the data set is scaled down: {wanted} memories instead of {meant}", "scale=1 measures the whole"
+    ),
+    "empty-data-set": Entry("the server holds no memories: searches have nothing to find"),
+    "incomplete-data-set": Entry("the data set is incomplete: {held} of {wanted} memories: {note}"),
+    "begun-not-kept": Entry(
+        "the data set begun is not kept, making it starts over if it is interrupted: {problem}",
+    ),
+    "closed-loop": Entry(
+        "Engram's loadtest waits for each answer before it sends the next request", "driver=builtin sends on time"
+    ),
+    "censored": Entry(
+        "Engram's loadtest drops every latency over {limit_ms:g} ms: the percentiles flatter",
+        "driver=builtin records all",
+    ),
+    "text-search": Entry(
+        "Engram's loadtest discards the vector of a search: EmbeddingSearch is a text search",
+        "driver=builtin sends it",
+    ),
+    "no-traversal": Entry("{note}", meaning="similarity recalls were measured in place of traversals"),
+    "recall-not-checked": Entry(
+        "Engram's loadtest checks no answers: recall is not judged", "driver=builtin checks a sample"
+    ),
+    "overran": Entry("the driver took {took_s:.0f} s for {planned_s:g} s: single requests have held it up"),
+    "driver-disagrees": Entry(
+        "the driver ended with {ended}, but its report {said}: the scenario is judged by the report"
+    ),
+    "driver-saturated": Entry(
+        "the driver used {value:.0f} % of each core that it can use, more than {limit:.0f} %: it may have been too"
+        " slow itself, so that the server looks slower than it is",
+        "lower the rate or use a faster driver (processes=2)",
+    ),
+    "driver-output-cut": Entry(
+        "the driver printed {left_out} bytes more than max_output_mb allows; they were left out of its output",
+        "raise max_output_mb",
+    ),
+    "output-not-written": Entry("{file} is incomplete: {problem}", "free space on the disk"),
+    "other-processes": Entry(
+        "other processes used the cores meanwhile: {busy}", "end them, or measure when they have ended"
+    ),
+    "busy-machine": Entry(
+        "load average {load:.2f} and {busy_pct:.0f} % of the cores' time in use before the scenario: something else is"
+        " busy on this machine: {busy}",
+        "end what else runs",
+    ),
+    "hot-machine": Entry("{heat_c:.0f} C before the scenario: the CPU may throttle", "lengthen cooldown_s"),
+    "throttled-machine": Entry(
+        "heat throttled the CPU {times} times since the last measurement: it has not cooled down",
+        "lengthen cooldown_s",
+    ),
+    "not-quiet": Entry(
+        "the machine did not become quiet within {limit_s:g} s ({why}): measured all the same",
+        "end what is busy, or raise quiet_timeout_s",
+    ),
+    "low-cpu": Entry(
+        "the server used {value:.0f} % of a core on average, less than {limit:.0f} %: something else may be the"
+        " bottleneck",
+        "look at I/O wait, the driver's CPU, and whether the offered rate was reached at all",
+    ),
+    "memory-full": Entry(
+        "{value:.0f} % of the machine's memory was in use, more than {limit:.0f} %: the kernel may kill the server",
+        _LESS_OR_MORE_MEMORY,
+    ),
+    "io-wait": Entry(
+        "the cores waited for disks {value:.0f} % of the time on average, more than {limit:.0f} %: the disk is the"
+        " bottleneck",
+        "use a faster disk, or a data set that fits into memory",
+    ),
+    "steal": Entry(
+        "the hypervisor gave {value:.0f} % of the CPU time to others, more than {limit:.0f} %: the figures depend on"
+        " the neighbours",
+        "use a dedicated machine, or measure again and compare",
+    ),
+    "thermal-throttling": Entry(
+        "heat throttled the CPU {value:.0f} times: the figures are lower than this machine can do",
+        "let it cool down, lengthen cooldown_s, and measure again",
+    ),
+    "quota-throttling": Entry(
+        "the container's CPU quota stopped its processes {value:.0f} times: latencies contain these stops",
+        "raise the CPU limit of the container and measure again",
+    ),
+    "clock-drop": Entry(
+        "the fastest core's clock fell by {value:.0f} %, more than {limit:.0f} %: the later seconds were measured on a"
+        " slower CPU (heat, power limit, end of turbo)",
+        "fix the clock or use the performance governor",
+    ),
+    "oom-kill": Entry(
+        "the kernel killed {value:.0f} processes for lack of memory while this was measured: the result can't be"
+        " trusted",
+        _LESS_OR_MORE_MEMORY,
+    ),
+    "swap-used": Entry(
+        "{value:.1f} GB of swap were in use, more than {limit:.0f} GB: parts of the server may have been on disk",
+        "end other programs or use a machine with more memory",
+    ),
+    "swap-thrashing": Entry(
+        "the machine swapped {value:.0f} MB/s over several samples: memory was too small and latencies contain disk"
+        " accesses",
+        _LESS_OR_MORE_MEMORY,
+    ),
+    "network-errors": Entry(
+        "loopback had {value:.0f} errors or dropped packets: lost packets are sent again and look like slow answers",
+        "look at `ip -s link show lo` and at the socket buffers' limits",
+    ),
+    "start-retried": Entry("{problem}; trying once more in {delay_s:g} s"),
+    "server-killed": Entry("the server did not stop within {grace_s:g} s of SIGTERM and was killed"),
+    "port-not-freed": Entry("port {port} is still in use after the server has stopped"),
+    "page-cache-kept": Entry("the page cache was not dropped: {why}"),
+    "descriptors-leaked": Entry("leaked descriptors: {leaks}"),
+    "no-flamegraph": Entry("no flame graph: {why}"),
+}
+
+
+def as_markdown() -> str:
+    """Return the catalogue as the two tables of `docs/notices.md`."""
+    outcomes = [(f"`{code}`", VERDICTS.get(code, "failed"), *_cells(entry)) for code, entry in OUTCOMES.items()]
+    notices = [(f"`{code}`", *_cells(entry)) for code, entry in NOTICES.items()]
+    return "\n".join(
+        [
+            table("How a measurement ended", ("code", "outcome", "what it says", "what to do"), outcomes),
+            table("Warnings", ("code", "what it says", "what to do"), notices),
+        ]
+    )
+
+
+def table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a section of `docs/notices.md`; a template's fields are in italics, without the units in their names."""
+    shown = [[_FIELD.sub(_in_italics, cell) for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *shown]
+    return f"## {title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(entry: Entry) -> tuple[str, str]:
+    return entry.meaning or entry.text, entry.advice
+
+
+def _in_italics(field: re.Match[str]) -> str:
+    return f"*{_UNIT.sub('', field[1]).replace('_', ' ')}*"
