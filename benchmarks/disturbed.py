@@ -3,7 +3,8 @@
 `python -m benchmarks.disturbed steady 20` runs quick suites of the embedded server beside one endless loop and two
 niced shells that start programs all the time; `short 20` beside three busy processes for 15 s from a random moment on.
 Prints of each suite its exit code, how many of its scenarios passed and how many attempts were spoiled, and in the end
-the counts (aim: every suite 4/4). Each takes a minute or two; what it starts is ended by its process.
+the counts (aim: every suite 4/4). Each takes a minute or two; what it starts is ended by its process. Further words are
+settings: beside a steady disturbance no machine becomes quiet, and `quiet_timeout_s=5` spares the waiting for it.
 """
 
 from __future__ import annotations
@@ -74,9 +75,9 @@ def short() -> Iterator[None]:
 DISTURBANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {"steady": steady, "short": short}
 
 
-def run_suite(folder: Path, port: str) -> tuple[int, list[tuple[str, int]]]:
+def run_suite(folder: Path, settings: list[str]) -> tuple[int, list[tuple[str, int]]]:
     """Run a quick suite; return its exit code, and each scenario's verdict and spoiled attempts."""
-    argv = [sys.executable, "-m", "doit", "system=embedded", "profile=quick", "new=1", "report=0", f"port={port}"]
+    argv = [sys.executable, "-m", "doit", "system=embedded", "profile=quick", "new=1", "report=0", *settings]
     argv += [f"output_dir={folder / 'runs'}", f"work_dir={folder / 'work'}"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     captures = [json.loads(path.read_bytes()) for path in sorted((folder / "runs").glob("*/*_capture.json"))]
@@ -88,12 +89,12 @@ def run_suite(folder: Path, port: str) -> tuple[int, list[tuple[str, int]]]:
 def main() -> None:
     """Run as many suites as the command line says, and print how they came out."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that what disturbs ends too
-    kind, count, *rest = [*sys.argv[1:], *("steady", "1")[len(sys.argv) - 1 :]]
-    port, right = (rest or ["7433"])[0], 0
+    kind, count, *settings = [*sys.argv[1:], *("steady", "1")[len(sys.argv) - 1 :]]
+    right = 0
     for number in range(1, int(count) + 1):
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="compbench-disturbed-") as folder, DISTURBANCES[kind]():
-            code, outcomes = run_suite(Path(folder), port)
+            code, outcomes = run_suite(Path(folder), ["port=7433", *settings])
         passed = sum(verdict == "passed" for verdict, _ in outcomes)
         spoiled = sum(attempts for _, attempts in outcomes)
         right += code == 0
