@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,11 @@ def test_the_hooks_of_a_commit_are_the_linters_of_the_gate() -> None:
     entries = [hook["entry"].removeprefix(".venv/bin/") for hook in hooks]
     linters = [command.replace(" --check", "") for command in recipe("lint")]
     assert entries == linters
+
+
+def test_settings_given_to_make_reach_doit_and_makes_own_do_not() -> None:
+    argv = ["make", "-n", "-o", ".venv/.installed", "demo", "port=7500", "PYTHON=python3.12", "scale=0.01"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+    *_, program, system, profile, new, first, second = done.stdout.split()
+    assert (program, system, profile, new) == (".venv/bin/doit", "system=embedded", "profile=quick", "new=1")
+    assert {first, second} == {"port=7500", "scale=0.01"}

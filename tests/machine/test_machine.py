@@ -166,3 +166,13 @@ def test_loopback_is_tried_again_with_growing_pauses(monkeypatch: pytest.MonkeyP
 def test_the_machines_identity_is_the_same_each_time() -> None:
     assert machine.identity() == machine.identity()
     assert len(machine.identity()) == 32
+
+
+def test_a_boot_is_known_by_the_kernels_name_for_it_and_not_by_the_clock(tmp_path: Path) -> None:
+    if sys.platform != "darwin":
+        assert machine.boot_id(tmp_path) == ""
+        name = tmp_path / "proc" / "sys" / "kernel" / "random" / "boot_id"
+        name.parent.mkdir(parents=True)
+        name.write_text("86f1a6e8-0b6e-4b1c-9d5b-1f4f0f0b5c11\n")
+        assert machine.boot_id(tmp_path) == "86f1a6e8-0b6e-4b1c-9d5b-1f4f0f0b5c11"
+    assert machine.boot_id() == machine.boot_id() != ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -144,6 +146,14 @@ def test_junit_has_a_case_for_each_measurement_of_the_selection(folder: Path) ->
     assert cases[NAMES[1]].result[0].message == 'P99 "30 ms" is over <15> & more, really'
     assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (5, 1, 1, 1)
     assert cases[f"{NAMES[0]}_run1"].time == pytest.approx(14)
+
+
+def test_no_gauge_has_the_tail_that_dividing_leaves(folder: Path) -> None:
+    past = past_of(folder)
+    past = dataclasses.replace(past, values={NAMES[0]: {"p99_latency_ms": [2.32 / 3]}})
+    shown = [line.rpartition(" ")[2] for line in openmetrics_text(past, {}).splitlines() if line[0] != "#"]
+    assert "0.000773333333333" in shown
+    assert [value for value in shown if len(Decimal(value).normalize().as_tuple().digits) > 12] == []
 
 
 def test_metrics_are_read_alike_by_both_parsers_of_prometheus(folder: Path) -> None:
