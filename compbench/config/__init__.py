@@ -1,1 +1,1 @@
-"""What a person writes: settings, scenario files, folders, TOML."""
+"""The files and words that a user writes: settings, scenario files, folders, TOML."""

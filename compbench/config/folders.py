@@ -1,6 +1,6 @@
-"""Which folders the settings may name: none whose content `doit clean` would take from somebody else.
+"""Folders that the settings may name: none in which `doit clean` would remove files that are not compbench's.
 
-Knows nothing of where settings come from; touches nothing but to follow links.
+Knows nothing of where settings come from; reads the file system only to resolve links.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def absolute_folders(root: Path, values: Mapping[str, str], places: Mapping[str,
     Args:
         root: the project's folder, to which relative paths are relative.
         values: the paths as they were set.
-        places: where each key that is set stands; one that is missing has its default.
+        places: the source that sets each key, such as `command line`; a missing key has its default.
 
     Raises:
-        UserError: a path can't be one, or is one that would endanger what isn't compbench's.
+        UserError: a value is no path, or `doit clean` would remove files there that are not compbench's.
     """
     folders = {key: absolute_folder(root, key, values[key], places.get(key, "settings")) for key in FOLDER_KEYS}
     precious = {
@@ -49,7 +49,7 @@ def absolute_folders(root: Path, values: Mapping[str, str], places: Mapping[str,
 
 
 def absolute_folder(root: Path, key: str, value: str, where: str) -> Path:
-    """Return the folder that a key of the settings means, absolute and without links; `where` it is set is told.
+    """Return the folder that a key of the settings means, absolute and without links; an error names `where` it is set.
 
     Raises:
         UserError: it is no path.
@@ -68,7 +68,7 @@ def absolute_folder(root: Path, key: str, value: str, where: str) -> Path:
 
 
 def _refuse_too_long(folder: Path) -> None:
-    """Let the file system judge, by an OSError, whether a file in a run's folder could have a path."""
+    """Raise the file system's own OSError if the path of a file in a run's folder would be too long."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         (folder / ("x" * _LONGEST_NAME) / ("x" * _LONGEST_NAME)).lstat()
 
@@ -76,7 +76,7 @@ def _refuse_too_long(folder: Path) -> None:
 def _home() -> Path | None:
     try:
         return Path.home().resolve()
-    except RuntimeError:  # nobody's: a user without an entry, in a container
+    except RuntimeError:  # a user without an entry in the user database, as in some containers
         return None
 
 

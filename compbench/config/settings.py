@@ -12,9 +12,9 @@ import msgspec
 from compbench.config import system_tables
 from compbench.config.system_tables import MachineLimits
 
-# What only a single invocation can ask for; refused in the file and in the environment.
+# Keys of the command line alone; refused in the file and in the environment.
 INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
-# What loading finds out, and nobody can set.
+# Fields that loading fills in; setting them is refused.
 FOUND_KEYS = (
     "system_tables",
     "system_reason",
@@ -52,7 +52,10 @@ SPECIFIED_LIMITS = MachineLimits(
 
 
 class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Who hears of a run's end, and when. `variables` are the environment variables that hold the addresses."""
+    """The receivers of messages about a run's end, and its occasions.
+
+    `variables` are the names of the environment variables that hold the addresses.
+    """
 
     variables: tuple[str, ...] = ()
     on: tuple[Literal["end", "failure", "regression"], ...] = ("failure", "regression")
@@ -61,11 +64,11 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every setting, as it holds for one invocation; `compbench.toml` documents each.
 
-    Paths are relative to the project's root until they are loaded, then absolute. `system` and `driver` are
-    never `auto` after loading; `system_reason` says why the system was chosen, `system_is_chosen` whether somebody
-    named it, `auto_choice` which one `auto` means here and why, `system_tables` has the own settings of every known
-    system, complete, and `invocation` has the words that ask for the same again. `scenarios_dir` is the suite's
-    folder then, and `expected_scenarios` None where a suite may have any number of scenarios.
+    Paths are relative to the project's root until they are loaded, then absolute. `system` and `driver` are never
+    `auto` after loading; `system_reason` says why the system was chosen, `system_is_chosen` whether it was named
+    explicitly, `auto_choice` which one `auto` means here and why, `system_tables` the settings of every known system
+    with their defaults, and `invocation` the words of a command that resumes this one. `scenarios_dir` is then the
+    suite's folder, and `expected_scenarios` None where a suite may have any number of scenarios.
     """
 
     system: str = system_tables.AUTO

@@ -1,8 +1,8 @@
 """The sources of settings: `compbench.toml`, the environment, and `name=value` on the command line.
 
-Read and merged to one `Settings`: the last source that names a key wins, and what nobody names is the profile's or a
-default. A wrong name or value is refused, before anything starts, by one line that says where it stands and what would
-be right. Knows nothing of scenarios' contents, processes or runs.
+They are merged to one `Settings`: the last source that sets a key wins; a key that none sets has the profile's value or
+its default. A wrong name or value is refused, before anything starts, by one line that names the source and the values
+that are right. Knows nothing of scenarios' contents, processes or runs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _RENAMED = {"target": "system"}
 
 
 class Layer(NamedTuple):
-    """One source of settings: where it is, what it says, and whether its values have types."""
+    """One source of settings: its name, its values, and whether these have types (`strict`) or are texts."""
 
     where: str
     values: dict[str, Any]
@@ -60,8 +60,8 @@ def load_settings(
         environment: the process environment; only names that begin with `COMPBENCH_` are looked at.
         variables: `name=value` pairs of the command line.
         find_systems: returns the known systems by name, given the folder of those that are not compbench's own.
-        invocation: the words of the command line that ask for the same again; settings of the environment are added
-            to them, since a shell may have set them only once.
+        invocation: the words of the command that resumes this one; settings of the environment are added to them,
+            since a shell may have set them for a single call.
 
     Raises:
         UserError: an unknown name or a value of the wrong type or range, with the source it stands in.
@@ -106,14 +106,14 @@ def _layer(where: str, values: dict[str, Any], known: Mapping[str, SystemKind]) 
 
 
 def _words_of_environment(layers: Iterable[Layer]) -> list[str]:
-    """Return the settings of the environment as words of a command line, without those that it has itself."""
+    """Return the settings of the environment that the command line does not set, as words of a command line."""
     words = {layer.where: system_tables.dotted(layer.values) for layer in layers if not layer.strict}
     named = words["command line"]
     return [f"{name}={value}" for name, value in words["environment"].items() if name not in named]
 
 
 def _systems_dir(root: Path, sources: Iterable[tuple[str, Mapping[str, Any]]]) -> Path | None:
-    """Return the folder of the user's own systems: it must be known before any other setting can be judged."""
+    """Return the folder of the user's own systems, which decides what other settings there are."""
     found = [(where, values["systems_dir"]) for where, values in sources if values.get("systems_dir")]
     return absolute_folder(root, "systems_dir", str(found[-1][1]), found[-1][0]) if found else None
 
@@ -125,7 +125,7 @@ def _decide(
     known: Mapping[str, SystemKind],
     tables: Mapping[str, Mapping[str, Any]],
 ) -> Settings:
-    """Make paths absolute, `auto` and the suite's folder concrete; any trace of a system means that system."""
+    """Make paths absolute, and replace `auto` and the suite by the system, driver and folder that they mean."""
     settings = _with_suite(settings, root, places)
     folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
     own = {name: system_tables.complete(root, name, kind, tables.get(name, {}), places) for name, kind in known.items()}
@@ -150,10 +150,10 @@ def _decide(
 
 
 def _with_suite(settings: Settings, root: Path, places: Mapping[str, str]) -> Settings:
-    """Let `suite`, where it is set, choose among the folders beside `scenarios_dir`, and count what is specified.
+    """Let `suite`, where it is set, choose among the folders beside `scenarios_dir`; fill in the specified count.
 
     Raises:
-        UserError: there is no such folder; names those that are.
+        UserError: there is no such folder; the folders that exist are named.
     """
     folder = Path(settings.scenarios_dir)
     if "suite" in places:

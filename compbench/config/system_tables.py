@@ -1,6 +1,6 @@
-"""What settings know of the systems under test: the type of each one's table, and how `system=auto` finds one.
+"""The systems' tables in the settings: the type of each, and how `system=auto` chooses one.
 
-A system's folder says so in its `KIND`. Knows no system by name, starts nothing.
+Each system's folder describes itself in its `KIND`. Knows no system by name, starts nothing.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ Trace = tuple[bool, str]
 
 @dataclass(frozen=True)
 class SystemKind:
-    """What a system's folder tells the settings.
+    """A system as its folder describes it to the settings.
 
     Attributes:
         settings: the type of its table `system.<name>`.
-        title: what a reader calls it.
+        title: its name for readers.
         unmeasured: keys that do not affect a measurement; every other one is part of a run's fingerprint.
         folders: keys that hold a folder, relative to the project's.
         shorthands: names outside of the table that mean a key in it.
@@ -74,7 +74,7 @@ class SystemKind:
 
 
 def split_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `system.x.y=value`, as it stands on a command line, as nested tables, beside what has no such name."""
+    """Return the values of a command line with `system.x.y=value` as nested tables, and all others as they are."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         first, _, rest = name.partition(".")

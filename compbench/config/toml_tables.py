@@ -1,6 +1,6 @@
 """TOML read and its tables converted to structs, with one line that names file, key and value of what does not fit.
 
-Knows nothing of what the tables mean: scenarios, settings and baselines are converted here.
+Scenarios, settings and baselines are converted here; what their tables mean is not known here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
     Raises:
-        UserError: it is not TOML, with the place where it ceases to be.
+        UserError: it is not TOML; names the place of the mistake.
     """
     if content.startswith(codecs.BOM_UTF8):
         raise UserError(f"{path}: begins with a byte order mark, which TOML does not allow: save it as UTF-8 without")

@@ -97,7 +97,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def _pid_file(port: int) -> Iterator[None]:
-    """Keep `pid:port` at ENGRAM_PID_PATH while the server runs; what another process wrote there is left alone."""
+    """Keep `pid:port` at ENGRAM_PID_PATH while the server runs; another process's file there is left alone."""
     path = Path(os.environ.get("ENGRAM_PID_PATH") or Path(tempfile.gettempdir()) / "engram.pid")
     content = f"{os.getpid()}:{port}"
     path.write_text(content, encoding="ascii")
@@ -129,7 +129,7 @@ def _serve(listener: socket.socket, data_dir: Path, application: type[Applicatio
         )
     )
     _announce(listener)
-    # What is loaded by now lives as long as the server: the collector need not look at it again, and memories that
+    # Objects made by now live as long as the server: the collector need not look at them again, and memories that
     # come later hold no cycles, so it may look seldom.
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Directed edges between numbered memories, held as two arrays, and what can be reached along them."""
+"""Directed edges between numbered memories, held as two arrays, and the nodes that can be reached along them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Graph:
         return neighbours
 
     def _arrange(self) -> None:
-        """Sort what was added into compressed sparse rows."""
+        """Sort the added edges into compressed sparse rows."""
         if not self._parts:
             return
         parts, self._parts = self._parts, []

@@ -1,7 +1,7 @@
 """Loading in bulk over HTTP: rows of 32 bit floats, and edges between them. An addition to Engram's interface.
 
-`GET .../bulk` says what is taken and how far a load has come; Engram, which has no such path, answers 404. Bodies are
-little-endian arrays: rows of 768 float32, or pairs (from, to) of uint32 numbers.
+`GET .../bulk` tells the formats and limits, and how far a load has come; Engram, which has no such path, answers 404.
+Bodies are little-endian arrays: rows of 768 float32, or pairs (from, to) of uint32 numbers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Memory spaces: what the server knows, and how it finds it again. Knows nothing of HTTP or JSON.
+"""Memory spaces: stored memories, and the searches for them. Knows nothing of HTTP or JSON.
 
 A memory with an embedding lies in a vector index (HNSW, cosine, 16 bit floats). There is no language model here, so
 a text is never turned into a vector: texts are compared by the words they share. Everything is held in main memory.
@@ -30,14 +30,14 @@ SEARCH_CANDIDATES = 96
 COMPLETION_CANDIDATES = 32
 # A word that stands in more memories than this says little: only the first ones count, so that a search stays quick.
 WORD_LIMIT = 1000
-# Memories of their own have keys from here on; below it a key is the number of a row that was loaded in bulk.
+# Memories that were stored singly have keys from here on; a key below is the number of a row loaded in bulk.
 FIRST_OWN_KEY = 1 << 48
 
 _WORD = re.compile(r"\w+")
 
 
 class ConflictError(Exception):
-    """Rows or edges that don't fit what the space holds: one line that says why."""
+    """Rows or edges that don't fit those in the space: one line that says why."""
 
 
 class Match(NamedTuple):
@@ -116,7 +116,8 @@ class MemorySpace:
         """Keep vectors, shape (n, 768), as the memories `prefix` + first, first + step, ...; uses every core.
 
         Raises:
-            ConflictError: they don't continue the rows that are there, or a memory of its own has one of the ids.
+            ConflictError: they don't continue the rows that are there, or a memory that was stored singly has one of
+            the ids.
         """
         rows = self.rows or Rows(prefix=prefix, first=first, step=step, count=0, stored_at=stored_at)
         if (prefix, step, first) != (rows.prefix, rows.step, rows.next_number):
@@ -211,7 +212,7 @@ class MemorySpace:
         known coordinates alone, and the best ones' mean, weighted by that similarity, fills the gaps.
 
         Args:
-            partial: shape (768,); what stands in the gaps does not matter.
+            partial: shape (768,); the values in the gaps are ignored.
             known: shape (768,); True where `partial` is known.
             threshold: the least similarity of the known part.
             hypotheses: how many memories may take part.

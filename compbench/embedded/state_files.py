@@ -1,8 +1,8 @@
 """The server's state on disk: written whole when a client asks to compact, read again when the server starts.
 
 A snapshot is a folder `snapshot-<n>` under the data folder, with a folder for each space. It is written beside its
-place and renamed when it is whole; files of an older snapshot are removed, never written to, so whoever has a hard
-link to them keeps what was. Of several snapshots the one with the highest number counts.
+place and renamed when it is whole; files of an older snapshot are removed, never written to, so that hard
+links to them keep their content. Of several snapshots the one with the highest number counts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PARTIAL = "snapshot.partial"
 
 
 class _Facts(msgspec.Struct, kw_only=True):
-    """What of a space is neither vector nor edge."""
+    """The data of a space besides vectors and edges."""
 
     rows: Rows | None
     replaced: list[int]

@@ -1,4 +1,4 @@
-"""What comes and goes over HTTP: parsed requests, JSON bodies, refusals, and the shapes of the answers.
+"""Requests and answers over HTTP: parsed requests, JSON bodies, refusals, and the shapes of the answers.
 
 The shapes are those of Engram's HTTP interface, so that one client fits both. Knows nothing of sockets.
 """
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 class Refusal(Exception):  # noqa: N818 - it is the answer to a bad request, not an error of the server
-    """A request that is answered with an error: HTTP status, Engram's error code, one line of what is wrong."""
+    """A request that is answered with an error: HTTP status, Engram's error code, one line for a person."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -99,7 +99,7 @@ class RememberBody(msgspec.Struct, kw_only=True):
 
 
 class PartialEpisode(msgspec.Struct, kw_only=True):
-    """What is known of the episode to complete; null marks a gap of the embedding."""
+    """The known part of the episode to complete; null marks a gap of the embedding."""
 
     known_fields: dict[str, str]
     partial_embedding: list[float | None] = []

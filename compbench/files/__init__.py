@@ -1,1 +1,1 @@
-"""How files are written; the floor that runner and driver share."""
+"""Reading and writing of files, for runner and driver alike."""

@@ -1,4 +1,4 @@
-"""Reading a file that others may have damaged or replaced: never waiting, and never more than there is room for."""
+"""Reading a file that others may have damaged or replaced: never blocks, never reads more than a limit."""
 
 from __future__ import annotations
 

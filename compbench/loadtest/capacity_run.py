@@ -1,4 +1,4 @@
-"""`capacity`: the trials of a search, each a run of its own at a constant rate, and what they amount to."""
+"""`capacity`: a search whose trials are runs at constant rates, and its result."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _try(options: CapacityOptions, rate: float, progress: Progress, began: float
         errors=measured.errors,
         wanted=measured.pooled.count,
     )
-    # What was under way at the start makes up for what is under way at the end, however long answers take.
+    # Requests in flight at the start make up for those in flight at the end, however long answers take.
     carried = measured.totals.carried / measured.duration_s
     return Trial(
         rate=rate,

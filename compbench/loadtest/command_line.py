@@ -2,8 +2,7 @@
 
 Exit codes: 0 all targets met (or data set loaded, or capacity found); 1 a target missed, measurement invalid, data set
 not loaded or the server's capacity not found, each with its report, or an error (`Error: ...` on stderr, no report);
-2 wrong usage. A signal ends it at once, without a
-report, in the way that signals end a program.
+2 wrong usage. A signal ends it at once, without a report.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
         address=_address(options),
         duration_s=duration_s,
         scale=options.scale,
-        # Each process needs a connection of its own.
+        # Each process needs at least one connection.
         connections=max(options.connections, options.processes),
         processes=options.processes,
         cache=options.cache,
@@ -167,7 +166,7 @@ def _address(options: argparse.Namespace) -> ServerAddress:
 
 
 def _checked_folder(option: str, path: Path | None) -> Path | None:
-    """Refuse an output that has no folder before anything is measured, not after."""
+    """Refuse an output file whose folder is missing before anything is measured, not after."""
     if path is not None and not path.parent.is_dir():
         raise UserError(f"{option} {path}: no folder {path.parent}")
     return path

@@ -1,6 +1,6 @@
 """`prepare`: load a scenario's data set, watch whether the server takes it, and say early if it doesn't.
 
-What the server holds already is not sent again, so that an interrupted load goes on where it was.
+Rows that the server holds already are not sent again, so that an interrupted load is resumed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PrepareOptions(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What one look at the loading saw; `acknowledged` counts the memories that were there before, too."""
+    """The state of a load at one moment; `acknowledged` includes the memories that were there before."""
 
     elapsed_s: float
     acknowledged: int
@@ -65,7 +65,7 @@ def prepare(options: PrepareOptions, progress: Progress) -> Prepared:
 
 
 def why_stop(looks: deque[Look], wanted: int, limit_s: float) -> str:
-    """Say why going on is useless, judging by the last looks (oldest first); empty to go on."""
+    """Say why the load can't succeed, judging by the last looks (oldest first); empty to go on."""
     first, last = looks[0], looks[-1]
     stored = last.acknowledged if last.stored is None else last.stored
     if last.acknowledged >= STORED_AFTER and stored < STORED_SHARE * last.acknowledged:
@@ -90,7 +90,7 @@ def _not_kept(stored: int, acknowledged: int) -> str:
 
 
 class _Batch(NamedTuple):
-    """One request of a load, how many memories it brings, and what to call it in a message."""
+    """One request of a load, the number of memories in it, and its name in messages."""
 
     call: Call
     memories: int
@@ -98,7 +98,7 @@ class _Batch(NamedTuple):
 
 
 class _Loading:
-    """Keeps requests in flight until all are acknowledged, or something says stop."""
+    """Keeps requests in flight until all are acknowledged, or there is a reason to stop."""
 
     def __init__(self, options: PrepareOptions, client: Client, progress: Progress) -> None:
         self._options, self._client, self._progress = options, client, progress
@@ -131,7 +131,7 @@ class _Loading:
         )
 
     async def _load(self, transport: Transport, loading: Loading) -> None:
-        """Send what is missing of the rows, then of the edges, and have them indexed."""
+        """Send the missing rows, then the missing edges, and have them indexed."""
         await self._begin_after(transport, min(sum(loading.there), self._wanted))
         await self._send_all(transport, self._rows(loading), loading.in_flight)
         if self._options.scenario.graph is not None and not self._note:
@@ -140,7 +140,7 @@ class _Loading:
             self._note = f"not indexed: {problem}"
 
     async def _begin_after(self, transport: Transport, found: int) -> None:
-        """Take note of what is there already, if it is this data set."""
+        """Skip the rows that the server has already, if they are of this data set."""
         self._found = self._acknowledged = found
         if not found:
             return
@@ -212,7 +212,7 @@ class _Loading:
             await task
 
     async def _stored(self, transport: Transport) -> int | None:
-        """Return the server's count; a server that is gone is a reason to stop, with what was loaded till then."""
+        """Return the server's count; a server that does not answer stops the load, whose count so far is kept."""
         try:
             return await self._client.count(transport.ask)
         except UserError as error:

@@ -1,4 +1,4 @@
-"""Progress as JSON lines in a file, about one a second, for whoever watches a driver from outside."""
+"""Progress as JSON lines in a file, about one a second, for the runner that started the driver."""
 
 from __future__ import annotations
 

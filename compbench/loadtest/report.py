@@ -1,4 +1,4 @@
-"""What a run amounted to, as text and JSON: a superset of what Engram's `loadtest` reports.
+"""The report of a run as text and JSON: a superset of that of Engram's `loadtest`.
 
 Failed operations stay in the histograms of response time, and those that were never sent enter them with the time that
 they had waited: leaving them out would flatter a server that fails or starves its slow requests. Percentiles of all
@@ -52,7 +52,7 @@ def text_report(title: str, measured: Measured) -> str:
 
 
 def json_report(title: str, measured: Measured, asked: Details) -> Report:
-    """Return `loadtest`'s JSON report; all that it lacks goes under `compbench`, after what the run was asked for."""
+    """Return `loadtest`'s JSON report; everything beyond it stands under `compbench`, after the run's options."""
     pooled = measured.pooled
     response = pooled.times.response
     return Report(

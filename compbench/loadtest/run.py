@@ -113,7 +113,7 @@ def _client_of(options: RunOptions) -> Client:
 
 
 def _make_workload(options: RunOptions, **how: Any) -> Workload:
-    """Make the work in the process that does it, with a client of its own."""
+    """Make the workload with its client, in the process that sends it."""
     return Workload(options.scenario, options.seed, _client_of(options), data_seed=options.data_seed, **how)
 
 
@@ -138,7 +138,7 @@ def _recall(options: RunOptions, workload: Workload, stored: int | None) -> Reca
 
 
 class _Watch:
-    """Passes each second on to the totals, the log of histograms, whoever reads progress, and the person."""
+    """Passes each second on to the totals, the log of histograms, the progress file and the terminal."""
 
     def __init__(
         self, options: RunOptions, progress: Progress, totals: Totals, hlog: HdrLog, wanted: tuple[int, int]
@@ -148,7 +148,7 @@ class _Watch:
         self._examples_left = EXAMPLES
 
     def started(self, in_s: float) -> None:
-        """Take notice that everything is ready, and measuring starts in so many seconds."""
+        """Note that everything is ready, and measuring starts in so many seconds."""
         self._hlog.start(in_s)
         self._report(-self._options.warm_up_s)
 
@@ -185,7 +185,7 @@ class _Watch:
 
 
 def _asked(options: RunOptions, workload: Workload, found: Recall) -> Details:
-    """Return what a report says of a run besides what was measured."""
+    """Return the options of a run as its report has them."""
     scenario = options.scenario
     return Details(
         schema=DETAILS_SCHEMA,

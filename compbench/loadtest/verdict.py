@@ -1,4 +1,4 @@
-"""What was measured, and the verdict: is it a measurement of the server at all, and are the scenario's targets met."""
+"""The measured run, and its verdict: is it a measurement of the server at all, and are the scenario's targets met."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEEDED_LIMIT_PCT = 300.0
 
 
 class Measured(NamedTuple):
-    """The measured part of a run: what was offered in each second, what became of it, and how the driver fared.
+    """The measured part of a run: the operations due in each second, their outcome, and the driver's own use of CPU.
 
     Every operation that was due is one of completed, failed or never sent.
     """
@@ -59,7 +59,7 @@ class Measured(NamedTuple):
     def needed_cpu_pct(self) -> float:
         """Return how much of a core each process would have used to send all that was due when it was due.
 
-        Each request that was sent stands for what one takes.
+        The CPU time for one request is the average of those that were sent.
         """
         sent = self.pooled.count - self.pooled.never_sent
         busy_pct = max(0.0, self.ended.cpu_pct - IDLE_CPU_PCT)

@@ -1,1 +1,1 @@
-"""Processes, signals, and what the machine tells of itself."""
+"""Processes, signals, and readings of the machine."""

@@ -1,8 +1,8 @@
 """One question to a server over HTTP, bounded: by a deadline for the whole exchange and by the size of the answer.
 
-The timeout of requests is that of one read, so a server that trickles an answer could hold its asker up for ever; here
-every read of the socket ends at the deadline. No
-redirect is followed, no proxy of the environment is asked, and nothing is decompressed. Knows nothing of what is asked.
+The timeout of requests is that of one read, so a server that trickles an answer could hold the caller up for ever; here
+every read of the socket ends at the deadline. Redirects are not followed, proxies of the environment are not used, and
+nothing is decompressed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """Return the body as text; bytes that are none are marked."""
+        """Return the body as text; invalid UTF-8 becomes replacement characters."""
         return self.body.decode("utf-8", "replace")
 
 
@@ -67,7 +67,7 @@ def ask(url: str, timeout_s: float, *, method: str = "GET", most_bytes: int = MO
         most_bytes: how large the body may be.
 
     Raises:
-        AskError: no whole answer came in time, it is larger, or it is compressed, which nobody has asked for.
+        AskError: no whole answer came in time, it is larger, or it is compressed against the request's headers.
     """
     import requests  # noqa: PLC0415 - costs 0.1 s, which most doit commands need not pay
     from urllib3.exceptions import HTTPError, ReadTimeoutError  # noqa: PLC0415 - see above
@@ -88,7 +88,7 @@ def ask(url: str, timeout_s: float, *, method: str = "GET", most_bytes: int = MO
 
 
 def _session(deadline_s: float) -> requests.Session:
-    """Return a session whose connections keep the deadline; the environment has no say in it."""
+    """Return a session whose connections keep the deadline, and which ignores the environment."""
     import requests  # noqa: PLC0415 - see ask
     from requests.adapters import HTTPAdapter  # noqa: PLC0415 - see ask
     from urllib3.connection import HTTPConnection  # noqa: PLC0415 - see ask

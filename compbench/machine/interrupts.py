@@ -1,4 +1,4 @@
-"""Signals: the first one unwinds the suite, every further one is noted, and what must not be cut short isn't.
+"""Signals: the first one unwinds the suite, further ones are only noted, and critical sections are not interrupted.
 
 While doit loads, a signal ends the process at once with 130. From `arm()` on, the first SIGINT, SIGTERM or SIGHUP
 raises KeyboardInterrupt in the main thread, outside of `deferred()` blocks; nothing is raised a second time, and the
@@ -20,7 +20,7 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class State:
-    """What has come so far and what may still be raised: one for the process, as its signal handlers are."""
+    """The signal that has come, and whether an exception may still be raised: global, as signal handlers are."""
 
     armed = False
     received: str | None = None
@@ -51,7 +51,7 @@ def note_only() -> None:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Hold a signal back until the end of the block, for what must be done whole (ending processes, renaming files)."""
+    """Hold a signal back until the end of the block: processes are ended, or files renamed, in it."""
     State.deferrals += 1
     try:
         yield
@@ -66,7 +66,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if not State.armed:
         sys.exit(INTERRUPTED_EXIT_CODE)
     if State.received is not None:
-        with contextlib.suppress(OSError):  # nobody reads it any more, and its loss must not replace what unwinds
+        with contextlib.suppress(OSError):  # a lost reader must not replace the exception that unwinds
             os.write(_STDERR_FD, b"compbench: already stopping; the current scenario is being unwound\n")
         return
     State.received = signal.Signals(number).name

@@ -1,6 +1,6 @@
 """Output of a program: copied from its pipe to a file, without colour codes, and bounded in size.
 
-Knows nothing of processes: `pump` reads a pipe until it ends, or is silent when nobody writes to it any more.
+Knows nothing of processes: `pump` reads a pipe until it ends, or until it is told to hurry and the pipe is silent.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _FLOOD_PAUSE_S = 0.005
 
 @dataclass
 class Output:
-    """A file to which what a process prints is added, without colour codes, and never more than `limit_bytes` of it.
+    """A file that takes the output of a process, without colour codes, and at most `limit_bytes` of it.
 
-    What is over the limit is left out of the middle: the beginning and the last MiB stay, with a line between them
-    that says how much is missing. `error` is set when the disk refused; the process goes on unhindered.
+    Longer output loses its middle: the beginning and the last MiB stay, with a line between them that says how much is
+    missing. `error` is set when the disk refused a write; the process is not disturbed by that.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class Output:
         self._room = max(self.limit_bytes - _TAIL_BYTES, 0)
 
     def pump(self, source: BinaryIO, hurry: threading.Event) -> None:
-        """Copy `source` to the file until it ends, or is silent when `hurry` is set; runs in a thread of its own."""
+        """Copy `source` to the file until it ends, or until `hurry` is set and it is silent; runs in its own thread."""
         with source, self._opened() as file:
             pending = b""
             while chunk := _next_chunk(source.fileno(), hurry):
@@ -57,7 +57,7 @@ class Output:
             self._finish(file)
 
     def _opened(self) -> FileIO:
-        """Open the file unbuffered: what a full disk refuses must not be tried, and fail, once more on closing it."""
+        """Open the file unbuffered: closing a buffered one would try, and fail, once more to write to a full disk."""
         try:
             return self.path.open("ab", buffering=0)
         except OSError as error:
@@ -104,7 +104,7 @@ class Output:
 def _next_chunk(fd: int, hurry: threading.Event) -> bytes:
     """Return what can be read next; nothing at the end.
 
-    A process that has left its parent's group may hold the other end for ever: whoever is in a hurry waits no more.
+    A process that has left its parent's group may hold the other end open for ever; hence `hurry` ends the waiting.
     """
     while not select.select([fd], [], [], _LOOK_UP_S)[0]:
         if hurry.is_set():

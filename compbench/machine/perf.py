@@ -1,7 +1,7 @@
-"""Recording a process's stacks: how `perf` is asked to record, and how its output is folded into stacks.
+"""Recording a process's stacks: the command lines of `perf`, and its output folded into stacks.
 
 perf itself is started by the room that measures. Everything but `can_record` and `fold_recording` is pure. The folded
-form (`root;caller;leaf count`, one stack a line) is the one that Brendan Gregg made usual.
+form (`root;caller;leaf count`, one stack a line) is that of Brendan Gregg's FlameGraph tools.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UNKNOWN = "[unknown]"
 
 
 def is_installed() -> bool:
-    """Tell whether there is a perf to record with; where there is none, preflight has said so."""
+    """Tell whether `perf` is installed; a missing one is a warning of preflight."""
     return shutil.which("perf") is not None
 
 
@@ -78,7 +78,7 @@ def script_argv(recording: Path) -> list[str]:
 
 
 def fold_recording(recording: Path, folder: Path) -> dict[str, int]:
-    """Read a recording with perf and fold it; what perf says of it goes to `perf_script.log` in `folder`.
+    """Read a recording with perf and fold it; perf's messages go to `perf_script.log` in `folder`.
 
     Returns:
         Folded stacks; empty if there is no recording, or nothing in it that perf can read within a minute.

@@ -25,7 +25,7 @@ from compbench.machine.output import Output
 _GUARD = Path(__file__).with_name("guard.py")
 _LETTERS = {signal.SIGTERM: b"T", signal.SIGINT: b"I", signal.SIGKILL: b"K"}
 _LOOK_UP_S = 0.5
-# What is still in a pipe is copied in far less; a foreign process that goes on writing to it must not hold us up.
+# The rest in a pipe is copied in far less; a foreign process that goes on writing to it must not hold us up.
 _PUMP_WAIT_S = 30.0
 # How long the guard may take to end its child after SIGKILL, and to end itself, before both are ended from here.
 _KILL_WAIT_S = 10.0
@@ -44,7 +44,7 @@ class Exit:
 
 
 class Child:
-    """A running or ended process, known by the pid that its guard told; only `running` makes one."""
+    """A running or ended process, known by the pid that its guard reported; only `running` makes one."""
 
     def __init__(self, argv: Sequence[str], guard: subprocess.Popen[bytes], status_fd: int, control_fd: int) -> None:
         self.argv = list(argv)
@@ -81,7 +81,7 @@ class Child:
         """End the process: a signal, `grace_s` of patience, SIGKILL.
 
         Returns:
-            What ended it: `itself` if it had ended before, else the name of the last signal that was needed.
+            The reason of its end: `itself` if it had ended before, else the name of the last signal that was needed.
         """
         if self.poll() is not None:
             return "itself"
@@ -90,7 +90,7 @@ class Child:
             return first.name
         self.send(signal.SIGKILL)
         if self.wait(_KILL_WAIT_S) is None:
-            self._guard.kill()  # it obeys nobody; its end is told by the pipe, and ends the process from here
+            self._guard.kill()  # it does not obey; when its pipe ends, `_hear` ends the process itself
             self.wait(_KILL_WAIT_S)
         return signal.SIGKILL.name
 
@@ -106,7 +106,7 @@ class Child:
         os.close(self._status_fd)
 
     def _hear(self, timeout_s: float) -> bool:
-        """Take in what the guard tells within `timeout_s`; return whether it told anything."""
+        """Read the guard's reports of the next `timeout_s`; return whether there was one."""
         if select.select([self._status_fd], [], [], timeout_s)[0]:
             self._read_status()
             return True
@@ -114,7 +114,7 @@ class Child:
         return False
 
     def _continue_guard(self) -> None:
-        """Let the guard go on if somebody has stopped it: it would neither obey nor tell of its child's end."""
+        """Continue the guard, which may have been stopped: it would neither obey nor report its child's end."""
         self._guard.send_signal(signal.SIGCONT)
 
     def _read_status(self) -> None:
@@ -134,7 +134,7 @@ class Child:
                 self.exit = exit_of(int(number))
 
     def _end_unguarded(self) -> None:
-        """End the process and its group, if its number is still its own."""
+        """End the process and its group, unless the pid belongs to another process by now."""
         if self._created_at is not None and _created_at(self.pid) == self._created_at:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)

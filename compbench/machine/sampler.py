@@ -1,6 +1,6 @@
 """The thread that watches a measurement: machine, server and driver, on a schedule that neither drifts nor bunches.
 
-Takes readings and turns each pair into a sample; what the samples mean is `compbench.machine.thresholds`'s business.
+Takes readings and turns each pair into a sample; `compbench.machine.thresholds` judges them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Sampler:
         """End sampling, with a last sample if one is due; return all samples. Does nothing if not running.
 
         Raises:
-            Exception: whatever ended the sampler's thread before its time; that is a bug or a broken callback.
+            Exception: the one that ended the sampler's thread early: a bug, or a broken callback.
         """
         if self._thread is None:
             return self.samples()

@@ -1,4 +1,4 @@
-"""Two readings of machine, server and driver in; what happened between them, as one `Sample`, out. Pure arithmetic."""
+"""One `Sample` from two readings of machine, server and driver: rates and shares of the time between. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def interval(before: Reading, after: Reading) -> Sample:
-    """Return what happened between two readings: rates and shares of this interval alone, sizes as they were last."""
+    """Return the sample between two readings: rates and shares of this interval alone, sizes as of the second."""
     seconds = after.elapsed_s - before.elapsed_s
     old, new = before.machine, after.machine
     machine, disk = _rises(old, new), _rises(old.disk, new.disk)

@@ -1,6 +1,6 @@
-"""What the live server and the kernel have to say at the end of a measurement, as named texts.
+"""The state of the live server and the kernel's messages at the end of a measurement, as named texts.
 
-Whatever can't be read is the text `not readable here: why`; a process that has vanished never raises.
+An unreadable one is the text `not readable here: why`; a process that has vanished never raises.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, or get lost on the way (a reader that left, a full disk): no work ends with it."""
+"""Standard streams that are closed, or fail later (the reader has gone, the disk is full), end no work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STANDARD_FDS = 3
 
 
 def ensure() -> None:
-    """Put the null device in the place of closed standard streams, so that no other file gets their numbers."""
+    """Open the null device for closed standard streams, so that no other file gets their descriptors."""
     for fd in range(_STANDARD_FDS):
         try:
             os.fstat(fd)
@@ -25,7 +25,7 @@ def ensure() -> None:
 
 @contextlib.contextmanager
 def lasting(stream: TextIO, when_lost: Callable[[str], None]) -> Iterator[None]:
-    """Bear that a stream can't be written: it leads to the null device from then on, and `when_lost` is told why."""
+    """Survive that a stream can't be written: it is replaced by the null device, and `when_lost` is told why."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the samples of a measurement tell: peaks, averages, the table of samples, and notices of what went wrong.
+"""Samples of a measurement evaluated: peaks, averages, the table of samples, and notices of anomalies.
 
 Pure functions of samples, which `compbench.machine.sampler` takes. Every threshold is a constant that names its source.
 """
@@ -100,7 +100,7 @@ def format_table(samples: Sequence[Sample]) -> list[str]:
 
 
 def notices(samples: Sequence[Sample], *, driver_cores: int = 1) -> list[Notice]:
-    """Return what a whole measurement's samples warn of, each kind once.
+    """Return the warnings of a whole measurement's samples, each kind once.
 
     Args:
         samples: all samples of the measurement, in order.
@@ -120,7 +120,7 @@ def low_cpu(samples: Sequence[Sample]) -> list[Notice]:
 
 
 def notices_so_far(samples: Sequence[Sample]) -> list[Notice]:
-    """Return what the samples up to now prove already, whatever comes after them."""
+    """Return the warnings that the samples up to now justify already, however it goes on."""
     return [
         *_above("memory-full", _peak(samples, "machine_memory_pct"), FULL_MEMORY_PCT),
         *_above("thermal-throttling", _total(samples, "throttle_events"), 0),

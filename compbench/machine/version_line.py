@@ -1,7 +1,7 @@
-"""What a program says to `--version`: one line, read within bounds, whatever the program does instead.
+"""The line that a program prints for `--version`, read within limits of time and size.
 
-A file by the right name may be any program. It is given a time and an amount to print, it is ended with its children,
-and what it prints need not be text.
+A file of the right name may be any program: it may hang, print for ever, print no text, and start children. It is ended
+with its children.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What earlier attempts at a measurement have left, kept under names that nobody takes for a result.
+"""Files of earlier attempts at a measurement, kept under names that are never taken for a result.
 
 Only the holder of the suite's lock may call what renames.
 """
@@ -66,9 +66,9 @@ def remove_temporary_files(folder: Path) -> None:
 
 
 def move_leftovers(run: Run) -> list[Path]:
-    """Put what a run has half into its `leftovers/` folder; nothing that is finished is touched; return the new paths.
+    """Move a run's unfinished files into its `leftovers/` folder; return the new paths.
 
-    Half is what is under way, and every file of a measurement that has no capture.
+    Unfinished are files under way, and every file of a measurement that has no capture.
     """
     remove_temporary_files(run.folder)
     pending = [f"{run.name}_{name}{ending}" for name in run.pending() for ending in MEASURED.values()]

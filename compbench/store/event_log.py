@@ -1,7 +1,7 @@
 """A run's `events.jsonl`: what happened, one event a line, appended as it happens; and reading it again.
 
-Nobody decides anything by it: captures are the state, and a lost line loses nothing but a line. So a line is written
-without waiting for the disk, and what a SIGKILL tears is the last line at most.
+Captures are the state, and nothing is decided by this file, so a line is written without waiting for the disk; a
+SIGKILL tears the last line at most.
 """
 
 from __future__ import annotations

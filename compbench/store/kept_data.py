@@ -1,4 +1,4 @@
-"""What is made once and kept in the cache folder: where a scenario's data set and its exact neighbours lie.
+"""Data sets and exact neighbours that are made once and kept in the cache folder: their places.
 
 The name of a kept folder is a hash of everything that its content depends on. Knows nothing of how it is made.
 """
@@ -33,7 +33,7 @@ def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
 
 
 def announcement(settings: Settings, scenario: Scenario) -> str:
-    """Say what making the data set begins with, or nothing if it is not to be made."""
+    """Say what is about to be loaded and kept, or nothing if no data set is to be made."""
     folder = data_set_folder(settings, scenario)
     if folder is None:
         return ""

@@ -1,7 +1,7 @@
-"""What interrupted runs, killed invocations and caches have left, and what `doit clean` may remove of it.
+"""Leftovers of interrupted runs and killed invocations, and caches: what `doit clean` may remove.
 
-Never anything of a closed run but temporary files; and of the folders that are set for working in and for caches, which
-may be shared with others, only what bears a name that this project gives.
+Of a closed run only temporary files; of `work_dir` and `cache_dir`, which may be shared with others, only files whose
+names are this project's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Leftover:
 
 
 def find(output_dir: Path, work_dir: Path, root: Path, caches: Sequence[Path]) -> list[Leftover]:
-    """Return what interrupted runs and caches have left; never anything of a closed run's finished files.
+    """Return leftovers and caches; never a finished file of a closed run.
 
     Args:
         output_dir: the folder of all runs.
@@ -55,7 +55,7 @@ def find(output_dir: Path, work_dir: Path, root: Path, caches: Sequence[Path]) -
 
 
 def of_interruptions(output_dir: Path, work_dir: Path, root: Path) -> list[Leftover]:
-    """Return what interruptions have left; looks into no folder of a run that has ended, however many there are."""
+    """Return leftovers of interruptions; looks into no folder of a run that has ended, however many there are."""
     found = in_work_folder(work_dir, root)
     found += [Leftover(run.folder, "open run") for run in reversed(open_runs(output_dir))]
     return found + [Leftover(folder, "run that was never opened") for folder in never_opened(output_dir)]
@@ -67,13 +67,13 @@ def work_prefix(root: Path) -> str:
 
 
 def in_work_folder(work_dir: Path, root: Path) -> list[Leftover]:
-    """Return the working folders of servers whose runner was killed; another project's are none of ours."""
+    """Return the working folders of servers of this project whose runner was killed."""
     own = [path for path in _children(work_dir) if path.name.startswith(work_prefix(root))]
     return [Leftover(path, "server's working folder") for path in own]
 
 
 def clear_work_folders(work_dir: Path, root: Path, effects: Effects) -> None:
-    """Remove what killed invocations left to work in, once the last process that their guards are ending has left it.
+    """Remove the working folders of killed invocations, once the last process that their guards are ending has left.
 
     Raises:
         UserError: a process stays in such a folder; it is named, not ended.
@@ -91,7 +91,7 @@ def clear_work_folders(work_dir: Path, root: Path, effects: Effects) -> None:
 
 
 def in_cache(cache_dir: Path) -> list[Path]:
-    """Return what was made to be kept: data sets, exact neighbours, the charts' script."""
+    """Return the caches: data sets, exact neighbours, the charts' script."""
     made = [path for name in _CACHE_FOLDERS for path in _children(cache_dir / name) if _MADE_NAME.fullmatch(path.name)]
     return made + [path for path in _children(cache_dir) if _SCRIPT_NAME.fullmatch(path.name)]
 

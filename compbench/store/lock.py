@@ -1,4 +1,4 @@
-"""One suite at a time: a lock that the kernel holds for this process, and lets go when it dies, however it dies."""
+"""One suite at a time: a lock of the kernel, which releases it however this process ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def take(path: Path) -> int:
 
 
 def holder(path: Path) -> str | None:
-    """Return who holds the suite's lock, or None if nobody does; takes nothing."""
+    """Return the holder of the suite's lock, None if it is free; does not take it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | _NEITHER_FOLLOW_NOR_WAIT)
     except OSError:  # not there, or something that `take` will refuse
@@ -67,7 +67,7 @@ def _hold(path: Path, descriptor: int) -> None:
 
 
 def _is_lock(descriptor: int) -> bool:
-    """Tell whether the open file is a lock's: what else stands there, or is linked there, must not be overwritten."""
+    """Tell whether the open file is a lock's: another file, or the target of a link, must not be overwritten."""
     facts, text = os.fstat(descriptor), _text(descriptor)
     return stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and (not text or text.startswith(_BEGINNING))
 

@@ -24,7 +24,7 @@ from compbench.model.scenario import Scenario
 from compbench.systems import registry
 
 _TIME_LIMIT_S = 5.0
-# What changes a number or what is loaded; ports, folders and limits of patience don't.
+# Settings that change a figure or the data set; ports, folders and time limits don't.
 MEASURING_SETTINGS = (
     "system", "driver", "profile", "duration_s", "warm_up_s", "cooldown_s", "sample_interval_s", "flamegraph",
     "repeat", "order_seed", "connections", "processes",
@@ -32,7 +32,7 @@ MEASURING_SETTINGS = (
 
 
 def read_provenance(settings: Settings, root: Path) -> dict[str, Any]:
-    """Return git context, system, versions and binaries as plain nested values; None is what could not be read."""
+    """Return git context, system, versions and binaries as plain nested values; None marks an unreadable one."""
     half = registry.server_of(settings)
     packages = half.versions()[1]
     return {
@@ -68,7 +68,7 @@ def setting_inputs(settings: Settings) -> dict[str, str]:
 
 
 def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:
-    """Return what a fingerprint says of one measurement's files, read anew: its scenario and the binaries."""
+    """Return the entries of a fingerprint for one measurement's files, read anew: its scenario and the binaries."""
     try:
         found = {f"scenario:{scenario.name}": hashlib.sha256(scenario.path.read_bytes()).hexdigest()}
     except OSError:
@@ -91,7 +91,7 @@ def repository_state(folder: Path) -> dict[str, Any] | None:
 def disk_type(folder: Path, root: Path = ROOT) -> str | None:
     """Return `SSD` or `HDD` for the disk that holds a folder, None where the machine doesn't tell.
 
-    A virtual disk is called rotating unless its host says otherwise: of what it lies on that tells nothing.
+    The kernel calls a virtual disk rotating unless its host says otherwise, which tells nothing of the real disk.
     """
     while not folder.exists():
         folder = folder.parent
@@ -120,7 +120,7 @@ def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
 
 
 def _binary_hashes(settings: Settings) -> dict[str, str]:
-    """Return the hashes alone: what else there is to know of a binary takes longer to read."""
+    """Return the hashes alone: other facts of a binary take longer to read."""
     return {
         f"binary:{name}": binaries.hash_of(path) for name, path in _used_binaries(settings).items() if path.is_file()
     }

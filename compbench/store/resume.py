@@ -30,7 +30,7 @@ ASKED_ANEW = "new=1 was asked for"
 
 @dataclass(frozen=True)
 class RunChoice:
-    """What a choice of run rests on; `scenarios` gives all there are, whatever is selected, when they are needed."""
+    """The facts for choosing a run; `scenarios` loads all there are, selected or not, when they are needed."""
 
     root: Path
     settings: Settings
@@ -117,14 +117,14 @@ class RunChoice:
         return runs.create_run(self._output_dir, name, manifest)
 
     def abandon(self, run: Run, why: str) -> str:
-        """Give an open run up, keeping its files; return what a person should know of it."""
+        """Abandon an open run, keeping its files; return the line for a person."""
         run = runs.change_manifest(run, state="abandoned", note=why)
         half = attempts.move_leftovers(run)
         where = f", {len(half)} half ones in its leftovers/" if half else ""
         return f"run {run.name} is abandoned, its files are kept{where}: {why}"
 
     def abandon_searches(self) -> list[str]:
-        """Give up searches for a capacity that were interrupted: they are never continued; return what to tell."""
+        """Abandon interrupted searches for a capacity, which are never continued; return the lines for a person."""
         searches = [run for run in runs.open_runs(self._output_dir) if run.manifest.kind == "capacity"]
         return [self.abandon(run, "a search for a capacity is never continued") for run in searches]
 

@@ -1,4 +1,4 @@
-"""Whether an open run may be continued: pure rules over its manifest and what holds now."""
+"""Whether an open run may be continued: pure rules over its manifest and the present state."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fingerprint_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[
 
 
 def input_changes(fingerprint: Mapping[str, str], scenario: str, now: Mapping[str, str]) -> list[str]:
-    """Return what has changed of one measurement's files since its run was opened, as `fingerprint_changes` does."""
+    """Return the changes of one measurement's files since its run was opened, as `fingerprint_changes` does."""
     names = [name for name in fingerprint if name.startswith("binary:") or name == f"{_SCENARIO_KEY}{scenario}"]
     return fingerprint_changes({name: fingerprint[name] for name in names}, now)
 

@@ -1,4 +1,4 @@
-"""Run folders: what they are called, what is in them, which are open.
+"""Run folders: their names, their manifests and captures, and which are open.
 
 A run is one pass over the selected scenarios, kept in `<output_dir>/<timestamp>/`. Files are the only state: a capture
 that is there means a measurement that is done. Knows nothing of how one is made or how a page is rendered.
@@ -157,7 +157,7 @@ def new_names(now_s: float, output_dir: Path, count: int = 1) -> list[str]:
     """Return the names of runs that begin now: the time, or where that is taken the next seconds that are free.
 
     After a step of the clock backwards it is counted on from the newest run, so that names sort in the order of
-    their making; but not from one that lies further ahead than clocks are set, which is somebody's mistake.
+    their making; but not from one that lies further ahead than clocks are set, which must be a mistake.
     """
     known = set(_names(output_dir))
     newest = max((name for name in known if name <= timestamp(now_s + _CLOCK_STEP_S)), default="")

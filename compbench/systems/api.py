@@ -1,8 +1,8 @@
-"""The contract between compbench and a system under test: what a folder in `compbench.systems` offers.
+"""The contract between compbench and a system under test: the interface of a folder in `compbench.systems`.
 
 A folder has three modules: `settings` (its `KIND`, light), `server` (its `Server`: the runner's half, which starts the
-server and asks it) and `client` (its `Client`: the driver's half, which loads and searches). What is common to all
-systems (ports, isolation, proof of identity, stopping, the schedule, exact neighbours) is not theirs.
+server and asks it) and `client` (its `Client`: the driver's half, which loads and searches). Port checks, isolation,
+proof of identity, stopping, the schedule and exact neighbours are common to all systems, and not in their folders.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNKNOWN = -1
 
 
 class Capabilities(NamedTuple):
-    """What a system can do, as far as scenarios ask for it.
+    """The abilities of a system, as far as scenarios ask for them.
 
     Attributes:
         dimension: the only number of dimensions that its vectors may have; None if any.
@@ -67,7 +67,7 @@ class Launch(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What was seen of a server that is starting: ready and ours, or not yet, or on another port than was asked."""
+    """One look at a server that is starting: ready and ours, or not yet, or on another port than it was given."""
 
     is_ready: bool
     seen: str
@@ -90,7 +90,7 @@ class Server(Protocol):
         mode: how the server comes to run.
         capabilities: what it can do.
         how_to_get: the commands that install it, for a person.
-        binaries: its native programs by name; their hashes are part of what is measured.
+        binaries: its native programs by name; their hashes enter a run's fingerprint.
         driver_program: a load generator that comes with it, None if there is none.
         repository: the checkout that it is built from, None if that is compbench's own.
         data_format: changes whenever kept data must be made anew; empty if its data can't be kept.
@@ -110,7 +110,7 @@ class Server(Protocol):
         """Take the system's settings, of the type in its folder."""
 
     def missing(self) -> list[str]:
-        """Return what is not installed that it needs to run."""
+        """Return the names of what it needs to run and that is not installed."""
 
     def launch(self, work: Path) -> Launch:
         """Return how it is started so that all it writes is in `work` (folders data, config, home, cwd)."""
@@ -140,7 +140,7 @@ class Server(Protocol):
         """Return a script of the system's own that a snapshot runs, None if there is none."""
 
     def needs(self, count: int, dimension: int) -> Needs | None:
-        """Return what so many vectors need, None if that is not known."""
+        """Return the needs of so many vectors, None if they are not known."""
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Say what a running process is if it is a server of this system, `?` if it may be one, else nothing."""
@@ -150,7 +150,7 @@ class Server(Protocol):
 
 
 class Shape(NamedTuple):
-    """What a system is made for: the vectors' dimension, and how many spaces hold them apart from each other.
+    """The shape of the data: the vectors' dimension, and how many spaces hold them apart from each other.
 
     Row i of the data set belongs to space i modulo `spaces`; a search sees one space.
     """
@@ -197,10 +197,10 @@ Ask = Callable[[Call], "Awaitable[Exchange]"]
 
 
 class Loading(NamedTuple):
-    """How a data set is loaded, and what of it is there.
+    """The manner of loading a data set, and its present state.
 
     Attributes:
-        there: how many rows each space has already, its first ones.
+        there: how many of its first rows each space has already.
         rows_at_once: how many rows one call of `load` may bring, at most.
         in_flight: how many calls may be under way at once.
     """
@@ -217,7 +217,7 @@ class AnswerError(Exception):
 class Client(Protocol):
     """The driver's half, made of the system's own settings, where it is asked, and the data set's shape.
 
-    Each process of the driver has one of its own. What becomes of a call is known by its exchange.
+    Each process of the driver makes one. The outcome of a call is in its exchange.
     """
 
     def __init__(self, own: Any, endpoint: str, shape: Shape) -> None:
@@ -236,7 +236,7 @@ class Client(Protocol):
         """Take the vectors, shape (n, dimension), that searches and completions name by number."""
 
     def encode(self, operation: Operation) -> Call:
-        """Return the call that does it."""
+        """Return the call for the operation."""
 
     # After measuring.
 
@@ -260,10 +260,10 @@ class Client(Protocol):
         """Tell whether it can do a `Traverse`."""
 
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
-        """Make what is needed before the first of `count` rows is loaded, and see what is there already.
+        """Prepare the server for the first of `count` rows, and look which rows it has already.
 
         Raises:
-            UserError: what is there can't be this data set.
+            UserError: the rows that it has can't be of this data set.
         """
 
     async def holds_other(self, ask: Ask, number: int, vector: Vectors) -> bool:
@@ -276,7 +276,7 @@ class Client(Protocol):
         """Return the call that loads directed edges, shape (n, 2), between rows."""
 
     async def edges_held(self, ask: Ask) -> int | None:
-        """Return how many edges are there, None if it can't be given any."""
+        """Return how many edges it has, None if it takes none."""
 
     async def build_index(self, ask: Ask) -> str:
-        """See to it that all that is loaded is searched as it will be while measuring; return why not, or nothing."""
+        """Build the index that measured searches use; return why that failed, or an empty text."""

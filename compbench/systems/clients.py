@@ -1,4 +1,4 @@
-"""How a process of the driver comes to a client: by plain values that can be handed to another process."""
+"""Clients made from plain values, which can be handed to another process of the driver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ServerAddress(NamedTuple):
-    """Which system is asked, where, and with which settings of its own (a JSON object)."""
+    """The system that is asked, its address, and its settings (a JSON object)."""
 
     endpoint: str
     system: str = "engram"

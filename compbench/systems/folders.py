@@ -1,4 +1,4 @@
-"""Where systems are found, and how a module of one is loaded: each process loads only the half that it uses."""
+"""The folders of the systems, and the loading of their modules: a process loads only the half that it uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OWN = list(systems.__path__)
 
 
 def look_into(folder: Path | None) -> None:
-    """Take the systems in a folder of the user's as known, too, and those in no other.
+    """Add the systems in the user's folder to the known ones, in place of those of any earlier folder.
 
     Raises:
         UserError: it is no folder, or a name in it is taken.
@@ -38,7 +38,7 @@ def names() -> list[str]:
 
 
 def kind(name: str) -> SystemKind:
-    """Return what a system's folder tells the settings."""
+    """Return a system's description of itself, its `KIND`."""
     return cast(SystemKind, module(name, "settings").KIND)
 
 

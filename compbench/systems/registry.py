@@ -1,6 +1,6 @@
-"""The known systems: a folder in `compbench.systems` is one by being there (`api` says what it offers).
+"""The known systems: every folder in `compbench.systems` and in the setting `systems_dir` is one.
 
-Besides those here, the folders of the setting `systems_dir` are systems. Each process loads only the half that it uses.
+`api` is the interface of these folders. Each process loads only the half that it uses.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def server_of(settings: Settings, name: str = "") -> Server:
 
 
 def recognisers(settings: Settings) -> list[Recognise]:
-    """Return what tells a running server of each known system from other processes."""
+    """Return for each known system the function that recognises its running servers."""
     return [server_of(settings, name).recognise for name in settings.system_tables]
 
 
@@ -58,9 +58,9 @@ def own_settings(settings: Settings) -> SystemSettings:
 
 
 def kind_of(name: str) -> SystemKind:
-    """Return what a system's folder tells of it.
+    """Return a system's description of itself.
 
-    A run outlives the folder of its system: then nobody can tell whether its figures may be compared.
+    A run may outlive the folder of its system: then it is not known whether its figures may be compared.
     """
     if name in folders.names():
         return folders.kind(name)
@@ -69,7 +69,7 @@ def kind_of(name: str) -> SystemKind:
 
 
 def title_of(name: str) -> str:
-    """Return what a reader calls a system."""
+    """Return a system's name for readers."""
     return kind_of(name).title
 
 
@@ -89,7 +89,7 @@ def is_makeshift(settings: Settings) -> bool:
 
 
 def fingerprint(settings: Settings) -> dict[str, str]:
-    """Return what of a system's settings affects a measurement: every field that its `KIND` does not except."""
+    """Return the settings of a system that affect a measurement: every field that its `KIND` does not except."""
     kind, own = folders.kind(settings.system), own_settings(settings)
     names = [name for name in own.__struct_fields__ if name not in kind.unmeasured]
     return {f"system.{name}": str(msgspec.to_builtins(getattr(own, name))) for name in names}

@@ -1,4 +1,4 @@
-"""A request and what became of it, and what every transport offers: nothing here knows a protocol."""
+"""A request with its outcome, and the interface of every transport. Knows no protocol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Exchange:
-    """One request and what became of it; moments are those of `time.monotonic()`, in seconds.
+    """One request and its outcome; moments are those of `time.monotonic()`, in seconds.
 
     `free_at` is when the connection that carried it came free; it and `sent_at` are NaN if the request was never sent.
     `is_answered` tells whether a response is complete, `ok` whether it also reports a success; where it is not `ok`,
@@ -70,10 +70,10 @@ class Transport(Protocol):
         """Send the request as soon as there is room; its `on_done` is called when it has ended, however."""
 
     async def ask(self, payload: Any, /) -> Exchange:
-        """Send one request outside of any schedule and wait for what becomes of it."""
+        """Send one request outside of any schedule and wait for its outcome."""
 
     def expire(self) -> None:
-        """Give up what waits for too long; called about once a second."""
+        """Give up requests that have waited too long; called about once a second."""
 
     def close(self, problem: str = ...) -> None:
         """Give up every request under way, and close every connection."""

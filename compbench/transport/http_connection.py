@@ -1,4 +1,4 @@
-"""One keep-alive connection, and the request that is on it: bytes out, answer and moments in."""
+"""One keep-alive connection and its request: writes the bytes, reads the answer, and notes the moments of both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compbench.transport.exchange import Exchange
 
 
 class Owner(Protocol):
-    """Whoever gives a connection its requests."""
+    """The pool that gives a connection its requests."""
 
     def released(self, connection: Connection) -> None:
         """Take back a connection that is free."""

@@ -1,8 +1,8 @@
 """HTTP/1.1 over a pool of keep-alive connections, one request at a time on each, with the clock read at both ends.
 
-A general HTTP client costs a Python process about ten times as much a request (measured: see `docs`), which on a
-small machine the server under test would pay for. So this one does what a load generator needs and no more: it sends
-bytes that were built before, and hands back status, body and the three moments that matter.
+A general HTTP client costs a Python process about ten times as much a request (docs/driver.md has the
+measurement), which on a small machine would be missing to the server under test. This one does only what a load
+generator needs: it sends bytes that were built before, and hands back status, body and the moments that matter.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Pool:
             self._grow()
 
     async def ask(self, payload: bytes) -> Exchange:
-        """Send one request outside of any schedule and wait for what becomes of it."""
+        """Send one request outside of any schedule and wait for its outcome."""
         future: asyncio.Future[Exchange] = self._loop.create_future()
         self.submit(Exchange(-1, time.monotonic(), payload, future.set_result))
         while not future.done():
@@ -172,7 +172,7 @@ class Pool:
         self.on_room()
 
     async def _reopen(self) -> None:
-        """Open a connection for whoever waits; if that fails, the longest waiting request has failed with it."""
+        """Open a connection for the waiting requests; if that fails, the longest waiting one fails with the reason."""
         try:
             await self._connect()
         except OSError as error:

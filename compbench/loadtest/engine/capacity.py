@@ -1,4 +1,4 @@
-"""The search for a capacity: the highest constant rate that a target sustains. Pure: it is told what trials found.
+"""The search for a capacity: the highest constant rate that a target sustains. Pure: it is given the results of trials.
 
 The rate is doubled until it is not sustained, then the gap is halved until it is narrow enough, as in the saturation
 searches of network benchmarking (RFC 2544, section 26.1, there with loss as the only condition). Rates are compared by
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
-# Of what was offered, so much must be achieved: the rest of a sustained rate is what is under way at the end.
+# So much of the offered rate must be achieved: the rest of a sustained rate is still in flight at the end.
 ACHIEVED_SHARE = 0.97
 RAMP_FACTOR = 2.0
 START_RATE = 100.0
@@ -33,7 +33,7 @@ class Goal(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What one trial found; `invalid_reason` is empty unless the driver spoiled it."""
+    """The result of one trial; `invalid_reason` is empty unless the driver spoiled it."""
 
     rate: float
     achieved: float
@@ -52,8 +52,8 @@ class Point(NamedTuple):
 class Capacity(NamedTuple):
     """The answer: the target sustains `low` operations a second and not `high`; the truth lies between.
 
-    `bound` says what `high` is: the target's limit, the driver's, the search's, or that nothing was sustained ("none";
-    `low` is then 0). `high` is None if no rate was found that is too much.
+    `bound` names the reason of `high`: the target's limit, the driver's, the search's, or that nothing was sustained
+    ("none"; `low` is then 0). `high` is None if no rate was found that is too much.
     """
 
     low: float
@@ -64,7 +64,7 @@ class Capacity(NamedTuple):
 def is_sustained(trial: Trial, goal: Goal) -> bool | None:
     """Judge a trial: None if it failed and the driver may be to blame.
 
-    A driver that lags only adds to the times and takes from the rate: what meets the goal all the same is sustained.
+    A driver that lags only adds to the times and takes from the rate: a trial that meets the goal all the same counts.
     """
     met = (
         trial.p99_ms <= goal.p99_ms
@@ -75,7 +75,7 @@ def is_sustained(trial: Trial, goal: Goal) -> bool | None:
 
 
 class Search:
-    """A search under way: ask for `next_rate`, try it, `add` what was found, until there is no next rate."""
+    """A search under way: ask for `next_rate`, try it, `add` the result, until there is no next rate."""
 
     def __init__(self, goal: Goal, start_rate: float = START_RATE) -> None:
         self.points: list[Point] = []
@@ -91,7 +91,7 @@ class Search:
         return None if self._is_over() else self._rate
 
     def add(self, trial: Trial) -> None:
-        """Take what the trial of `next_rate` found."""
+        """Take the result of the trial of `next_rate`."""
         verdict = is_sustained(trial, self._goal)
         self.points.append(Point(trial, verdict))
         if verdict is None:
@@ -107,7 +107,7 @@ class Search:
             self._move(sustained=False, bound="driver")
 
     def result(self) -> Capacity:
-        """Return what has been found so far."""
+        """Return the answer as far as it is known by now."""
         high = None if math.isinf(self._high) else self._high
         return Capacity(self._low, high, self._high_bound if self._low else "none")
 

@@ -1,4 +1,4 @@
-"""Latency histograms in HdrHistogram's layout: 1 us to an hour at three significant digits, whatever is recorded.
+"""Latency histograms in HdrHistogram's layout: 1 us to an hour at three significant digits.
 
 The counts are a numpy array, so that a batch of values is recorded in microseconds and a second's histogram is no
 pause; the `hdrhistogram` package writes and reads the V2 format. Two histograms add up exactly, count by count.
@@ -109,7 +109,7 @@ class Histogram:
         return histogram
 
     def __getstate__(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the counts that are not 0 and where they are: what goes from one process to another."""
+        """Return the counts that are not 0 with their places, as they are sent from one process to another."""
         filled = np.flatnonzero(self.counts)
         return filled, self.counts[filled]
 

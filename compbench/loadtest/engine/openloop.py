@@ -1,4 +1,4 @@
-"""The timed part: send every request when it is due, whatever became of the ones before.
+"""The timed part: send every request when it is due, even if earlier ones are unanswered.
 
 A request that is due while every connection is busy waits for one, in the order of the schedule; it is made when the
 one before it is sent, so that nothing but the next request is ever held. Once a second the last second's figures are
@@ -23,7 +23,7 @@ from compbench.loadtest.engine.clock import open_alarm
 from compbench.loadtest.engine.recorder import Interval, Recorder
 from compbench.transport.exchange import Exchange, Transport
 
-# So long after the last due time a run waits for answers, and goes on sending what waits for a connection.
+# So long after the last due time a run waits for answers, and sends requests that still wait for a connection.
 DRAIN_S = 3.0
 NO_ANSWER = "no answer by the end"
 NEVER_SENT_BATCH = 4096
@@ -32,7 +32,7 @@ TICK_DELAY_S = 0.002
 
 
 class Workload(Protocol):
-    """What is sent. Operations are numbered through from 0; each process that sends has a workload of its own."""
+    """The requests. They are numbered through from 0; each process that sends makes its own workload."""
 
     def build(self, index: int, /) -> Any:
         """Return request `index` as the transport takes it; asked in ascending order, before the request is due."""
@@ -67,7 +67,7 @@ class OpenLoop:
         workload: makes the requests, and says which answers are wanted.
         answered: takes index and body of a good answer that is wanted.
         start_s: when to start, in `time.monotonic()`'s seconds.
-        warm_up_s: what is due earlier after the start is sent, not measured.
+        warm_up_s: requests due earlier after the start are sent, not measured.
         end_s: when the schedule ends, seconds from the start.
         consume: takes each second's figures; its steps are done one by one, between sending and receiving.
     """
@@ -114,7 +114,7 @@ class OpenLoop:
         await asyncio.wait([watch, finished], timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
         cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
         if self._error is None:
-            # The watch ends before its time only if nobody takes the figures any more.
+            # The watch ends before its time only if handing on the figures failed.
             await asyncio.wait([watch], timeout=max(0.0, self._end - time.monotonic()))
         finished.cancel()
         if watch.done():
@@ -167,7 +167,7 @@ class OpenLoop:
             self._finished.set()
 
     async def _watch(self) -> None:
-        """Hand on each second when it is over, and give up what has waited too long."""
+        """Hand on each second when it is over, and give up requests that have waited too long."""
         measured_from = self._start + self._warm_up_s
         for second in itertools.count(math.floor(-self._warm_up_s) + 1):
             await asyncio.sleep(measured_from + second - time.monotonic() + TICK_DELAY_S)
@@ -177,7 +177,7 @@ class OpenLoop:
                 await asyncio.sleep(0)
 
     def _hand_on(self) -> bool:
-        """Do a step of handing on what was recorded; tell whether there was one."""
+        """Do a step of handing on the figures; tell whether there was one."""
         while next(self._handing, self) is self:
             if not self._closed:
                 return False
@@ -185,7 +185,7 @@ class OpenLoop:
         return True
 
     def _stop(self) -> None:
-        """Note what was not answered and what was not sent, and hand on the rest of the figures."""
+        """Note the requests that were not answered or not sent, and hand on the rest of the figures."""
         never_sent = (
             self._schedule
             if self._index < 0
@@ -203,7 +203,7 @@ class OpenLoop:
             pass
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """End the run by what went wrong in a callback; what the network does is dealt with by the transport."""
+        """End the run by an exception of a callback; the transport deals with those of the network."""
         error = context.get("exception")
         if error is not None and not isinstance(error, OSError):
             self._error = error

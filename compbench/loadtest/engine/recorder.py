@@ -1,4 +1,4 @@
-"""What a run notes: the three times of every operation, in a histogram a second, so that memory stays bounded.
+"""The three times of every operation, recorded in a histogram a second, so that memory stays bounded.
 
 *Response time* runs from the moment a request was due, *service time* from when it was sent, and *driver lag* is by how
 much the driver itself was late: sent, less the later of due and the moment that its connection came free. An operation
@@ -57,7 +57,7 @@ class Part:
         self.times = Times(Histogram(), Histogram(), Histogram())
 
     def add(self, other: Part) -> None:
-        """Add what another part holds, exactly."""
+        """Add the counts and times of another part, exactly."""
         self.count += other.count
         self.errors += other.errors
         self.never_sent += other.never_sent
@@ -67,7 +67,7 @@ class Part:
 
 
 class Interval:
-    """What ended within one second; `number` is that of the second from the start of measuring, negative before.
+    """The operations that ended within one second; `number` counts seconds from the start of measuring.
 
     `parts` are by number of the operation; `warm_up` and `warm_up_errors` count operations that are not measured;
     `last_s` is when the last measured one ended, in seconds from the start of measuring. `reasons` of failures may be
@@ -87,7 +87,7 @@ class Interval:
         return self.parts.setdefault(operation, Part())
 
     def add(self, other: Interval) -> None:
-        """Add what another process did in the same second."""
+        """Add the operations of another process in the same second."""
         for operation, part in other.parts.items():
             self.part(operation).add(part)
         self.warm_up += other.warm_up
@@ -109,7 +109,7 @@ class Recorder:
 
     Args:
         start_s: when the schedule starts; it and all moments are in `time.monotonic()`'s seconds.
-        warm_up_s: what was due earlier after the start is not measured.
+        warm_up_s: operations due earlier after the start are not measured.
         on_interval: takes the intervals, in order and without a gap.
     """
 

@@ -29,9 +29,9 @@ LEAD_S = 0.05
 
 
 class Plan(NamedTuple):
-    """What is to be sent where, over how many connections, from how many processes.
+    """The requests to be sent, their target, the number of connections and of processes.
 
-    Each process makes its own workload and its own transport of so many connections, by what is pickled here.
+    Each process makes its own workload and transport from these values, which are pickled.
     """
 
     make_transport: Callable[[int], Transport]
@@ -45,7 +45,7 @@ def keep_schedule(plan: Plan, workload: Workload, started: Callable[[float], Non
     """Send everything.
 
     Args:
-        plan: what is sent.
+        plan: requests, connections and processes.
         workload: takes the answers that are wanted; with one process it makes the requests too.
         started: told once, in how many seconds measuring begins.
         consume: takes each second's figures when it is over, in order.
@@ -89,7 +89,7 @@ async def _drive(
 
 
 class _Shards:
-    """The children of this process: started, told when to begin, listened to until each has ended."""
+    """The children of this process: started, told when to begin, read from until each has ended."""
 
     def __init__(self, plan: Plan) -> None:
         self._context = multiprocessing.get_context("spawn")
@@ -188,4 +188,4 @@ def _child(connection: Connection, plan: Plan, number: int) -> None:
     except UserError as error:
         connection.send(error)
     except (BrokenPipeError, EOFError):
-        os._exit(1)  # the parent is gone: nobody wants the figures
+        os._exit(1)  # the parent has died, so the figures have no reader

@@ -1,4 +1,4 @@
-"""What a run amounts to, added up second by second: figures of each operation, and a time series. Knows no clock."""
+"""The sums of a run, added up second by second: figures of each operation, and a time series. Knows no clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compbench.loadtest.engine.recorder import Interval, Part
 
 
 class Second(NamedTuple):
-    """What ended in one second; times in milliseconds, None if nothing ended."""
+    """The operations that ended in one second; times in milliseconds, None if nothing ended."""
 
     completed: int
     errors: int

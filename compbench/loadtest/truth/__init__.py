@@ -1,1 +1,1 @@
-"""What right answers are, and how many of the server's were right."""
+"""The right answers, and how many of the server's were right."""

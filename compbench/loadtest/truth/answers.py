@@ -1,4 +1,4 @@
-"""What is found out about the answers to measured requests: the record of it, and what all checks share."""
+"""Checks of the answers to measured requests: what all of them share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from compbench.systems.api import AnswerError, Client
 
-# So many pairs tell whether answers depend on what was asked.
+# So many pairs are enough to see whether answers depend on the query.
 PAIRS_WANTED = 20
 # Two requests tell it if at most half of what they should find is the same.
 OVERLAP_LIMIT = 0.5
@@ -22,11 +22,11 @@ MEANINGLESS = ("empty-store", "ignores-query")
 
 
 class NotCheckableError(Exception):
-    """Why the answers can't be judged."""
+    """The answers can't be judged; the text says why."""
 
 
 def numbers_in(client: Client, body: bytes) -> list[int]:
-    """Return what an answer holds: rows of the data set, what the run stored from `STORED_FROM` on, or `UNKNOWN`.
+    """Return the numbers in an answer: rows of the data set, memories of the run from `STORED_FROM` on, `UNKNOWN`.
 
     Raises:
         NotCheckableError: it has not the shape of the system's answers.

@@ -24,11 +24,11 @@ from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
 from compbench.model.scenario import Data
 
-# To be raised whenever pool or file change, so that what was cached before is not taken for right.
+# To be raised whenever pool or file change, so that files cached before are not used.
 FORMAT = 1
 # More than any search asks for, so that memories as near as the last one expected are known too.
 DEPTH = SEARCH_LIMITS[1] + 14
-# What a run itself may spend on neighbours that nobody computed before it.
+# The time that a run may spend on neighbours that are not cached.
 SHORT_LIMIT_S = 20.0
 # Chunks of vectors that are compared at once: 8192 vectors with 1000 queries are 33 MB of similarities.
 _CHUNKS_AT_ONCE = 8

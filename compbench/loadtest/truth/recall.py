@@ -1,9 +1,9 @@
-"""recall@k of a sample of the measured searches, and whether the answers can be meant at all.
+"""recall@k of a sample of the measured searches, and whether the answers depend on the queries at all.
 
-An answer of k memories is compared with the exact k nearest rows of the data set. What the run itself stored is left
-out on both sides: an answer that holds s of those is compared with the best k - s. A memory is right if its cosine is
-at least that of the last one expected, less a tolerance for rounding, so that ties can't count as wrong. Expected are
-only those at or above the request's threshold; a search that expects none is left out.
+An answer of k memories is compared with the exact k nearest rows of the data set. Memories that the run itself stored
+are left out on both sides: an answer that holds s of them is compared with the best k - s. A memory is right if its
+cosine is at least that of the last one expected, less a tolerance for rounding, so that ties can't count as wrong.
+Expected are only those at or above the request's threshold; a search that expects none is left out.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from compbench.model.result import Recall
 from compbench.systems.api import STORED_FROM
 
 TOLERANCE = 1e-5
-# A store that holds no more than this share of the data set is all but empty: whatever it answers, it answers quickly.
+# A store that holds no more than this share of the data set is all but empty, and its quick answers mean nothing.
 EMPTY_SHARE = 0.1
 
 
 class _Search(NamedTuple):
-    """A vector search with what was found: numbers of prepared memories, and how many other memories."""
+    """A vector search and its answer: numbers of prepared memories, and how many other memories."""
 
     query: Query
     nodes: list[int]
@@ -38,7 +38,7 @@ def check(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None, st
     """Judge the kept answers.
 
     Args:
-        workload: what was sent.
+        workload: the requests that were sent.
         kept: the bodies of answers, by the number of their request.
         truth: the exact neighbours of the workload's pool, None if they are not known.
         stored: how many memories the server held before the run, None if it does not tell.
@@ -103,7 +103,7 @@ def _search(query: Query, numbers: list[int], prepared: int) -> _Search:
 
 
 def _share(truth: Truth, query: Query, answer: _Search) -> float | None:
-    """Return the share of what the query should find that the answer holds, or None if it should find nothing."""
+    """Return the share of the expected memories that the answer holds, or None if none are expected."""
     right = _expected(truth, query, answer.others)
     if not right.size:
         return None
@@ -113,7 +113,7 @@ def _share(truth: Truth, query: Query, answer: _Search) -> float | None:
 
 
 def _expected(truth: Truth, query: Query, others: int) -> NDArray[np.float32]:
-    """Return the similarities of what the query should find besides that many other memories, descending."""
+    """Return the similarities of the memories expected besides that many others, descending."""
     best = truth.similarities[query.number][: max(0, query.limit - others)]
     expected: NDArray[np.float32] = best[best >= max(query.threshold, -1.0)]
     return expected
@@ -123,7 +123,7 @@ def _ignores_query(truth: Truth, judged: list[tuple[_Search, float]], spaces: in
     """Say why the answers don't depend on the queries; empty if they do, or if that can't be told.
 
     An answer that depends on its query fits that query better than another one's. Each answer is judged by the query
-    of the next search of its space, too; the answers are meant only if the mean gain is clearly above 0 (`is_gain`).
+    of the next search of its space, too; the answers depend on their queries if the mean gain is above 0 (`is_gain`).
     """
     gains = []
     judged = sorted(judged, key=lambda each: each[0].query.number % spaces)

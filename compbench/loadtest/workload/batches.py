@@ -25,7 +25,7 @@ class Rows(NamedTuple):
 
 
 def row_batches(scenario: Scenario, seed: int, loading: Loading, count: int) -> Iterator[Rows]:
-    """Yield what is not there yet of the first `count` rows, ascending within each space."""
+    """Yield those of the first `count` rows that are not loaded yet, ascending within each space."""
     step = scenario.data.memory_spaces
     following = [space + step * rows for space, rows in enumerate(loading.there)]
     for begin, chunk in prepared_vectors(scenario.data, count, seed, min(following) // CHUNK * CHUNK):

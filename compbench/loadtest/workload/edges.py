@@ -1,4 +1,4 @@
-"""The edges of a scenario's graph, drawn from the seed in chunks, and what a right traversal finds."""
+"""The edges of a scenario's graph, drawn from the seed in chunks, and the right answers of traversals."""
 
 from __future__ import annotations
 

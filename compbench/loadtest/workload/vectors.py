@@ -1,7 +1,7 @@
 """Embeddings as a scenario's data set asks for them, reproducible from the seed. Knows nothing of requests.
 
-Everything is drawn in chunks, each from a stream of its own: any part can be drawn by itself, by any process, in any
-order, and needs no more memory than that part.
+Everything is drawn in chunks, each from a separate random stream: any part can be drawn by itself, by any process, in
+any order, and needs no more memory than that part.
 """
 
 from __future__ import annotations

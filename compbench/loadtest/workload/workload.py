@@ -1,7 +1,7 @@
 """The work of a run, fixed by the seed: which operation request number i is, with which parameters and vector.
 
-Numbers are drawn in chunks of 1024 requests, each from a stream of its own, so any process can take any share of the
-requests and the whole is the same; memory does not grow with the run. Searches and completions use a pool of 1000
+Numbers are drawn in chunks of 1024 requests, each from a separate random stream, so any process can take any share of
+the requests and the whole is the same; memory does not grow with the run. Searches and completions use a pool of 1000
 vectors, which the system's client takes beforehand, so that building a request costs microseconds; a stored vector is
 always a new one.
 """
@@ -31,7 +31,7 @@ _CHUNKS_REMEMBERED = 256
 
 
 class Draws(NamedTuple):
-    """What is drawn of a chunk of requests; shape (1024,) each. `chances` decide which answers are kept."""
+    """The numbers drawn for a chunk of requests; shape (1024,) each. `chances` decide which answers are kept."""
 
     operations: NDArray[np.uint8]
     limits: NDArray[np.uint8]
@@ -60,7 +60,7 @@ class Workload:
     """Requests 0 to `count` - 1, of which the first `warm_up` are not measured.
 
     Args:
-        scenario: what is asked for.
+        scenario: operations, data set and graph.
         seed: the same seed makes the same work.
         client: makes the requests, and reads the answers.
         data_seed: of the data set and the vectors that are searched for, whose exact neighbours are kept with it;
@@ -142,7 +142,7 @@ class Workload:
         return Traversal(int(draws.starts[place]), self._hops[int(draws.operations[place])])
 
     def traversal_facts(self) -> Traversals:
-        """Return, for the report, whether traversals were asked for and whether they are what is measured."""
+        """Return, for the report, whether the scenario has traversals and whether they are sent."""
         note = ""
         if self._hops and not self.traverses:
             note = "the server can't follow edges: similarity recalls were measured in place of traversals"

@@ -1,1 +1,1 @@
-"""Every reading of the machine: the one place that asks it."""
+"""Readings of the machine and its processes; nothing is judged here."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-# What Rust's standard library says where a debug assertion of its own fails; each debug build holds it hundreds of
+# The message of Rust's standard library for a failed debug assertion; each debug build holds it hundreds of
 # times, a release build never (seen in debug, stripped and release builds of both programs, Rust 1.95).
 _DEBUG_ASSERTION = b"unsafe precondition(s) violated"
 
@@ -19,7 +19,7 @@ Release = Literal["yes", "no", "unknown"]
 
 
 class Binary(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one file: `kind` is `ELF`, `Mach-O`, `damaged ELF`, `damaged Mach-O`, `script` or `other`."""
+    """Facts of one file: `kind` is `ELF`, `Mach-O`, `damaged ELF`, `damaged Mach-O`, `script` or `other`."""
 
     path: str
     kind: str
@@ -51,10 +51,10 @@ def hash_of(path: Path) -> str:
 
 
 def is_release_build(binary: Binary) -> tuple[Release, str]:
-    """Judge whether a binary is a release build, and say by what.
+    """Judge whether a binary is a release build, and give the evidence.
 
     Debug information says little: a release build may have it, for flame graphs with names, and a stripped debug build
-    has none. Debug assertions are code: they are there or not, whatever was stripped.
+    has none. Debug assertions are code, which stripping does not remove.
     """
     if binary.kind not in ("ELF", "Mach-O"):
         return "unknown", f"it is no native binary ({binary.kind})"
@@ -64,7 +64,7 @@ def is_release_build(binary: Binary) -> tuple[Release, str]:
 
 
 def _parsed(facts: Binary, kind: str, read: Callable[[Path], tuple[bool, bool | None]], path: Path) -> Binary:
-    """Add what a format's own structure tells; a file cut short, as an interrupted copy is, is called damaged."""
+    """Add the facts of the format's structure; a file cut short, as by an interrupted copy, is called damaged."""
     try:
         debug, symbols = read(path)
     except _Damaged:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
-# Less of a core than this disturbs nobody, and every machine has dozens of such processes.
+# A smaller share of a core disturbs no measurement, and every machine has dozens of such processes.
 NOTEWORTHY_PCT = 5.0
 
 
@@ -26,7 +26,7 @@ class ProcessTime:
 
 @dataclass(frozen=True)
 class ProcessReading:
-    """All processes at one moment of a monotonic clock, by pid and time of creation, so that no number is mistaken."""
+    """All processes at one moment of a monotonic clock, by pid and time of creation, since pids are reused."""
 
     at_s: float
     processes: dict[tuple[int, float], ProcessTime]
@@ -61,9 +61,9 @@ def read_processes() -> ProcessReading:
 
 
 def busiest(before: ProcessReading, after: ProcessReading, *, runner: int | None = None) -> list[BusyProcess]:
-    """Return who used a noteworthy share of a core between two readings, the busiest first.
+    """Return the processes that used a noteworthy share of a core between two readings, the busiest first.
 
-    Programs that began and ended in between are told by their parent, which their time is added to in the end.
+    The time of programs that began and ended in between counts as their parent's, as the kernel adds it there.
 
     Args:
         before: the earlier reading.

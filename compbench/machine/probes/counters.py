@@ -1,6 +1,6 @@
-"""One cheap reading of all cumulative counters of the machine; what happened between two of them is their difference.
+"""One cheap reading of all cumulative counters of the machine.
 
-Readings only; `compbench.machine.sampling` subtracts them. What the machine can't tell is None. A whole reading takes
+`compbench.machine.sampling` subtracts two of them. A counter that the machine lacks is None. A whole reading takes
 well under a millisecond on a machine with few cores, so that it can be taken in the midst of a measurement.
 """
 

@@ -1,6 +1,6 @@
 """Readings of the machine as it is now: memory, disk, load, governor, heat, loopback, other processes, ports, tools.
 
-What the machine does not tell is None. Nothing is judged here; `compbench.preflight.judgement` does.
+A reading that the machine does not offer is None. `compbench.preflight.judgement` judges them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
 
 
 def read_stability() -> dict[str, Any]:
-    """Return what must be steady around a measurement, as plain values: load, memory, throttling, heat, governor."""
+    """Return the readings that must be steady around a measurement: load, memory, throttling, heat, governor."""
     return {
         "load_1min": load_1min(),
         "available_memory_bytes": psutil.virtual_memory().available,
@@ -180,7 +180,7 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def listeners(port: int) -> Iterator[str]:
-    """Yield a description of whoever accepts connections on the loopback port."""
+    """Yield a description of each process that accepts connections on the loopback port."""
     with socket.socket() as probe:
         probe.settimeout(_CONNECT_TIMEOUT_S)
         if probe.connect_ex(("127.0.0.1", port)) != 0:

@@ -1,6 +1,6 @@
 """One cheap reading of a process and its descendants: cumulative counters and present sizes, at one moment.
 
-Knows nothing of what the process is; a process that has ended gives None, what the platform keeps to itself is None.
+A process that has ended gives None; a counter that the platform lacks is None.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ProcessCounters(msgspec.Struct, frozen=True, kw_only=True):
 
     `cpu_s` is user plus system time since each process began, and that of their ended children, so that it never
     shrinks when a child ends. `open_files` is the number of descriptors of the process itself. `read_bytes` and
-    `write_bytes` are what reached the disks, as far as the platform tells.
+    `write_bytes` count the traffic of the disks, as far as the platform counts it.
     """
 
     cpu_s: float

@@ -73,7 +73,7 @@ class Server(engram.Server):
         return None
 
     def needs(self, count: int, dimension: int) -> Needs | None:
-        """Return what was measured."""
+        """Return the needs as they were measured."""
         vectors = count * dimension * _BYTES_A_NUMBER
         index_gb = count * _INDEX_BYTES_IN_MEMORY / 1e9
         product = f"{count:,} x {dimension} x {_BYTES_A_NUMBER} bytes = {vectors / 1e9:.1f} GB"
@@ -85,6 +85,6 @@ class Server(engram.Server):
         )
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
-        """Know it by `-m compbench.embedded` as two arguments of their own."""
+        """Recognise it by the two arguments `-m` and `compbench.embedded`."""
         del executable, name
         return "embedded server" if ("-m", "compbench.embedded") in itertools.pairwise(argv[1:]) else ""

@@ -166,7 +166,7 @@ class Client:
         return state.edges if state else None
 
     async def build_index(self, ask: Ask) -> str:
-        """Do nothing: what is acknowledged is indexed."""
+        """Do nothing: acknowledged memories are indexed."""
         del ask
         return ""
 

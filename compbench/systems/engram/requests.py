@@ -26,7 +26,7 @@ def space_names(count: int) -> list[str]:
 
 
 def memory_id(number: int) -> str:
-    """Return what Engram calls a row of the data set, or what a run stores."""
+    """Return Engram's id of a row of the data set, or of a memory that a run stores."""
     return f"{PREPARED_PREFIX}{number}" if number < STORED_FROM else f"{STORED_PREFIX}{number - STORED_FROM}"
 
 

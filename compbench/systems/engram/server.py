@@ -59,7 +59,7 @@ class Server:
         return [str(self.binaries["engram"]), "--version"]
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return what the server tells, and what the checkout's manifests say."""
+        """Return the version that the server prints, and those of the checkout's manifests."""
         return {"engram-cli": version_line(self.version_argv(), os.environ)}, cargo_versions(Path(self.own.root))
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
@@ -78,7 +78,7 @@ class Server:
         return Look(True, "GET /health answered 200")
 
     def answers(self) -> bool:
-        """Tell whether it answers, whatever it says of its health."""
+        """Tell whether it answers, healthy or not."""
         try:
             ask(f"{self.endpoint}/health", _REQUEST_TIMEOUT_S)
         except AskError:
@@ -107,12 +107,12 @@ class Server:
         return script if script.is_file() else None
 
     def needs(self, count: int, dimension: int) -> Needs | None:
-        """Return nothing: what Engram needs for its data is not known here."""
+        """Return None: the needs of Engram are not known here."""
         del count, dimension
         return None
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
-        """Know it by its executable: a substring of some command line says nothing."""
+        """Recognise it by its executable: a substring of a command line proves nothing."""
         del argv
         if executable is None:
             return "?" if name == "engram" else ""
