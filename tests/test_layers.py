@@ -25,7 +25,7 @@ ROOMS = {
     "report/charts": "overview latency vega drawing",
     "measuring": "session phases quiet retries judgement cautions data_sets driver_wait server attempt drivers"
     " driver_report",
-    "preflight": "checks memory_needs data_scale judgement",
+    "preflight": "checks environment inputs memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
     "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",

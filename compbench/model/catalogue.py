@@ -8,7 +8,7 @@ tells a code.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _FIELD = re.compile(r"\{(\w+)[^}]*\}")
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     @property
     def fields(self) -> set[str]:
         """Return the names of the fields that whoever tells this has to give."""
-        return set(_FIELD.findall(self.text + self.advice))
+        return fields_of(self.text + self.advice)
 
 
 _SEE_OUTPUT = "see the driver's output"
@@ -275,6 +275,20 @@ def as_markdown() -> str:
             table("Warnings", ("code", "what it says", "what to do"), notices),
         ]
     )
+
+
+def fields_of(text: str) -> set[str]:
+    """Return the names of a template's fields."""
+    return set(_FIELD.findall(text))
+
+
+def filled(text: str, fields: Mapping[str, object]) -> str:
+    """Return a template with its fields; without the colon before a last one that is empty.
+
+    Raises:
+        KeyError: a field is missing.
+    """
+    return text.format_map(fields).rstrip().removesuffix(":")
 
 
 def table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -12,7 +12,7 @@ from typing import Literal, cast
 import msgspec
 from msgspec.structs import force_setattr
 
-from compbench.model.catalogue import NOTICES, OUTCOMES, VERDICTS
+from compbench.model.catalogue import NOTICES, OUTCOMES, VERDICTS, filled
 from compbench.model.texts import one_line
 
 Verdict = Literal["passed", "missed", "failed", "invalid"]
@@ -57,7 +57,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def notice_of(code: str, **fields: object) -> Notice:
     """Return the warning of that code, with what to do behind what happened; a missing field is a KeyError."""
     entry = NOTICES[code]
-    parts = (_filled(entry.text, fields), _filled(entry.advice, fields))
+    parts = (filled(entry.text, fields), filled(entry.advice, fields))
     return Notice(code=code, text="; ".join(filter(None, parts)))
 
 
@@ -68,15 +68,11 @@ def outcome_of(code: str, phase: Phase | None = None, **fields: object) -> Outco
         verdict=cast(Verdict, VERDICTS.get(code, "failed")),
         code=code,
         phase=phase,
-        reason=_filled(entry.text, fields),
-        advice=_filled(entry.advice, fields),
+        reason=filled(entry.text, fields),
+        advice=filled(entry.advice, fields),
     )
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the worst of the verdicts of a scenario's repeats; at least one is wanted."""
     return max(verdicts, key=_BEST_FIRST.index)
-
-
-def _filled(text: str, fields: dict[str, object]) -> str:
-    return text.format_map(fields).rstrip().removesuffix(":")

@@ -27,6 +27,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one preflight check found: one line of what is, what is wanted, and how to mend it."""
 
     check: str
+    code: str = ""
     level: Level
     found: str
     wanted: str = ""

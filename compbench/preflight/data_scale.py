@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compbench.model.records import Finding
+from compbench.preflight.findings import finding_of
 
 # The most neighbours that a search asks for: of fewer memories every answer is right, whatever the server does.
 FEWEST_MEMORIES = 50
@@ -22,12 +23,10 @@ def judge_scale(counts: Mapping[str, tuple[int, int]], scale: float) -> Finding:
         counts: by scenario, how many memories are loaded and how many it means.
         scale: the share that is asked for.
     """
-    found = "; ".join(f"{name}: {describe(*count)}" for name, count in counts.items()) or "no scenario"
-    wanted = f"at least {FEWEST_MEMORIES} memories, or all that the scenario means"
     small = {name: meant for name, (loaded, meant) in counts.items() if loaded < min(meant, FEWEST_MEMORIES)}
     if not small:
-        return Finding(check="scale", level="ok", found=found, wanted=wanted)
+        told = "; ".join(f"{name}: {describe(*count)}" for name, count in counts.items()) or "no scenario"
+        return finding_of("scale", "scale", "ok", counts=told, fewest=FEWEST_MEMORIES)
     least = max(min(1.0, FEWEST_MEMORIES / meant) for meant in small.values())
     told = "; ".join(f"{name}: {describe(*counts[name])} at scale {scale:g}" for name in small)
-    mend = f"set scale={least:.2g} or more: of so few memories every answer is right"
-    return Finding(check="scale", level="critical", found=told, wanted=wanted, mend=mend)
+    return finding_of("scale", "scale-too-small", "critical", counts=told, fewest=FEWEST_MEMORIES, least=least)

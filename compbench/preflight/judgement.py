@@ -1,11 +1,10 @@
-"""What readings of the machine and of binaries mean before anything is measured. Pure: `checks` takes the readings.
+"""What readings of the machine and of programs mean before anything is measured. Pure: the checks take the readings.
 
-Each judgement is one line for a person: what was found, what is wanted, how to mend it.
+Each judgement is a finding of the catalogue beside it, with a level.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from compbench.machine.probes import binaries
 from compbench.machine.version_line import version_number
 from compbench.model.notices import Notice, Outcome, notice_of, outcome_of
 from compbench.model.records import Finding, Level
+from compbench.preflight.findings import finding_of
 
 GB = 1_000_000_000
 _UNLIMITED = -1
@@ -37,104 +37,93 @@ def judge_memory(total_bytes: int, available_bytes: int, limits: MachineLimits) 
         level = "critical"
     elif total_bytes < limits.warn_total_memory_gb * GB:
         level = "warning"
-    return Finding(
-        check="memory",
-        level=level,
-        found=f"{available_bytes / GB:.1f} GB available of {total_bytes / GB:.1f} GB",
-        wanted=f"at least {limits.min_available_memory_gb:g} GB available, {limits.warn_total_memory_gb:g} GB in all",
-        mend="" if level == "ok" else "end what uses memory",
+    return finding_of(
+        "memory",
+        "memory",
+        level,
+        available_gb=available_bytes / GB,
+        total_gb=total_bytes / GB,
+        least_gb=limits.min_available_memory_gb,
+        better_gb=limits.warn_total_memory_gb,
     )
 
 
 def judge_disk(free_bytes: int, folder: Path, limits: MachineLimits) -> Finding:
     """Judge the free space where results go."""
-    found = f"{free_bytes / GB:.1f} GB free for {folder}"
     level: Level = "ok"
     if free_bytes < limits.min_free_disk_gb * GB:
-        level, found = "critical", f"Insufficient disk space: {found}"
+        level = "critical"
     elif free_bytes < limits.warn_free_disk_gb * GB:
         level = "warning"
-    wanted = f"at least {limits.min_free_disk_gb:g} GB, better {limits.warn_free_disk_gb:g} GB"
-    return Finding(check="disk", level=level, found=found, wanted=wanted, mend="" if level == "ok" else "free space")
-
-
-def judge_load(load_1min: float | None, limit: float) -> Finding:
-    """Judge the load average over one minute."""
-    if load_1min is None:
-        return Finding(check="load", level="ok", found="not readable here")
-    high = load_1min > limit
-    return Finding(
-        check="load",
-        level="warning" if high else "ok",
-        found=f"load average {load_1min:.2f} over 1 min",
-        wanted=f"at most {limit:g}",
-        mend="wait, or end what is busy" if high else "",
+    return finding_of(
+        "disk",
+        "disk-full" if level == "critical" else "disk",
+        level,
+        free_gb=free_bytes / GB,
+        folder=folder,
+        least_gb=limits.min_free_disk_gb,
+        better_gb=limits.warn_free_disk_gb,
     )
+
+
+def judge_most(check: str, value: float | None, limit: float, unreadable: str = "") -> Finding:
+    """Warn of a reading that is above its limit, by the code that is named as the check.
+
+    Args:
+        check: the check's name.
+        value: the reading; None where the machine does not give it.
+        limit: the highest that is well.
+        unreadable: why it may not be given, if that can be told.
+    """
+    if value is None:
+        return finding_of(check, "not-readable", "ok", why=unreadable)
+    return finding_of(check, check, "warning" if value > limit else "ok", value=value, limit=limit)
 
 
 def judge_governors(governors: Sequence[str] | None) -> Finding:
     """Judge the CPU frequency governors."""
     if governors is None:
-        return Finding(check="cpu_governor", level="ok", found="not readable here: no frequency scaling is shown")
-    other = [name for name in governors if name != "performance"]
-    return Finding(
-        check="cpu_governor",
-        level="warning" if other else "ok",
-        found=f"governor {', '.join(governors)}",
-        wanted="performance",
-        mend="sudo cpupower frequency-set -g performance" if other else "",
-    )
-
-
-def judge_temperature(temperature_c: float | None, limit_c: float) -> Finding:
-    """Judge the CPU's temperature."""
-    if temperature_c is None:
-        return Finding(check="temperature", level="ok", found="not readable here: no sensor")
-    hot = temperature_c > limit_c
-    return Finding(
-        check="temperature",
-        level="warning" if hot else "ok",
-        found=f"{temperature_c:.0f} C",
-        wanted=f"at most {limit_c:g} C",
-        mend="let the machine cool down" if hot else "",
-    )
+        return finding_of("cpu_governor", "not-readable", "ok", why="no frequency scaling is shown")
+    level: Level = "ok" if all(name == "performance" for name in governors) else "warning"
+    return finding_of("cpu_governor", "governors", level, governors=", ".join(governors))
 
 
 def judge_processes(found: Sequence[str], unreadable: int) -> Finding:
     """Judge other servers; they are named, never ended."""
     if found:
-        text, mend = f"running: {', '.join(found)}", "stop it yourself: compbench ends no process that it did not start"
-        return Finding(check="processes", level="critical", found=text, wanted="no other server", mend=mend)
+        return finding_of("processes", "servers-running", "critical", running=", ".join(found))
     if unreadable:
-        text = f"{unreadable} process(es) that may be a server, whose executable is not readable here"
-        return Finding(check="processes", level="warning", found=text, wanted="no other server", mend="look with `ps`")
-    return Finding(check="processes", level="ok", found="no other server is running", wanted="none")
+        return finding_of("processes", "servers-hidden", "warning", count=unreadable)
+    return finding_of("processes", "servers-none", "ok")
 
 
 def judge_port(port: int, owners: Sequence[str]) -> Finding:
     """Judge whether the server's port is free."""
     if owners:
-        text = f"port {port} is in use by {owners[0]}"
-        return Finding(
-            check="port", level="critical", found=text, wanted="a free port", mend="stop it, or set port = N"
-        )
-    return Finding(check="port", level="ok", found=f"port {port} is free", wanted="a free port")
+        return finding_of("port", "port-taken", "critical", port=port, owner=owners[0])
+    return finding_of("port", "port-free", "ok", port=port)
 
 
-def judge_binary(
-    check: str, path: Path, facts: binaries.Binary | None, release: tuple[binaries.Release, str] | None, build: str
+def judge_program(
+    check: str, path: Path, build: str, *, is_executable: bool | None, release: tuple[binaries.Release, str] | None
 ) -> Finding:
-    """Judge a program that `build` makes; what is not native or not told is a warning, never silently right."""
-    wanted = "an executable release build"
-    if facts is None:
-        return Finding(check=check, level="critical", found=f"{path} is missing", wanted=wanted, mend=build)
-    if not os.access(path, os.X_OK):
-        return Finding(check=check, level="critical", found=f"{path} is not executable", wanted=wanted, mend=build)
+    """Judge a program that `build` makes; what is not native or not told is a warning, never silently right.
+
+    Args:
+        check: the check's name.
+        path: the program.
+        build: the command that makes it.
+        is_executable: None if there is no such file.
+        release: whether it is a release build, and how that is known; None if it was not asked.
+    """
+    if is_executable is None:
+        return finding_of(check, "program-missing", "critical", path=path, build=build)
+    if not is_executable:
+        return finding_of(check, "program-not-executable", "critical", path=path, build=build)
     answer, why = release or ("unknown", "not asked")
-    level: Level = {"yes": "ok", "no": "critical", "unknown": "warning"}[answer]  # type: ignore[assignment]
+    levels: dict[str, Level] = {"yes": "ok", "no": "critical", "unknown": "warning"}
     kind = {"yes": "release build", "no": "debug build", "unknown": "release build or not is not readable here"}[answer]
-    mend = "" if answer == "yes" else build
-    return Finding(check=check, level=level, found=f"{path.name}: {kind} ({why})", wanted=wanted, mend=mend)
+    return finding_of(check, "program", levels[answer], name=path.name, kind=kind, why=why, build=build)
 
 
 def judge_versions(said: Mapping[str, str], expected: Mapping[str, str], unasked: Sequence[str] = ()) -> Finding:
@@ -144,21 +133,18 @@ def judge_versions(said: Mapping[str, str], expected: Mapping[str, str], unasked
     """
     known = "".join(f"; {name}: cannot be asked, known by its hash" for name in unasked)
     if not expected:
-        text = f"{', '.join(said)}: can't be compared: no cargo, or no workspace of it, is readable here{known}"
-        mend = "install cargo, or see for yourself that the binaries are those of the checkout"
-        return Finding(check="versions", level="warning", found=text, wanted="the checkout's versions", mend=mend)
+        return finding_of("versions", "versions-incomparable", "warning", names=", ".join(said), known=known)
     found = {name: (version_number(line), line) for name, line in said.items() if name in expected}
     wrong = [
         f"{name} is {version}, not {expected[name]}" if version else f"{name} tells no version ({line})"
         for name, (version, line) in found.items()
         if version != expected[name]
     ]
-    told = ", ".join(f"{name} {version}" for name, version in expected.items() if name in found)
+    right = ", ".join(f"{name} {version}" for name, version in expected.items() if name in found)
     if wrong:
-        mend = "build again: the binaries are not those of the checkout"
-        return Finding(check="versions", level="critical", found="; ".join(wrong), wanted=told, mend=mend)
-    named = told or "no package of Engram in the workspace"
-    return Finding(check="versions", level="ok", found=f"{named}{known}", wanted=told)
+        return finding_of("versions", "versions-differ", "critical", wrong="; ".join(wrong), expected=right)
+    told = f"{right or 'no package of Engram in the workspace'}{known}"
+    return finding_of("versions", "versions", "ok", told=told, expected=right)
 
 
 def judge_tools(check: str, missing: Mapping[str, str], *, needed: bool = False, replaced: bool = False) -> Finding:
@@ -171,23 +157,18 @@ def judge_tools(check: str, missing: Mapping[str, str], *, needed: bool = False,
         replaced: nothing of what was asked for will be missing without them.
     """
     if not missing:
-        return Finding(check=check, level="ok", found="all there", wanted="on the PATH")
-    level: Level = "critical" if needed else "note" if replaced else "warning"
-    text = f"missing: {'; '.join(f'{name} ({why})' for name, why in missing.items())}"
-    mend = "install them" if needed else "install them if you want that"
-    return Finding(check=check, level=level, found=text, wanted="on the PATH", mend=mend)
+        return finding_of(check, "tools", "ok")
+    named = "; ".join(f"{name} ({why})" for name, why in missing.items())
+    if needed:
+        return finding_of(check, "tools-needed", "critical", missing=named)
+    return finding_of(check, "tools-missing", "note" if replaced else "warning", missing=named)
 
 
 def judge_open_files(limit: int, needed: int) -> Finding:
     """Judge how many files a process may have open; every connection is one."""
-    is_enough = limit >= needed or limit == _UNLIMITED
-    return Finding(
-        check="open_files",
-        level="ok" if is_enough else "critical",
-        found=f"{'any number of' if limit == _UNLIMITED else limit} open files are allowed to a process",
-        wanted=f"at least {needed}",
-        mend="" if is_enough else f"ulimit -n {needed}, or fewer connections",
-    )
+    level: Level = "ok" if limit >= needed or limit == _UNLIMITED else "critical"
+    allowed = "any number of" if limit == _UNLIMITED else limit
+    return finding_of("open_files", "open-files", level, limit=allowed, needed=needed)
 
 
 def judge_stability(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compbench.model.records import Finding
+from compbench.preflight.findings import finding_of
 from compbench.systems.api import Needs
 
 _GB = 1_000_000_000
@@ -63,17 +64,11 @@ def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
         problems.append(
             f"{names}: {disk_bytes / _GB:.1f} GB to make and keep > {room.free_disk_bytes / _GB:.1f} GB free on disk"
         )
-    wanted = "data sets that fit into memory, disk and time"
     if problems:
-        mend = "set that scale, or leave such a scenario out (`doit run:<another>`)"
-        return Finding(check="data_set", level="critical", found="; ".join(problems), wanted=wanted, mend=mend)
+        return finding_of("data_set", "data-sets-too-large", "critical", problems="; ".join(problems))
     largest = max(needs, key=lambda need: need.memory_bytes, default=None)
-    found = (
-        "no scenario"
-        if largest is None
-        else f"largest: {_sum_of(largest)}, {room.available_bytes / _GB:.1f} GB available"
-    )
-    return Finding(check="data_set", level="ok", found=found, wanted=wanted)
+    told = "no scenario" if largest is None else _sum_of(largest)
+    return finding_of("data_set", "data-sets-fit", "ok", largest=told, available_gb=room.available_bytes / _GB)
 
 
 def _memory_problem(need: Need, room: Room) -> str:

@@ -35,7 +35,7 @@ def test_disk(free_gb: float, level: str) -> None:
 
 @pytest.mark.parametrize(("load", "level"), [(2.0, "ok"), (2.01, "warning"), (None, "ok")])
 def test_load_is_not_truncated(load: float | None, level: str) -> None:
-    assert judgement.judge_load(load, 2.0).level == level
+    assert judgement.judge_most("load", load, 2.0).level == level
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_governor(governors: list[str] | None, level: str) -> None:
 
 @pytest.mark.parametrize(("heat", "level"), [(80.0, "ok"), (80.1, "warning"), (None, "ok")])
 def test_temperature_says_when_there_is_no_sensor(heat: float | None, level: str) -> None:
-    found = judgement.judge_temperature(heat, 80.0)
+    found = judgement.judge_most("temperature", heat, 80.0, "no sensor")
     assert found.level == level
     assert (found.found == "not readable here: no sensor") is (heat is None)
 

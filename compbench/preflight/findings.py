@@ -1,0 +1,128 @@
+"""What the preflight checks may find: each stable code with its text, what is wanted, and how to mend it.
+
+The sister of `compbench.model.catalogue`: texts are templates, whose `{fields}` are what a check has read. A check that
+is about one figure has one code, named after it, and the level says how the figure is judged.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from compbench.model.catalogue import fields_of, filled, table
+from compbench.model.records import Finding, Level
+
+
+class Template(NamedTuple):
+    """What was found, what is wanted instead, and how to mend it, which is said of what is not ok."""
+
+    found: str
+    wanted: str = ""
+    mend: str = ""
+
+    @property
+    def fields(self) -> set[str]:
+        """Return the names of the fields that whoever tells this has to give."""
+        return fields_of("".join(self))
+
+
+_RELEASE_BUILD = "an executable release build"
+_DATA_SETS = "data sets that fit into memory, disk and time"
+_MANY_MEMORIES = "at least {fewest} memories, or all that the scenario means"
+
+FINDINGS = {
+    "system": Template("{system} ({reason})"),
+    "system-makeshift": Template(
+        "{title} is measured instead of {others}: {reason}",
+        mend="{how}, or say that {title} is meant: system={system}",
+    ),
+    "program-missing": Template("{path} is missing", _RELEASE_BUILD, "{build}"),
+    "program-not-executable": Template("{path} is not executable", _RELEASE_BUILD, "{build}"),
+    "program": Template("{name}: {kind} ({why})", _RELEASE_BUILD, "{build}"),
+    "not-used": Template("not used: {why}"),
+    "parts-missing": Template("{owner} lacks {missing}", mend="{how}"),
+    "driver-unknown": Template("{problem}"),
+    "versions": Template("{told}", "{expected}"),
+    "versions-differ": Template("{wrong}", "{expected}", "build again: the binaries are not those of the checkout"),
+    "versions-incomparable": Template(
+        "{names}: can't be compared: no cargo, or no workspace of it, is readable here{known}",
+        "the checkout's versions",
+        "install cargo, or see for yourself that the binaries are those of the checkout",
+    ),
+    "scenarios": Template("{count}: {names}"),
+    "scenarios-invalid": Template("{problem}", "valid scenario files"),
+    "dimension-refused": Template(
+        "{names}: data.embedding_dim is not {dimension}",
+        "{dimension}",
+        "set it to {dimension}: {title} refuses every other dimension",
+    ),
+    "scale": Template("{counts}", _MANY_MEMORIES),
+    "scale-too-small": Template(
+        "{counts}", _MANY_MEMORIES, "set scale={least:.2g} or more: of so few memories every answer is right"
+    ),
+    "data-sets-fit": Template("largest: {largest}, {available_gb:.1f} GB available", _DATA_SETS),
+    "data-sets-too-large": Template(
+        "{problems}", _DATA_SETS, "set that scale, or leave such a scenario out (`doit run:<another>`)"
+    ),
+    "not-judged": Template("not judged: {why}"),
+    "folder": Template("{folder} can be written"),
+    "folder-not-writable": Template(
+        "{folder} can't be written: {problem}", mend="mend its rights, free space, or set {setting} to another folder"
+    ),
+    "disk": Template(
+        "{free_gb:.1f} GB free for {folder}", "at least {least_gb:g} GB, better {better_gb:g} GB", "free space"
+    ),
+    "disk-full": Template(
+        "Insufficient disk space: {free_gb:.1f} GB free for {folder}",
+        "at least {least_gb:g} GB, better {better_gb:g} GB",
+        "free space",
+    ),
+    "leftovers": Template("{left}; `doit clean` removes what is not continued"),
+    "leftovers-none": Template("none"),
+    "runs-damaged": Template("{problem}"),
+    "memory": Template(
+        "{available_gb:.1f} GB available of {total_gb:.1f} GB",
+        "at least {least_gb:g} GB available, {better_gb:g} GB in all",
+        "end what uses memory",
+    ),
+    "governors": Template("governor {governors}", "performance", "sudo cpupower frequency-set -g performance"),
+    "temperature": Template("{value:.0f} C", "at most {limit:g} C", "let the machine cool down"),
+    "load": Template("load average {value:.2f} over 1 min", "at most {limit:g}", "wait, or end what is busy"),
+    "not-readable": Template("not readable here: {why}"),
+    "servers-none": Template("no other server is running", "none"),
+    "servers-running": Template(
+        "running: {running}",
+        "no other server",
+        "stop it yourself: compbench ends no process that it did not start",
+    ),
+    "servers-hidden": Template(
+        "{count} process(es) that may be a server, whose executable is not readable here",
+        "no other server",
+        "look with `ps`",
+    ),
+    "port-free": Template("port {port} is free", "a free port"),
+    "port-taken": Template("port {port} is in use by {owner}", "a free port", "stop it, or set port = N"),
+    "loopback": Template("127.0.0.1 answers"),
+    "loopback-dead": Template(
+        "127.0.0.1 does not answer, after retries of 1, 2 and 4 s", "a loopback interface that is up"
+    ),
+    "open-files": Template(
+        "{limit} open files are allowed to a process", "at least {needed}", "ulimit -n {needed}, or fewer connections"
+    ),
+    "tools": Template("all there", "on the PATH"),
+    "tools-missing": Template("missing: {missing}", "on the PATH", "install them if you want that"),
+    "tools-needed": Template("missing: {missing}", "on the PATH", "install them"),
+    "suite-none": Template("no other suite is running"),
+    "suite-running": Template("a suite is running: {holder}", "one at a time", "wait until it has finished"),
+}
+
+
+def finding_of(check: str, code: str, level: Level, **fields: object) -> Finding:
+    """Return what a check has found, by its code; a missing field is a KeyError."""
+    found, wanted, mend = (filled(text, fields) for text in FINDINGS[code])
+    return Finding(check=check, code=code, level=level, found=found, wanted=wanted, mend="" if level == "ok" else mend)
+
+
+def as_markdown() -> str:
+    """Return what may be found as the table of `docs/notices.md`."""
+    rows = [(f"`{code}`", *template) for code, template in FINDINGS.items()]
+    return table("Preflight", ("code", "what it says", "what is wanted", "what to do"), rows)

@@ -1,0 +1,151 @@
+"""Checks of what is to be measured: system, programs, versions, scenario files, and the data sets that they ask for.
+
+Each reads, and hands what it saw to a pure judgement; none raises for something bad.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from compbench.config.scenarios import load_scenarios
+from compbench.config.settings import Settings
+from compbench.machine.probes import binaries, machine
+from compbench.model.errors import UserError
+from compbench.model.records import Finding
+from compbench.model.scenario import Scenario
+from compbench.preflight import data_scale, memory_needs
+from compbench.preflight.findings import finding_of
+from compbench.preflight.judgement import GB, judge_program, judge_versions
+from compbench.store import kept_data
+from compbench.systems import registry
+
+_DRIVER_MODULES = ("httptools", "orjson", "numpy", "hdrh")
+
+
+def check_system(settings: Settings) -> Finding:
+    """Warn where a system is measured for want of another one, without that having been asked for."""
+    system, reason = settings.system, settings.system_reason
+    if not registry.is_makeshift(settings):
+        return finding_of("system", "system", "ok", system=system, reason=reason)
+    title, wanted = registry.title_of(system), registry.looked_for(settings)
+    others = " or ".join(registry.title_of(name) for name in wanted)
+    how = " or ".join(registry.server_of(settings, name).how_to_get for name in wanted)
+    return finding_of(
+        "system", "system-makeshift", "warning", title=title, others=others, reason=reason, how=how, system=system
+    )
+
+
+def check_server(settings: Settings) -> Finding:
+    """Check the server's program, or what else its system needs."""
+    check, half = "binary_server", registry.server_of(settings)
+    for path in half.binaries.values():
+        return _check_program(check, path, half.how_to_get)
+    title = registry.title_of(settings.system)
+    if missing := half.missing():
+        return finding_of(
+            check, "parts-missing", "critical", owner=title, missing=", ".join(missing), how=half.how_to_get
+        )
+    return finding_of(check, "not-used", "ok", why=f"{title} ({settings.system_reason})")
+
+
+def check_driver(settings: Settings) -> Finding:
+    """Check the driver's program, or the modules that compbench's own needs."""
+    check = "binary_driver"
+    if settings.driver != "builtin":
+        try:
+            half, path = registry.driver_owner(settings)
+        except UserError as error:
+            return finding_of(check, "driver-unknown", "critical", problem=error)
+        return _check_program(check, path, half.how_to_get)
+    if missing := [name for name in _DRIVER_MODULES if importlib.util.find_spec(name) is None]:
+        how = "make demo, or pip install -r requirements.txt"
+        owner = "the built-in driver"
+        return finding_of(check, "parts-missing", "critical", owner=owner, missing=", ".join(missing), how=how)
+    return finding_of(check, "not-used", "ok", why="compbench's own driver")
+
+
+def check_versions(settings: Settings) -> Finding:
+    """Compare what the system's programs say with what their repository says."""
+    told, expected = registry.server_of(settings).versions()
+    if not told:
+        return finding_of("versions", "not-used", "ok", why=f"{registry.title_of(settings.system)} tells none")
+    return judge_versions(told, expected, [] if settings.driver == "builtin" else [settings.driver])
+
+
+def check_scenarios(settings: Settings) -> Finding:
+    """Check the scenario files, and that the server takes vectors of their dimensions."""
+    try:
+        found = _scenarios(settings)
+    except UserError as error:
+        return finding_of("scenarios", "scenarios-invalid", "critical", problem=error)
+    dimension = registry.server_of(settings).capabilities.dimension
+    if odd := [s.name for s in found if dimension not in (None, s.data.embedding_dim)]:
+        title = registry.title_of(settings.system)
+        return finding_of(
+            "scenarios", "dimension-refused", "critical", names=", ".join(odd), dimension=dimension, title=title
+        )
+    return finding_of("scenarios", "scenarios", "ok", count=len(found), names=", ".join(s.name for s in found))
+
+
+def check_scale(settings: Settings, names: Sequence[str]) -> Finding:
+    """Check that the scale leaves the named scenarios, or all, something to search."""
+    try:
+        concerned = _scenarios(settings, names)
+    except UserError:
+        return _unread("scale")
+    counts = {s.name: (kept_data.wanted_memories(settings, s), s.data.num_nodes) for s in concerned}
+    return data_scale.judge_scale(counts, settings.data_scale)
+
+
+def check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
+    """Check that the data sets of the named scenarios, or of all, fit into this machine."""
+    if registry.server_of(settings).needs(1, 1) is None:
+        why = f"what {registry.title_of(settings.system)} needs for its data is not known here"
+        return finding_of("data_set", "not-judged", "ok", why=why)
+    try:
+        concerned = _scenarios(settings, names)
+    except UserError:
+        return _unread("data_set")
+    room = memory_needs.Room(
+        available_bytes=psutil.virtual_memory().available,
+        reserve_bytes=round(settings.limits.min_scenario_memory_gb * GB),
+        free_disk_bytes=machine.free_disk_bytes(Path(settings.cache_dir)),
+        cores=os.cpu_count() or 1,
+        time_limit_s=settings.data_set_timeout_s,
+    )
+    return memory_needs.judge_data_set([_need(settings, scenario) for scenario in concerned], room)
+
+
+def _scenarios(settings: Settings, names: Sequence[str] = ()) -> list[Scenario]:
+    found = load_scenarios(Path(settings.scenarios_dir), settings.expected_scenarios)
+    return [scenario for scenario in found if not names or scenario.name in names]
+
+
+def _unread(check: str) -> Finding:
+    return finding_of(check, "not-judged", "ok", why="see the check of the scenarios")
+
+
+def _check_program(check: str, path: Path, build: str) -> Finding:
+    facts = binaries.read_binary(path)
+    is_executable = None if facts is None else os.access(path, os.X_OK)
+    release = binaries.is_release_build(facts) if facts and is_executable else None
+    return judge_program(check, path, build, is_executable=is_executable, release=release)
+
+
+def _need(settings: Settings, scenario: Scenario) -> memory_needs.Need:
+    folder, count = kept_data.data_set_folder(settings, scenario), kept_data.wanted_memories(settings, scenario)
+    needs = registry.server_of(settings).needs(count, scenario.data.embedding_dim)
+    assert needs is not None  # noqa: S101 - known for one vector, so for all
+    return memory_needs.Need(
+        scenario=scenario.name,
+        num_nodes=scenario.data.num_nodes,
+        count=count,
+        needs=needs,
+        is_kept=folder is not None and folder.is_dir(),
+        kept_from_now=folder is not None,
+    )
