@@ -1,6 +1,7 @@
 """The figures by which measurements are shown, compared, followed and exported: one table that all of them read.
 
-A name is the key in `results.json` and the column in `runs.csv`; its ending is the unit.
+A name is the key in `results.json` and the column in `runs.csv`; its ending is the unit. Wherever a person reads a
+figure, in a page, on the terminal or beside another one, the table prints it, so that it reads the same everywhere.
 """
 
 from __future__ import annotations
@@ -9,7 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from compbench.model.result import Capacity, Result
+from compbench.model.result import Capacity, Details, Result
+
+Read = Callable[[Result | None, Capacity | None], float | None]
+# Where there is no figure.
+NONE = "-"
+_PRECISE_TO = 100
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Metric:
         label: what a reader calls it.
         unit: as a reader writes it.
         better: which way is an improvement.
-        form: how it is printed, for the `%` operator, without the unit.
+        form: prints it, without the unit.
         read: finds it in what a measurement amounts to; None is not recorded.
         least_effect_pct: a smaller relative change is of no interest, whatever a test says.
         absolute: the change is judged by its difference in the figure's own unit (percentage points), not relatively.
@@ -42,8 +48,8 @@ class Metric:
     label: str
     unit: str
     better: Literal["lower", "higher"]
-    form: str
-    read: Callable[[Result | None, Capacity | None], float | None]
+    form: Callable[[float], str]
+    read: Read
     least_effect_pct: float = 5.0
     absolute: bool = False
     is_followed: bool = False
@@ -56,22 +62,54 @@ class Metric:
 
     def in_words(self, value: float) -> str:
         """Return the figure within a line of several: `P99 1.25 ms`, `1000 ops/s`, `0.10 % errors`."""
-        if self.unit == "ops/s" and self is not CAPACITY:
+        if self is THROUGHPUT:
             return self.shown(value)
         return f"{self.shown(value)} {self.label}" if self is ERRORS else f"{self.label} {self.shown(value)}"
 
+    def number(self, value: float | None) -> str:
+        """Return a measured figure as a person reads it, where its unit stands beside it; `-` if there is none."""
+        return NONE if value is None else self.form(value)
+
     def shown(self, value: float | None) -> str:
-        """Return the figure as a person reads it, with its unit; `-` if there is none."""
-        return "-" if value is None else f"{self.form % value} {self.unit}"
+        """Return a measured figure as a person reads it, with its unit; `-` if there is none."""
+        return NONE if value is None else f"{self.form(value)} {self.unit}"
+
+    def is_worse(self, change: float) -> bool:
+        """Tell whether a change of the figure by so much, not zero, is one for the worse."""
+        return (change > 0) == (self.better == "lower")
 
 
-def _p999_ms(result: Result | None, _: Capacity | None) -> float | None:
-    times = result.details.response_time_ms if result and result.details else None
-    return times.p999 if times else None
+def given(value: float | None) -> str:
+    """Return a figure that somebody has set or published, with the digits that it was given; `-` if there is none."""
+    return NONE if value is None else f"{value:.10g}"
 
 
-def _recall_pct(result: Result | None, _: Capacity | None) -> float | None:
-    reached = result.recall.reached if result and result.recall else None
+def change_pct(value: float | None) -> str:
+    """Return a relative change in per cent as a person reads it: `+12.0 %`; `-` if there is none."""
+    return NONE if value is None else f"{value:+.1f} %"
+
+
+def _two_decimals(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _whole(value: float) -> str:
+    """Return a rate as a whole number, but with three digits if it is so low that they matter."""
+    return f"{value:.0f}" if value >= _PRECISE_TO else f"{value:.3g}"
+
+
+def _of_result(find: Callable[[Result], float | None]) -> Read:
+    """Return what reads a figure of a load that was measured."""
+    return lambda result, _: find(result) if result else None
+
+
+def _of_details(find: Callable[[Details], float | None]) -> Read:
+    """Return what reads a figure that only compbench's driver tells."""
+    return _of_result(lambda result: find(result.details) if result.details else None)
+
+
+def _recall_pct(result: Result) -> float | None:
+    reached = result.recall.reached if result.recall else None
     return None if reached is None else 100 * reached
 
 
@@ -80,13 +118,11 @@ P50 = Metric(
     "P50",
     "ms",
     "lower",
-    "%.2f",
-    lambda result, _: result.p50_latency_ms if result else None,
+    _two_decimals,
+    _of_result(lambda result: result.p50_latency_ms),
     gauge=Gauge("compbench_p50_latency_seconds", "Median response time", 1000),
 )
-P95 = Metric(
-    "p95_latency_ms", "P95", "ms", "lower", "%.2f", lambda result, _: result.p95_latency_ms if result else None
-)
+P95 = Metric("p95_latency_ms", "P95", "ms", "lower", _two_decimals, _of_result(lambda result: result.p95_latency_ms))
 # A regression is more than 5 % of latency or throughput, or 5 percentage points of errors (ENGRAM's performance
 # checks). Recall is near 100 %, where one per cent of it is many wrong answers.
 P99 = Metric(
@@ -94,19 +130,26 @@ P99 = Metric(
     "P99",
     "ms",
     "lower",
-    "%.2f",
-    lambda result, _: result.p99_latency_ms if result else None,
+    _two_decimals,
+    _of_result(lambda result: result.p99_latency_ms),
     is_followed=True,
     gauge=Gauge("compbench_p99_latency_seconds", "99th percentile of response time", 1000),
 )
-P999 = Metric("p999_latency_ms", "P99.9", "ms", "lower", "%.2f", _p999_ms)
+P999 = Metric(
+    "p999_latency_ms",
+    "P99.9",
+    "ms",
+    "lower",
+    _two_decimals,
+    _of_details(lambda details: details.response_time_ms.p999 if details.response_time_ms else None),
+)
 THROUGHPUT = Metric(
     "throughput_ops_s",
     "throughput",
     "ops/s",
     "higher",
-    "%.0f",
-    lambda result, _: result.throughput_ops_s if result else None,
+    _whole,
+    _of_result(lambda result: result.throughput_ops_s),
     is_followed=True,
     gauge=Gauge("compbench_throughput_operations_per_second", "Operations answered, at a fixed rate"),
 )
@@ -115,8 +158,8 @@ RECALL = Metric(
     "recall",
     "%",
     "higher",
-    "%.2f",
-    _recall_pct,
+    _two_decimals,
+    _of_result(_recall_pct),
     least_effect_pct=1.0,
     absolute=True,
     is_followed=True,
@@ -127,8 +170,8 @@ ERRORS = Metric(
     "errors",
     "%",
     "lower",
-    "%.2f",
-    lambda result, _: 100 * result.error_fraction if result else None,
+    _two_decimals,
+    _of_result(lambda result: 100 * result.error_fraction),
     absolute=True,
     is_followed=True,
     gauge=Gauge("compbench_error_ratio", "Share of operations that failed", 100),
@@ -138,18 +181,13 @@ CAPACITY = Metric(
     "capacity",
     "ops/s",
     "higher",
-    "%.0f",
+    _whole,
     lambda _, capacity: capacity.low_ops_s if capacity else None,
     is_followed=True,
     gauge=Gauge("compbench_capacity_operations_per_second", "Highest rate sustained within the limits"),
 )
 OFFERED = Metric(
-    "offered_ops_s",
-    "offered",
-    "ops/s",
-    "higher",
-    "%.0f",
-    lambda result, _: result.details.offered_ops_s if result and result.details else None,
+    "offered_ops_s", "offered", "ops/s", "higher", _whole, _of_details(lambda details: details.offered_ops_s)
 )
 ALL = (P50, P95, P99, P999, OFFERED, THROUGHPUT, RECALL, ERRORS, CAPACITY)
 FOLLOWED = tuple(metric for metric in ALL if metric.is_followed)

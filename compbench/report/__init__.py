@@ -6,7 +6,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from compbench.model import texts
+from compbench.model import metrics, texts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -26,7 +26,11 @@ def missing_extra() -> str:
 
 
 def render(template_name: str, **values: object) -> str:
-    """Render a template of `templates/`; HTML and SVG escape what they are given, and a missing value is an error."""
+    """Render a template of `templates/`; HTML and SVG escape what they are given, and a missing value is an error.
+
+    Each metric is known to the templates by its name in `model.metrics`: `{{ value | figure(P99) }}` prints a measured
+    figure, `| given` what somebody has set or published, `| change` a relative change in per cent.
+    """
     return _environment().get_template(template_name).render(**values)
 
 
@@ -42,4 +46,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["md"] = texts.markdown
+    environment.filters["figure"] = lambda value, metric: metric.number(value)
+    environment.filters["given"] = metrics.given
+    environment.filters["change"] = metrics.change_pct
+    environment.globals.update({name: one for name, one in vars(metrics).items() if isinstance(one, metrics.Metric)})
     return environment

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from compbench.config.toml_tables import convert_table, parse_toml
-from compbench.model.metrics import P99
+from compbench.model.metrics import P99, change_pct
 from compbench.model.records import Capture
 from compbench.report.groups import group_captures
 from compbench.systems import registry
@@ -69,12 +69,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stands(self) -> str:
-        """Return how the measured figure stands, in words: `-12 % better`, `not comparable: data scaled to 0.001`."""
+        """Return how the measured figure stands, in words: `-12.3 % better`, `not comparable: data scaled to 0.001`."""
         if self.delta_pct is None:
             return f"not comparable: {self.caveat}" if self.caveat else "no baseline"
-        # Near -100 % a whole number would say that nothing is left.
-        change = f"{self.delta_pct:+.1f}" if self.delta_pct < -95 else f"{self.delta_pct:+.0f}"  # noqa: PLR2004 - see above
-        return f"{change} % {self.status.lower()}"
+        return f"{change_pct(self.delta_pct)} {self.status.lower()}"
 
 
 class Priority(msgspec.Struct, frozen=True, kw_only=True):

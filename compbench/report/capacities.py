@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compbench.model.metrics import CAPACITY, change_pct, given
 from compbench.model.records import Capture
 from compbench.model.result import Capacity
 from compbench.report.baselines import COMPARABLE_SHARE, Baseline, caveat_of
@@ -36,8 +37,8 @@ class PublishedCapacity:
     @property
     def published(self) -> str:
         """Return what was published: one figure, or a range."""
-        until = f" to {self.high_ops_s:g}" if self.high_ops_s > self.low_ops_s else ""
-        return f"{self.system} {self.low_ops_s:g}{until} ops/s"
+        until = f" to {given(self.high_ops_s)}" if self.high_ops_s > self.low_ops_s else ""
+        return f"{self.system} {given(self.low_ops_s)}{until} {CAPACITY.unit}"
 
     @property
     def stands(self) -> str:
@@ -45,19 +46,17 @@ class PublishedCapacity:
         if self.caveat:
             return f"not comparable: {self.caveat}"
         if self.found_ops_s > self.high_ops_s * (1 + COMPARABLE_SHARE):
-            return f"{100 * (self.found_ops_s / self.high_ops_s - 1):+.0f} % better"
+            return f"{change_pct(100 * (self.found_ops_s / self.high_ops_s - 1))} better"
         if self.found_ops_s < self.low_ops_s * (1 - COMPARABLE_SHARE):
-            return f"{100 * (self.found_ops_s / self.low_ops_s - 1):+.0f} % worse"
+            return f"{change_pct(100 * (self.found_ops_s / self.low_ops_s - 1))} worse"
         return "comparable"
 
 
 def describe(capacity: Capacity) -> str:
     """Return what a search has found: what was sustained, what was not, and what ended the search."""
-    beyond = "" if capacity.high_ops_s is None else f", {capacity.high_ops_s:.0f} not"
-    return (
-        f"capacity {capacity.low_ops_s:.0f} ops/s sustained at P99 under {capacity.p99_limit_ms:g} ms{beyond}"
-        f" ({_BOUNDS[capacity.bound]})"
-    )
+    beyond = "" if capacity.high_ops_s is None else f", {CAPACITY.number(capacity.high_ops_s)} not"
+    limit = f"sustained at P99 under {given(capacity.p99_limit_ms)} ms{beyond}"
+    return f"{CAPACITY.in_words(capacity.low_ops_s)} {limit} ({_BOUNDS[capacity.bound]})"
 
 
 def beside_published(

@@ -136,20 +136,19 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
         return _absolute_row(scenario, metric, basic.fmean(before), basic.fmean(after))
     earlier = comparable.earlier_values(known, head, scenario, metric.name)
     change = judge_change(before, after, least_effect_pct=metric.least_effect_pct, history=earlier)
-    worse = (change.delta_pct > 0) == (metric.better == "lower")
     untold = not change.changed and abs(change.delta_pct) > metric.least_effect_pct
     verdict: Verdict = "can't tell" if untold else "same"
     if change.changed:
-        verdict = "regression" if worse else "improvement"
+        verdict = "regression" if metric.is_worse(change.delta_pct) else "improvement"
     remark = f"less than {change.least_pct:.0f} % can't be told ({change.basis})" if untold else change.basis
     return Row(*place, change.delta_pct, verdict, remark, change.least_pct)
 
 
 def _absolute_row(scenario: str, metric: Metric, before: float, after: float) -> Row:
-    """Judge percentages by their difference in percentage points: relative to nearly nothing, all is large."""
+    """Judge a figure by its difference in its own unit: percentages, and what has no ratio since one side is zero."""
     difference = after - before
-    worse = (difference > 0) == (metric.better == "lower")
-    matters = abs(difference) > metric.least_effect_pct
-    verdict: Verdict = ("regression" if worse else "improvement") if matters else "same"
+    least, unit = (metric.least_effect_pct, "percentage points") if metric.absolute else (0.0, metric.unit)
+    changed: Verdict = "regression" if metric.is_worse(difference) else "improvement"
+    verdict = changed if abs(difference) > least else "same"
     relative = 100 * difference / before if before else None
-    return Row(scenario, metric, before, after, relative, verdict, f"{difference:+.2f} percentage points")
+    return Row(scenario, metric, before, after, relative, verdict, f"{difference:+.2f} {unit}")

@@ -77,8 +77,8 @@ def repeats_of(captures: Sequence[Capture]) -> list[str]:
         # Not by `statistics.spread`: this is rendered beside measurements, and that loads scipy.
         cv_pct = 100 * statistics.stdev(values) / statistics.fmean(values) if len(values) > 1 else None
         lines.append(
-            f"{group.scenario}: P99 median {statistics.median(values):.2f} ms,"
-            f" {min(values):.2f} to {max(values):.2f} ms over {counted}"
+            f"{group.scenario}: P99 median {P99.shown(statistics.median(values))},"
+            f" {P99.number(min(values))} to {P99.shown(max(values))} over {counted}"
             + ("" if cv_pct is None else f", coefficient of variation {cv_pct:.1f} %")
         )
     return lines

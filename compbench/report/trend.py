@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compbench.files.whole import write_whole
-from compbench.model.metrics import FOLLOWED, Metric
+from compbench.model.metrics import FOLLOWED, RECALL, Metric, change_pct
 from compbench.model.times import iso_utc
 from compbench.report import render
 from compbench.report.charts import drawing
@@ -123,7 +123,7 @@ def _panel(scenario: str, metric: Metric, points: Sequence[Past]) -> Panel:
     series: dict[tuple[str | None, ...], list[Past]] = {}
     for past in points:
         series.setdefault(series_key(past, scenario), []).append(past)
-    shifts = [shift for own in series.values() for shift in _shifts(own, scenario, metric)]
+    shifts = [shift for own in series.values() for shift in shifts_of(own, scenario, metric)]
     longest = max(len(own) for own in series.values())
     few = f"too little history for change points: {longest} comparable runs of the {CHANGES_FROM} it takes"
     return Panel(
@@ -136,7 +136,8 @@ def _panel(scenario: str, metric: Metric, points: Sequence[Past]) -> Panel:
     )
 
 
-def _shifts(points: Sequence[Past], scenario: str, metric: Metric) -> list[Shift]:
+def shifts_of(points: Sequence[Past], scenario: str, metric: Metric) -> list[Shift]:
+    """Return the lasting changes of a figure over comparable runs, oldest first, each of which has it."""
     values = [_value(past, scenario, metric) for past in points]
     if min(values) <= 0:
         return []
@@ -145,10 +146,11 @@ def _shifts(points: Sequence[Past], scenario: str, metric: Metric) -> list[Shift
     found = []
     for number, place in enumerate(places):
         before, after = basic.fmean(values[bounds[number] : place]), basic.fmean(values[place : bounds[number + 2]])
+        if metric.absolute and abs(after - before) <= metric.least_effect_pct:
+            continue
         delta_pct = 100 * (after / before - 1)
         past = points[place]
-        worse = (delta_pct > 0) == (metric.better == "lower")
-        found.append(Shift(past.run, iso_utc(past.opened_at), past.commit[:12], delta_pct, worse))
+        found.append(Shift(past.run, iso_utc(past.opened_at), past.commit[:12], delta_pct, metric.is_worse(delta_pct)))
     return found
 
 
@@ -157,7 +159,8 @@ def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequenc
     rows = [
         {
             "at": iso_utc(past.opened_at),
-            "value": float(f"{_value(past, scenario, metric):.5g}"),
+            "value": float(f"{(value := _value(past, scenario, metric)):.5g}"),
+            "shown": metric.shown(value),
             "series": names[series_key(past, scenario)],
             "run": past.run,
             "commit": f"{past.commit[:12] or 'unknown'}{' + uncommitted' if past.dirty else ''}",
@@ -165,21 +168,21 @@ def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequenc
         }
         for past in points
     ]
-    changes = [{"at": s.at, "label": f"{s.delta_pct:+.0f} %", "worse": s.worse} for s in shifts]
+    changes = [{"at": s.at, "label": change_pct(s.delta_pct), "worse": s.worse} for s in shifts]
     machines = [
         {"at": iso_utc(after.opened_at), "label": "another machine"}
         for before, after in itertools.pairwise(points)
         if before.fingerprint.get("machine") != after.fingerprint.get("machine")
     ]
-    return _chart(rows, metric.title, changes, machines, zero=metric.name != "recall_pct")
+    return _chart(rows, metric, changes, machines)
 
 
 def _value(past: Past, scenario: str, metric: Metric) -> float:
     return basic.fmean(past.values[scenario][metric.name])
 
 
-def _chart(rows: Sequence[Row], title: str, changes: Sequence[Row], machines: Sequence[Row], *, zero: bool) -> Spec:
-    """Return one figure over all runs: `rows` have `at` (ISO 8601), `value`, `series`, `run`, `commit`, `state`.
+def _chart(rows: Sequence[Row], metric: Metric, changes: Sequence[Row], machines: Sequence[Row]) -> Spec:
+    """Return a figure over all runs: `rows` have `at` (ISO 8601), `value`, `shown`, `series`, `run`, `commit`, `state`.
 
     `changes` (`at`, `label`, `worse`) are change points, `machines` (`at`, `label`) are where another machine begins.
     """
@@ -190,8 +193,8 @@ def _chart(rows: Sequence[Row], title: str, changes: Sequence[Row], machines: Se
         "title": None,
         "axis": {"grid": False, "labelOverlap": True, "format": "%Y-%m-%d"},
     }
-    y = y_axis("value", title, zero=zero)
-    tooltip = tooltips(run="run", value=title, commit="commit", state="outcome", series="measured on")
+    y = y_axis("value", metric.title, zero=metric is not RECALL)
+    tooltip = tooltips(run="run", shown=metric.label, commit="commit", state="outcome", series="measured on")
     legend = {"columns": 1, "symbolType": "stroke"} if len(series) > 1 else None
     base = {"x": x, "y": y, "color": {**colour_by(series, "series"), "legend": legend}}
     layers: list[Spec] = [

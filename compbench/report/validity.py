@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from compbench.measuring.cautions import CENSORED_FROM_MS
+from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, THROUGHPUT
 from compbench.model.provenance import Git
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, Recall
@@ -56,7 +57,7 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
         *_machine(capture),
         _driver(capture, known),
         _build(capture, manifest),
-        _repeats(p99),
+        _repeats(group, p99),
         Doubt("capacity", "ok", FIXED_RATE),
     ]
 
@@ -67,7 +68,7 @@ def _measurement(details: Details) -> Doubt:
     lag, response, late = details.driver_lag_ms, details.response_time_ms, details.late_over_1s_fraction
     lags = "P99 not recorded"
     if lag and response:
-        lags = f"P99 {lag.p99:.2f} ms beside a P99 response time of {response.p99:.2f} ms"
+        lags = f"{P99.in_words(lag.p99)} beside a P99 response time of {P99.shown(response.p99)}"
     lates = "" if late is None else f"; sent over 1 s late: {100 * late:.2f} % (limit 5 %)"
     if details.valid:
         return Doubt("driver's lag", "ok", f"{lags}{lates}")
@@ -102,15 +103,15 @@ def _load(capture: Capture, details: Details) -> Doubt:
         return Doubt("load", "bad", "there are no figures")
     offered, achieved = details.offered_ops_s, result.throughput_ops_s
     if offered is None:
-        return Doubt("load", "unknown", f"{achieved:.0f} ops/s answered; the offered rate was {NOT_RECORDED}")
+        return Doubt("load", "unknown", f"{THROUGHPUT.shown(achieved)} answered; the offered rate was {NOT_RECORDED}")
     lost = details.never_sent or 0
     unsent = f", {lost} never sent" if lost else ""
     if details.connections and (details.in_flight_max or 0) >= details.connections:
         unsent += f", all {details.connections} connections in use at times (waiting for one is response time)"
-    errors = f"{result.total_errors} of {result.total_operations} failed ({100 * result.error_fraction:.2f} %)"
+    errors = f"{result.total_errors} of {result.total_operations} failed ({ERRORS.shown(100 * result.error_fraction)})"
     short = lost > 0 or achieved < 0.99 * offered * (1 - result.error_fraction)
     level: Level = "warning" if short or result.total_errors else "ok"
-    return Doubt("load", level, f"offered {offered:.0f} ops/s, achieved {achieved:.0f}{unsent}; {errors}")
+    return Doubt("load", level, f"{OFFERED.in_words(offered)}, {THROUGHPUT.shown(achieved)} answered{unsent}; {errors}")
 
 
 def _tail(capture: Capture, details: Details) -> Doubt:
@@ -122,8 +123,8 @@ def _tail(capture: Capture, details: Details) -> Doubt:
     low, high = (intervals.p99 if intervals else None) or (None, None)
     within = ""
     if low is not None:
-        until = "any height: too few for an upper bound" if high is None else f"{high:.2f} ms"
-        within = f"; as far as this measurement alone tells, P99 is from {low:.2f} ms to {until} (95 %)"
+        until = "any height: too few for an upper bound" if high is None else P99.shown(high)
+        within = f"; as far as this measurement alone tells, P99 is from {P99.shown(low)} to {until} (95 %)"
     return Doubt("operations", level, f"{total} in {capture.duration_s} s: {text}{within}")
 
 
@@ -141,9 +142,10 @@ def _answers(recall: Recall | None) -> Doubt:
         return Doubt("answers", "bad", f"{_MEANINGLESS[recall.answers]}{note}")
     if recall.mean is None:
         return Doubt("answers", "unknown", f"recall is not known ({recall.checked} answers checked){note}")
-    low, high = recall.low, recall.high
-    bounds = "" if low is None or high is None else f" (95 %: {100 * low:.2f} to {100 * min(1, high):.2f})"
-    text = f"recall {100 * recall.mean:.2f} %{bounds} over {recall.checked} answers{note}"
+    bounds = ""
+    if recall.low is not None and recall.high is not None:
+        bounds = f" (95 %: {RECALL.number(100 * recall.low)} to {RECALL.number(100 * min(1, recall.high))})"
+    text = f"{RECALL.in_words(100 * recall.mean)}{bounds} over {recall.checked} answers{note}"
     return Doubt("answers", "ok", text)
 
 
@@ -152,7 +154,7 @@ def _traversal(details: Details) -> Iterator[Doubt]:
     if facts and facts.asked:
         note = f": {facts.note}" if facts.note else ""
         exact = details.recall.exact_traversals if details.recall else None
-        right = "" if exact is None else f", {100 * exact:.2f} % of the checked answers exactly right"
+        right = "" if exact is None else f", {RECALL.shown(100 * exact)} of the checked answers exactly right"
         measured = f"measured{right}" if facts.measured else "asked for by the scenario, and not measured"
         yield Doubt("traversals", "ok" if facts.measured else "warning", f"{measured}{note}")
 
@@ -227,13 +229,17 @@ def _build(capture: Capture, manifest: Manifest) -> Doubt:
     return Doubt("build", "warning" if dirty or debug or dirty is None else "ok", "; ".join([text, *debug]))
 
 
-def _repeats(p99: Spread | None) -> Doubt:
+def _repeats(group: Group, p99: Spread | None) -> Doubt:
     if p99 is None:
         return Doubt("repeats", "unknown", "no figures")
     if p99.cv_pct is None:
-        text = "measured once: how much the figures vary by chance is not known; `repeat=3` or more tells"
+        asked = len(group.captures)
+        once = "measured once" if asked == 1 else f"only one of {asked} repeats has figures"
+        text = f"{once}: how much the figures vary by chance is not known; `repeat=3` or more tells"
         return Doubt("repeats", "warning", text)
-    interval = "" if p99.low is None else f", 95 % interval {p99.low:.2f} to {p99.high:.2f} ms"
-    outliers = f"; outliers: repeat {', '.join(str(o + 1) for o in p99.outliers)}" if p99.outliers else ""
-    text = f"{p99.count}: P99 varies by {p99.cv_pct:.1f} % ({p99.grade}), mean {p99.mean:.2f} ms{interval}{outliers}"
-    return Doubt("repeats", "warning" if p99.cv_pct > ACCEPTABLE_CV_PCT or p99.outliers else "ok", text)
+    mean = P99.shown(p99.mean)
+    interval = "" if p99.low is None else f", 95 % interval {P99.number(p99.low)} to {P99.shown(p99.high)}"
+    far = ", ".join(str(group.measured[place].repeat) for place in p99.outliers)
+    outliers = f"; outliers: repeat {far}" if far else ""
+    text = f"{p99.count}: P99 varies by {p99.cv_pct:.1f} % ({p99.grade}), mean {mean}{interval}{outliers}"
+    return Doubt("repeats", "warning" if p99.cv_pct > ACCEPTABLE_CV_PCT or far else "ok", text)

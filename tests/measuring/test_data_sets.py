@@ -53,7 +53,7 @@ def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> Non
         assert capture["data_set"]["stored"] == KEPT
         assert capture["server"]["memories_before"] == KEPT, "the server did not start on the kept data set"
         assert capture["result"]["details"]["recall"][key] > 0.95
-    assert "right traversals 1.0000" in project.file("summary.txt").read_text()
+    assert "right traversals 100.00 %" in project.file("summary.txt").read_text()
     made_at = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
     again = project.doit("new=1")
     assert "to be kept" not in again.stdout

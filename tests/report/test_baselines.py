@@ -85,8 +85,8 @@ def test_priorities_begin_with_the_largest_gap() -> None:
     ("found_ops_s", "facts", "stands"),
     [
         (650.0, {}, "comparable"),
-        (700.0, {}, "+12 % better"),
-        (500.0, {}, "-20 % worse"),
+        (700.0, {}, "+11.8 % better"),
+        (500.0, {}, "-20.1 % worse"),
         (9000.0, {"scale": 0.01}, "not comparable: data scaled to 0.01"),
         (9000.0, {"system": "embedded"}, "not comparable: compbench's embedded server"),
     ],

@@ -9,6 +9,8 @@ import pytest
 
 from compbench.cli import looking_back
 from compbench.model.errors import UserError
+from compbench.report.comparison import compare_runs
+from compbench.report.past.history import Past
 from tests.past_runs import QDRANT, add_run
 from tests.rendering import render
 
@@ -76,3 +78,24 @@ def test_the_report_says_what_changed_since_the_run_before(tmp_path: Path) -> No
     assert "+20.0 %" in page
     render(tmp_path / first)
     assert "Since run" not in (tmp_path / first / f"{first}_report.html").read_text()
+
+
+def past(run: str, **figures: float) -> Past:
+    values = {QDRANT: {name: [value] for name, value in figures.items()}}
+    return Past(run, 0.0, {}, "", False, "", values, {QDRANT: "passed"})
+
+
+def test_a_figure_that_falls_to_nothing_is_judged_in_its_own_unit() -> None:
+    base, head = past("a", capacity_ops_s=900.0), past("b", capacity_ops_s=0.0)
+    (row,) = compare_runs(base, head, []).rows
+    assert (row.verdict, row.remark) == ("regression", "-900.00 ops/s")
+    (row,) = compare_runs(head, base, []).rows
+    assert (row.verdict, row.delta_pct) == ("improvement", None)
+    (row,) = compare_runs(head, head, []).rows
+    assert row.verdict == "same"
+
+
+def test_a_run_of_nothing_says_nothing_of_the_noise() -> None:
+    known = [past(f"{n:02}", throughput_ops_s=0.0 if n == 3 else 100.0 + n) for n in range(12)]
+    (row,) = compare_runs(known[-2], known[-1], known).rows
+    assert row.verdict == "same"

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compbench.cli import looking_back
+from compbench.model.metrics import ERRORS
 from compbench.report import trend
 from compbench.report.past import history
+from compbench.report.past.history import Past
 from tests.browser import CHROMIUM, look_at
-from tests.past_runs import add_run
+from tests.past_runs import QDRANT, add_run
 
 
 def steps(count: int, shift_at: int, factor: float, noise_pct: float = 2.0) -> list[float]:
@@ -72,3 +74,15 @@ def test_the_trend_page_names_commit_machine_and_what_was_skipped(
             assert min(seen.marks) > 2
             assert (seen.overflow_px <= 0, seen.errors) == (True, [])
             assert {url.partition(":")[0] for url in seen.urls} <= {"file", "data"}
+
+
+def test_a_share_of_errors_that_hardly_differs_is_no_lasting_change() -> None:
+    few, more = ([value / 1000 for value in steps(20, 10, factor)] for factor in (3.0, 900.0))
+    assert trend.find_shifts(few, ERRORS.least_effect_pct) == [10], "in relation to nearly nothing, all is large"
+    found = [trend.shifts_of([past(value) for value in values], QDRANT, ERRORS) for values in (few, more)]
+    assert [[shift.worse for shift in shifts] for shifts in found] == [[], [True]]
+
+
+def past(error_rate_pct: float) -> Past:
+    values = {QDRANT: {ERRORS.name: [error_rate_pct]}}
+    return Past("2026-01-01_00-00-00", 0.0, {}, "", False, "", values, {QDRANT: "passed"})

@@ -83,11 +83,18 @@ def test_the_build_is_doubted_if_it_is_not_of_its_commit_or_not_engram() -> None
     assert "nothing about Engram" in box(made(system="embedded"))["build"].text
 
 
-def test_repeats_are_graded_and_outliers_named() -> None:
-    text = box(made(), p99=spread([10.0, 10.1, 9.9, 10.05, 14.0]))["repeats"].text
-    assert "unstable" in text
-    assert "outliers: repeat 5" in text
-
-
 def test_a_fixed_rate_is_said_to_be_no_capacity() -> None:
     assert "no capacity" in box(made())["capacity"].text
+
+
+def test_repeats_are_graded_and_outliers_named_by_the_number_of_their_repeat() -> None:
+    recipes = [Recipe(NAMES[0], duration_s=1, repeat=n, verdict="failed" if n == 1 else "passed") for n in range(1, 7)]
+    captures = [make_capture("2026-01-05_12-00-00", recipe, WHOLE)[0] for recipe in recipes]
+    (group,) = group_captures(captures)
+
+    def told(*p99s_ms: float) -> str:
+        return next(d.text for d in doubts(group, manifest_of(WHOLE), spread(p99s_ms)) if d.name == "repeats")
+
+    assert "(unstable)" in told(10.0, 10.1, 9.9, 10.05, 14.0)
+    assert told(10.0, 10.1, 9.9, 10.05, 14.0).endswith("; outliers: repeat 6"), "the first one has no figures"
+    assert told(10.0).startswith("only one of 6 repeats has figures")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from compbench.model.metrics import given
 from compbench.model.result import Capacity
 from compbench.report.charts.vega import BAD, GOOD, SOFT, WARN, Row, Spec, chart_of, colour_by, tooltips, y_axis
 
@@ -55,7 +56,7 @@ _NEAR = 1.25
 
 def _limit(target_ms: float, highest_ms: float, x: Spec) -> list[Spec]:
     is_near = target_ms <= _NEAR * highest_ms
-    label = f"target: P99 {target_ms:g} ms"
+    label = f"target: P99 {given(target_ms)} ms"
     data = {"values": [{"nines": 100, "ms": target_ms, "label": label if is_near else f"{label}, above this chart"}]}
     y = y_axis("ms", "ms") if is_near else {"value": 6}
     shape = "triangle-down" if is_near else "triangle-up"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compbench.model.metrics import P99, given
 from compbench.report.charts.vega import INK, SERIES, SOFT, Row, Spec, chart_of, tooltips
 
 
@@ -96,13 +97,8 @@ def _standing_rows(standing: Standing, names: Sequence[str]) -> list[Row]:
         if ms is None or ms <= 0:
             continue
         spans = high is not None and low is not None and high > low > 0
-        until = f"-{high:g}" if spans and what != names[0] else ""
-        text = f"{prefix} {figure(ms)}{until} ms".strip()
+        until = f"-{given(high)}" if spans and what != names[0] else ""
+        text = f"{prefix} {P99.number(ms) if what == names[0] else given(ms)}{until} ms".strip()
         bounds = {"low": low, "high": high} if spans else {}
         rows.append({"scenario": standing.scenario, "what": what, "ms": ms, "text": text, "first": not rows, **bounds})
     return rows
-
-
-def figure(ms: float) -> str:
-    """Return milliseconds to three digits, but never as a power of ten: `0.29`, `27.9`, `708`, `1200`."""
-    return f"{ms:.3g}" if ms < 1000 else f"{ms:.0f}"  # noqa: PLR2004 - three digits

@@ -60,12 +60,15 @@ def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
 
 
 def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric: str) -> list[float]:
-    """Return a figure of each run before one that is comparable with it, a value a run (of repeats: the mean)."""
+    """Return a figure of each run before one that is comparable with it, a value a run (of repeats: the mean).
+
+    Zero is left out, since no change can be told in relation to it.
+    """
     key = series_key(before, scenario)
     found = []
     for past in history:
         values = past.values.get(scenario, {}).get(metric, [])
-        if past.run < before.run and values and series_key(past, scenario) == key:
+        if past.run < before.run and any(values) and series_key(past, scenario) == key:
             found.append(sum(values) / len(values))
     return found
 
