@@ -21,6 +21,10 @@ from tests.helpers import install
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("alpha", "beta", "gamma", "delta")
+# How long the stand-in drives where nothing is done meanwhile; some samples of the server are taken in it.
+MOMENT_S = 0.5
+# The machine's own programs: compilers in a home take long to say which they are.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
 
 SCENARIO = """\
 name = "Scenario {name}"
@@ -60,6 +64,7 @@ duration_s = 1
 cooldown_s = 0.2
 sample_interval_s = 0.2
 start_retry_delay_s = 0.2
+quiet_timeout_s = 0.0
 stop_grace_s = 1.0
 flamegraph = false
 report = false
@@ -110,8 +115,8 @@ class Project:
         for name in ("dodo.py", "pyproject.toml"):
             shutil.copy(ROOT / name, self.root)
         for name in ("compbench", "templates"):
-            # `compbench/templates` stays the link that it is.
-            shutil.copytree(ROOT / name, self.root / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            # `compbench/templates` stays the link that it is; what is compiled stays so, since times are copied too.
+            shutil.copytree(ROOT / name, self.root / name, symlinks=True)
         scenarios = self.root / "scenarios" / "competitive"
         scenarios.mkdir(parents=True)
         shutil.copy(ROOT / "scenarios" / "baselines.toml", scenarios.parent)
@@ -156,11 +161,12 @@ class Project:
     def variables(self, **environment: str) -> dict[str, str]:
         """Return the environment that doit is started in."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COMPBENCH_", "ENGRAM_", "STAND_IN_"))}
-        return {**inherited, "STAND_IN_STATE": str(self.state), **self.environment, **environment}
+        return {**inherited, "PATH": PATH, "STAND_IN_STATE": str(self.state), **self.environment, **environment}
 
     def doit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run doit to its end."""
-        process = self.start(*arguments, **environment)
+        """Run doit to its end; the stand-in drives for a moment only, unless it is told how long."""
+        told = f"lasts={MOMENT_S},{environment.pop('STAND_IN_LOADTEST', '')}"
+        process = self.start(*arguments, **environment, STAND_IN_LOADTEST=told)
         try:
             out, err = process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
@@ -175,7 +181,7 @@ class Project:
         return subprocess.run(
             ["bash", "-c", command],
             cwd=self.root,
-            env=self.variables(),
+            env=self.variables(STAND_IN_LOADTEST=f"lasts={MOMENT_S}"),
             capture_output=True,
             text=True,
             timeout=120,

@@ -29,6 +29,8 @@ from compbench.model.texts import clean
 from compbench.store import leftovers
 from compbench.systems import registry
 
+# A server that is ready in milliseconds is seen to be; one that takes long is asked less often.
+_FIRST_POLL_S = 0.01
 _POLL_S = 0.1
 _REQUEST_TIMEOUT_S = 2.0
 _PORT_RELEASE_S = 2.0
@@ -117,14 +119,14 @@ def wait_until_ready(server: Server, timeout_s: float) -> None:
         StartError: it ended, took another port, is not the one that answers, or ran out of time.
     """
     settings, began = server.settings, time.monotonic()
-    half, seen = registry.server_of(settings), "nothing answered"
+    half, seen, poll_s = registry.server_of(settings), "nothing answered", _FIRST_POLL_S
     while (spent_s := time.monotonic() - began) < timeout_s:
-        if (ended := server.child.wait(_POLL_S)) is not None:
+        if (ended := server.child.wait(poll_s)) is not None:
             raise StartError(outcome_of("server-ended-at-start", ended=ended))
         look = half.look(server.work, server.child.pid, timeout_s - spent_s)
         if look.moved_to is not None:
             raise StartError(outcome_of("port-moved", moved_to=look.moved_to, port=settings.port))
-        seen = look.seen
+        seen, poll_s = look.seen, min(2 * poll_s, _POLL_S)
         if look.is_ready:
             _prove_listener(server)
             server.ready_after_s = spent_s

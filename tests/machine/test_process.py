@@ -115,7 +115,8 @@ def test_a_guard_that_was_stopped_goes_on_and_tells_how_its_child_ended(tmp_path
 
 
 def test_leaving_the_block_ends_the_program_of_a_stopped_guard_as_any_other(tmp_path: Path) -> None:
-    with shell("trap 'echo whole; exit 0' TERM; while :; do sleep 0.1; done", tmp_path) as child:
+    with shell("trap 'echo whole; exit 0' TERM; touch ready; while :; do sleep 0.1; done", tmp_path) as child:
+        assert eventually((tmp_path / "ready").exists), "before, it would end as any program does"
         guard = stop_guard(child)
     assert child.exit == Exit(code=0)
     assert (tmp_path / "out").read_text() == "whole\n"

@@ -22,10 +22,8 @@ from tests.project import NAMES, Project, eventually
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project of two scenarios, `alpha` and `beta`, that does not wait for a quiet machine."""
-    made = Project(tmp_path / "project", names=NAMES[:2])
-    made.set(quiet_timeout_s=0.0)
-    return made
+    """A project of two scenarios, `alpha` and `beta`."""
+    return Project(tmp_path / "project", names=NAMES[:2])
 
 
 def driven(project: Project) -> list[str]:

@@ -19,7 +19,7 @@ def project(tmp_path: Path) -> Project:
     scenario = made.root / "scenarios" / "competitive" / "alpha.toml"
     text = scenario.read_text().replace("num_nodes = 5\n", "num_nodes = 400\n").replace("dim = 768", "dim = 24")
     scenario.write_text(text.replace("rate = 20.0", "rate = 100.0") + "expected_recall = 0.99\n")
-    made.set(system="flat", systems_dir=str(SYSTEMS), driver="builtin", connections=4)
+    made.set(system="flat", systems_dir=str(SYSTEMS), driver="builtin", connections=4, invalid_retries=9)
     return made
 
 
