@@ -23,8 +23,8 @@ ROOMS = {
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "overview latency vega drawing",
-    "measuring": "session phases quiet retries judgement cautions data_sets driver_wait server attempt drivers"
-    " driver_report",
+    "measuring": "session serving admission phases watching quiet retries judgement cautions data_sets driver_wait"
+    " server attempt drivers driver_report",
     "preflight": "checks environment inputs memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
     "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",

@@ -6,23 +6,20 @@ Everything here happens while the server under test lives. Its death, or the dri
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from compbench.files.whole import write_whole
-from compbench.machine import perf, process, snapshot, thresholds
+from compbench.machine import process, thresholds
 from compbench.machine.output import Output
-from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit
-from compbench.machine.sampler import Sampler
 from compbench.measuring import cautions, driver_report, drivers, judgement, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.server import Server
+from compbench.measuring.watching import keep_stacks, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
 from compbench.model.records import DataSet, DriverFacts
@@ -30,8 +27,6 @@ from compbench.model.scenario import mean_rate
 from compbench.store import kept_data
 from compbench.systems import registry
 
-_RECORDING = "perf.data"
-_RECORDING_LOG = "perf.log"
 # Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
 _DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
@@ -77,15 +72,15 @@ def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
     attempt.driver = DriverFacts(argv=job.argv, name=attempt.driver_name)
     processes = attempt.effects.read_processes()
     with attempt.phase("measure", job.duration_s), _driver(attempt, job.argv, stdout, stderr) as child:
-        with _watching(attempt, child, under_test, job, work) as (begin, each_poll):
+        with watching(attempt, child, under_test, job, work) as (begin, each_poll):
             following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll)
             timed_out = not following.until_end()
         ended = child.exit
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
     attempt.busy = busiest(processes, attempt.effects.read_processes())
     with attempt.phase("snapshot"):
-        _take_snapshot(attempt, under_test, work)
-        _keep_stacks(attempt, work)
+        take_snapshot(attempt, under_test, work)
+        keep_stacks(attempt, work)
     if timed_out:
         raise ScenarioFailed(outcome_of("driver-timeout", "measure", limit_s=job.limit_s))
     if not server.answers(attempt.settings):
@@ -100,57 +95,6 @@ def _job_of(attempt: Attempt, work: Path) -> Job:
         return job_for(attempt.settings, attempt.scenario, files)
     except UserError as error:
         raise ScenarioFailed(outcome_of("no-limit", problem=error)) from None
-
-
-@contextlib.contextmanager
-def _watching(
-    attempt: Attempt, driver: Child, under_test: Server, job: Job, work: Path
-) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
-    """Yield what begins to watch once the driver measures, and what tells warnings meanwhile; keep what was seen."""
-    settings, duration_s = attempt.settings, job.duration_s
-    sampler = Sampler(under_test.child.pid, settings.sample_interval_s, duration_s=duration_s)
-    with contextlib.ExitStack() as recording:
-
-        def begin() -> None:
-            sampler.start(driver_pid=driver.pid)
-            if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
-                if (why := perf.can_record()) is None:
-                    recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
-                elif perf.is_installed():
-                    attempt.notice("no-flamegraph", why=why)
-
-        def tell_news() -> None:
-            attempt.note_samples(sampler.samples())
-            attempt.warn(thresholds.notices_so_far(attempt.samples))
-
-        try:
-            yield begin, tell_news
-        finally:
-            attempt.note_samples(sampler.stop())
-            driver_cores = drivers.cores(settings, attempt.driver_name)
-            attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores))
-
-
-@contextlib.contextmanager
-def _recording_stacks(attempt: Attempt, under_test: Server, duration_s: float, work: Path) -> Iterator[None]:
-    """Record the server's stacks for a flame graph."""
-    with process.running(
-        perf.record_argv(under_test.child.pid, duration_s, work / _RECORDING),
-        environment=server.child_environment(attempt.root),
-        folder=work,
-        stdout=Output(work / _RECORDING_LOG, MEGABYTE),
-    ):
-        yield
-
-
-def _keep_stacks(attempt: Attempt, work: Path) -> None:
-    """Fold what was recorded, also if that is nothing: the picture says so then."""
-    log = work / _RECORDING_LOG
-    if (work / _RECORDING).exists():
-        folded = perf.fold_recording(work / _RECORDING, work)
-        write_whole(attempt.partial("stacks"), perf.format_folded(folded))
-    elif log.exists():
-        attempt.notice("no-flamegraph", why=" ".join(server.tail(log, 3)) or "perf left no recording")
 
 
 def _driver(
@@ -181,19 +125,6 @@ def _note_driver(attempt: Attempt, ended: Exit | None, timed_out: bool, outputs:
     for output in outputs:
         if output.error:
             attempt.notice("output-not-written", file=output.path.name, problem=output.error)
-
-
-def _take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
-    half = registry.server_of(attempt.settings)
-    attempt.server = msgspec.structs.replace(
-        attempt.server,
-        open_files_after=snapshot.count_open_files(under_test.child.pid),
-        memories_after=half.count(),
-    )
-    attempt.snapshot |= snapshot.read_snapshot(
-        under_test.child.pid, half.pages(), diagnostics=half.diagnostics(), work_dir=work
-    )
-    attempt.machine_after = machine.read_stability()
 
 
 def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:

@@ -1,4 +1,4 @@
-"""Waiting until the machine is quiet, before a measurement that others have spoiled is made again."""
+"""Waiting before a measurement: for the rest since the last one, and for a quiet machine where others spoiled one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ from compbench.measuring.retries import QUIET_FOR_S, disturbances
 from compbench.model.events import ProgressMade
 
 _STEP_S = 1.0
+_POLL_S = 0.25
+
+
+def cool_down(attempt: Attempt) -> None:
+    """Rest from the end of the run's last scenario on; before a run's first scenario there is nothing to rest from."""
+    ends = [capture.ended_at for capture in attempt.run.captures()]
+    left_s = max(ends) + attempt.settings.cooldown_s - attempt.effects.now() if ends else 0.0
+    if left_s <= 0:
+        return
+    left_s = min(left_s, attempt.settings.cooldown_s)  # the clock may have been set back
+    with attempt.phase("cooldown", left_s):
+        deadline = attempt.effects.monotonic() + left_s
+        while (rest_s := deadline - attempt.effects.monotonic()) > 0:
+            now, name = attempt.effects.now(), attempt.measurement.name
+            attempt.tell(ProgressMade(at=now, measurement=name, elapsed_s=left_s - rest_s, total_s=left_s))
+            attempt.effects.sleep(min(rest_s, _POLL_S))
 
 
 def await_quiet(attempt: Attempt) -> None:

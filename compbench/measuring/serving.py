@@ -1,0 +1,98 @@
+"""The server of an attempt: started, once more if that failed for now, stopped, and its facts noted on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from compbench.machine import snapshot
+from compbench.machine.output import Output
+from compbench.measuring import server
+from compbench.measuring.attempt import Attempt, ScenarioFailed
+from compbench.measuring.server import Server, StartError
+from compbench.model.notices import outcome_of
+from compbench.systems import registry
+
+START_ATTEMPTS = 2
+
+
+def start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> Server:
+    """Start the server and wait until it is ready; a start-up that fails for now is tried again (specification 5)."""
+    settings = attempt.settings
+    with attempt.phase("start", settings.ready_timeout_s):
+        for number in range(1, START_ATTEMPTS + 1):
+            with contextlib.ExitStack() as trial:
+                try:
+                    under_test = trial.enter_context(server.started(settings, work, log, attempt.root))
+                    attempt.server = msgspec.structs.replace(
+                        attempt.server, argv=under_test.child.argv, pid=under_test.child.pid, start_attempts=number
+                    )
+                    server.wait_until_ready(under_test, settings.ready_timeout_s)
+                except StartError as error:
+                    _refuse_missing_program(attempt)
+                    if not error.transient or number == START_ATTEMPTS:
+                        raise _start_failure(attempt, error, log) from None
+                    attempt.notice("start-retried", problem=error, delay_s=settings.start_retry_delay_s)
+                else:
+                    stack.push(trial.pop_all())
+                    _note_ready(attempt, under_test)
+                    return under_test
+            attempt.effects.sleep(settings.start_retry_delay_s)
+    raise AssertionError("unreachable: the last attempt either returns or raises")
+
+
+def stop(attempt: Attempt, under_test: Server) -> None:
+    """Stop the server, and note how it ended; the phase that failed, if one has, stays the current one."""
+    failed_in = attempt.current
+    with attempt.phase("stop", attempt.settings.stop_grace_s):
+        under_test.stop()
+        ended = under_test.exit
+        attempt.server = msgspec.structs.replace(
+            attempt.server,
+            exit_code=ended.code if ended else None,
+            signal=ended.signal if ended else None,
+            stopped_by=under_test.stopped_by,
+            zombie_left=under_test.zombie_left,
+            port_freed=under_test.port_freed,
+        )
+        if under_test.stopped_by == "SIGKILL":
+            attempt.notice("server-killed", grace_s=attempt.settings.stop_grace_s)
+        if under_test.port_freed is False:
+            attempt.notice("port-not-freed", port=attempt.settings.port)
+        if why := attempt.effects.drop_page_cache():
+            attempt.notice("page-cache-kept", why=why)
+    if failed_in is not None:
+        attempt.current = failed_in
+
+
+def _refuse_missing_program(attempt: Attempt) -> None:
+    """Tell a server that can't be started any more from one that did not start for now.
+
+    Raises:
+        ScenarioFailed: its program is not there.
+    """
+    program = attempt.server.argv[0] if attempt.server.argv else ""
+    if program and not os.access(program, os.X_OK):
+        raise ScenarioFailed(outcome_of("binary-missing", program=program))
+
+
+def _start_failure(attempt: Attempt, error: StartError, log: Output) -> ScenarioFailed:
+    attempt.server = msgspec.structs.replace(
+        attempt.server, last_log_lines=server.tail(log.path, server.LAST_LOG_LINES)
+    )
+    return ScenarioFailed(error.outcome)
+
+
+def _note_ready(attempt: Attempt, under_test: Server) -> None:
+    attempt.server = msgspec.structs.replace(
+        attempt.server,
+        port=attempt.settings.port,
+        version=server.version_of(attempt.settings, attempt.root),
+        executable=under_test.child.argv[0],
+        ready_after_s=round(under_test.ready_after_s or 0.0, 3),
+        open_files_before=snapshot.count_open_files(under_test.child.pid),
+        memories_before=registry.server_of(attempt.settings).count(),
+    )

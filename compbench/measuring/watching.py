@@ -1,0 +1,89 @@
+"""What is seen of server and machine while the driver measures, and right after: samples, stacks, a snapshot."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from compbench.files.whole import write_whole
+from compbench.machine import perf, process, snapshot, thresholds
+from compbench.machine.output import Output
+from compbench.machine.probes import machine
+from compbench.machine.process import Child
+from compbench.machine.sampler import Sampler
+from compbench.measuring import drivers, server
+from compbench.measuring.attempt import MEGABYTE, Attempt
+from compbench.measuring.drivers import Job
+from compbench.measuring.server import Server
+from compbench.systems import registry
+
+_RECORDING = "perf.data"
+_RECORDING_LOG = "perf.log"
+
+
+@contextlib.contextmanager
+def watching(
+    attempt: Attempt, driver: Child, under_test: Server, job: Job, work: Path
+) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """Yield what begins to watch once the driver measures, and what tells warnings meanwhile; keep what was seen."""
+    settings, duration_s = attempt.settings, job.duration_s
+    sampler = Sampler(under_test.child.pid, settings.sample_interval_s, duration_s=duration_s)
+    with contextlib.ExitStack() as recording:
+
+        def begin() -> None:
+            sampler.start(driver_pid=driver.pid)
+            if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
+                if (why := perf.can_record()) is None:
+                    recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
+                elif perf.is_installed():
+                    attempt.notice("no-flamegraph", why=why)
+
+        def tell_news() -> None:
+            attempt.note_samples(sampler.samples())
+            attempt.warn(thresholds.notices_so_far(attempt.samples))
+
+        try:
+            yield begin, tell_news
+        finally:
+            attempt.note_samples(sampler.stop())
+            driver_cores = drivers.cores(settings, attempt.driver_name)
+            attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores))
+
+
+def take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
+    """Ask the live server and the machine what they have to say, and count what is open and held."""
+    half = registry.server_of(attempt.settings)
+    attempt.server = msgspec.structs.replace(
+        attempt.server,
+        open_files_after=snapshot.count_open_files(under_test.child.pid),
+        memories_after=half.count(),
+    )
+    attempt.snapshot |= snapshot.read_snapshot(
+        under_test.child.pid, half.pages(), diagnostics=half.diagnostics(), work_dir=work
+    )
+    attempt.machine_after = machine.read_stability()
+
+
+def keep_stacks(attempt: Attempt, work: Path) -> None:
+    """Fold what was recorded, also if that is nothing: the picture says so then."""
+    log = work / _RECORDING_LOG
+    if (work / _RECORDING).exists():
+        folded = perf.fold_recording(work / _RECORDING, work)
+        write_whole(attempt.partial("stacks"), perf.format_folded(folded))
+    elif log.exists():
+        attempt.notice("no-flamegraph", why=" ".join(server.tail(log, 3)) or "perf left no recording")
+
+
+@contextlib.contextmanager
+def _recording_stacks(attempt: Attempt, under_test: Server, duration_s: float, work: Path) -> Iterator[None]:
+    """Record the server's stacks for a flame graph."""
+    with process.running(
+        perf.record_argv(under_test.child.pid, duration_s, work / _RECORDING),
+        environment=server.child_environment(attempt.root),
+        folder=work,
+        stdout=Output(work / _RECORDING_LOG, MEGABYTE),
+    ):
+        yield
