@@ -21,7 +21,7 @@ import msgspec
 
 from compbench.cli.display import Display
 from compbench.model.events import Event, MeasurementBegan, PhaseBegan, ProgressMade, SampleTaken, Subscriber
-from compbench.model.records import Sample
+from compbench.model.sample import Sample
 from compbench.store.event_log import EventLog
 
 REPEATS = 5

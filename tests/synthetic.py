@@ -22,8 +22,9 @@ from compbench.config.scenarios import load_scenario
 from compbench.model import file_names
 from compbench.model.notices import Notice, Outcome
 from compbench.model.provenance import Provenance
-from compbench.model.records import Capture, DataSet, Finding, Manifest, Sample, ServerFacts
+from compbench.model.records import Capture, DataSet, Finding, Manifest, ServerFacts
 from compbench.model.result import Result
+from compbench.model.sample import Sample
 from compbench.store.record_files import write_record
 
 ROOT = Path(__file__).resolve().parent.parent

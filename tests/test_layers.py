@@ -41,8 +41,8 @@ ROOMS = {
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios system_tables toml_tables folders",
     "files": "regular whole",
-    "model": "events scenario records provenance notices catalogue metrics result file_names measurement texts times"
-    " errors",
+    "model": "events scenario records sample provenance notices catalogue metrics result file_names measurement texts"
+    " times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}

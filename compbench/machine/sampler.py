@@ -16,7 +16,7 @@ import psutil
 from compbench.machine.probes.counters import MachineCounters, read_machine_counters
 from compbench.machine.probes.process_counters import ProcessCounters, read_process_counters
 from compbench.machine.sampling import Reading, interval
-from compbench.model.records import Sample
+from compbench.model.sample import Sample
 
 
 class Sampler:

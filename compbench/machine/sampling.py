@@ -6,7 +6,7 @@ import msgspec
 
 from compbench.machine.probes.counters import CpuSeconds, MachineCounters
 from compbench.machine.probes.process_counters import ProcessCounters
-from compbench.model.records import Sample
+from compbench.model.sample import Sample
 
 _KILOBYTE = 1000.0
 

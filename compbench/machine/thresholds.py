@@ -14,7 +14,7 @@ import msgspec
 from compbench.machine.sampler import Sampler
 from compbench.machine.sampling import Reading, interval
 from compbench.model.notices import Notice, notice_of
-from compbench.model.records import Sample
+from compbench.model.sample import Sample
 
 __all__ = [
     "Figures",

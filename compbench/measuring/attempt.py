@@ -20,8 +20,9 @@ from compbench.model import file_names
 from compbench.model.events import NoticeGiven, PhaseBegan, SampleTaken, Subscriber
 from compbench.model.measurement import Measurement
 from compbench.model.notices import Notice, Outcome, Phase, notice_of
-from compbench.model.records import Capture, DataSet, DriverFacts, PhaseRecord, Sample, ServerFacts
+from compbench.model.records import Capture, DataSet, DriverFacts, PhaseRecord, ServerFacts
 from compbench.model.result import Capacity, Result
+from compbench.model.sample import Sample
 from compbench.model.scenario import Scenario
 from compbench.model.texts import clean
 from compbench.store.runs import Run

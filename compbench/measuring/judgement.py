@@ -10,8 +10,9 @@ import msgspec
 from compbench.machine.probes.busy_processes import BusyProcess, describe
 from compbench.machine.process import Exit
 from compbench.model.notices import Outcome, outcome_of
-from compbench.model.records import DataSet, Sample
+from compbench.model.records import DataSet
 from compbench.model.result import Capacity, Recall, Result
+from compbench.model.sample import Sample
 from compbench.model.scenario import Validation
 
 _USAGE_EXIT_CODE = 2

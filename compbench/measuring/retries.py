@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from compbench.config.settings import Settings
 from compbench.machine.thresholds import STEAL_PCT
-from compbench.model.records import Capture, Sample
+from compbench.model.records import Capture
+from compbench.model.sample import Sample
 from compbench.preflight.judgement import BUSY_PCT
 
 # So many seconds running must be quiet: between two programs that a busy shell starts, any machine is for a moment.

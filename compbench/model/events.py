@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from compbench.model.notices import Notice, Outcome, Phase
-from compbench.model.records import Sample
+from compbench.model.sample import Sample
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):

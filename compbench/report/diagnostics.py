@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from compbench.files.whole import write_whole
 from compbench.machine import perf, thresholds
-from compbench.model.records import Capture, Sample
+from compbench.model.records import Capture
+from compbench.model.sample import Sample
 from compbench.model.times import iso_utc
 from compbench.report import flamegraph, render
 from compbench.store.runs import Run

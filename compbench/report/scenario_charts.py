@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compbench.machine import thresholds
-from compbench.model.records import Capture, Sample
+from compbench.model.records import Capture
 from compbench.model.result import TimeSeries
+from compbench.model.sample import Sample
 from compbench.model.scenario import Validation
 from compbench.report import distributions
 from compbench.report.charts import latency

@@ -22,7 +22,7 @@ from compbench.machine.sampler import next_boundary
 from compbench.machine.thresholds import Reading, Sampler, interval, notices
 from compbench.model.catalogue import NOTICES
 from compbench.model.notices import notice_of
-from compbench.model.records import Sample
+from compbench.model.sample import Sample
 
 
 def reading(elapsed_s: float, *, machine: MachineCounters | None = None, **processes: ProcessCounters) -> Reading:

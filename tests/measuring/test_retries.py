@@ -18,7 +18,8 @@ from compbench.measuring.retries import QUIET_FOR_S, disturbances, due
 from compbench.model.events import Event, NoticeGiven, PhaseBegan, ProgressMade
 from compbench.model.measurement import Measurement
 from compbench.model.notices import Outcome, Verdict, outcome_of
-from compbench.model.records import Capture, Sample
+from compbench.model.records import Capture
+from compbench.model.sample import Sample
 from compbench.systems.registry import load_settings
 
 

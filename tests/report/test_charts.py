@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from compbench.model.records import Sample
 from compbench.model.result import TimeSeries
+from compbench.model.sample import Sample
 from compbench.report import scenario_charts
 from compbench.report.charts import drawing, latency
 

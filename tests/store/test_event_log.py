@@ -22,7 +22,7 @@ from compbench.model.events import (
 )
 from compbench.model.file_names import EVENTS
 from compbench.model.notices import Notice, Outcome
-from compbench.model.records import Sample
+from compbench.model.sample import Sample
 from compbench.store.event_log import EventLog, read_events
 
 EVERY_KIND: list[Event] = [
