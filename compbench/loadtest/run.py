@@ -21,6 +21,7 @@ from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import Phase, Progress
 from compbench.loadtest.truth import answers, ground_truth, recall
+from compbench.loadtest.truth.ground_truth import NotKeptError, Truth
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
@@ -128,13 +129,21 @@ async def _ask(client: Client, question: Callable[[Ask], Awaitable[T]]) -> T:
 
 
 def _recall(options: RunOptions, workload: Workload, stored: int | None) -> Recall:
-    truth = None
+    truth, not_kept = None, ""
     if not workload.traverses:
-        data, seed = options.scenario.data, options.data_seed
-        truth = ground_truth.find(
-            options.cache, data, workload.prepared, seed, lambda _elapsed_s, _done: None, ground_truth.SHORT_LIMIT_S
-        )
-    return recall.check(workload, workload.kept, truth, stored)
+        truth, not_kept = _truth(options, workload.prepared)
+    if not_kept:
+        _log("WARN", f"The exact neighbours are not kept: {not_kept}")
+    return msgspec.structs.replace(recall.check(workload, workload.kept, truth, stored), not_kept=not_kept)
+
+
+def _truth(options: RunOptions, count: int) -> tuple[Truth | None, str]:
+    """Return the exact neighbours, None if that takes too long; and why they can't be kept, which costs no run."""
+    data, seed, limit_s = options.scenario.data, options.data_seed, ground_truth.SHORT_LIMIT_S
+    try:
+        return ground_truth.find(options.cache, data, count, seed, lambda _elapsed_s, _done: None, limit_s), ""
+    except NotKeptError as error:
+        return error.truth, str(error)
 
 
 class _Watch:

@@ -30,7 +30,7 @@ def of_result(result: Result | None, driver: str, duration_s: float, scenario: S
     if result is None:
         return []
     of_driver = _of_loadtest(result, scenario) if driver == "loadtest" else ()
-    return [*_of_traversals(result), *_of_overrun(result, duration_s), *of_driver]
+    return [*_of_traversals(result), *_of_neighbours(result), *_of_overrun(result, duration_s), *of_driver]
 
 
 def of_data_set(data_set: DataSet) -> Iterator[Notice]:
@@ -75,6 +75,11 @@ def _of_traversals(result: Result) -> Iterator[Notice]:
     traversal = result.details.traversal if result.details else None
     if traversal and traversal.note:
         yield notice_of("no-traversal", note=traversal.note)
+
+
+def _of_neighbours(result: Result) -> Iterator[Notice]:
+    if result.recall and result.recall.not_kept:
+        yield notice_of("neighbours-not-kept", problem=result.recall.not_kept)
 
 
 def _of_overrun(result: Result, duration_s: float) -> Iterator[Notice]:

@@ -165,7 +165,15 @@ def _keep(data_dir: Path, folder: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     except OSError as error:
-        raise UserError(f"{folder}: can't be kept ({error.strerror}): mend that, or set cache_dir") from None
+        shutil.rmtree(partial, ignore_errors=True)  # half of it must not keep the disk full
+        raise UserError(f"{folder}: can't be kept ({_reason(error)}): mend that, or set cache_dir") from None
+
+
+def _reason(error: OSError) -> str:
+    """Return why files were refused; of a folder that was copied, the first of its files says it."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        return str(error.args[0][0][-1])
+    return error.strerror or str(error)
 
 
 def _link_or_copy(source: str, target: str) -> str:

@@ -175,6 +175,9 @@ NOTICES = {
     "recall-not-checked": Entry(
         "Engram's loadtest checks no answers: recall is not judged", "driver=builtin checks a sample"
     ),
+    "neighbours-not-kept": Entry(
+        "the exact neighbours are not kept, so that every run computes them anew: {problem}",
+    ),
     "overran": Entry("the driver took {took_s:.0f} s for {planned_s:g} s: single requests have held it up"),
     "driver-disagrees": Entry(
         "the driver ended with {ended}, but its report {said}: the scenario is judged by the report"

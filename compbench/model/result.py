@@ -55,7 +55,8 @@ class Recall(msgspec.Struct, frozen=True):
 
     `mean` is the mean recall of `checked` vector searches with its 95 % confidence interval (`low`, `high`; normal
     approximation), over result limits from `k_min` to `k_max`; None where it can't be told. `exact_traversals` is the
-    share of `traversals` whose answer was exactly right. `answers` is the verdict on the answers as such.
+    share of `traversals` whose answer was exactly right. `answers` is the verdict on the answers as such. `not_kept`
+    says why the exact neighbours, by which it is judged, could not be kept for later runs.
     """
 
     answers: Answers | None = None
@@ -68,6 +69,7 @@ class Recall(msgspec.Struct, frozen=True):
     k_max: Count | None = None
     traversals: Count = 0
     exact_traversals: Fraction | None = None
+    not_kept: str = ""
 
     @property
     def reached(self) -> float | None:

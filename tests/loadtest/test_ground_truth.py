@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compbench.loadtest.truth import ground_truth
-from compbench.loadtest.truth.ground_truth import DEPTH, Truth
+from compbench.loadtest.truth.ground_truth import DEPTH, NotKeptError, Truth
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.workload import POOL_SIZE
 from tests.load import scenario, toml
@@ -54,6 +54,14 @@ def test_what_is_cached_is_the_same_and_a_damaged_file_is_none(tmp_path: Path) -
     path = ground_truth.path_of(tmp_path, data, 2000, 7)
     path.write_bytes(path.read_bytes()[:1000])
     assert ground_truth.load(path) is None
+
+
+def test_neighbours_that_cannot_be_kept_are_known_all_the_same(tmp_path: Path) -> None:
+    data = scenario(nodes=2000).data
+    (tmp_path / "file").touch()
+    with pytest.raises(NotKeptError, match=r"file/ground_truth.*Not a directory.*set another cache folder") as refused:
+        ground_truth.find(tmp_path / "file", data, 2000, 7, lambda _elapsed_s, _done: None)
+    assert np.array_equal(refused.value.truth.numbers, computed(2000).numbers)
 
 
 def test_other_data_has_another_name(tmp_path: Path) -> None:

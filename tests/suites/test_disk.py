@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.load import SEARCHES, scenario, toml
 from tests.project import NAMES, Project, eventually
 
 
@@ -21,32 +22,23 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project", names=NAMES[:2])
 
 
-# Inside a mount namespace of its own: the runs' folder is a small disk, which is enlarged after the first suite.
-ON_A_SMALL_DISK = """\
-mount -t tmpfs -o size=3m tmpfs "$RUNS" || exit 99
-"$PYTHON" -m doit > "$OUT/first.out" 2> "$OUT/first.err"; echo $? > "$OUT/first.code"
-cp -a "$RUNS" "$OUT/first"
-mount -o remount,size=60m "$RUNS" || exit 99
-STAND_IN_LOADTEST= "$PYTHON" -m doit > "$OUT/second.out" 2> "$OUT/second.err"; echo $? > "$OUT/second.code"
-cp -a "$RUNS" "$OUT/second"
-"""
+def on_a_small_disk(project: Project, small: Path, script: str, **told: str) -> Path:
+    """Run a script in a mount namespace of its own, in which `$SMALL` can become a small disk; return where it wrote.
 
-
-def test_a_disk_that_fills_up_while_measuring_costs_no_finished_capture(project: Project) -> None:
+    It skips the test if the script ends with 99, since no disk can be mounted here.
+    """
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("no unshare here: no small disk can be made")
     out = project.root / "out"
     out.mkdir()
-    project.output.mkdir(parents=True)
-    project.set(min_free_disk_gb=0, warn_free_disk_gb=0)
-    names = {"RUNS": str(project.output), "OUT": str(out), "PYTHON": sys.executable}
-    told = {"STAND_IN_STATE": str(project.state), "STAND_IN_LOADTEST": "beta:flood"}
+    small.mkdir(parents=True)
+    names = {"SMALL": str(small), "OUT": str(out), "PYTHON": sys.executable}
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     done = subprocess.run(
-        [unshare, "--mount", *as_root, "sh", "-c", ON_A_SMALL_DISK],
+        [unshare, "--mount", *as_root, "sh", "-c", script],
         cwd=project.root,
-        env={**os.environ, **names, **told},
+        env={**os.environ, "STAND_IN_STATE": str(project.state), **names, **told},
         capture_output=True,
         text=True,
         timeout=120,
@@ -54,7 +46,23 @@ def test_a_disk_that_fills_up_while_measuring_costs_no_finished_capture(project:
     )
     if done.returncode == 99 or not (out / "first.code").exists():
         pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    return out
 
+
+# The runs' folder is a small disk, which is enlarged after the first suite.
+RUNS_ON_A_SMALL_DISK = """\
+mount -t tmpfs -o size=3m tmpfs "$SMALL" || exit 99
+"$PYTHON" -m doit > "$OUT/first.out" 2> "$OUT/first.err"; echo $? > "$OUT/first.code"
+cp -a "$SMALL" "$OUT/first"
+mount -o remount,size=60m "$SMALL" || exit 99
+STAND_IN_LOADTEST= "$PYTHON" -m doit > "$OUT/second.out" 2> "$OUT/second.err"; echo $? > "$OUT/second.code"
+cp -a "$SMALL" "$OUT/second"
+"""
+
+
+def test_a_disk_that_fills_up_while_measuring_costs_no_finished_capture(project: Project) -> None:
+    project.set(min_free_disk_gb=0, warn_free_disk_gb=0)
+    out = on_a_small_disk(project, project.output, RUNS_ON_A_SMALL_DISK, STAND_IN_LOADTEST="beta:flood")
     said = (out / "first.err").read_text()
     assert (out / "first.code").read_text() == "1\n", said
     assert "No space left on device" in said
@@ -71,6 +79,36 @@ def test_a_disk_that_fills_up_while_measuring_costs_no_finished_capture(project:
     assert json.loads((second / f"{first.name}_beta_capture.json").read_text())["outcome"]["verdict"] == "passed"
     assert json.loads((second / "manifest.json").read_text())["state"] == "closed"
     assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+
+
+# The cache's folder is a disk that takes neither a data set nor exact neighbours.
+CACHE_ON_A_SMALL_DISK = """\
+mount -t tmpfs -o size=600m,nr_inodes=3 tmpfs "$SMALL" || exit 99
+"$PYTHON" -m doit > "$OUT/first.out" 2> "$OUT/first.err"; echo $? > "$OUT/first.code"
+ls -A "$SMALL"/* > "$OUT/kept"
+"""
+
+
+def test_a_cache_that_fills_up_costs_no_measurement(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=("search",))
+    project.set(system="embedded", driver="builtin", scale=1.0, data_set_kept_from=600, invalid_retries=0)
+    made = scenario(SEARCHES, nodes=600)
+    (project.root / "scenarios" / "competitive" / "search.toml").write_text(toml(made))
+    out = on_a_small_disk(project, project.root / "tmp" / "cache", CACHE_ON_A_SMALL_DISK)
+
+    said = (out / "first.out").read_text()
+    assert "note: search: no data set: " in said
+    assert "note: search: no exact neighbours: " in said
+    assert said.count("No space left on device") >= 3
+    capture = project.capture("search")
+    # How it ends says whether the machine was quiet enough, which is another test's business.
+    assert capture["outcome"]["verdict"] != "failed", capture["outcome"]
+    assert capture["result"]["details"]["recall"]["mean"] > 0.95
+    (notice,) = (notice for notice in capture["notices"] if notice["code"] == "neighbours-not-kept")
+    assert "No space left on device" in notice["text"]
+    assert "Traceback" not in said + (out / "first.err").read_text()
+    assert ".npz" not in (out / "kept").read_text()
+    assert ".partial" not in (out / "kept").read_text()
 
 
 def interrupted_after_alpha(project: Project) -> None:

@@ -51,6 +51,14 @@ class OutOfTimeError(Exception):
     """An exact search was given up."""
 
 
+class NotKeptError(UserError):
+    """The neighbours are known, as `truth`, and can't be written into the cache folder."""
+
+    def __init__(self, text: str, truth: Truth) -> None:
+        super().__init__(text)
+        self.truth = truth
+
+
 def path_of(folder: Path, data: Data, count: int, seed: int) -> Path:
     """Return where the neighbours for this data set are, or would be."""
     facts = (FORMAT, VECTORS_FORMAT, data, count, seed, POOL_SIZE, DEPTH)
@@ -70,15 +78,14 @@ def save(path: Path, truth: Truth) -> None:
     """Write the neighbours whole: beside their place first, then renamed.
 
     Raises:
-        UserError: they can't be written.
+        NotKeptError: they can't be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole_by(path, lambda file: np.savez(file, numbers=truth.numbers, similarities=truth.similarities))
     except OSError as error:
-        raise UserError(
-            f"{path}: can't be written ({error.strerror}): mend that, or set another cache folder"
-        ) from None
+        text = f"{path}: can't be written ({error.strerror}): mend that, or set another cache folder"
+        raise NotKeptError(text, truth) from None
 
 
 def find(
@@ -87,7 +94,7 @@ def find(
     """Return the neighbours from the cache, or compute and cache them; None if that takes longer than the limit.
 
     Raises:
-        UserError: they can't be written.
+        NotKeptError: they can't be written; it has them all the same.
     """
     path = path_of(folder, data, count, seed)
     truth = load(path)
