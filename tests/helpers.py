@@ -1,9 +1,13 @@
-"""What several tests share: the stand-ins laid out as an Engram build."""
+"""What several tests share: the stand-ins laid out as an Engram build, and a run's events as they were told."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+import msgspec
+
+from compbench.model.events import Event
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 
@@ -20,3 +24,12 @@ def install(folder: Path) -> Path:
         (release / name).write_text(f"#!{sys.executable} -IS{newline}{program}")
         (release / name).chmod(0o755)
     return folder
+
+
+def read_events(path: Path) -> list[Event]:
+    """Return the events of a file in order; a last line that is torn, or still being written, is left out."""
+    *lines, _torn = path.read_bytes().split(b"\n")
+    return [_EVENT.decode(line) for line in lines]
+
+
+_EVENT = msgspec.json.Decoder(Event)

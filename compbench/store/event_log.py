@@ -1,4 +1,4 @@
-"""A run's `events.jsonl`: what happened, one event a line, appended as it happens; and reading it again.
+"""A run's `events.jsonl`: what happened, one event a line, appended as it happens.
 
 Captures are the state, and nothing is decided by this file, so a line is written without waiting for the disk; a
 SIGKILL tears the last line at most.
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from compbench.model.errors import UserError
 from compbench.model.events import Event, ProgressMade
 from compbench.model.file_names import EVENTS
 
@@ -69,20 +68,6 @@ class EventLog:
             self._when_lost(f"{self.path}: no events are written any more ({error.strerror}); the work goes on without")
 
 
-def read_events(path: Path) -> list[Event]:
-    """Return the events of a file in order; a last line that is torn, or still being written, is left out.
-
-    Raises:
-        UserError: the file can't be read, or another line is no event.
-    """
-    try:
-        *lines, _torn = path.read_bytes().split(b"\n")
-        return [_DECODER.decode(line) for line in lines]
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable record of events ({error})") from None
-
-
-_DECODER = msgspec.json.Decoder(Event)
 _TAIL_BYTES = 1_000_000
 
 

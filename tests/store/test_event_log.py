@@ -6,9 +6,6 @@ import resource
 import signal
 from pathlib import Path
 
-import pytest
-
-from compbench.model.errors import UserError
 from compbench.model.events import (
     Event,
     MeasurementBegan,
@@ -23,7 +20,8 @@ from compbench.model.events import (
 from compbench.model.file_names import EVENTS
 from compbench.model.notices import Notice, Outcome
 from compbench.model.sample import Sample
-from compbench.store.event_log import EventLog, read_events
+from compbench.store.event_log import EventLog
+from tests.helpers import read_events
 
 EVERY_KIND: list[Event] = [
     RunOpened(at=1.0, run="2026-01-01_00-00-00", selection=["alpha"]),
@@ -100,10 +98,3 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path) -> None
     (tmp_path / EVENTS).symlink_to(tmp_path / "precious")
     assert len(log_into(tmp_path, EVERY_KIND)) == 1
     assert (tmp_path / "precious").read_text() == "kept"
-
-
-def test_a_line_that_is_no_event_is_named_by_its_file(tmp_path: Path) -> None:
-    path = tmp_path / EVENTS
-    path.write_text('{"event": "made-up", "at": 1}\n')
-    with pytest.raises(UserError, match="not a readable record of events"):
-        read_events(path)

@@ -16,7 +16,7 @@ import pytest
 
 from compbench.model.events import MeasurementBegan, OutcomeReached, PhaseBegan, RunClosed
 from compbench.model.file_names import EVENTS
-from compbench.store.event_log import read_events
+from tests.helpers import read_events
 from tests.project import NAMES, Project, eventually
 
 
