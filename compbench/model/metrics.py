@@ -33,15 +33,15 @@ class Metric:
 
     Attributes:
         name: its key, with the unit.
-        label: what a reader calls it.
+        label: its name for readers.
         unit: as a reader writes it.
         better: which way is an improvement.
         form: prints it, without the unit.
-        read: finds it in what a measurement amounts to; None is not recorded.
+        read: finds it in the record of a measurement; None is not recorded.
         least_effect_pct: a smaller relative change is of no interest, whatever a test says.
         absolute: the change is judged by its difference in the figure's own unit (percentage points), not relatively.
         is_followed: whether runs are compared by it, and its history is drawn.
-        gauge: what it is in OpenMetrics, if it is exported.
+        gauge: its form in OpenMetrics, if it is exported.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Metric:
 
     @property
     def title(self) -> str:
-        """Return what a reader calls it, with its unit."""
+        """Return its name for readers, with its unit."""
         return f"{self.label}, {self.unit}"
 
     def in_words(self, value: float) -> str:
@@ -80,7 +80,7 @@ class Metric:
 
 
 def given(value: float | None) -> str:
-    """Return a figure that somebody has set or published, with the digits that it was given; `-` if there is none."""
+    """Return a figure that was set or published, in the digits that it was given; `-` if there is none."""
     return NONE if value is None else f"{value:.10g}"
 
 
@@ -99,12 +99,12 @@ def _whole(value: float) -> str:
 
 
 def _of_result(find: Callable[[Result], float | None]) -> Read:
-    """Return what reads a figure of a load that was measured."""
+    """Return the reader of a figure of a measured load."""
     return lambda result, _: find(result) if result else None
 
 
 def _of_details(find: Callable[[Details], float | None]) -> Read:
-    """Return what reads a figure that only compbench's driver tells."""
+    """Return the reader of a figure that only compbench's driver tells."""
     return _of_result(lambda result: find(result.details) if result.details else None)
 
 

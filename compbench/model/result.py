@@ -1,8 +1,9 @@
-"""What a measurement amounts to: the record that the driver writes, and that judgement, pages and history read.
+"""The record of a measurement that the driver writes, and that judgement, pages and history read.
 
-`Report` is the JSON that `loadtest run --output` writes, in Engram's names and units, with what only compbench's own
-driver tells under `compbench`. `Result` is what compbench keeps of it, in names and units of its own: `_ms`
-milliseconds, `_ops_s` operations a second, `_fraction` 0 to 1, `_pct` per cent. What a driver does not tell is None.
+`Report` is the JSON that `loadtest run --output` writes, in Engram's names and units; the further figures of
+compbench's driver stand under `compbench`. `Result` is the part that compbench keeps, under its own names: `_ms`
+milliseconds, `_ops_s` operations a second, `_fraction` 0 to 1, `_pct` per cent. None is a figure that the driver does
+not tell.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Intervals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recall(msgspec.Struct, frozen=True):
-    """What the checked answers were worth.
+    """The quality of the checked answers.
 
     `mean` is the mean recall of `checked` vector searches with its 95 % confidence interval (`low`, `high`; normal
     approximation), over result limits from `k_min` to `k_max`; None where it can't be told. `exact_traversals` is the
@@ -78,7 +79,7 @@ class Recall(msgspec.Struct, frozen=True):
 
 
 class Traversals(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a scenario asked for traversals, and whether they are what was measured; `note` says why not."""
+    """Whether a scenario asked for traversals, and whether traversals were measured; `note` says why not."""
 
     asked: bool = False
     measured: bool = False
@@ -97,7 +98,7 @@ class OperationTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimeSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """A list a figure, a value an interval; None where nothing ended in it. What is past the schedule is its drain."""
+    """A list a figure, a value an interval; None where nothing ended in it. After the schedule comes the drain."""
 
     interval_s: Annotated[float, Meta(gt=0)] = 1.0
     offered: list[Amount | None] = []
@@ -118,7 +119,7 @@ class Histograms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """What only compbench's driver tells of a run (docs/driver.md); an older or a newer one may tell less."""
+    """The figures that only compbench's driver tells (docs/driver.md); an older or a newer one may tell less."""
 
     schema: Whole | None = None
     driver_version: str | None = None
@@ -200,7 +201,7 @@ class OperationFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """A driver's figures; `details` is what only compbench's driver tells, without its histograms."""
+    """A driver's figures; `details` has those that only compbench's driver tells, without its histograms."""
 
     p50_latency_ms: float
     p95_latency_ms: float
@@ -215,7 +216,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def recall(self) -> Recall | None:
-        """Return what compbench's driver found out about the answers; None from another driver."""
+        """Return the verdict of compbench's driver on the answers; None from another driver."""
         return self.details.recall if self.details else None
 
 
@@ -252,8 +253,8 @@ class TriedRate(msgspec.Struct, frozen=True, kw_only=True):
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """The highest rate within the limits: `low_ops_s` is sustained, `high_ops_s` (None: not found) is not.
 
-    `bound` says what ended the search from above: the `target`, the `driver`, the search's own `limit`, or that not
-    even the lowest rate was sustained (`none`).
+    `bound` says why the search went no higher: the `target`, the `driver`, the search's own `limit`, or that not even
+    the lowest rate was sustained (`none`).
     """
 
     low_ops_s: Amount
@@ -267,7 +268,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CapacityReport(Capacity, frozen=True, kw_only=True):
-    """The JSON of `loadtest capacity --output`: what was found, and what was asked."""
+    """The JSON of `loadtest capacity --output`: the result and the question."""
 
     schema: int
     driver_version: str

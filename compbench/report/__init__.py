@@ -1,4 +1,4 @@
-"""What a person and a program read of a run, rendered from its captures; every text is a Jinja template."""
+"""Pages, charts, comparisons and exports of runs, rendered from their captures; every text is a Jinja template."""
 
 from __future__ import annotations
 
@@ -11,25 +11,30 @@ from compbench.model import metrics, texts
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# What the extra `report` brings; a suite runs, and its results are whole, without it.
+# The packages of the extra `report`; a suite runs, and its results are whole, without them.
 _EXTRA = ("vl_convert", "scipy", "ruptures", "junitparser", "prometheus_client")
 
 
-# compbench is on no package index: what bears its name there is somebody else's.
-_ADVICE = "`python -m pip install '.[report]'`, in the checkout, brings what is missing: "
+# compbench is on no package index: a package of its name there would be another project's.
+_ADVICE = "`python -m pip install '.[report]'`, in the checkout, brings the missing packages: "
 
 
 def missing_extra() -> str:
-    """Return a line that says how to install what the report's charts, tests and exports need; empty if it is there."""
+    """Return a line that says how to install the packages that charts, tests and exports lack; empty if none is."""
     missing = [name for name in _EXTRA if find_spec(name) is None]
     return _ADVICE + ", ".join(missing) if missing else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: `1 run`, `2 runs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def render(template_name: str, **values: object) -> str:
     """Render a template of `templates/`; HTML and SVG escape what they are given, and a missing value is an error.
 
     Each metric is known to the templates by its name in `model.metrics`: `{{ value | figure(P99) }}` prints a measured
-    figure, `| given` what somebody has set or published, `| change` a relative change in per cent.
+    figure, `| given` one that was set or published, `| change` a relative change in per cent.
     """
     return _environment().get_template(template_name).render(**values)
 
@@ -46,6 +51,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["md"] = texts.markdown
+    environment.filters["counted"] = counted
     environment.filters["figure"] = lambda value, metric: metric.number(value)
     environment.filters["given"] = metrics.given
     environment.filters["change"] = metrics.change_pct

@@ -1,6 +1,6 @@
 """`python -m compbench.report FOLDER SCENARIOS_DIR CACHE_DIR`: renders the report of one run, as a runner's child.
 
-Exit code 0, or 1 with one line that says what is wrong.
+Exit code 0, or 1 with one line that says why.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("scenarios_dir", type=Path)
     parser.add_argument("cache_dir", type=Path)
-    parser.add_argument("--state", default="", help="what to call the run; its manifest's state if not given")
+    parser.add_argument("--state", default="", help="the state to show; the manifest's if not given")
     parser.add_argument("--systems-dir", type=Path, help="where systems are that compbench does not bring")
     asked = parser.parse_args()
     try:

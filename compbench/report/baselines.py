@@ -14,13 +14,13 @@ from compbench.model.records import Capture
 from compbench.report.groups import group_captures
 from compbench.systems import registry
 
-# What counts as a difference; the report generator that reads our files uses the same tenth.
+# The least difference that counts; the report generator that reads our files uses the same tenth.
 COMPARABLE_SHARE = 0.10
 REMARK = "published figures come from other machines: a difference is a hint, not a finding"
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One published figure; what its source does not give is None."""
+    """One published figure; None where its source gives nothing."""
 
     system: str
     version: str
@@ -50,7 +50,7 @@ Status = Literal["BETTER", "WORSE", "COMPARABLE", "NOT_COMPARABLE", "NO_BASELINE
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A scenario's P99 (of several repeats: of the median one) beside one baseline's; a negative `delta_pct` is faster.
 
-    With `NO_BASELINE` nobody has published a figure for the scenario, and all that is published is None. With
+    With `NO_BASELINE` no figure is published for the scenario, and the published ones here are None. With
     `NOT_COMPARABLE` even the task was another one, and `caveat` says why: the figures are shown without a difference.
     """
 
@@ -76,7 +76,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Priority(msgspec.Struct, frozen=True, kw_only=True):
-    """What to optimise, and by how much its P99 must fall to reach `wanted_p99_ms`."""
+    """A scenario to optimise, and by how much its P99 must fall to reach `wanted_p99_ms`."""
 
     scenario: str
     against: str
@@ -110,10 +110,10 @@ def compare(captures: Sequence[Capture], baselines: Sequence[Baseline]) -> list[
 
 
 def priorities(comparisons: Sequence[Comparison], targets_ms: Mapping[str, float]) -> list[Priority]:
-    """Return what is too slow, the largest gap to close first: against the scenario's target and the baselines.
+    """Return the scenarios that are too slow for their target or a baseline, the largest gap first.
 
     Args:
-        comparisons: what `compare` returned.
+        comparisons: as `compare` returns them.
         targets_ms: the P99 that a scenario asks for, by its name.
     """
     measured = {comparison.scenario: comparison.measured_p99_ms for comparison in comparisons}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compbench.model.metrics import CAPACITY, change_pct, given
+from compbench.model.metrics import CAPACITY, OFFERED, change_pct, given
 from compbench.model.records import Capture
 from compbench.model.result import Capacity
 from compbench.report.baselines import COMPARABLE_SHARE, Baseline, caveat_of
@@ -18,7 +18,6 @@ _BOUNDS = {
     "target": "the server's own limit",
     "driver": "the driver's limit: the server may bear more",
     "limit": "the search's limit: the server may bear more",
-    "none": "not even the lowest rate was sustained",
 }
 
 
@@ -36,13 +35,13 @@ class PublishedCapacity:
 
     @property
     def published(self) -> str:
-        """Return what was published: one figure, or a range."""
+        """Return the published throughput: one figure, or a range."""
         until = f" to {given(self.high_ops_s)}" if self.high_ops_s > self.low_ops_s else ""
         return f"{self.system} {given(self.low_ops_s)}{until} {CAPACITY.unit}"
 
     @property
     def stands(self) -> str:
-        """Return how the capacity stands: within a tenth of what is published it is comparable."""
+        """Return how the capacity stands: within a tenth of the published figure it is comparable."""
         if self.caveat:
             return f"not comparable: {self.caveat}"
         if self.found_ops_s > self.high_ops_s * (1 + COMPARABLE_SHARE):
@@ -53,7 +52,11 @@ class PublishedCapacity:
 
 
 def describe(capacity: Capacity) -> str:
-    """Return what a search has found: what was sustained, what was not, and what ended the search."""
+    """Return the result of a search: the highest rate sustained, the lowest that was not, and the end of the search."""
+    if capacity.bound == "none":
+        lowest = min((tried.rate_ops_s for tried in capacity.curve), default=0.0)
+        rate = OFFERED.shown(lowest)
+        return f"no capacity: P99 under {given(capacity.p99_limit_ms)} ms was not sustained even at {rate}"
     beyond = "" if capacity.high_ops_s is None else f", {CAPACITY.number(capacity.high_ops_s)} not"
     limit = f"sustained at P99 under {given(capacity.p99_limit_ms)} ms{beyond}"
     return f"{CAPACITY.in_words(capacity.low_ops_s)} {limit} ({_BOUNDS[capacity.bound]})"
@@ -73,8 +76,14 @@ def beside_published(
             low_ops_s=baseline.qps_low,
             high_ops_s=baseline.qps_high or baseline.qps_low,
             hardware=baseline.hardware,
-            caveat=caveat_of(capture),
+            caveat=caveat_of(capture) or _caveat_of_search(capacity, baseline.qps_low),
         )
         for baseline in published
         if baseline.scenario == capture.scenario and baseline.qps_low
     ]
+
+
+def _caveat_of_search(capacity: Capacity, published_ops_s: float) -> str:
+    """Return why less than a published throughput is nothing worse: the search did not find the server's own limit."""
+    is_less = capacity.low_ops_s < published_ops_s * (1 - COMPARABLE_SHARE)
+    return _BOUNDS[capacity.bound] if is_less and capacity.bound in ("driver", "limit") else ""

@@ -1,4 +1,4 @@
-"""Two runs side by side: what changed, by how much, and whether these measurements can tell at all.
+"""Two runs side by side: the changes, their size, and whether these measurements can tell them at all.
 
 Pure. A regression is a change for the worse that `statistics.judge_change` calls a change: large enough to matter,
 and more than noise. Runs that are not comparable are shown beside each other, and nothing is said of them.
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Two runs, what makes them incomparable as a whole, and a row for each figure that either has."""
+    """Two runs, the differences that make them incomparable as a whole, and a row for each figure that either has."""
 
     base: Past
     head: Past
@@ -75,7 +75,7 @@ class RunComparison:
 
     @property
     def summary(self) -> str:
-        """Return what came out in a few words."""
+        """Return the result in a few words."""
         if not self.compared and not self.regressions:
             return "nothing could be compared"
         if worse := dict.fromkeys(f"{row.scenario} ({row.metric.title})" for row in self.regressions):
@@ -84,7 +84,7 @@ class RunComparison:
 
 
 def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison:
-    """Compare two runs; `known` is the history, whose spread tells what single runs differ by."""
+    """Compare two runs; `known` is the history, whose spread tells how much single runs differ."""
     names = dict.fromkeys([*head.scenarios, *base.scenarios])
     rows = [row for name in names for metric in FOLLOWED if (row := _row(base, head, name, metric, known)) is not None]
     return RunComparison(base, head, comparable.differences(base, head), rows)
@@ -145,7 +145,7 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
 
 
 def _absolute_row(scenario: str, metric: Metric, before: float, after: float) -> Row:
-    """Judge a figure by its difference in its own unit: percentages, and what has no ratio since one side is zero."""
+    """Judge a figure by its difference in its own unit: a percentage, or one without a ratio, being zero."""
     difference = after - before
     least, unit = (metric.least_effect_pct, "percentage points") if metric.absolute else (0.0, metric.unit)
     changed: Verdict = "regression" if metric.is_worse(difference) else "improvement"

@@ -1,4 +1,4 @@
-"""What was seen of server and machine during one scenario: `_diag.txt`, `_sys.txt` and the flame graph."""
+"""Server and machine during one measurement: `_diag.txt`, `_sys.txt` and the flame graph."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def plain(value: object) -> str:
 
 
 class Reading(NamedTuple):
-    """A further line of `_sys.txt`: what it is called, where a sample has it, in which unit, with how many decimals."""
+    """A further line of `_sys.txt`: label, field of a sample, its unit in the label's, number of decimals."""
 
     label: str
     name: str

@@ -70,7 +70,7 @@ def _depth(node: _Node) -> int:
 
 
 def _boxes(node: _Node, total: int, x: float, y: float) -> Iterator[Box]:
-    """Yield a node's box and those above it; what is narrower than a fraction of a pixel can't be seen."""
+    """Yield a node's box and those above it, but none narrower than a fraction of a pixel."""
     width = (_WIDTH_PX - 2 * _MARGIN_PX) * node.count / total if total else 0.0
     if width < _NARROWEST_PX:
         return
@@ -95,7 +95,7 @@ def _colour(name: str) -> str:
 
 
 def _note(folded: Mapping[str, int]) -> str:
-    """Return what a reader must know: no samples at all, or most of them without symbols."""
+    """Return a warning to the reader: no samples at all, or most of them without symbols."""
     total = sum(folded.values())
     if not total:
         return "No samples: the process used no CPU time while it was recorded, or perf could not read its stacks."

@@ -1,9 +1,8 @@
 """Tells people that a run has ended: to Slack, by e-mail, or wherever else `apprise` can send a line.
 
 Addresses hold secrets, so `compbench.toml` names only the environment variables that hold them, and nothing here
-prints or keeps one. Sending is done in a process of its own with a time limit: whatever goes wrong is a warning, and
-never touches a result. `python -m compbench.report.notify KIND TITLE VARIABLE...` sends what it reads from
-standard input.
+prints or keeps one. A child process sends, with a time limit: a failure is a warning, and never touches a result.
+`python -m compbench.report.notify KIND TITLE VARIABLE...` sends its standard input.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from compbench.config.settings import Notify
 # How bad the news is, in apprise's words.
 Kind = Literal["success", "info", "warning", "failure"]
 _LIMIT_S = 60.0
-_EXTRA = "`python -m pip install '.[notify]'`, in the checkout, brings what sends it"
+_EXTRA = "`python -m pip install '.[notify]'`, in the checkout, brings the package that sends it"
 
 
 def is_wanted(settings: Notify, *, passed: bool, regressed: bool) -> bool:
-    """Tell whether this end of a run is one that somebody asked to hear of."""
+    """Tell whether the settings ask for a message at this end of a run."""
     events = {"end": True, "failure": not passed, "regression": regressed}
     return bool(settings.variables) and any(events[event] for event in settings.on)
 

@@ -41,7 +41,7 @@ CHART_TITLES = {
     "memory": "Memory",
     "capacity": "Capacity search",
 }
-# Why a chart is not there; what the machine shows is always recorded unless the scenario failed before.
+# Why a chart is not there; samples of the machine are missing only if the scenario failed before.
 CHART_MISSING = {
     "percentiles": "the driver kept no histogram",
     "latency": "the driver recorded no time series",
@@ -54,7 +54,7 @@ _VERDICTS = {"BETTER": "better", "COMPARABLE": "comparable", "WORSE": "worse"}
 
 @dataclass(frozen=True)
 class Report:
-    """What the templates of the page and its Markdown twin are given."""
+    """The values of the templates of the page and its Markdown twin."""
 
     manifest: Manifest
     captures: Sequence[Capture]
@@ -67,7 +67,7 @@ class Report:
 
 
 def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenarios_dir: Path, *, state: str) -> Report:
-    """Read and judge what the report says of a run.
+    """Read and judge a run for its report.
 
     Raises:
         UserError: the file of baselines is wrong.
@@ -141,7 +141,7 @@ def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> R
 
 
 def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], since: RunComparison | None) -> str:
-    """Return the one sentence at the top: what passed, how it stands, and against whom; of a search, what it found."""
+    """Return the sentence at the top: how many passed, how P99 stands beside published ones; or the capacities."""
     if views and all(view.capture.is_capacity for view in views):
         found = [(view.name, view.capture.capacity) for view in views]
         return "; ".join(f"{n}: {describe(c) if c else 'no capacity was found'}" for n, c in found) + "."

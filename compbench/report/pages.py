@@ -1,6 +1,6 @@
 """The light pages of a run, rendered afresh from its manifest and every capture on disk, while a suite is at work.
 
-The report with its charts is `compbench.report.page`'s, in a process of its own: `run_report` starts it.
+The report with its charts is `compbench.report.page`'s, in a child process that `run_report` starts.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
-    """Return the text of `_metadata.txt` (specification 3); what was not read says so."""
+    """Return the text of `_metadata.txt` (specification 3); a fact that could not be read says so."""
     versions = manifest.provenance.versions
     engram = versions.get("engram_core") or versions.get("engram_cli")
     if not manifest.provenance.repository:
@@ -158,7 +158,7 @@ def results_of(
     targets: Mapping[str, Validation],
     now: float,
 ) -> dict[str, Any]:
-    """Return what a program reads of a run, as plain values; docs/results.schema.json describes each key."""
+    """Return `results.json` as plain values; docs/results.schema.json describes each key."""
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     return {
         "schema": RESULTS_SCHEMA,

@@ -1,6 +1,6 @@
 """The charts of one scenario, made from its capture, the driver's histograms and the newest search for its capacity.
 
-What the charts look like is the business of `charts`; here their series are gathered, and the moments that they mark.
+`charts` knows their looks; here their series are gathered, and the moments that they mark.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def charts_of(
     Args:
         folder: the run's, where the driver's report has the histograms.
         capture: the measurement.
-        target: what the scenario asks for, if that is known.
+        target: the scenario's targets, if they are known.
         capacity: the newest search for the scenario's capacity.
     """
     marks = moments(capture.samples)
@@ -50,7 +50,7 @@ def charts_of(
 def moments(samples: list[Sample]) -> list[tuple[float, str]]:
     """Return when a sample alone passes a limit of the monitor, and which: the marks in the charts over time.
 
-    What lasts is marked where it begins.
+    A warning that lasts is marked where it begins.
     """
     marks, before = [], ""
     for sample in samples:
@@ -78,7 +78,7 @@ def _latency(recorded: TimeSeries | None) -> Spec | None:
 
 
 def _throughput(recorded: TimeSeries | None, duration_s: float) -> Spec | None:
-    """Return operations a second while requests were sent; what came in afterwards would look like a collapse."""
+    """Return operations a second while requests were sent; late answers after that would look like a collapse."""
     if recorded is None:
         return None
     columns = {"offered": recorded.offered, "completed": recorded.completed, "errors": recorded.errors}
@@ -123,7 +123,7 @@ def _points(recorded: TimeSeries, column: Sequence[float | None]) -> list[tuple[
 
 
 def _positive(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
-    """Leave out what a logarithmic axis has no place for."""
+    """Leave out zeros, for which a logarithmic axis has no place."""
     return [(s, value if value else None) for s, value in points]
 
 

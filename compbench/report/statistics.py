@@ -1,8 +1,8 @@
-"""What a few measurements can tell and what they can't: spread, intervals, outliers, and whether something changed.
+"""The statistics of a few measurements: spread, intervals, outliers, and whether a figure changed.
 
 Pure functions of numbers. "Changed" wants both: an effect that matters, and a test that says that noise alone rarely
 makes such an effect. Latencies and rates are compared as ratios, so tests work on logarithms. `benchmarks/aa_study.py`
-shows how often `judge_change` cries wolf and what it overlooks.
+shows how often `judge_change` cries wolf, and how often it overlooks a change.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ALPHA = 1 - CONFIDENCE
 SINGLE_RUN_ALPHA = 0.005
 # Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (ASQC 1993): modified z-scores above 3.5.
 OUTLIER_SCORE = 3.5
-# What a comparison leaves out must be further off: the deviation of few values is itself uncertain, and leaving out
-# what is only a little extreme makes the rest look more alike than they are.
+# An outlier that a comparison leaves out must be further off: the deviation of few values is itself uncertain, and
+# without values that are only a little extreme the rest look more alike than they are.
 DISREGARDED_SCORE = 7.0
 # The third quartile of the standard normal distribution: makes the median absolute deviation comparable to a
 # standard deviation.
@@ -35,8 +35,8 @@ OUTLIERS_FROM = 5
 # Earlier runs that are needed before they say how much single runs differ by chance, and how many are looked at.
 HISTORY_FROM, HISTORY_TO = 10, 30
 
-# How much runs differ beyond their repeats, as a share of the repeats' deviation: an assumption, as long as nobody has
-# measured it on the machine at hand.
+# How much runs differ beyond their repeats, as a share of the repeats' deviation: an assumption, unless it is
+# measured on the machine at hand.
 RUN_SHARE = 0.4
 
 Grade = Literal["excellent", "acceptable", "unstable"]
@@ -64,7 +64,7 @@ class Change:
     """How a figure differs between two runs.
 
     `delta_pct` is head against base; `p_value` is None where no test is possible; `least_pct` is the smallest change
-    that these measurements can tell from noise, and `basis` says from what that is known.
+    that these measurements can tell from noise, and `basis` says how that is known.
     """
 
     delta_pct: float
@@ -119,8 +119,8 @@ def judge_change(
 
     With repeats on both sides, Welch's t-test on the logarithms decides; a rank test can't: for three against three
     its smallest p-value is 0.1. With one value on a side there is no test of these values; then their difference
-    must exceed what single runs differ by at this noise, taken from at least ten earlier comparable runs (`history`,
-    oldest first), or else assumed to be as high as is acceptable at all.
+    must exceed the usual difference of single runs at this noise, taken from at least ten earlier comparable runs
+    (`history`, oldest first), or else assumed to be as high as is acceptable at all.
     """
     p_value: float | None = None
     if min(len(base), len(head)) > 1:
@@ -171,7 +171,7 @@ def _without_outliers(values: Sequence[float]) -> list[float]:
 def _least_for_single_runs(
     base: Sequence[float], head: Sequence[float], history: Sequence[float], alpha: float
 ) -> tuple[float, str]:
-    """Return the smallest effect (logarithm) that single runs can tell, and from what that is known."""
+    """Return the smallest effect (logarithm) that single runs can tell, and how that is known."""
     scale = math.sqrt(1 / len(base) + 1 / len(head))
     if len(history) >= HISTORY_FROM:
         recent = history[-HISTORY_TO:]

@@ -1,4 +1,4 @@
-"""What came out of a run, in words: the summary page and the last lines on the screen."""
+"""The results of a run in words: the summary page and the last lines on the screen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from compbench.systems import registry
 
 
 def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path, *, interrupted: bool) -> str:
-    """Return the last lines on the screen (specification 7), with the reason of each failure and what to do next."""
+    """Return the last lines on the screen (specification 7), with the reason of each failure and the next step."""
     return render(
         "final.txt.j2",
         **_facts(manifest, captures, interrupted=interrupted),
@@ -102,7 +102,7 @@ def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool
     return {
         "state": state,
         "passed": sum(capture.outcome.verdict == "passed" for capture in captures),
-        # A reader of the specified lines takes what did not pass for failed: all of it is there, each with its kind.
+        # Readers of the specified lines count all that did not pass as failed, so each is listed with its verdict.
         "not_passed": [f"{c.measurement}: {c.outcome.verdict}" for c in captures if c.outcome.verdict != "passed"],
         "again": any(not capture.outcome.is_measurement for capture in captures),
         "total": len(manifest.selection),

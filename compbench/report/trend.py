@@ -45,7 +45,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart of the page: a figure of a scenario, its shifts, and what can't be said."""
+    """One chart of the page: a figure of a scenario, its shifts, and the reason why none can be told."""
 
     scenario: str
     metric: Metric

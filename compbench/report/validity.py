@@ -6,15 +6,16 @@ judge by them; this one only tells.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from compbench.measuring.cautions import CENSORED_FROM_MS
-from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, THROUGHPUT
+from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, THROUGHPUT, given
 from compbench.model.provenance import Git
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, Recall
+from compbench.report import counted
 from compbench.report.groups import Group
 from compbench.report.statistics import ACCEPTABLE_CV_PCT, Spread
 from compbench.systems import registry
@@ -24,14 +25,14 @@ NOT_RECORDED = "not recorded by this driver"
 # A percentile of fewer operations than this above it is the luck of a few.
 FEW_ABOVE = 10
 FIXED_RATE = (
-    "throughput is what was offered, at a fixed rate: it is no capacity, while published throughputs are; only a"
+    "throughput is that of a fixed rate and no capacity, while published throughputs are capacities; only a"
     " capacity search (`doit capacity:<scenario>`) can be set beside them"
 )
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One thing that could make a figure wrong, and what was found."""
+    """One possible flaw of the figures, and the finding."""
 
     name: str
     level: Level
@@ -163,8 +164,9 @@ def _data(capture: Capture) -> Doubt:
     data = capture.data_set
     if data is None:
         return Doubt("data set", "unknown", NOT_RECORDED)
-    held = "an unknown number" if data.stored is None else f"{data.stored}"
-    text = f"{held} stored of {data.wanted} wanted; the scenario means {data.nodes_in_scenario} (scale {data.scale:g})"
+    held = "an unknown number" if data.stored is None else f"{data.stored:,}"
+    meant = f"the scenario means {data.nodes_in_scenario:,} (scale {given(data.scale)})"
+    text = f"{held} stored of {data.wanted:,} wanted; {meant}"
     if data.stored == 0:
         return Doubt("data set", "bad", f"empty: searches have nothing to find; {text}")
     whole = data.scale == 1 and data.stored is not None and data.stored >= data.wanted
@@ -177,14 +179,14 @@ def _machine(capture: Capture) -> Iterator[Doubt]:
         yield Doubt("machine", "unknown", "no samples were taken")
         return
     codes = {notice.code: notice.text for notice in capture.notices}
-    for name, attribute, unit, code in _MACHINE:
-        known = [value for s in samples if (value := getattr(s, attribute)) is not None]
-        if not known:
-            yield Doubt(name, "unknown", "not readable here")
-        elif code in codes:
-            yield Doubt(name, "warning", codes[code])
+    for reading in _READINGS:
+        values = [value for s in samples if (value := getattr(s, reading.attribute)) is not None]
+        if not values:
+            yield Doubt(reading.name, "unknown", "not readable here")
+        elif reading.code in codes:
+            yield Doubt(reading.name, "warning", codes[reading.code])
         else:
-            yield Doubt(name, "ok", f"average {sum(known) / len(known):.1f}{unit}, peak {max(known):.1f}{unit}")
+            yield Doubt(reading.name, "ok", reading.told(values))
     load = capture.machine_before.get("load_1min")
     if load is not None:
         busy = next((n.text for n in capture.notices if n.code == "busy-machine"), "")
@@ -194,12 +196,33 @@ def _machine(capture: Capture) -> Iterator[Doubt]:
             yield Doubt(code.replace("-", " "), "bad" if code == "oom-kill" else "warning", codes[code])
 
 
-_MACHINE = (
-    ("stolen time", "steal_pct", " %", "steal"),
-    ("I/O wait", "io_wait_pct", " %", "io-wait"),
-    ("heat throttling", "throttle_events", " events", "thermal-throttling"),
-    ("CPU quota", "quota_throttles", " stops", "quota-throttling"),
-    ("swap in use", "swap_used_bytes", " bytes", "swap-used"),
+class _Reading(NamedTuple):
+    """A reading of the machine: its name, where a sample has it, the notice of too much, and how it is told."""
+
+    name: str
+    attribute: str
+    code: str
+    told: Callable[[Sequence[float]], str]
+
+
+def _share(values: Sequence[float]) -> str:
+    return f"average {sum(values) / len(values):.1f} %, peak {max(values):.1f} %"
+
+
+def _times(values: Sequence[float]) -> str:
+    return f"{sum(values):.0f} times" if any(values) else "never"
+
+
+def _amount(values: Sequence[float]) -> str:
+    return f"at most {max(values) / 1e6:.0f} MB" if any(values) else "none"
+
+
+_READINGS = (
+    _Reading("stolen time", "steal_pct", "steal", _share),
+    _Reading("I/O wait", "io_wait_pct", "io-wait", _share),
+    _Reading("heat throttling", "throttle_events", "thermal-throttling", _times),
+    _Reading("stopped by a CPU quota", "quota_throttles", "quota-throttling", _times),
+    _Reading("swap in use", "swap_used_bytes", "swap-used", _amount),
 )
 
 
@@ -225,7 +248,7 @@ def _build(capture: Capture, manifest: Manifest) -> Doubt:
     debug = [f.found for f in manifest.findings if f.check.startswith("binary_") and f.level != "ok"]
     text = f"commit {(git.commit or 'unknown')[:12]}"
     if dirty:
-        text += f", with {len(dirty)} uncommitted changes: the figures are not of the commit alone"
+        text += f", with {counted(len(dirty), 'uncommitted change')}: the figures are not of the commit alone"
     return Doubt("build", "warning" if dirty or debug or dirty is None else "ok", "; ".join([text, *debug]))
 
 

@@ -1,6 +1,6 @@
-"""What the report page shows of a run, gathered from its manifest, captures and files; `page` puts it into words.
+"""The report page's facts about a run, gathered from its manifest, captures and files; `page` puts them into words.
 
-Looks which files a measurement left; everything else is given, or `scenario_charts` reads it. Draws nothing.
+Looks which files a measurement left; all else is given, or read by `scenario_charts`. Draws nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ScenarioView:
 
     @property
     def details(self) -> Details | None:
-        """Return what only compbench's driver tells; None for another driver."""
+        """Return the figures that only compbench's driver tells; None for another driver."""
         return self.capture.result.details if self.capture.result else None
 
 
@@ -123,7 +123,7 @@ def _view(
 
 
 def _files(folder: Path, capture: Capture) -> list[tuple[str, str]]:
-    """Return (what, name) of the scenario's other files that are there."""
+    """Return (kind, name) of the scenario's other files that are there."""
     kinds = {
         "flame graph": "flamegraph",
         "samples": "system",

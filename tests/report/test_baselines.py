@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from compbench.model.result import Capacity
+from compbench.model.result import Capacity, TriedRate
 from compbench.report import baselines, capacities
 from compbench.systems import folders
 from tests import synthetic
@@ -87,19 +88,22 @@ def test_priorities_begin_with_the_largest_gap() -> None:
         (650.0, {}, "comparable"),
         (700.0, {}, "+11.8 % better"),
         (500.0, {}, "-20.1 % worse"),
+        (500.0, {"bound": "driver"}, "not comparable: the driver's limit: the server may bear more"),
+        (700.0, {"bound": "driver"}, "+11.8 % better"),
         (9000.0, {"scale": 0.01}, "not comparable: data scaled to 0.01"),
         (9000.0, {"system": "embedded"}, "not comparable: compbench's embedded server"),
     ],
 )
 def test_a_capacity_stands_beside_published_throughput_where_both_can_be_compared(
-    tmp_path: Path, found_ops_s: float, facts: dict[str, object], stands: str
+    tmp_path: Path, found_ops_s: float, facts: dict[str, Any], stands: str
 ) -> None:
-    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)], **facts))  # type: ignore[arg-type]
+    bound = facts.pop("bound", "target")
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)], **facts))
     _, (capture,) = records_of(folder)
     found = Capacity(
         low_ops_s=found_ops_s,
         high_ops_s=None,
-        bound="limit",
+        bound=bound,
         p99_limit_ms=20,
         max_error_rate=0.0,
         precision_pct=5,
@@ -148,3 +152,20 @@ def test_a_run_whose_system_has_gone_is_shown_and_not_compared(tmp_path: Path) -
     for name in ("report.html", "report.md", "summary.txt"):
         assert "These are figures of gone: its folder is not here any more" in text_of(folder, name)
         assert "not comparable: gone" in text_of(folder, name)
+
+
+def test_a_search_that_sustained_nothing_says_at_which_rate() -> None:
+    tried = [
+        TriedRate(rate_ops_s=rate, achieved_ops_s=rate, p99_ms=90.0, error_rate=0.0, sustained=False)
+        for rate in (100.0, 12.5)
+    ]
+    found = Capacity(
+        low_ops_s=0.0,
+        high_ops_s=12.5,
+        bound="none",
+        p99_limit_ms=20,
+        max_error_rate=0.0,
+        precision_pct=5,
+        curve=tried,
+    )
+    assert capacities.describe(found) == "no capacity: P99 under 20 ms was not sustained even at 12.5 ops/s"

@@ -73,7 +73,7 @@ def test_the_report_says_what_changed_since_the_run_before(tmp_path: Path) -> No
     render(tmp_path / second)
     page = (tmp_path / second / f"{second}_report.html").read_text()
     assert f"since run {first} regression: {QDRANT} (P99, ms)" in page
-    assert "Of repeats these are means; the other tables show the median one." in page
+    assert "Repeats are shown by their mean here, by the median one in the other tables." in page
     assert "median of 3</span>" in page
     assert "+20.0 %" in page
     render(tmp_path / first)

@@ -67,7 +67,7 @@ def test_the_page_says_how_each_scenario_stands_and_with_which_caveats(folder: P
     assert "no baseline" in text
     assert "the driver kept no histogram" in text, "what is not recorded is said"
     assert "240 &times; HTTP 503" in text
-    assert "with 1 uncommitted changes" in text
+    assert "with 1 uncommitted change:" in text
     assert re.search(r"P99 varies by [\d.]+ % \((excellent|acceptable|unstable)\)", text)
     assert "What to make faster first" in text
 

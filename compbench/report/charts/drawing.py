@@ -16,7 +16,7 @@ from typing import Any
 from compbench.files.whole import write_whole
 
 STATIC_WIDTH = 720
-# What the page's style sheet calls the same in light mode: a file alone has no style sheet.
+# The light colours of the page's style sheet, under the same names: a file alone has no style sheet.
 LIGHT = {
     "ink": "#1c2330",
     "soft": "#5d6878",
@@ -42,13 +42,13 @@ def draw_svg(spec: dict[str, Any]) -> str:
     import vl_convert  # noqa: PLC0415 - an optional library of 80 MB, only for the process that draws
 
     fixed = {**spec, "width": STATIC_WIDTH}
-    if "layer" in spec:  # what only a pointer finds makes a static picture several times as large
+    if "layer" in spec:  # points that only a pointer finds make a static picture several times as large
         fixed["layer"] = [layer for layer in spec["layer"] if layer["mark"].get("opacity") != 0]
     return str(vl_convert.vegalite_to_svg(fixed, allowed_base_urls=[]))
 
 
 def standalone(svg: str) -> str:
-    """Return a picture of `draw_svg` with the light colours written in, on white: a file of its own."""
+    """Return a picture of `draw_svg` with the light colours written in, on white, as a file that stands alone."""
     coloured = _VARIABLE.sub(lambda match: LIGHT[match[1]], svg)
     return coloured.replace(">", '><rect width="100%" height="100%" fill="#fff"/>', 1)
 

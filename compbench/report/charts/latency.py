@@ -77,12 +77,19 @@ def over_time(
 ) -> Spec | None:
     """Return named series over the seconds of a measurement; `marks` are moments with a warning.
 
-    A value that is None leaves a gap. `log` stretches what spans orders of magnitude, such as P50 beside the maximum.
+    A value that is None leaves a gap. `log` suits series that span orders of magnitude, such as P50 beside the maximum.
     """
     rows = [{"what": name, "s": s, "value": value} for name, points in series.items() for s, value in points]
     if not any(row["value"] is not None for row in rows):
         return None
-    x = {"field": "s", "type": "quantitative", "title": "seconds of the measurement", "axis": {"grid": False}}
+    # From zero, so that the charts of one measurement begin alike.
+    x = {
+        "field": "s",
+        "type": "quantitative",
+        "title": "seconds of the measurement",
+        "axis": {"grid": False},
+        "scale": {"zero": True},
+    }
     y = y_axis("value", title, log=log)
     lines = {
         "mark": {"type": "line", "invalid": "break-paths-show-domains"},

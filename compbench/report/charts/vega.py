@@ -1,4 +1,4 @@
-"""What every chart has in common, in Vega-Lite's words: colours, fonts, axes, tooltips, and a chart's frame.
+"""The common parts of all charts, in Vega-Lite's words: colours, fonts, axes, tooltips, and a chart's frame.
 
 Pure. Colours are CSS variables of the page, so that one drawing serves light, dark and print; `drawing` replaces them
 where there is no page.
@@ -83,7 +83,7 @@ def colour_by(names: Sequence[str], field: str = "what") -> Spec:
 
 
 def tooltips(**fields: str) -> list[Spec]:
-    """Return what a pointer finds: the fields with their titles, in order."""
+    """Return the tooltip: the fields with their titles, in order."""
     numbers = ("ms", "value", "s", "p99_ms", "rate_ops_s", "achieved_ops_s")
     return [
         {

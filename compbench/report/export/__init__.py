@@ -1,1 +1,1 @@
-"""What other programs read, one file a format."""
+"""Exports for other programs, one file a format."""

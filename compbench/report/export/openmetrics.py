@@ -18,7 +18,7 @@ _DIGITS = 12
 def openmetrics_text(past: Past, capacities: Mapping[str, FoundCapacity]) -> str:
     """Return a run as gauges, which OpenMetrics and the older text format write alike; of repeats the mean.
 
-    Capacities, by scenario, come from runs of their own.
+    Capacities, by scenario, come from other runs, which are searches.
     """
     from prometheus_client import CollectorRegistry, Gauge  # noqa: PLC0415 - an optional library
     from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415 - see above

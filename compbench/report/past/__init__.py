@@ -1,1 +1,1 @@
-"""What earlier runs amounted to."""
+"""Closed runs and their figures."""

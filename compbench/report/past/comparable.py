@@ -1,7 +1,6 @@
-"""Which closed runs may be set side by side, and what differs between those that may not. Pure.
+"""Which closed runs may be set side by side, and the differences between those that may not. Pure.
 
-Runs are comparable, scenario by scenario, if everything that decides what was measured, and on what, is the same; the
-build is what may differ.
+Runs are comparable, scenario by scenario, if workload, settings and machine are the same; the build may differ.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from compbench.model.errors import UserError
 from compbench.model.result import Capacity
 from compbench.report.past.history import Past
 
-# Of a run's fingerprint: what must be equal. The server's hash is left out, because it is what is compared, and so is
-# how often and in which order scenarios are measured.
+# The parts of a fingerprint that must be equal. The server's hash is left out, since builds are compared, and so are
+# the number and order of measurements.
 SAME = (
     *("system", "driver", "profile", "scale", "machine", "duration_s", "warm_up_s", "connections", "processes"),
     *("system settings", "flamegraph", "compbench", "binary:loadtest"),
@@ -23,14 +22,14 @@ SAME = (
 
 @dataclass(frozen=True)
 class FoundCapacity:
-    """What a search for a scenario's capacity found, and in which run; `facts` as `model.result.Capacity` has them."""
+    """The result of a search for a scenario's capacity, and its run."""
 
     run: str
     facts: Capacity
 
 
 def differences(base: Past, head: Past, scenario: str = "") -> list[str]:
-    """Return what makes two runs incomparable, each as `name: base -> head`; empty if nothing does."""
+    """Return the differences that make two runs incomparable, each as `name: base -> head`."""
     names = [*SAME, *([f"scenario:{scenario}", f"stored:{scenario}"] if scenario else [])]
     return [
         f"{name}: {_short(base, name)} -> {_short(head, name)}"
@@ -43,7 +42,7 @@ def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
     """Return the newest run and the newest one before it that is comparable with it in at least one figure.
 
     Raises:
-        UserError: there is no such pair; says what differs.
+        UserError: there is no such pair; names the differences.
     """
     if len(history) < 2:  # noqa: PLR2004 - a comparison takes two
         raise UserError(f"a comparison takes two closed runs, and there {_are(len(history))}: `doit` measures one")
@@ -85,7 +84,7 @@ def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> 
 
 
 def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
-    """Return what a scenario's comparable runs have in common."""
+    """Return the facts that a scenario's comparable runs have in common."""
     return tuple(past.fingerprint.get(name) for name in (*SAME, f"scenario:{scenario}", f"stored:{scenario}"))
 
 

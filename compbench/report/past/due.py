@@ -1,6 +1,6 @@
 """Which closed runs count for the quarterly habit: whole ones, at full length, of the system that is asked for.
 
-Decides from what `results.json` tells of each run, and from what is known of its system.
+Decides from the `results.json` of each run and the declarations of its system.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WITH_FIGURES = ("passed", "missed")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run must be to count: of this system at this data scale, with these scenarios.
+    """The conditions for a run to count: of this system at this data scale, with these scenarios.
 
     An empty `system` means that nobody has named one: then any counts, at any scale, whose figures may be compared with
     those of competitors.
@@ -33,7 +33,7 @@ def newest_full(known: Sequence[Past], wanted: Wanted) -> tuple[Past | None, lis
 
     Args:
         known: closed runs, oldest first.
-        wanted: what a run must be.
+        wanted: the conditions.
     """
     reasons: list[str] = []
     for past in reversed([past for past in known if past.kind == "suite"]):

@@ -22,7 +22,7 @@ from compbench.model.provenance import Git, Machine, Provenance
 from compbench.model.records import RESULTS_SCHEMA
 from compbench.model.result import Capacity
 
-# What older runs called it.
+# Names in older runs.
 _RENAMED = {"target": "system", "engram_log_level": "system.log_level"}
 
 
@@ -73,7 +73,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Past:
-    """One closed run: what was measured, of what, on what.
+    """One closed run: build, machine, figures and verdicts.
 
     `values` has the figures by scenario and metric, of each repeat that passed or missed; `measured`
     says which is which.
