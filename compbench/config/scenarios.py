@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from compbench.config.toml_tables import convert_table, parse_toml
+from compbench.files.regular import read_regular
 from compbench.model.errors import UserError
 from compbench.model.file_names import RESERVED_ENDINGS
 from compbench.model.scenario import U64_MAX, Arrival, PeriodicBurst, Scenario, ScenarioFile
@@ -64,7 +65,7 @@ def check_name(name: str, where: Path) -> None:
 def title_of(path: Path) -> str:
     """Return the file's `name` for a menu, or say that the file can't be read; never raises for a bad file."""
     try:
-        title = parse_toml(path.read_bytes(), path).get("name")
+        title = parse_toml(read_regular(path), path).get("name")
     except (OSError, UserError):
         title = None
     is_harmless = isinstance(title, str) and title and title.isprintable()
@@ -79,7 +80,7 @@ def load_scenario(path: Path) -> Scenario:
     """
     check_name(path.stem, path)
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
     file = _convert(parse_toml(content, path), path)

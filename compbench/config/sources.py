@@ -26,6 +26,7 @@ from compbench.config.settings import (
 )
 from compbench.config.system_tables import SystemKind
 from compbench.config.toml_tables import convert_table, parse_toml
+from compbench.files.regular import read_regular
 from compbench.model.errors import UserError, did_you_mean
 
 FILE_NAME = "compbench.toml"
@@ -173,7 +174,7 @@ def _with_suite(settings: Settings, root: Path, places: Mapping[str, str]) -> Se
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return parse_toml(path.read_bytes(), path)
+        return parse_toml(read_regular(path), path)
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -144,7 +144,10 @@ def check_tables(
     for name, values in table.items():
         if name == CHOICE:
             continue
-        if name not in known or not isinstance(values, dict):
+        if name in known and not isinstance(values, dict):
+            keys = ", ".join(f"system.{name}.{key}" for key in known[name].settings.__struct_fields__)
+            raise UserError(f"{where}: system.{name} = {values!r}: it is a table: set its keys: {keys}")
+        if name not in known:
             hint = did_you_mean(name, [*known, CHOICE])
             raise UserError(f"{where}: system.{name}: no such system{hint}; known: {', '.join(known)}")
         own = convert_table(values, known[name].settings, f"{where}: system.{name}", strict=strict)

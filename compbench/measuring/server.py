@@ -177,7 +177,7 @@ def wait_until_free(port: int, timeout_s: float) -> bool:
 
 def describe_listener(port: int) -> str:
     """Name the process that listens on a port, as far as this user may know."""
-    return next(machine.listeners(port), "a process that is not readable here")
+    return machine.listener(port) or "a process that is not readable here"
 
 
 def tail(path: Path, lines: int) -> list[str]:

@@ -122,7 +122,7 @@ def check_open_files(settings: Settings) -> Finding:
 
 def check_port(settings: Settings) -> Finding:
     """Look who listens on the server's port."""
-    return judge_port(settings.port, list(machine.listeners(settings.port)))
+    return judge_port(settings.port, machine.listener(settings.port))
 
 
 def check_processes(settings: Settings) -> Finding:

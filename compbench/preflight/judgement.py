@@ -97,10 +97,10 @@ def judge_processes(found: Sequence[str], unreadable: int) -> Finding:
     return finding_of("processes", "servers-none", "ok")
 
 
-def judge_port(port: int, owners: Sequence[str]) -> Finding:
+def judge_port(port: int, owner: str | None) -> Finding:
     """Judge whether the server's port is free."""
-    if owners:
-        return finding_of("port", "port-taken", "critical", port=port, owner=owners[0])
+    if owner:
+        return finding_of("port", "port-taken", "critical", port=port, owner=owner)
     return finding_of("port", "port-free", "ok", port=port)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from compbench.config.scenarios import load_scenario
+from compbench.files.regular import read_regular
 from compbench.files.whole import write_whole
 from compbench.machine import thresholds
 from compbench.model import file_names
@@ -115,7 +116,7 @@ def read_targets(folder: Path, scenarios_dir: Path, manifest: Manifest) -> dict[
 
 def _kept_targets(folder: Path) -> dict[str, Validation]:
     try:
-        kept = msgspec.json.decode((folder / file_names.RESULTS).read_bytes(), type=_Kept)
+        kept = msgspec.json.decode(read_regular(folder / file_names.RESULTS), type=_Kept)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}  # the first rendering, or a file that is about to be replaced
     return {scenario.scenario: scenario.targets for scenario in kept.scenarios if scenario.targets is not None}

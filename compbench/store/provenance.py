@@ -18,6 +18,7 @@ import psutil
 
 from compbench import __version__
 from compbench.config.settings import Settings
+from compbench.files.regular import read_regular
 from compbench.machine.probes import binaries, machine
 from compbench.machine.probes.counters import ROOT
 from compbench.model.scenario import Scenario
@@ -70,7 +71,7 @@ def setting_inputs(settings: Settings) -> dict[str, str]:
 def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:
     """Return the entries of a fingerprint for one measurement's files, read anew: its scenario and the binaries."""
     try:
-        found = {f"scenario:{scenario.name}": hashlib.sha256(scenario.path.read_bytes()).hexdigest()}
+        found = {f"scenario:{scenario.name}": hashlib.sha256(read_regular(scenario.path)).hexdigest()}
     except OSError:
         found = {}
     return found | _binary_hashes(settings)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from compbench.files.regular import read_regular
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.file_names import TIMESTAMP
@@ -234,7 +235,7 @@ def _has_captures(folder: Path) -> bool:
 
 def _says_closed(folder: Path) -> bool:
     try:
-        return msgspec.json.decode((folder / file_names.RESULTS).read_bytes(), type=_State).state == "closed"
+        return msgspec.json.decode(read_regular(folder / file_names.RESULTS), type=_State).state == "closed"
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 

@@ -11,6 +11,9 @@ import httptools
 
 from compbench.transport.exchange import Exchange
 
+# Far above any answer that is asked for, and little beside a machine's memory, though every connection may hold one.
+MOST_ANSWER_BYTES = 16_000_000
+
 
 class Owner(Protocol):
     """The pool that gives a connection its requests."""
@@ -29,6 +32,7 @@ class Connection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.free_at = 0.0
         self._owner = owner
+        self._received_bytes = 0
         self._transport: Any = None
         self._parser: Any = httptools.HttpResponseParser(self)
 
@@ -39,7 +43,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, exchange: Exchange) -> None:
         """Write the request at once: a transport may wait until the loop has dealt with what else has arrived."""
-        self.exchange = exchange
+        self.exchange, self._received_bytes = exchange, 0
         exchange.free_at = self.free_at
         payload, exchange.payload = exchange.payload, b""
         exchange.sent_at = time.monotonic()
@@ -65,7 +69,12 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the answer; the parser calls this."""
-        if self.exchange is not None:
+        if self.exchange is None:
+            return
+        self._received_bytes += len(body)
+        if self._received_bytes > MOST_ANSWER_BYTES:
+            self.give_up(f"the answer is larger than {MOST_ANSWER_BYTES} bytes")
+        else:
             self.exchange.body.append(body)
 
     def on_message_complete(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,10 @@ def test_a_name_that_leaves_no_room_for_result_files_is_refused(tmp_path: Path) 
     (tmp_path / f"{'x' * 230}.toml").write_text("")
     with pytest.raises(UserError, match="rename the file"):
         scenario_names(tmp_path)
+
+
+def test_a_pipe_in_the_place_of_a_scenario_is_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "one.toml")
+    with pytest.raises(UserError, match=r"one\.toml: can't be read \(not a regular file\)"):
+        load_scenario(tmp_path / "one.toml")
+    assert title_of(tmp_path / "one.toml").startswith("unreadable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_a_profile_gives_defaults_that_a_setting_overrides(tmp_path: Path) -> No
         ("", {}, {"cooldown_s": "nan"}, r"command line: cooldown_s = 'nan'"),
         ("", {}, {"min_free_disk_gb": "1e308"}, r"min_free_disk_gb = '1e308': expected float <= 1000000"),
         ("\ufeffport = 1", {}, {}, r"compbench\.toml: begins with a byte order mark.* save it as UTF-8 without"),
+        ("system.engram = 5", {}, {}, r"toml: system\.engram = 5: it is a table: set its keys: system\.engram\.root, "),
+        ("", {}, {"system.engram": "x"}, r"command line: system\.engram = 'x': it is a table: set its keys"),
         pytest.param(f"port = {'9' * 5000}", {}, {}, r"compbench\.toml: not valid TOML", id="digits"),
         pytest.param(f"port = {'[' * 5000}", {}, {}, "toml: not valid TOML: nested too deeply", id="depth"),
     ],
@@ -139,6 +142,12 @@ def test_limits_are_the_specified_ones_except_for_quick_on_embedded(tmp_path: Pa
     assert load_settings(tmp_path, {}, {}).limits.min_available_memory_gb == 8
     small = load_settings(tmp_path, {}, {"profile": "quick", "min_free_disk_gb": "3"}).limits
     assert (small.min_available_memory_gb, small.min_free_disk_gb) == (1, 3)
+
+
+def test_a_pipe_in_the_place_of_the_file_is_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "compbench.toml")
+    with pytest.raises(UserError, match=r"compbench\.toml: can't be read \(not a regular file\)"):
+        load_settings(tmp_path, {}, {})
 
 
 def test_variables_are_the_words_with_an_equals_sign() -> None:

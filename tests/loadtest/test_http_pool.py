@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import resource
 import time
@@ -16,6 +17,7 @@ from compbench.loadtest.engine.clock import open_alarm, run_in_precise_loop
 from compbench.loadtest.engine.recorder import BATCH, NEVER_SENT, OTHER_REASONS, REASONS_LIMIT, Interval, Recorder
 from compbench.model.errors import UserError
 from compbench.transport.exchange import Exchange
+from compbench.transport.http_connection import MOST_ANSWER_BYTES
 from compbench.transport.http_pool import Endpoint, Pool
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -81,6 +83,20 @@ def test_a_failure_says_why() -> None:
     assert (refused.ok, refused.problem, refused.explain()) == (False, "HTTP 503", "HTTP 503: try late")
     (lost,) = asked(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf", keep=False))
     assert (lost.is_answered, lost.explain()) == (False, "connection lost: closed by the server")
+
+
+def test_an_answer_without_end_is_given_up_and_costs_no_more_than_the_limit() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"100000\r\n" + bytes(0x100000) + b"\r\n")
+                await writer.drain()
+
+    for exchange in asked(endless, times=2):
+        assert (exchange.ok, exchange.problem) == (False, f"the answer is larger than {MOST_ANSWER_BYTES} bytes")
+        assert sum(map(len, exchange.body)) <= MOST_ANSWER_BYTES
 
 
 @pytest.mark.parametrize(

@@ -82,17 +82,17 @@ def test_a_listener_is_named_with_its_process() -> None:
     with subprocess.Popen([sys.executable, "-c", program + "time.sleep(60)"], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         port = int(child.stdout.readline())
-        found = list(machine.listeners(port))
+        line = machine.listener(port)
         child.kill()
-    (line,) = found
+    assert line is not None
     assert line.startswith(f"process {child.pid} (")
 
 
 def test_a_port_that_is_only_bound_or_free_has_no_listener() -> None:
-    assert list(machine.listeners(free_port())) == []
+    assert machine.listener(free_port()) is None
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        assert list(machine.listeners(bound.getsockname()[1])) == []
+        assert machine.listener(bound.getsockname()[1]) is None
 
 
 def test_governors_are_read_once_each_and_absent_where_there_are_none(tmp_path: Path) -> None:

@@ -197,6 +197,10 @@ def test_a_run_that_cannot_be_read_is_in_nobodys_way_unless_it_may_be_open(tmp_p
     assert [run.name for run in runs.list_runs(tmp_path)] == [good.name]
     with pytest.raises(UserError, match=closed.name):
         runs.refuse_damaged(tmp_path)
+    os.mkfifo(closed.folder / "results.json")
+    with pytest.raises(UserError, match=closed.name):
+        runs.refuse_damaged(tmp_path)  # which waits for nobody to write into the pipe
+    (closed.folder / "results.json").unlink()
     (closed.folder / "results.json").write_text('{"state": "closed"}')
     runs.refuse_damaged(tmp_path)
     found = next(iter(runs.open_runs(tmp_path)), None)

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def virtualization(root: Path = ROOT) -> str | None:
     return None
 
 
-def boot_id(root: Path = Path("/")) -> str:
+def boot_id(root: Path = ROOT) -> str:
     """Return the kernel's own name for this boot, which no step of the clock changes; empty if it has none."""
     if sys.platform == "darwin":
         argv = ["sysctl", "-n", "kern.bootsessionuuid"]
@@ -179,19 +179,18 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
-def listeners(port: int) -> Iterator[str]:
-    """Yield a description of each process that accepts connections on the loopback port."""
+def listener(port: int) -> str | None:
+    """Return a description of the process that accepts connections on the loopback port, None if there is none."""
     with socket.socket() as probe:
         probe.settimeout(_CONNECT_TIMEOUT_S)
         if probe.connect_ex(("127.0.0.1", port)) != 0:
-            return
+            return None
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:2] == (port,)
             if listens and connection.pid:
-                yield f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
-                return
-    yield "a process that is not readable here"
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return "a process that is not readable here"
 
 
 def has_tool(*names: str) -> bool:
