@@ -35,6 +35,7 @@ def read_snapshot(
     *,
     diagnostics: Path | None,
     work_dir: Path,
+    exit_note: str = "",
     diagnostics_timeout_s: float = DIAGNOSTICS_TIMEOUT_S,
 ) -> dict[str, str]:
     """Return the named texts about a live server.
@@ -44,6 +45,7 @@ def read_snapshot(
         pages: addresses that are asked once, by the name of the text.
         diagnostics: a script of the server's own, which is run.
         work_dir: a scratch folder that the script may write into.
+        exit_note: a remark on the script's exit code for readers.
         diagnostics_timeout_s: the script is ended after so long; what it has printed until then is kept.
     """
     texts = {
@@ -56,7 +58,7 @@ def read_snapshot(
     }
     texts |= {name: _page(url) for name, url in pages.items()}
     if diagnostics is not None:
-        texts[diagnostics.name] = _told(lambda: _external(diagnostics, work_dir, diagnostics_timeout_s))
+        texts[diagnostics.name] = _told(lambda: _external(diagnostics, exit_note, work_dir, diagnostics_timeout_s))
     return texts
 
 
@@ -158,14 +160,14 @@ def _page(url: str) -> str:
     return f"HTTP {answer.status}\n{answer.text[:_MOST_BODY_CHARACTERS]}"
 
 
-def _external(script: Path, work_dir: Path, timeout_s: float) -> str:
-    """Run Engram's own diagnostics; it writes relative to its working directory, and its exit code 1 says little."""
-    printed = Output(work_dir / "engram_diagnostics.txt", _MOST_DIAGNOSTICS_BYTES)
+def _external(script: Path, exit_note: str, work_dir: Path, timeout_s: float) -> str:
+    """Run the system's own diagnostics, which may write into its working directory; return its output."""
+    printed = Output(work_dir / "diagnostics.txt", _MOST_DIAGNOSTICS_BYTES)
     with process.running(
         ["bash", str(script)], environment=os.environ, folder=work_dir, stdout=printed, stop_grace_s=1.0
     ) as child:
         ended = child.wait(timeout_s)
     head = f"ended after {timeout_s:g} s, because it was still running"
     if ended is not None:
-        head = f"{ended} (1 only means that it found a process, as it must while the server runs)"
+        head = f"{ended} ({exit_note})" if exit_note else str(ended)
     return f"{head}\n{printed.path.read_text(encoding='utf-8', errors='replace')}"

@@ -61,8 +61,13 @@ def take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
         open_files_after=snapshot.count_open_files(under_test.child.pid),
         memories_after=half.count(),
     )
+    script = half.diagnostics()
     attempt.snapshot |= snapshot.read_snapshot(
-        under_test.child.pid, half.pages(), diagnostics=half.diagnostics(), work_dir=work
+        under_test.child.pid,
+        half.pages(),
+        diagnostics=script and script.path,
+        exit_note=script.exit_note if script else "",
+        work_dir=work,
     )
     attempt.machine_after = machine.read_stability()
 

@@ -74,6 +74,13 @@ class Look(NamedTuple):
     moved_to: int | None = None
 
 
+class Script(NamedTuple):
+    """A script that a snapshot of the server runs, and a remark on its exit code for the readers of its output."""
+
+    path: Path
+    exit_note: str = ""
+
+
 class Needs(NamedTuple):
     """What loaded vectors need: bytes of main memory, bytes in the data folder, vectors that a core adds a second."""
 
@@ -136,7 +143,7 @@ class Server(Protocol):
     def pages(self) -> dict[str, str]:
         """Return addresses that a snapshot asks once, by the name of the text."""
 
-    def diagnostics(self) -> Path | None:
+    def diagnostics(self) -> Script | None:
         """Return a script of the system's own that a snapshot runs, None if there is none."""
 
     def needs(self, count: int, dimension: int) -> Needs | None:

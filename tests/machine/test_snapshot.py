@@ -14,6 +14,7 @@ import pytest
 from compbench.machine import snapshot
 from tests.project import eventually, is_running
 
+NOTE = "it always says so"
 PAGES = {"health": "http://127.0.0.1:1/health"}
 
 
@@ -72,7 +73,7 @@ def script(folder: Path, *lines: str) -> Path:
 def read(root: Path | None, work: Path, pid: int = 0, timeout_s: float = 15.0) -> dict[str, str]:
     work.mkdir(exist_ok=True)
     return snapshot.read_snapshot(
-        pid or os.getpid(), PAGES, diagnostics=root, work_dir=work, diagnostics_timeout_s=timeout_s
+        pid or os.getpid(), PAGES, diagnostics=root, work_dir=work, exit_note=NOTE, diagnostics_timeout_s=timeout_s
     )
 
 
@@ -86,7 +87,7 @@ def test_the_external_diagnostics_lose_their_colours_and_write_into_the_working_
         "exit 1",
     )
     text = read(root, tmp_path / "work")["engram_diagnostics.sh"]
-    assert text.startswith("exit code 1 (1 only means")
+    assert text.startswith(f"exit code 1 ({NOTE})\n")
     assert "\n=== Engram Diagnostics ===\n" in text
     assert "to stderr" in text
     assert "\x1b" not in text

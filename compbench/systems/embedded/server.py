@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compbench import embedded
 from compbench.machine.ask import AskError, ask
-from compbench.systems.api import Capabilities, Launch, Needs
+from compbench.systems.api import Capabilities, Launch, Needs, Script
 from compbench.systems.embedded.settings import EmbeddedSettings
 from compbench.systems.engram import server as engram
 from compbench.systems.engram.settings import EngramSettings
@@ -68,7 +68,7 @@ class Server(engram.Server):
             return str(error)
         return "" if answer.is_ok else f"HTTP {answer.status}: {answer.text[:200]}"
 
-    def diagnostics(self) -> Path | None:
+    def diagnostics(self) -> Script | None:
         """Return nothing."""
         return None
 

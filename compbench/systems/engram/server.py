@@ -13,7 +13,7 @@ from typing import Any
 
 from compbench.machine.ask import AskError, ask
 from compbench.machine.version_line import version_line
-from compbench.systems.api import Capabilities, Launch, Look, Mode, Needs
+from compbench.systems.api import Capabilities, Launch, Look, Mode, Needs, Script
 from compbench.systems.engram.settings import EngramSettings
 
 _REQUEST_TIMEOUT_S = 2.0
@@ -101,10 +101,11 @@ class Server:
         paths = {"health": "/health", "system health": "/api/v1/system/health", "metrics": "/metrics/prometheus"}
         return {name: f"{self.endpoint}{path}" for name, path in paths.items()}
 
-    def diagnostics(self) -> Path | None:
+    def diagnostics(self) -> Script | None:
         """Return the checkout's own script, if it is there."""
         script = Path(self.own.root) / "scripts" / "engram_diagnostics.sh"
-        return script if script.is_file() else None
+        note = "1 only means that it found a process, as it must while the server runs"
+        return Script(script, note) if script.is_file() else None
 
     def needs(self, count: int, dimension: int) -> Needs | None:
         """Return None: the needs of Engram are not known here."""

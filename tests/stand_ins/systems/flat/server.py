@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from compbench.machine.version_line import version_line
-from compbench.systems.api import Capabilities, Launch, Look, Mode, Needs
+from compbench.systems.api import Capabilities, Launch, Look, Mode, Needs, Script
 
 from .settings import FlatSettings
 
@@ -65,7 +65,7 @@ class Server:
     def pages(self) -> dict[str, str]:
         return {}
 
-    def diagnostics(self) -> Path | None:
+    def diagnostics(self) -> Script | None:
         return None
 
     def needs(self, count: int, dimension: int) -> Needs | None:
