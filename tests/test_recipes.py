@@ -8,11 +8,12 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from compbench.preflight import judgement
+from compbench.preflight import checks, findings
 from compbench.report import pages
 from compbench.report.past import history
 from tests import synthetic
@@ -48,12 +49,15 @@ def test_the_system_of_the_recipe_is_known_by_being_there(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("used_pct", "level"), [(None, "ok"), (10.0, "ok"), (10.1, "warning")])
-def test_the_check_of_the_recipe_judges(used_pct: float | None, level: str) -> None:
-    judge, entry = code_of("Add a check")
-    names: dict[str, Any] = dict(vars(judgement))
-    exec(judge, names)
-    assert names["judge_swap"](used_pct).level == level
-    compile(f"def entries():\n    {entry}", "CONTRIBUTING.md", "exec")
+def test_the_check_of_the_recipe_judges(used_pct: float | None, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row, entry = code_of("Add a check")
+    reading = SimpleNamespace(swap_memory=lambda: SimpleNamespace(percent=used_pct))
+    names: dict[str, Any] = {**vars(findings), **vars(checks), "psutil": reading}
+    monkeypatch.setitem(findings.FINDINGS, "swap", eval(f"{{{row}}}", names)["swap"])
+    (check,) = eval(f"(\n{entry})", names)
+    found = check.find(None)
+    assert (found.check, found.level) == ("swap", level)
+    assert (found.mend == "swapoff -a; swapon -a") == (level == "warning")
 
 
 def test_the_exporter_of_the_recipe_writes_what_a_parser_reads(tmp_path: Path) -> None:
