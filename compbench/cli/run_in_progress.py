@@ -71,10 +71,11 @@ class RunInProgress:
             OSError: the capture could not be written.
         """
         self.tell(began)
+        last = max(self._captures.values(), key=lambda capture: capture.ended_at, default=None)
         self._captures.pop(measurement.name, None)  # what was spoiled is set aside as soon as it is made again
         scenario = self.project.loaded[measurement.scenario]
         self._captures[measurement.name] = session.measure_scenario(
-            self.run, measurement, scenario, self.project.settings, self.project.root, self.tell, self.effects
+            self.run, measurement, scenario, self.project.settings, self.project.root, self.tell, self.effects, last
         )
 
     def write_diagnostics(self, measurement: str) -> None:

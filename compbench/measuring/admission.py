@@ -18,7 +18,6 @@ def check_inputs(attempt: Attempt) -> None:
     Raises:
         ScenarioFailed: the scenario's file or a binary is another than when the run was opened.
     """
-    attempt.current = attempt.current or "start"
     now = provenance.inputs_now(attempt.settings, attempt.scenario)
     if changes := input_changes(attempt.run.manifest.fingerprint, attempt.scenario.name, now):
         raise ScenarioFailed(outcome_of("inputs-changed", changes="; ".join(changes)))
@@ -30,13 +29,13 @@ def check_machine(attempt: Attempt) -> None:
     Raises:
         ScenarioFailed: there is too little memory, another server runs, or loopback does not answer.
     """
-    attempt.current = "start"
-    attempt.machine_before = machine.read_stability() | {"throttled_since": _throttled_since(attempt)}
+    attempt.machine_before = machine.read_stability()
+    attempt.machine_before["throttled_since"] = _throttled_since(attempt)
     if (attempt.machine_before["load_1min"] or 0.0) > attempt.settings.warn_load:
         before = attempt.effects.read_processes()
         attempt.machine_before["busy_pct"] = machine.busy_pct()
         attempt.machine_before["busy_processes"] = describe(busiest(before, attempt.effects.read_processes()))
-    notices, refusal = judge_stability(attempt.machine_before, attempt.settings.limits, attempt.settings)
+    notices, refusal = judge_stability(attempt.machine_before, attempt.settings)
     attempt.warn(notices)
     if refusal:
         raise ScenarioFailed(refusal)
@@ -49,7 +48,6 @@ def check_machine(attempt: Attempt) -> None:
 
 def _throttled_since(attempt: Attempt) -> int | None:
     """Return how often heat throttled the CPU since the run's last measurement; None if that is not known."""
-    last = max(attempt.run.captures(), key=lambda capture: capture.ended_at, default=None)
+    last, now = attempt.last, attempt.machine_before["throttle_events"]
     before = (last.machine_after or last.machine_before).get("throttle_events") if last else None
-    now = machine.read_stability()["throttle_events"]
     return None if before is None or now is None else max(0, now - before)

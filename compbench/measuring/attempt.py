@@ -40,7 +40,7 @@ class ScenarioFailed(Exception):  # noqa: N818 - not an error to handle but the 
 
 @dataclass
 class Attempt:
-    """What is known so far of the attempt under way."""
+    """What is known so far of the attempt under way; `last` is the measurement before it in this run, if any."""
 
     run: Run
     scenario: Scenario
@@ -52,6 +52,7 @@ class Attempt:
     number: int
     spoiled_attempts: int
     started_at: float
+    last: Capture | None = None
     phases: list[PhaseRecord] = field(default_factory=list)
     current: Phase | None = None
     notices: list[Notice] = field(default_factory=list)

@@ -15,9 +15,10 @@ _POLL_S = 0.25
 
 
 def cool_down(attempt: Attempt) -> None:
-    """Rest from the end of the run's last scenario on; before a run's first scenario there is nothing to rest from."""
-    ends = [capture.ended_at for capture in attempt.run.captures()]
-    left_s = max(ends) + attempt.settings.cooldown_s - attempt.effects.now() if ends else 0.0
+    """Rest from the end of the run's last measurement on; before its first one there is nothing to rest from."""
+    if attempt.last is None:
+        return
+    left_s = attempt.last.ended_at + attempt.settings.cooldown_s - attempt.effects.now()
     if left_s <= 0:
         return
     left_s = min(left_s, attempt.settings.cooldown_s)  # the clock may have been set back

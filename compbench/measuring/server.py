@@ -11,10 +11,9 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -145,7 +144,9 @@ def version_of(settings: Settings, root: Path, system: str = "") -> str:
     return version_line(registry.server_of(settings, system).version_argv(), child_environment(root))
 
 
-def child_environment(root: Path, own: dict[str, str] | None = None, is_foreign: Any = None) -> dict[str, str]:
+def child_environment(
+    root: Path, own: dict[str, str] | None = None, is_foreign: Callable[[str], bool] | None = None
+) -> dict[str, str]:
     """Return the environment for a child: the caller's, without what is foreign to it, with its own variables."""
     inherited = {name: value for name, value in os.environ.items() if not (is_foreign and is_foreign(name))}
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))

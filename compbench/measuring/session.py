@@ -41,8 +41,11 @@ def measure_scenario(
     root: Path,
     tell: Subscriber,
     effects: Effects,
+    last: Capture | None = None,
 ) -> Capture:
     """Measure one scenario of an open run and write its capture; the caller holds the suite's lock.
+
+    `last` is the run's measurement before this one, spoiled or not, since whose end the machine rests.
 
     Raises:
         KeyboardInterrupt: a signal came; processes are ended, files under way keep `.partial`, there is no capture.
@@ -50,7 +53,7 @@ def measure_scenario(
     """
     set_aside(run, measurement.name)
     number, spoiled = attempts_kept(run, measurement.name) + 1, spoiled_attempts(run, measurement.name)
-    attempt = Attempt(run, scenario, measurement, settings, root, tell, effects, number, spoiled, effects.now())
+    attempt = Attempt(run, scenario, measurement, settings, root, tell, effects, number, spoiled, effects.now(), last)
     files_before = process.own_open_files()
     outcome = _outcome_of(attempt)
     _note_own_leaks(attempt, files_before)
@@ -86,6 +89,7 @@ def _run_phases(attempt: Attempt) -> Outcome:
     if attempt.spoiled_attempts:
         await_quiet(attempt)
     cool_down(attempt)
+    attempt.current = "start"
     admission.check_inputs(attempt)
     admission.check_machine(attempt)
     with server.work_folder(attempt.settings, attempt.root) as work, contextlib.ExitStack() as stack:

@@ -16,7 +16,7 @@ from compbench.model.catalogue import NOTICES, OUTCOMES, VERDICTS, filled
 from compbench.model.texts import one_line
 
 Verdict = Literal["passed", "missed", "failed", "invalid"]
-Phase = Literal["quiet", "cooldown", "start", "prepare", "warm-up", "measure", "snapshot", "stop"]
+Phase = Literal["quiet", "cooldown", "start", "prepare", "measure", "snapshot", "stop"]
 
 _BEST_FIRST: tuple[Verdict, ...] = ("passed", "missed", "invalid", "failed")
 

@@ -171,9 +171,7 @@ def judge_open_files(limit: int, needed: int) -> Finding:
     return finding_of("open_files", "open-files", level, limit=allowed, needed=needed)
 
 
-def judge_stability(
-    readings: Mapping[str, Any], limits: MachineLimits, settings: Settings
-) -> tuple[list[Notice], Outcome | None]:
+def judge_stability(readings: Mapping[str, Any], settings: Settings) -> tuple[list[Notice], Outcome | None]:
     """Judge the machine right before a scenario (specification 2): warnings, and why it must not begin, if so."""
     notices = []
     available = readings["available_memory_bytes"]
@@ -185,6 +183,6 @@ def judge_stability(
         notices.append(notice_of("hot-machine", heat_c=heat))
     if throttled := readings.get("throttled_since"):
         notices.append(notice_of("throttled-machine", times=throttled))
-    if (wanted_gb := limits.min_scenario_memory_gb) * GB <= available:
+    if (wanted_gb := settings.limits.min_scenario_memory_gb) * GB <= available:
         return notices, None
     return notices, outcome_of("insufficient-memory", available_gb=available / GB, wanted_gb=wanted_gb)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from compbench.model.records import Finding
 from compbench.preflight.findings import finding_of
+from compbench.preflight.judgement import GB
 from compbench.systems.api import Needs
-
-_GB = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,13 @@ def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
     if disk_bytes > room.free_disk_bytes:
         names = ", ".join(need.scenario for need in needs if need.disk_bytes)
         problems.append(
-            f"{names}: {disk_bytes / _GB:.1f} GB to make and keep > {room.free_disk_bytes / _GB:.1f} GB free on disk"
+            f"{names}: {disk_bytes / GB:.1f} GB to make and keep > {room.free_disk_bytes / GB:.1f} GB free on disk"
         )
     if problems:
         return finding_of("data_set", "data-sets-too-large", "critical", problems="; ".join(problems))
     largest = max(needs, key=lambda need: need.memory_bytes, default=None)
     told = "no scenario" if largest is None else _sum_of(largest)
-    return finding_of("data_set", "data-sets-fit", "ok", largest=told, available_gb=room.available_bytes / _GB)
+    return finding_of("data_set", "data-sets-fit", "ok", largest=told, available_gb=room.available_bytes / GB)
 
 
 def _memory_problem(need: Need, room: Room) -> str:
@@ -76,7 +75,7 @@ def _memory_problem(need: Need, room: Room) -> str:
         return ""
     affordable = max(0, room.available_bytes - room.reserve_bytes) / (need.memory_bytes / need.count)
     return (
-        f"{_sum_of(need)} + {room.reserve_bytes / _GB:.1f} GB to spare > {room.available_bytes / _GB:.1f} GB available:"
+        f"{_sum_of(need)} + {room.reserve_bytes / GB:.1f} GB to spare > {room.available_bytes / GB:.1f} GB available:"
         f" {_use_scale(affordable / need.num_nodes)}"
     )
 

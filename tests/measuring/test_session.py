@@ -36,12 +36,15 @@ class World:
     slept: list[float] = field(default_factory=list)
     told: list[Event] = field(default_factory=list)
     on_event: Callable[[Event], None] = lambda _: None
+    last: Capture | None = None
 
     def measure(self, name: str = "alpha") -> Capture:
         """Measure a scenario with pauses that are noted and not made."""
         scenario = load_scenario(self.root / "scenarios" / f"{name}.toml")
         effects = Effects(sleep=self.slept.append, drop_page_cache=lambda: "")
-        return session.measure_scenario(self.run, Measurement(name), scenario, self.settings, ROOT, self._tell, effects)
+        asked = (self.run, Measurement(name), scenario, self.settings, ROOT, self._tell, effects)
+        self.last = session.measure_scenario(*asked, self.last)
+        return self.last
 
     def _tell(self, event: Event) -> None:
         self.told.append(event)
@@ -154,10 +157,10 @@ def test_a_whole_output_that_is_no_measurement_is_invalid_and_the_next_attempt_s
     assert spoiled.files["stdout"].endswith("_alpha.txt.invalid")
     assert isinstance(world.told[-1], OutcomeReached)
     assert world.told[-1].again
-    world.settings = msgspec.structs.replace(world.settings, quiet_timeout_s=0.001)
+    world.settings = msgspec.structs.replace(world.settings, quiet_timeout_s=0.001, cooldown_s=3.0)
     again = world.measure()
     assert (again.outcome.verdict, again.attempt, again.spoiled_attempts) == ("passed", 2, 1)
-    assert "quiet" in world.phases()
+    assert world.phases()[5:7] == ["quiet", "cooldown"], "the machine rests from a spoiled one, too"
     kept = world.run.folder / f"{world.run.name}_alpha_capture.json.attempt1.invalid"
     assert json.loads(kept.read_text())["outcome"]["verdict"] == "invalid"
 

@@ -137,14 +137,12 @@ def test_a_missing_build_is_critical_and_says_what_to_do(tmp_path: Path) -> None
 
 def test_too_little_memory_stops_a_scenario_and_a_busy_machine_is_noted(tmp_path: Path) -> None:
     readings = {"available_memory_bytes": 5 * GB, "load_1min": 3.0, "busy_pct": 40.0, "temperature_c": None}
-    notices, refusal = judgement.judge_stability(readings, SPECIFIED_LIMITS, settings(tmp_path))
+    notices, refusal = judgement.judge_stability(readings, settings(tmp_path))
     assert [notice.code for notice in notices] == ["busy-machine"]
     assert refusal is None
     quiet = {**readings, "busy_pct": 2.0}
-    assert judgement.judge_stability(quiet, SPECIFIED_LIMITS, settings(tmp_path)) == ([], None)
-    _, refusal = judgement.judge_stability(
-        {**readings, "available_memory_bytes": 3 * GB}, SPECIFIED_LIMITS, settings(tmp_path)
-    )
+    assert judgement.judge_stability(quiet, settings(tmp_path)) == ([], None)
+    _, refusal = judgement.judge_stability({**readings, "available_memory_bytes": 3 * GB}, settings(tmp_path))
     assert refusal is not None
     assert refusal.reason == "only 3.0 GB of memory available; 4 GB are wanted for a scenario"
 
