@@ -11,24 +11,8 @@ from dataclasses import astuple, dataclass
 
 import msgspec
 
-from compbench.machine.sampler import Sampler
-from compbench.machine.sampling import Reading, interval
 from compbench.model.notices import Notice, notice_of
 from compbench.model.sample import Sample
-
-__all__ = [
-    "Figures",
-    "Reading",
-    "Sampler",
-    "TableRow",
-    "averages",
-    "format_table",
-    "interval",
-    "notices",
-    "notices_so_far",
-    "peaks",
-    "table_rows",
-]
 
 # Specification 8.
 LOW_CPU_PCT = 50.0

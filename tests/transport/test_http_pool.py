@@ -1,20 +1,15 @@
-"""Endpoint, connections and alarm against real sockets; what the recorder makes of what they note."""
+"""The pool's endpoint and connections against real sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import resource
-import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
-import numpy as np
 import pytest
 
-from compbench.loadtest.engine.clock import open_alarm, run_in_precise_loop
-from compbench.loadtest.engine.recorder import BATCH, NEVER_SENT, OTHER_REASONS, REASONS_LIMIT, Interval, Recorder
+from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.model.errors import UserError
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_connection import MOST_ANSWER_BYTES
@@ -133,65 +128,3 @@ def test_a_limit_of_open_files_is_told_with_what_raises_it() -> None:
 
     with pytest.raises(UserError, match=r"Too many open files\): allow more than the 64 files .*\(`ulimit -n`\)$"):
         run_in_precise_loop(main())
-
-
-def test_an_alarm_rings_once_not_early_at_the_last_time_set_and_at_once_for_the_past() -> None:
-    async def main() -> list[float]:
-        rung: list[float] = []
-        alarm = open_alarm(lambda: rung.append(time.monotonic()))
-        start = time.monotonic()
-        alarm.set(start + 0.01)
-        alarm.set(start + 0.05)
-        await asyncio.sleep(0.3)
-        assert len(rung) == 1
-        assert rung[0] >= start + 0.05
-        alarm.set(start)
-        await asyncio.sleep(0.3)
-        alarm.set(time.monotonic() + 0.05)
-        alarm.close()
-        await asyncio.sleep(0.2)
-        return rung
-
-    assert len(run_in_precise_loop(main())) == 2
-
-
-def ended(at: float, *, due: float, sent: float = math.nan, problem: str = "", operation: int = 0) -> Exchange:
-    exchange = Exchange(0, due, b"", lambda _: None, operation)
-    exchange.free_at, exchange.sent_at, exchange.done_at = due - 1, sent, at
-    exchange.ok, exchange.problem = not problem, problem
-    return exchange
-
-
-def test_the_recorder_hands_out_every_second_with_what_ended_in_it() -> None:
-    intervals: list[Interval] = []
-    recorder = Recorder(start_s=100.0, warm_up_s=1.0, on_interval=intervals.append)
-    recorder.add(ended(100.6, due=100.5, sent=100.5))  # warm-up
-    recorder.add(ended(101.2, due=100.9, sent=100.9))  # warm-up that ends later
-    recorder.add(ended(101.3, due=101.0, sent=101.1, operation=2))
-    recorder.advance(102.001)
-    recorder.add(ended(104.5, due=101.5, sent=103.0, problem="lost"))
-    recorder.add_never_sent(np.array([2, 2]), np.array([100.9, 104.0]), 105.0)
-    recorder.finish()
-    assert [interval.number for interval in intervals] == [-1, 0, 1, 2, 3]
-    assert [interval.warm_up for interval in intervals] == [1, 1, 0, 0, 0]
-    first, last = intervals[1].parts[2], intervals[4]
-    assert first.times.response.percentile_ms(50) == pytest.approx(300, rel=1e-3)
-    assert first.times.service.percentile_ms(50) == pytest.approx(200, rel=1e-3)
-    assert first.times.lag.percentile_ms(50) == pytest.approx(100, rel=1e-3)
-    assert (last.parts[0].errors, last.parts[0].late, last.last_s) == (1, 1, 3.5)
-    # Due in the warm-up and never sent: not measured. The other has waited a second.
-    assert (last.parts[2].count, last.parts[2].never_sent) == (1, 1)
-    assert last.parts[2].times.response.max_ms == pytest.approx(1000, rel=1e-3)
-    assert last.parts[2].times.service.total == 0
-    assert sum((interval.reasons for interval in intervals), Counter()) == {"lost": 1, NEVER_SENT: 1}
-
-
-def test_reasons_are_told_apart_up_to_a_limit_and_all_counted() -> None:
-    intervals: list[Interval] = []
-    recorder = Recorder(0.0, 0.0, intervals.append)
-    for number in range(2 * REASONS_LIMIT + BATCH):
-        recorder.add(ended(0.5, due=0.1, sent=0.1, problem=f"problem {number}"))
-    recorder.finish()
-    (interval,) = intervals
-    assert interval.reasons.total() == interval.pooled().errors == 2 * REASONS_LIMIT + BATCH
-    assert interval.reasons[OTHER_REASONS] == REASONS_LIMIT + BATCH
