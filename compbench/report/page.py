@@ -15,6 +15,7 @@ from typing import Any
 from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
+from compbench.model.measurement import measurement_named
 from compbench.model.notices import Verdict
 from compbench.model.provenance import Git, Machine
 from compbench.model.records import Capture, Manifest
@@ -87,7 +88,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
         views=views,
         comparisons=comparisons,
         priorities=baselines.priorities(comparisons, targets_ms),
-        sentence=sentence(views, comparisons, since),
+        sentence=sentence(views, comparisons, since, not_measured=_not_measured(manifest, captures)),
         state=state,
         since=since,
     )
@@ -140,20 +141,29 @@ def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> R
     return None
 
 
-def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], since: RunComparison | None) -> str:
+def sentence(
+    views: Sequence[ScenarioView],
+    comparisons: Sequence[Comparison],
+    since: RunComparison | None,
+    not_measured: Sequence[str] = (),
+) -> str:
     """Return the sentence at the top: how many passed, how P99 stands beside published ones; or the capacities."""
     if views and all(view.capture.is_capacity for view in views):
         found = [(view.name, view.capture.capacity) for view in views]
         return "; ".join(f"{n}: {describe(c) if c else 'no capacity was found'}" for n, c in found) + "."
-    parts = [f"{sum(view.group.verdict == 'passed' for view in views)} of {len(views)} scenarios passed"]
+    parts = [
+        f"{sum(view.group.verdict == 'passed' for view in views)} of {len(views) + len(not_measured)} scenarios passed"
+    ]
     told: dict[Verdict, str] = {
         "missed": "missed a target",
         "failed": "failed",
-        "invalid": "measured nothing (invalid)",
+        "invalid": "gave no measurement (invalid)",
     }
     for verdict, words in told.items():
         if names := [view.name for view in views if view.group.verdict == verdict]:
             parts.append(f"{', '.join(names)} {words}")
+    if not_measured:
+        parts.append(f"{', '.join(not_measured)} not measured")
     counted = {word: sum(c.status == status for c in comparisons) for status, word in _VERDICTS.items()}
     stands = [
         f"comparable to {count}" if word == "comparable" else f"{word} than {count}"
@@ -167,6 +177,12 @@ def sentence(views: Sequence[ScenarioView], comparisons: Sequence[Comparison], s
     if since is not None and since.compared:
         parts.append(f"since run {since.base.run} {since.summary}")
     return "; ".join(parts) + "."
+
+
+def _not_measured(manifest: Manifest, captures: Sequence[Capture]) -> list[str]:
+    """Return the selected scenarios without any capture."""
+    selected = dict.fromkeys(measurement_named(name).scenario for name in manifest.selection)
+    return [scenario for scenario in selected if scenario not in {capture.scenario for capture in captures}]
 
 
 def _specs(report: Report) -> dict[str, Spec]:

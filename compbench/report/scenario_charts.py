@@ -19,6 +19,7 @@ from compbench.report.charts.vega import Spec
 from compbench.report.past.comparable import FoundCapacity
 
 _MEGABYTE = 1e6
+_LAG = "driver lag P99"
 
 
 def charts_of(
@@ -38,7 +39,7 @@ def charts_of(
     limit_ms = target.expected_p99_latency_ms if target else None
     found = {
         "percentiles": latency.percentile_curve(distributions.read_curves(folder, capture), limit_ms),
-        "latency": _latency(series),
+        "latency": _latency(series, capture.duration_s),
         "throughput": _throughput(series, capture.duration_s),
         "cpu": _cpu(capture, marks),
         "memory": _memory(capture, marks),
@@ -64,16 +65,19 @@ def moments(samples: list[Sample]) -> list[tuple[float, str]]:
     return marks
 
 
-def _latency(recorded: TimeSeries | None) -> Spec | None:
+def _latency(recorded: TimeSeries | None, duration_s: float) -> Spec | None:
+    """Return response times to the last answer, but the driver's lag only until the last request."""
     if recorded is None:
         return None
     columns = {
         "P50": recorded.response_p50_ms,
         "P99": recorded.response_p99_ms,
         "maximum": recorded.response_max_ms,
-        "driver lag P99": recorded.lag_p99_ms,
+        _LAG: recorded.lag_p99_ms,
     }
     series = {name: _positive(_points(recorded, column)) for name, column in columns.items() if column}
+    if lag := series.get(_LAG):
+        series[_LAG] = [(s, value) for s, value in lag if s <= duration_s]
     return latency.over_time(series, "ms", log=True)
 
 

@@ -141,6 +141,9 @@ def _answers(recall: Recall | None) -> Doubt:
     note = f"; {recall.note}" if recall.note else ""
     if recall.answers in _MEANINGLESS:
         return Doubt("answers", "bad", f"{_MEANINGLESS[recall.answers]}{note}")
+    if recall.mean is None and recall.exact_traversals is not None:
+        right = RECALL.shown(100 * recall.exact_traversals)
+        return Doubt("answers", "ok", f"{right} of {recall.traversals} checked traversals exactly right{note}")
     if recall.mean is None:
         return Doubt("answers", "unknown", f"recall is not known ({recall.checked} answers checked){note}")
     bounds = ""
@@ -154,9 +157,7 @@ def _traversal(details: Details) -> Iterator[Doubt]:
     facts = details.traversal
     if facts and facts.asked:
         note = f": {facts.note}" if facts.note else ""
-        exact = details.recall.exact_traversals if details.recall else None
-        right = "" if exact is None else f", {RECALL.shown(100 * exact)} of the checked answers exactly right"
-        measured = f"measured{right}" if facts.measured else "asked for by the scenario, and not measured"
+        measured = "measured" if facts.measured else "asked for by the scenario, and not measured"
         yield Doubt("traversals", "ok" if facts.measured else "warning", f"{measured}{note}")
 
 
@@ -254,7 +255,7 @@ def _build(capture: Capture, manifest: Manifest) -> Doubt:
 
 def _repeats(group: Group, p99: Spread | None) -> Doubt:
     if p99 is None:
-        return Doubt("repeats", "unknown", "no figures")
+        return Doubt("repeats", "unknown", "none of them is a measurement")
     if p99.cv_pct is None:
         asked = len(group.captures)
         once = "measured once" if asked == 1 else f"only one of {asked} repeats has figures"

@@ -42,3 +42,21 @@ def test_a_warning_that_lasts_is_marked_where_it_begins() -> None:
     waits = [1.0, 30.0, 35.0, 1.0, 30.0]
     samples = [Sample(elapsed_s=float(n), io_wait_pct=wait) for n, wait in enumerate(waits)]
     assert scenario_charts.moments(samples) == [(1.0, "I/O wait"), (4.0, "I/O wait")]
+
+
+def test_the_latency_over_time_has_late_answers_but_no_lag_after_the_last_request() -> None:
+    series = TimeSeries(interval_s=1, response_p99_ms=[2, 2, 90], lag_p99_ms=[1, 1, 0.05])
+    spec = scenario_charts._latency(series, 2)
+    assert spec is not None
+    rows = spec["data"]["values"]
+    assert [row["s"] for row in rows if row["what"] == "P99"] == [1, 2, 3]
+    assert [row["s"] for row in rows if row["what"] == "driver lag P99"] == [1, 2]
+
+
+def test_a_logarithmic_axis_has_a_line_for_each_power_of_ten_alone() -> None:
+    spec = latency.over_time({"P99": [(1, 0.2), (2, 150.0)]}, "ms", log=True)
+    assert spec is not None
+    svg = drawing.draw_svg(spec)
+    _, _, axis = svg.partition("aria-label=\"Y-axis titled 'ms' for a log scale")
+    labels = re.findall(r">([\d.,]+)</text>", axis.partition('class="mark-group role-')[0].partition("</g></g>")[0])
+    assert labels == ["0.1", "1", "10", "100", "1,000"]

@@ -114,7 +114,7 @@ def test_an_invalid_measurement_is_an_error_by_name_and_its_figures_are_none(tmp
     assert f"({NAMES[0]}: missed, {NAMES[1]}: invalid)" in summary
     render(folder)
     for ending in ("html", "md"):
-        assert f"{NAMES[1]} measured nothing (invalid)" in (folder / f"{folder.name}_report.{ending}").read_text()
+        assert f"{NAMES[1]} gave no measurement (invalid)" in (folder / f"{folder.name}_report.{ending}").read_text()
 
 
 def test_each_repeat_keeps_its_own_outcome_and_figures(tmp_path: Path) -> None:

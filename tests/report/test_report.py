@@ -208,3 +208,13 @@ def test_a_search_for_a_capacity_has_a_page_and_later_runs_show_it(tmp_path: Pat
     assert f"capacity at P99 under 20 ms, run {folder.name}" in text_of(later, "report.html")
     schema = json.loads((ROOT / "docs" / "results.schema.json").read_text())
     jsonschema.validate(json.loads((folder / "results.json").read_text()), schema, jsonschema.Draft202012Validator)
+
+
+def test_the_sentence_counts_what_was_not_measured(tmp_path: Path) -> None:
+    recipes = [Recipe(NAMES[0], duration_s=1), Recipe(NAMES[1], duration_s=1, verdict="invalid", reason="it lagged")]
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes, state="open"))
+    manifest, captures = records_of(folder)
+    manifest = msgspec.structs.replace(manifest, selection=[*manifest.selection, NAMES[2]])
+    report = page.gather(folder, manifest, captures, SCENARIOS, state="interrupted")
+    told = f"1 of 3 scenarios passed; {NAMES[1]} gave no measurement (invalid); {NAMES[2]} not measured"
+    assert report.sentence.startswith(told)

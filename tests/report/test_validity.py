@@ -51,6 +51,12 @@ def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
         (with_own(recall={"mean": None, "checked": 0, "note": "no ids"}), "answers", "unknown", "no ids"),
         (with_own(recall={"answers": "ignores-query", "mean": 0.1, "checked": 9}), "answers", "bad", "same answers"),
         (with_own(recall={"mean": 0.98, "low": 0.97, "high": 0.99, "checked": 9}), "answers", "ok", "97.00 to 99.00"),
+        (
+            with_own(recall={"checked": 0, "traversals": 40, "exact_traversals": 0.975}),
+            "answers",
+            "ok",
+            "97.50 % of 40 checked traversals exactly right",
+        ),
         (with_own(traversal={"asked": True, "measured": False}), "traversals", "warning", "not measured"),
         (made(Recipe(NAMES[0], duration_s=5, errors=25)), "load", "warning", "25 of 2500 failed (1.00 %)"),
         (made(Recipe(NAMES[0], duration_s=1, rate_ops_s=50)), "operations", "warning", "rests on the 0 slowest"),

@@ -57,12 +57,13 @@ def chart_of(rows: Sequence[Row], parts: Spec) -> Spec:
 def y_axis(field: str, title: str, *, log: bool = False, zero: bool = True) -> Spec:
     """Return the encoding of a vertical axis."""
     scale = {"type": "log"} if log else {"zero": zero}
+    ticks = {"values": [10.0**power for power in range(-3, 7)]} if log else {"tickCount": 5}
     return {
         "field": field,
         "type": "quantitative",
         "title": title,
         "scale": scale,
-        "axis": {"tickCount": 5, "format": ",.4~g"},
+        "axis": {**ticks, "format": ",.4~g"},
     }
 
 
