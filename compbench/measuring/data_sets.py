@@ -92,29 +92,36 @@ def hand_over(folder: Path | None, data_dir: Path) -> bool:
 
 
 def _run_driver(making: Making, argv: list[str], progress_file: Path, log: Path, each_poll: Callable[[], None]) -> None:
-    settings = making.settings
-    reader = ProgressReader(progress_file)
-    limit_s = settings.data_set_timeout_s
+    limit_s = making.settings.data_set_timeout_s
     making.tell(PhaseBegan(at=time.time(), measurement=making.scenario, phase="prepare", limit_s=limit_s))
     with process.running(
         argv,
         environment=server.child_environment(making.root),
         folder=making.root,
         stdout=Output(log, MEGABYTE),
-        stop_grace_s=settings.stop_grace_s,
+        stop_grace_s=making.settings.stop_grace_s,
     ) as child:
-        _follow(making, child, reader, each_poll)
+        _follow(making, child, ProgressReader(progress_file), each_poll)
         ended = child.exit
     if ended is None or ended.code != 0:
         raise UserError(" ".join(server.tail(log, 2)) or f"the driver ended with {ended}")
 
 
 def _follow(making: Making, child: Child, reader: ProgressReader, each_poll: Callable[[], None]) -> None:
-    began = time.monotonic()
+    """Follow a driver to its end, which its own time limit should bring.
+
+    Raises:
+        UserError: it did not end long after that.
+    """
+    began, settings = time.monotonic(), making.settings
     while child.wait(_POLL_S) is None:
         reader.read()
         each_poll()
         elapsed_s = time.monotonic() - began
+        if elapsed_s > settings.data_set_timeout_s + settings.driver_grace_s:
+            child.stop(settings.stop_grace_s)
+            told = f"the driver was still at work after {elapsed_s:.0f} s and was ended"
+            raise UserError(f"{told}: give it more time (data_set_timeout_s)")
         making.tell(reader.progress(elapsed_s, at=time.time(), measurement=making.scenario))
 
 

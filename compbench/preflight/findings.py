@@ -76,7 +76,7 @@ FINDINGS = {
         "at least {least_gb:g} GB, better {better_gb:g} GB",
         "free space",
     ),
-    "leftovers": Template("{left}; `doit clean` removes what is not continued"),
+    "leftovers": Template("{left}; `doit clean` removes them"),
     "leftovers-none": Template("none"),
     "runs-damaged": Template("{problem}"),
     "memory": Template(

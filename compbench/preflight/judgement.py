@@ -143,7 +143,7 @@ def judge_versions(said: Mapping[str, str], expected: Mapping[str, str], unasked
     right = ", ".join(f"{name} {version}" for name, version in expected.items() if name in found)
     if wrong:
         return finding_of("versions", "versions-differ", "critical", wrong="; ".join(wrong), expected=right)
-    told = f"{right or 'no package of Engram in the workspace'}{known}"
+    told = f"{right or 'none of them in the workspace'}{known}"
     return finding_of("versions", "versions", "ok", told=told, expected=right)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from compbench.measuring.cautions import CENSORED_FROM_MS
+from compbench.model.catalogue import OUTCOMES
 from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, THROUGHPUT, given
 from compbench.model.provenance import Git
 from compbench.model.records import Capture, Manifest
@@ -129,18 +130,12 @@ def _tail(capture: Capture, details: Details) -> Doubt:
     return Doubt("operations", level, f"{total} in {capture.duration_s} s: {text}{within}")
 
 
-_MEANINGLESS = {
-    "empty-store": "no answer held a memory of the data set: the figures mean nothing",
-    "ignores-query": "unlike searches got the same answers: the figures mean nothing",
-}
-
-
 def _answers(recall: Recall | None) -> Doubt:
     if recall is None:
         return Doubt("answers", "unknown", f"{NOT_RECORDED}: whether they were right is not known")
     note = f"; {recall.note}" if recall.note else ""
-    if recall.answers in _MEANINGLESS:
-        return Doubt("answers", "bad", f"{_MEANINGLESS[recall.answers]}{note}")
+    if wrong := OUTCOMES.get(recall.answers or ""):  # what is wrong with them is an outcome of the same code
+        return Doubt("answers", "bad", f"{wrong.meaning}: the figures mean nothing{note}")
     if recall.mean is None and recall.exact_traversals is not None:
         right = RECALL.shown(100 * recall.exact_traversals)
         return Doubt("answers", "ok", f"{right} of {recall.traversals} checked traversals exactly right{note}")

@@ -7,12 +7,16 @@ import json
 import os
 import re
 import signal
+import sys
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from compbench.config.scenarios import load_scenario
 from compbench.measuring import data_sets
+from compbench.model.errors import UserError
 from compbench.store import kept_data
 from compbench.systems.registry import load_settings
 from tests.load import SEARCHES, graph_scenario, scenario, toml
@@ -137,3 +141,13 @@ def test_a_server_that_finds_nothing_fails_with_compbenchs_own_driver_and_is_nam
     outcome = project.capture("alpha")["outcome"]
     assert (outcome["verdict"], outcome["code"]) == ("failed", "empty-store"), outcome
     assert "found a memory of the data set" in outcome["reason"]
+
+
+def test_a_driver_that_does_not_end_long_after_its_time_is_ended_and_that_is_said(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(load_settings(tmp_path, {}, {}), data_set_timeout_s=0.2, driver_grace_s=0.1)
+    making = data_sets.Making(settings, ROOT, lambda _: None, "search")
+    argv = [sys.executable, "-c", "import time; time.sleep(60)"]
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"still at work after \d+ s and was ended: .*data_set_timeout_s"):
+        data_sets._run_driver(making, argv, tmp_path / "progress", tmp_path / "log", lambda: None)
+    assert time.monotonic() - began < 30

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from compbench.machine import effects
+from compbench.machine.output import Output
 from compbench.measuring import server
 from compbench.systems.engram.server import read_pid_file
 from compbench.systems.registry import load_settings
@@ -75,3 +76,16 @@ def test_a_work_folder_is_fresh_and_gone_afterwards(tmp_path: Path) -> None:
             seen.append(work)
     assert seen[0] != seen[1]
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_port_that_is_taken_is_named_with_its_holder_and_the_advice_of_its_own_code(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        settings = load_settings(tmp_path, {}, {"port": str(port)})
+        log = Output(tmp_path / "log", 1000)
+        with pytest.raises(server.StartError) as caught, server.started(settings, tmp_path, log, tmp_path):
+            pass
+    outcome = caught.value.outcome
+    assert (outcome.code, outcome.verdict, caught.value.transient) == ("port-in-use", "failed", True)
+    assert f"port {port} is in use by process {os.getpid()}" in outcome.reason
+    assert outcome.advice == "end that, or choose another port"
