@@ -37,6 +37,11 @@ def test_a_million_fits_and_ten_do_not_by_a_sum_that_a_person_can_check() -> Non
     assert "million" not in finding.found
 
 
+def test_a_small_data_set_is_summed_up_in_megabytes_so_that_no_part_reads_as_nothing() -> None:
+    found = judge_data_set([need("small", 10_000_000, 10_000)], ROOM).found
+    assert "small: 10,000 x 768 x 2 bytes = 15.4 MB + 3.0 MB of index" in found
+
+
 def test_the_scale_that_is_named_fits_and_a_hundredth_more_does_not() -> None:
     plenty_of_time = dataclasses.replace(ROOM, time_limit_s=1e9)
     found = judge_data_set([TEN], plenty_of_time).found

@@ -75,16 +75,20 @@ class Server(engram.Server):
     def needs(self, count: int, dimension: int) -> Needs | None:
         """Return the needs as they were measured."""
         vectors = count * dimension * _BYTES_A_NUMBER
-        index_gb = count * _INDEX_BYTES_IN_MEMORY / 1e9
-        product = f"{count:,} x {dimension} x {_BYTES_A_NUMBER} bytes = {vectors / 1e9:.1f} GB"
+        index = count * _INDEX_BYTES_IN_MEMORY
+        product = f"{count:,} x {dimension} x {_BYTES_A_NUMBER} bytes = {_size(vectors)}"
         return Needs(
-            memory_bytes=vectors + count * _INDEX_BYTES_IN_MEMORY,
+            memory_bytes=vectors + index,
             disk_bytes=vectors + count * _INDEX_BYTES_ON_DISK,
             added_a_core_s=_ADDED_A_CORE_S,
-            explanation=f"{product} + {index_gb:.1f} GB of index",
+            explanation=f"{product} + {_size(index)} of index",
         )
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise it by the two arguments `-m` and `compbench.embedded`."""
         del executable, name
         return "embedded server" if ("-m", "compbench.embedded") in itertools.pairwise(argv[1:]) else ""
+
+
+def _size(count_bytes: int) -> str:
+    return f"{count_bytes / 1e9:.1f} GB" if count_bytes >= 10**9 else f"{count_bytes / 1e6:.1f} MB"
