@@ -82,8 +82,8 @@ def scenarios_of(tasks: Sequence[str]) -> list[str]:
 def in_order(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:
     """Return the selected tasks as doit has to go through them, with the end of each round, and the run's end last.
 
-    doit releases what waits as a set, so each measurement is named by itself: those of a group, and with repeats those
-    of all scenarios, round by round.
+    doit begins waiting tasks in no fixed order, so each measurement is named by itself: those of a group, and with
+    repeats those of all scenarios, round by round.
     """
     names = [measurement.name for measurement in measurements]
     ordered = [word for task in tasks for word in (_each(task, names) if task in MEASUREMENT_TASKS else [task])]

@@ -28,7 +28,7 @@ from compbench.transport.exchange import Transport
 # More requests than this no system gets at once.
 IN_FLIGHT_LIMIT = 16
 LOOK_EVERY_S = 1.0
-# The rate is that of the last few looks: an insert that grows slower with every memory must be seen.
+# The rate is that of the last few states: an insert that grows slower with every memory must be seen.
 RATE_WINDOW = 6
 RATE_AFTER_S = 5.0
 # A server that has kept less than half of so many acknowledged memories drops or merges them.
@@ -46,7 +46,7 @@ class PrepareOptions(NamedTuple):
     time_limit_s: float
 
 
-class Look(NamedTuple):
+class LoadState(NamedTuple):
     """The state of a load at one moment; `acknowledged` includes the memories that were there before."""
 
     elapsed_s: float
@@ -64,9 +64,9 @@ def prepare(options: PrepareOptions, progress: Progress) -> Prepared:
     return run_in_precise_loop(_Loading(options, client, progress).run())
 
 
-def why_stop(looks: deque[Look], wanted: int, limit_s: float) -> str:
-    """Say why the load can't succeed, judging by the last looks (oldest first); empty to go on."""
-    first, last = looks[0], looks[-1]
+def why_stop(states: deque[LoadState], wanted: int, limit_s: float) -> str:
+    """Say why the load can't succeed, judging by the last states (oldest first); empty to go on."""
+    first, last = states[0], states[-1]
     stored = last.acknowledged if last.stored is None else last.stored
     if last.acknowledged >= STORED_AFTER and stored < STORED_SHARE * last.acknowledged:
         return _not_kept(stored, last.acknowledged)
@@ -198,14 +198,14 @@ class _Loading:
             self._note = self._note or f"{batch.name}: refused: {exchange.explain()}"
 
     async def _watched(self, load: Coroutine[Any, Any, None], transport: Transport, began: float) -> None:
-        looks: deque[Look] = deque(maxlen=RATE_WINDOW)
+        states: deque[LoadState] = deque(maxlen=RATE_WINDOW)
         task = asyncio.create_task(load)
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_EVERY_S)
-            looks.append(Look(time.monotonic() - began, self._acknowledged, await self._stored(transport)))
-            self._report(looks[-1])
+            states.append(LoadState(time.monotonic() - began, self._acknowledged, await self._stored(transport)))
+            self._report(states[-1])
             if not task.done():
-                self._note = self._note or why_stop(looks, self._wanted, self._options.time_limit_s)
+                self._note = self._note or why_stop(states, self._wanted, self._options.time_limit_s)
             if self._note:
                 task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -219,13 +219,13 @@ class _Loading:
             self._note = self._note or str(error)
             return None
 
-    def _report(self, look: Look) -> None:
+    def _report(self, state: LoadState) -> None:
         self._progress.write(
             "prepare",
-            elapsed_s=look.elapsed_s,
+            elapsed_s=state.elapsed_s,
             total_s=None,
             offered_ops_s=None,
-            operations=look.acknowledged,
+            operations=state.acknowledged,
             errors=0,
             wanted=self._wanted,
         )

@@ -19,7 +19,8 @@ LAG_SHARE_LIMIT = 0.1
 CPU_LIMIT_PCT = 95.0
 # Without anything to send a driver uses less of a core than this.
 IDLE_CPU_PCT = 1.0
-# A driver at ease spends up to twice the processor time on a request of one that is pressed; this is beyond that doubt.
+# A driver at ease spends up to twice as much processor time on a request as a pressed one does, so an estimate of up to
+# two cores may still be one core in truth; three can't be.
 NEEDED_LIMIT_PCT = 300.0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from compbench.loadtest.prepare import Look, why_stop
+from compbench.loadtest.prepare import LoadState, why_stop
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.loadtest.workload.vectors import prepared_vectors
 from compbench.model.scenario import Scenario
@@ -109,17 +109,20 @@ def test_a_dead_server_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("looks", "line"),
+    ("states", "line"),
     [
-        ([Look(0, 0, 0), Look(1, 199, 1)], ""),
-        ([Look(0, 0, 0), Look(1, 200, 1)], "the server keeps 1 of 200 acknowledged memories"),
-        ([Look(0, 0, 0), Look(61, 900, 900)], "900 of 1000 memories were in when the time limit of 60 s was reached"),
-        ([Look(0, 0, 0), Look(10, 10, 10)], "at 1 memories/s the rest of 1000 takes another 990 s"),
-        ([Look(0, 0, 0), Look(10, 0, 0)], "takes forever"),
-        ([Look(0, 0, 0), Look(10, 500, 500)], ""),
-        ([Look(0, 0, None), Look(10, 500, None)], ""),
+        ([LoadState(0, 0, 0), LoadState(1, 199, 1)], ""),
+        ([LoadState(0, 0, 0), LoadState(1, 200, 1)], "the server keeps 1 of 200 acknowledged memories"),
+        (
+            [LoadState(0, 0, 0), LoadState(61, 900, 900)],
+            "900 of 1000 memories were in when the time limit of 60 s was reached",
+        ),
+        ([LoadState(0, 0, 0), LoadState(10, 10, 10)], "at 1 memories/s the rest of 1000 takes another 990 s"),
+        ([LoadState(0, 0, 0), LoadState(10, 0, 0)], "takes forever"),
+        ([LoadState(0, 0, 0), LoadState(10, 500, 500)], ""),
+        ([LoadState(0, 0, None), LoadState(10, 500, None)], ""),
     ],
 )
-def test_a_load_that_cannot_succeed_is_given_up_early(looks: list[Look], line: str) -> None:
-    said = why_stop(deque(looks), 1000, 60)
+def test_a_load_that_cannot_succeed_is_given_up_early(states: list[LoadState], line: str) -> None:
+    said = why_stop(deque(states), 1000, 60)
     assert (line in said) if line else not said
