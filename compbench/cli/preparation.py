@@ -5,10 +5,16 @@ Whether it is there is asked of the files, by doit's tasks; how it is made is `c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from compbench.cli.project import Project
+from compbench.config.settings import Settings
 from compbench.measuring import data_sets
 from compbench.measuring.data_sets import Making
+from compbench.model.errors import UserError
 from compbench.model.events import Subscriber
+from compbench.model.scenario import Scenario
 from compbench.preflight import data_scale
 from compbench.store import kept_data
 
@@ -21,8 +27,7 @@ def data_loaded(project: Project) -> dict[str, str]:
 
 def has_data_set(project: Project, scenario: str) -> bool:
     """Tell whether the scenario's data set need not be made: it is kept already, or is loaded anew each time."""
-    folder = kept_data.data_set_folder(project.settings, project.loaded[scenario])
-    return folder is None or folder.is_dir()
+    return _is_kept(kept_data.data_set_folder, project, scenario)
 
 
 def data_set_announcement(project: Project, scenario: str) -> str:
@@ -45,8 +50,7 @@ def make_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
 
 def has_ground_truth(project: Project, scenario: str) -> bool:
     """Tell whether what the scenario's searches should find is known, or is not asked for."""
-    path = kept_data.ground_truth_file(project.settings, project.loaded[scenario])
-    return path is None or path.exists()
+    return _is_kept(kept_data.ground_truth_file, project, scenario)
 
 
 def make_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None:
@@ -58,3 +62,11 @@ def make_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None
     """
     making = Making(project.settings, project.root, tell, scenario)
     data_sets.make_ground_truth(making, project.loaded[scenario])
+
+
+def _is_kept(place: Callable[[Settings, Scenario], Path | None], project: Project, scenario: str) -> bool:
+    try:
+        path = place(project.settings, project.loaded[scenario])
+    except UserError:
+        return False  # `doit list --status` and `doit info` ask too; before anything is made, a check says why
+    return path is None or path.exists()

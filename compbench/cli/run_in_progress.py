@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from compbench.cli.project import Project
+from compbench.config.scenarios import title_of
 from compbench.machine.effects import Effects
 from compbench.measuring import session
 from compbench.model.errors import UserError
@@ -63,19 +64,41 @@ class RunInProgress:
         self.show(event)
         self._log(event)
 
-    def measure(self, measurement: Measurement, began: MeasurementBegan) -> None:
+    def measure(
+        self, measurement: Measurement, place: tuple[int, int], left_s: float | None = None, *, again: bool = False
+    ) -> None:
         """Make one measurement, and keep its capture.
+
+        Args:
+            measurement: what is measured.
+            place: which of how many it is, as a person is told.
+            left_s: how long it and all that follows will take, if that can be told.
+            again: whether it is made again because it was spoiled.
 
         Raises:
             KeyboardInterrupt: a signal came; there is no capture.
             OSError: the capture could not be written.
         """
-        self.tell(began)
+        self.tell(self._beginning(measurement, place, left_s, again=again))
         last = max(self._captures.values(), key=lambda capture: capture.ended_at, default=None)
         self._captures.pop(measurement.name, None)  # what was spoiled is set aside as soon as it is made again
         scenario = self.project.loaded[measurement.scenario]
         self._captures[measurement.name] = session.measure_scenario(
             self.run, measurement, scenario, self.project.settings, self.project.root, self.tell, self.effects, last
+        )
+
+    def _beginning(
+        self, measurement: Measurement, place: tuple[int, int], left_s: float | None, *, again: bool
+    ) -> MeasurementBegan:
+        title = title_of(self.project.scenario_path(measurement.scenario))
+        title = f"capacity of {title}" if measurement.kind == "capacity" else title
+        return MeasurementBegan(
+            at=self.effects.now(),
+            measurement=measurement.name,
+            title=f"{title}, again" if again else title,
+            place=place[0],
+            of=place[1],
+            left_s=left_s,
         )
 
     def write_diagnostics(self, measurement: str) -> None:

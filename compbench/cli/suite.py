@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from compbench.cli import verdict
 from compbench.cli.estimate import estimate_s
 from compbench.cli.fault_log import FaultLog
@@ -21,12 +19,11 @@ from compbench.cli.project import Project
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.run_opener import RunOpener, follow
 from compbench.cli.selection import Selection
-from compbench.config.scenarios import title_of
 from compbench.machine.effects import Effects
 from compbench.measuring.retries import due
 from compbench.model import file_names
 from compbench.model.errors import UserError
-from compbench.model.events import Event, MeasurementBegan, Subscriber
+from compbench.model.events import Event, Subscriber
 from compbench.model.measurement import Measurement, measurement_named
 from compbench.model.records import Finding
 from compbench.preflight import checks
@@ -155,7 +152,7 @@ class Suite:
         """Make one measurement of the run."""
         names, run = self.selection.measurements, self._open()
         place = (names.index(measurement.name) + 1, len(names))
-        run.measure(measurement, self._beginning(measurement, place, self._left_s(run, measurement.name)))
+        run.measure(measurement, place, self._left_s(run, measurement.name))
 
     def measure_capacity(self, scenario: str) -> None:
         """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended."""
@@ -163,7 +160,7 @@ class Suite:
         measurement = Measurement(scenario, kind="capacity")
         run = self._opener().open_search(scenario, self.findings)
         self.searches.append(run)
-        run.measure(measurement, self._beginning(measurement, (1, 1), None))
+        run.measure(measurement, (1, 1))
         run.write_diagnostics(measurement.name)
         run.close_if_complete()
 
@@ -198,9 +195,7 @@ class Suite:
         run = self.loads
         while run is not None and (names := [name for name in self._due(run) if _round_of(name) == number]):
             for place, name in enumerate(names, 1):
-                measurement = measurement_named(name)
-                began = self._beginning(measurement, (place, len(names)), self._left_s(run, measurement.name))
-                run.measure(measurement, msgspec.structs.replace(began, title=f"{began.title}, again"))
+                run.measure(measurement_named(name), (place, len(names)), self._left_s(run, name), again=True)
                 run.write_diagnostics(name)
                 self.write_flamegraph(name)
                 run.write_pages()
@@ -237,16 +232,6 @@ class Suite:
             self.loads.tell(event)
         else:
             self.show(event)
-
-    def _beginning(self, measurement: Measurement, place: tuple[int, int], left_s: float | None) -> MeasurementBegan:
-        title = title_of(self.project.scenario_path(measurement.scenario))
-        if measurement.kind == "capacity":
-            title = f"capacity of {title}"
-        number, total = place
-        now = self.effects.now()
-        return MeasurementBegan(
-            at=now, measurement=measurement.name, title=title, place=number, of=total, left_s=left_s
-        )
 
 
 def _round_of(measurement: str) -> int:

@@ -11,7 +11,6 @@ import pytest
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.machine.effects import Effects
 from compbench.measuring import session
-from compbench.model.events import MeasurementBegan
 from compbench.model.measurement import Measurement
 from compbench.model.notices import outcome_of
 from compbench.model.records import Capture, Manifest
@@ -34,9 +33,11 @@ def test_a_measurement_is_told_which_one_came_before_it_also_if_that_was_its_own
         return Capture(scenario=asked[1].scenario, outcome=outcome, ended_at=float(len(before)), **facts)
 
     monkeypatch.setattr(session, "measure_scenario", measured)
-    project: Any = SimpleNamespace(loaded={"alpha": None, "beta": None}, settings=None, root=tmp_path)
+    project: Any = SimpleNamespace(
+        loaded={"alpha": None, "beta": None}, settings=None, root=tmp_path, scenario_path=lambda name: tmp_path / name
+    )
     in_progress = RunInProgress(run, project, Effects(), 0.0, lambda _: None, lambda _: None)
     for place, name in enumerate(("alpha", "beta", "alpha", "alpha"), 1):
-        in_progress.measure(Measurement(name), MeasurementBegan(at=0.0, measurement=name, title="x", place=place, of=4))
+        in_progress.measure(Measurement(name), (place, 4))
     assert before == [None, 1.0, 2.0, 3.0]
     assert [capture.ended_at for capture in in_progress.captures] == [4.0, 2.0]
