@@ -24,7 +24,7 @@ def check_inputs(attempt: Attempt) -> None:
 
 
 def check_machine(attempt: Attempt) -> None:
-    """Read the machine right before a scenario, warn of what is not well, and look for other servers.
+    """Read the machine right before a scenario, warn of a busy or hot one, and look for other servers.
 
     Raises:
         ScenarioFailed: there is too little memory, another server runs, or loopback does not answer.

@@ -1,6 +1,6 @@
-"""The attempt at one scenario that is under way: what is known so far, its phases, and the capture that comes of it.
+"""The attempt at one scenario that is under way: the facts so far, its phases, and at its end the capture.
 
-Plain state with a clock; what is done in the phases is the business of `session` and `phases` beside it.
+Plain state with a clock; the work of the phases is in `session` and `phases` beside it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ScenarioFailed(Exception):  # noqa: N818 - not an error to handle but the 
 
 @dataclass
 class Attempt:
-    """What is known so far of the attempt under way; `last` is the measurement before it in this run, if any."""
+    """The facts so far of the attempt under way; `last` is the measurement before it in this run, if any."""
 
     run: Run
     scenario: Scenario
@@ -83,7 +83,7 @@ class Attempt:
         return path.with_name(path.name + file_names.PARTIAL)
 
     def output(self, kind: str) -> Output:
-        """Return a file for what a process prints."""
+        """Return a file for the output of a process."""
         return Output(self.partial(kind), self.settings.max_output_mb * MEGABYTE)
 
     def warn(self, notices: Iterable[Notice]) -> None:

@@ -1,6 +1,6 @@
-"""What could make a measurement's figures wrong, or mean something else than they seem to: notices, whatever came out.
+"""Notices of doubts: a measurement's figures may be wrong, or mean something else than they seem to.
 
-Pure functions of what was seen; what the samples of the machine warn of is `compbench.machine.thresholds`' business.
+Pure functions of report, data set and exit; the warnings of samples are in `compbench.machine.thresholds`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from compbench.model.records import DataSet, ServerFacts
 from compbench.model.result import Result
 from compbench.model.scenario import Scenario, mean_rate
 
-# Engram's loadtest records microseconds in a histogram that ends here, and drops what is slower.
+# Engram's loadtest records microseconds in a histogram that ends here, and drops slower answers.
 CENSORED_FROM_MS = 65.0
 # Half a core that others use is worth a word even if the measurement stood it.
 BUSY_CORE_PCT = 50.0
@@ -26,7 +26,7 @@ PILED_UP_FILES = 100
 
 
 def of_result(result: Result | None, driver: str, duration_s: float, scenario: Scenario) -> list[Notice]:
-    """Return what a driver's report, or the driver itself, leaves in doubt."""
+    """Return the doubts that a driver's report, or the driver itself, leaves."""
     if result is None:
         return []
     of_driver = _of_loadtest(result, scenario) if driver == "loadtest" else ()
@@ -34,7 +34,7 @@ def of_result(result: Result | None, driver: str, duration_s: float, scenario: S
 
 
 def of_data_set(data_set: DataSet) -> Iterator[Notice]:
-    """Yield in what the data set is not the one that the scenario asks for."""
+    """Yield each difference of the data set from the one that the scenario asks for."""
     if data_set.scale < 1:
         yield notice_of("scaled-down", wanted=data_set.wanted, meant=data_set.nodes_in_scenario)
     if data_set.stored == 0:

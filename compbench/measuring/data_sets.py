@@ -1,9 +1,9 @@
-"""What is made once before anything is measured, and kept in the cache: exact neighbours, and whole data sets.
+"""Exact neighbours and whole data sets, made once before anything is measured, and kept in the cache.
 
 A large data set is loaded into a server that does nothing else, which writes its state now and then, and at the end;
 the folder is kept under a name that is a hash of everything it depends on. Making that was interrupted goes on from the
 last state. A server that is to be measured gets hard links to the kept files and starts on them in seconds. Servers
-only read these files: what they write later are new ones.
+only read these files, and write new ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SAVE_TIMEOUT_S = 600
 
 @dataclass(frozen=True)
 class Making:
-    """What making needs to know of where it is: settings, the project's folder, who hears of events, the scenario."""
+    """The surroundings of making: settings, the project's folder, the subscriber of events, the scenario."""
 
     settings: Settings
     root: Path
@@ -48,7 +48,7 @@ def make_ground_truth(making: Making, scenario: Scenario) -> None:
     """Compute the exact neighbours by a child process.
 
     Raises:
-        UserError: it failed, with what it said.
+        UserError: it failed; has the last lines of its output.
     """
     settings = making.settings
     with server.work_folder(settings, making.root) as work:
@@ -58,7 +58,7 @@ def make_ground_truth(making: Making, scenario: Scenario) -> None:
 
 
 def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
-    """Load the data set into a server of its own, let it write its state, and keep that as `folder`.
+    """Load the data set into a server that does nothing else, let it write its state, and keep that as `folder`.
 
     Raises:
         UserError: the server did not start, did not take the data, or its state can't be kept.

@@ -1,4 +1,4 @@
-"""Reads what a driver wrote: its JSON, its text, or its search for a capacity, checked and in compbench's own units.
+"""Reads a driver's report: its JSON, its text, or its search for a capacity, checked and in compbench's own units.
 
 Both drivers write the same JSON and text (`loadtest`'s). Whatever is wrong with them is one clear line.
 """
@@ -113,7 +113,7 @@ def parse_text(text: str, where: str = "the text report") -> Result | None:
 
 
 def result_of(report: Report) -> Result:
-    """Return what compbench keeps of a report: its own names and units, without histograms."""
+    """Return a report's figures in compbench's own names and units, without histograms."""
     details = report.compbench
     return Result(
         p50_latency_ms=report.p50_latency_ms,

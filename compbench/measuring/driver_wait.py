@@ -1,6 +1,6 @@
 """Following a driver until it ends: how far it says it is, whether the server lives, and how long it may take.
 
-Knows a driver only as a child process and a file of JSON lines; what it sends is its own business.
+Knows a driver only as a child process and a file of JSON lines, not the load that it sends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COUNTED_PHASES = ("measure", "prepare")
 
 @dataclass
 class Following:
-    """What is followed, and what is done on the way.
+    """A driver that is followed to its end, and the actions on the way.
 
     Attributes:
         attempt: the attempt that the driver belongs to.
@@ -123,7 +123,7 @@ class ProgressReader:
 
 
 def crash(attempt: Attempt, under_test: Server) -> ScenarioFailed:
-    """Return the outcome of a server that has died, with what the kernel and its log say of it."""
+    """Return the outcome of a server that has died, with the words of the kernel and of its log about that."""
     ended = under_test.exit
     oom_killed = snapshot.was_oom_killed(under_test.child.pid, attempt.started_at)
     attempt.snapshot["kernel messages"] = snapshot.kernel_messages()

@@ -91,7 +91,7 @@ def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles, tim
 
 
 def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
-    """Return the command line that computes what a scenario's searches should find, and keeps it in the cache."""
+    """Return the command line that computes the exact neighbours of a scenario's searches into the cache."""
     return [
         *_builtin(),
         "ground-truth",

@@ -1,4 +1,4 @@
-"""What a driver's report amounts to: an outcome by a scenario's targets. Pure functions of what was seen."""
+"""A driver's report judged by a scenario's targets: the outcome of the measurement. Pure functions."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def judge_crowding(
 ) -> Outcome:
     """Return a missed measurement as invalid if others held the cores meanwhile and every target missed is one of time.
 
-    Others only add time, so what passed beside them has passed; what missed says nothing about the server. A target
-    that no other process can spoil (recall, errors) stays missed.
+    Others only add time, so a measurement that passed beside them has passed; one that missed says nothing about the
+    server. A target that no other process can spoil (recall, errors) stays missed.
 
     Args:
-        outcome: what the driver's report amounts to.
+        outcome: the one by the driver's report alone.
         missed: the targets that are not met.
         samples: of the machine, the server and the driver while it was measured.
         max_others_pct: how much of all cores' time others may use, in percent.
@@ -151,7 +151,7 @@ def _wrong_percentiles(result: Result) -> Outcome | None:
 
 
 def _wrong_answers(result: Result) -> Outcome | None:
-    """Return what is wrong with the answers as such, by the driver's own check of a sample; None if nothing is."""
+    """Judge the answers as such, by the driver's own check of a sample; None if they are all right."""
     found = result.recall or Recall()
     note = found.note or "the answers mean nothing"
     match found.answers:

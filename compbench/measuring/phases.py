@@ -32,7 +32,7 @@ _DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
 
 def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
-    """Load the data set by a child process of its own.
+    """Load the data set by a child process.
 
     Raises:
         ScenarioFailed: the server died, or does not hold the scenario's data set.
@@ -62,7 +62,7 @@ def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
 
 
 def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
-    """Measure, with samples of machine and server taken meanwhile, and judge what the driver reports.
+    """Measure, with samples of machine and server taken meanwhile, and judge the driver's report.
 
     Raises:
         ScenarioFailed: the server died, the driver hung, or its report can't be read.
@@ -161,7 +161,7 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
 
 
 def _note_of(report: Path) -> str:
-    """Return what the driver says of loading, or why that can't be read; empty if it says nothing."""
+    """Return the driver's note on loading, or why that can't be read; empty if there is none."""
     try:
         said = driver_report.read_prepared(report)
     except UserError as error:

@@ -31,9 +31,10 @@ def cool_down(attempt: Attempt) -> None:
 
 
 def await_quiet(attempt: Attempt) -> None:
-    """Wait until some seconds running were quiet, at most `quiet_timeout_s`, and tell what is waited for.
+    """Wait until some seconds running were quiet, at most `quiet_timeout_s`, and tell the reason for waiting.
 
-    A machine that does not become quiet is measured all the same, with a notice: the driver says what came of it.
+    A machine that does not become quiet is measured all the same, with a notice: the driver's own lag decides whether
+    that is valid.
     """
     limit_s, name = attempt.settings.quiet_timeout_s, attempt.measurement.name
     if not limit_s:
@@ -54,7 +55,7 @@ def await_quiet(attempt: Attempt) -> None:
 
 
 def _seconds(attempt: Attempt) -> Iterator[tuple[float, str]]:
-    """Yield, second by second, how long it has been and what disturbed in this second, with who did; empty if nothing.
+    """Yield, second by second, the time so far and the disturbance in this second with its processes; empty if none.
 
     All processes are read only after a second that was disturbed: that costs more than the rest.
     """

@@ -1,4 +1,4 @@
-"""Which measurements are made again, and what a quiet machine is: pure rules.
+"""Pure rules: which measurements are made again, and when a machine is quiet.
 
 A measurement that driver or machine spoiled says nothing about the server, so it is made again by itself; one that
 failed or missed a target said something, and is not.
@@ -29,7 +29,7 @@ def due(captures: Iterable[Capture], retries: int) -> list[str]:
 
 
 def disturbances(second: Sample, settings: Settings) -> list[str]:
-    """Return what keeps the machine from being quiet, as of a sample while nothing is measured; empty if nothing does.
+    """Return the reasons why a machine is not quiet, from a sample while nothing is measured; empty if it is.
 
     The limits are those by which a machine is called busy before a measurement.
     """

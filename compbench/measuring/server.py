@@ -147,7 +147,7 @@ def version_of(settings: Settings, root: Path, system: str = "") -> str:
 def child_environment(
     root: Path, own: dict[str, str] | None = None, is_foreign: Callable[[str], bool] | None = None
 ) -> dict[str, str]:
-    """Return the environment for a child: the caller's, without what is foreign to it, with its own variables."""
+    """Return the environment for a child: the caller's, without variables that are foreign to it, with its own."""
     inherited = {name: value for name, value in os.environ.items() if not (is_foreign and is_foreign(name))}
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     return {**inherited, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **(own or {})}

@@ -114,7 +114,7 @@ def _note_own_leaks(attempt: Attempt, files_before: int | None) -> None:
 
 
 def ending_of(outcome: Outcome, *, ran_whole: bool) -> str:
-    """Return what the names of the driver's files end in: `.invalid` if they are whole but no measurement."""
+    """Return the ending of the driver's files: `.invalid` if they are whole but no measurement."""
     if outcome.is_measurement:
         return ""
     return INVALID if ran_whole else PARTIAL

@@ -1,4 +1,4 @@
-"""What is seen of server and machine while the driver measures, and right after: samples, stacks, a snapshot."""
+"""Server and machine watched while the driver measures, and right after: samples, stacks, a snapshot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _RECORDING_LOG = "perf.log"
 def watching(
     attempt: Attempt, driver: Child, under_test: Server, job: Job, work: Path
 ) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
-    """Yield what begins to watch once the driver measures, and what tells warnings meanwhile; keep what was seen."""
+    """Yield two functions: one begins to watch, once the driver measures, the other tells warnings so far.
+
+    Samples and warnings are kept in the attempt.
+    """
     settings, duration_s = attempt.settings, job.duration_s
     sampler = Sampler(under_test.child.pid, settings.sample_interval_s, duration_s=duration_s)
     with contextlib.ExitStack() as recording:
@@ -54,7 +57,7 @@ def watching(
 
 
 def take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
-    """Ask the live server and the machine what they have to say, and count what is open and held."""
+    """Ask the live server and the machine for their diagnostics, and count open files and memories."""
     half = registry.server_of(attempt.settings)
     attempt.server = msgspec.structs.replace(
         attempt.server,
@@ -73,7 +76,7 @@ def take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
 
 
 def keep_stacks(attempt: Attempt, work: Path) -> None:
-    """Fold what was recorded, also if that is nothing: the picture says so then."""
+    """Fold the recorded stacks, also if there are none: the picture says so then."""
     log = work / _RECORDING_LOG
     if (work / _RECORDING).exists():
         folded = perf.fold_recording(work / _RECORDING, work)

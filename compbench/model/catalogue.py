@@ -1,8 +1,8 @@
-"""The catalogue of what compbench tells of a measurement: each stable code with its text and what to do about it.
+"""The catalogue of notices and outcomes: each stable code with its text and advice.
 
-Programs go by the code. A text is a template: its `{fields}` are this measurement's own numbers and names, and
-`compbench.model.notices` fills them in. `docs/notices.md` is this catalogue, and a test holds it to every place that
-tells a code.
+Programs go by the code. A text is a template: its `{fields}` are a measurement's own numbers and names, which
+`compbench.model.notices` fills in. `docs/notices.md` is this catalogue; tests compare both with every place that tells
+a code.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _UNIT = re.compile("_(?:s|ms|c|gb|pct|ops_s)$")
 
 
 class Entry(NamedTuple):
-    """What a code says, and what to do.
+    """The text of a code, and its advice.
 
     Attributes:
         text: one line with `{fields}`; where the last one is empty, the colon before it is left out.
-        advice: what to do, with fields of the same names; nothing to do is an empty text.
-        meaning: what the code means, where the text says only what somebody else said.
+        advice: how to mend it, with fields of the same names; empty where nothing can be done.
+        meaning: of the code, where the text is only the words of another program.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
     @property
     def fields(self) -> set[str]:
-        """Return the names of the fields that whoever tells this has to give."""
+        """Return the names of its fields, which a caller has to give."""
         return fields_of(self.text + self.advice)
 
 
@@ -38,7 +38,7 @@ _SEE_OUTPUT = "see the driver's output"
 _SEE_LOG = "see the last lines of the server's log, which the diagnostics file has too"
 _LESS_OR_MORE_MEMORY = "use a smaller data set (scale) or a machine with more memory"
 
-# How a measurement ended. What is neither passed, missed nor invalid by `VERDICTS` has failed.
+# How a measurement ended; every code that `VERDICTS` does not have is of a failure.
 VERDICTS = {
     "passed": "passed",
     "targets-missed": "missed",

@@ -1,7 +1,6 @@
-"""Notices and outcomes: what is told of a measurement, as values with a stable code.
+"""Notices and outcomes of a measurement: values with a stable code.
 
-`notice_of` and `outcome_of` make them from the catalogue, nothing else does: who tells something gives the code and
-the fields of its text.
+Only `notice_of` and `outcome_of` make them, from the catalogue, by a code and the fields of its text.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a scenario.
+    """How a measurement ended.
 
     `missed` ran whole but did not meet a target; `failed` has a phase and a reason; `invalid` was spoiled by driver or
     machine, so that its figures say nothing about the server.
@@ -55,7 +54,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notice_of(code: str, **fields: object) -> Notice:
-    """Return the warning of that code, with what to do behind what happened; a missing field is a KeyError."""
+    """Return the warning of that code, its text followed by its advice; a missing field is a KeyError."""
     entry = NOTICES[code]
     parts = (filled(entry.text, fields), filled(entry.advice, fields))
     return Notice(code=code, text="; ".join(filter(None, parts)))

@@ -25,7 +25,7 @@ Level = Literal["ok", "note", "warning", "critical"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one preflight check found: one line of what is, what is wanted, and how to mend it."""
+    """The finding of one preflight check: the state, the wanted one, and how to mend it, a line each."""
 
     check: str
     code: str = ""
@@ -44,7 +44,7 @@ class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the server process of one scenario."""
+    """The facts of the server process of one scenario."""
 
     argv: list[str] = []
     executable: str = ""
@@ -69,7 +69,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the driver process: how it was called and how it ended."""
+    """The facts of the driver process: how it was called and how it ended."""
 
     argv: list[str] = []
     name: str = ""

@@ -1,4 +1,4 @@
-"""What the machine, the server and the driver used over one sampling interval; what it does not give is None."""
+"""The use of machine, server and driver over one sampling interval; a figure that the machine does not give is None."""
 
 from __future__ import annotations
 

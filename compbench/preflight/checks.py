@@ -39,7 +39,7 @@ def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str
 
 # In the order in which they are made.
 _LIST = [
-    Check("system", "what is measured is what was meant", lambda a: inputs.check_system(a.settings)),
+    Check("system", "the system that is measured is the one that was meant", lambda a: inputs.check_system(a.settings)),
     Check("binary_driver", "the driver is there, and a release build", lambda a: inputs.check_driver(a.settings)),
     Check("binary_server", "the server is there, and a release build", lambda a: inputs.check_server(a.settings)),
     Check("versions", "the binaries' versions are those of the checkout", lambda a: inputs.check_versions(a.settings)),

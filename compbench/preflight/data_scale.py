@@ -17,7 +17,7 @@ def describe(wanted: int, meant: int) -> str:
 
 
 def judge_scale(counts: Mapping[str, tuple[int, int]], scale: float) -> Finding:
-    """Judge whether what is loaded can be searched at all; a scenario that means so few memories may have them.
+    """Judge whether the loaded memories can be searched at all; a scenario that means so few may have them.
 
     Args:
         counts: by scenario, how many memories are loaded and how many it means.

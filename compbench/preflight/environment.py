@@ -1,6 +1,6 @@
-"""Checks of where it is to be measured: folders, disks, memory, tools, limits, network, and what else runs here.
+"""Checks of the environment: folders, disks, memory, tools, limits, network, other servers and suites.
 
-Each reads, and hands what it saw to a pure judgement; none changes the machine, none raises for something bad.
+Each reads, and hands its reading to a pure judgement; none changes the machine, none raises for a bad one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def check_disk(settings: Settings) -> Finding:
 
 
 def check_leftovers(settings: Settings, root: Path) -> Finding:
-    """Name what interruptions have left."""
+    """Name the leftovers of interrupted runs."""
     output_dir = Path(settings.output_dir)
     try:
         runs.refuse_damaged(output_dir)
@@ -110,7 +110,7 @@ def check_script_tools(settings: Settings) -> Finding:
 
 
 def check_optional_tools(settings: Settings) -> Finding:
-    """Look for the tools that give more; only what was asked for and will be missing is a warning."""
+    """Look for the tools that give more; one that was asked for and is missing is a warning."""
     missing = _missing(_OPTIONAL_TOOLS)
     return judge_tools("tools_optional", missing, replaced=not ("perf" in missing and settings.flamegraph))
 

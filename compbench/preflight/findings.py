@@ -1,4 +1,4 @@
-"""What the preflight checks may find: each stable code with its text, what is wanted, and how to mend it.
+"""The catalogue of the findings of preflight checks: each code with its text, the wanted state, and how to mend it.
 
 The sister of `compbench.model.catalogue`: texts are templates, whose `{fields}` are what a check has read. A check that
 is about one figure has one code, named after it, and the level says how the figure is judged.
@@ -13,7 +13,7 @@ from compbench.model.records import Finding, Level
 
 
 class Template(NamedTuple):
-    """What was found, what is wanted instead, and how to mend it, which is said of what is not ok."""
+    """The finding, the wanted state, and how to mend it, which is said of a finding that is not ok."""
 
     found: str
     wanted: str = ""
@@ -21,7 +21,7 @@ class Template(NamedTuple):
 
     @property
     def fields(self) -> set[str]:
-        """Return the names of the fields that whoever tells this has to give."""
+        """Return the names of its fields, which a check has to give."""
         return fields_of("".join(self))
 
 
@@ -117,12 +117,12 @@ FINDINGS = {
 
 
 def finding_of(check: str, code: str, level: Level, **fields: object) -> Finding:
-    """Return what a check has found, by its code; a missing field is a KeyError."""
+    """Return the finding of a check, by its code; a missing field is a KeyError."""
     found, wanted, mend = (filled(text, fields) for text in FINDINGS[code])
     return Finding(check=check, code=code, level=level, found=found, wanted=wanted, mend="" if level == "ok" else mend)
 
 
 def as_markdown() -> str:
-    """Return what may be found as the table of `docs/notices.md`."""
+    """Return the catalogue as the table of `docs/notices.md`."""
     rows = [(f"`{code}`", *template) for code, template in FINDINGS.items()]
     return table("Preflight", ("code", "what it says", "what is wanted", "what to do"), rows)

@@ -1,6 +1,6 @@
-"""Checks of what is to be measured: system, programs, versions, scenario files, and the data sets that they ask for.
+"""Checks of the inputs of a run: system, programs, versions, scenario files, and the data sets that they ask for.
 
-Each reads, and hands what it saw to a pure judgement; none raises for something bad.
+Each reads, and hands its reading to a pure judgement; none raises for a bad one.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def judge_port(port: int, owner: str | None) -> Finding:
 def judge_program(
     check: str, path: Path, build: str, *, is_executable: bool | None, release: tuple[binaries.Release, str] | None
 ) -> Finding:
-    """Judge a program that `build` makes; what is not native or not told is a warning, never silently right.
+    """Judge a program that `build` makes; one that is not native, or does not tell, is a warning, never silently right.
 
     Args:
         check: the check's name.
@@ -153,8 +153,8 @@ def judge_tools(check: str, missing: Mapping[str, str], *, needed: bool = False,
     Args:
         check: the check's name.
         missing: the programs.
-        needed: what will be run needs them.
-        replaced: nothing of what was asked for will be missing without them.
+        needed: the selected system needs them.
+        replaced: nothing that was asked for will be missing without them.
     """
     if not missing:
         return finding_of(check, "tools", "ok")

@@ -1,4 +1,4 @@
-"""Whether the data sets fit into this machine: pure arithmetic over counts, sizes and what is free.
+"""Whether the data sets fit into this machine: pure arithmetic over counts, sizes and free space.
 
 What vectors need is the system's to say; one that can't is not judged.
 """
