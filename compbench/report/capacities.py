@@ -14,10 +14,12 @@ from compbench.model.records import Capture
 from compbench.model.result import Capacity
 from compbench.report.baselines import COMPARABLE_SHARE, Baseline, caveat_of
 
-_BOUNDS = {
+# Why a search went no higher.
+BOUNDS = {
     "target": "the server's own limit",
     "driver": "the driver's limit: the server may bear more",
     "limit": "the search's limit: the server may bear more",
+    "none": "not even the lowest rate was sustained",
 }
 
 
@@ -59,7 +61,7 @@ def describe(capacity: Capacity) -> str:
         return f"no capacity: P99 under {given(capacity.p99_limit_ms)} ms was not sustained even at {rate}"
     beyond = "" if capacity.high_ops_s is None else f", {CAPACITY.number(capacity.high_ops_s)} not"
     limit = f"sustained at P99 under {given(capacity.p99_limit_ms)} ms{beyond}"
-    return f"{CAPACITY.in_words(capacity.low_ops_s)} {limit} ({_BOUNDS[capacity.bound]})"
+    return f"{CAPACITY.in_words(capacity.low_ops_s)} {limit} ({BOUNDS[capacity.bound]})"
 
 
 def beside_published(
@@ -86,4 +88,4 @@ def beside_published(
 def _caveat_of_search(capacity: Capacity, published_ops_s: float) -> str:
     """Return why less than a published throughput is nothing worse: the search did not find the server's own limit."""
     is_less = capacity.low_ops_s < published_ops_s * (1 - COMPARABLE_SHARE)
-    return _BOUNDS[capacity.bound] if is_less and capacity.bound in ("driver", "limit") else ""
+    return BOUNDS[capacity.bound] if is_less and capacity.bound in ("driver", "limit") else ""

@@ -22,7 +22,7 @@ from compbench.model.records import Capture, Manifest
 from compbench.model.times import iso_utc
 from compbench.report import baselines, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
-from compbench.report.capacities import describe
+from compbench.report.capacities import BOUNDS, describe
 from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
 from compbench.report.charts.vega import Spec
@@ -51,6 +51,7 @@ CHART_MISSING = {
     "memory": "no samples were taken",
 }
 _VERDICTS = {"BETTER": "better", "COMPARABLE": "comparable", "WORSE": "worse"}
+_STANDS = {"better": "better than", "comparable": "comparable to", "worse": "worse than"}
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def write_report(folder: Path, report: Report, cache_dir: Path) -> str:
         "missing": CHART_MISSING,
         "verdicts": _VERDICTS,
         "remark": baselines.REMARK,
+        "bounds": BOUNDS,
         "fixed_rate": FIXED_RATE,
         "iso": iso_utc,
         "pictures": pictures,
@@ -165,15 +167,12 @@ def sentence(
     if not_measured:
         parts.append(f"{', '.join(not_measured)} not measured")
     counted = {word: sum(c.status == status for c in comparisons) for status, word in _VERDICTS.items()}
-    stands = [
-        f"comparable to {count}" if word == "comparable" else f"{word} than {count}"
-        for word, count in counted.items()
-        if count
-    ]
-    if stands:
-        total = sum(counted.values())
-        figures = "figure" if total == 1 else "figures"
-        parts.append(f"P99 is {', '.join(stands)} of {total} {figures} published from other machines")
+    total = sum(counted.values())
+    stands = [f"{_STANDS[word]} {count if total > 1 else 'the'}" for word, count in counted.items() if count]
+    if total:
+        figures = f"of {total} figures published from other machines"
+        one = "figure published from another machine"
+        parts.append(f"P99 is {', '.join(stands)} {figures if total > 1 else one}")
     if since is not None and since.compared:
         parts.append(f"since run {since.base.run} {since.summary}")
     return "; ".join(parts) + "."

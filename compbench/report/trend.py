@@ -28,6 +28,8 @@ PAGE_NAME = "trend.html"
 CHANGES_FROM = 10
 # A segment of fewer runs is an outlier, not a new level.
 _LEAST_SEGMENT = 4
+# The name of a series, as much of it as fits on a phone.
+_LABEL_PX = 255
 # Stricter than between two runs: many points are looked at, and each could seem to be a change.
 _ALPHA = 0.001
 
@@ -191,11 +193,11 @@ def _chart(rows: Sequence[Row], metric: Metric, changes: Sequence[Row], machines
         "field": "at",
         "type": "temporal",
         "title": None,
-        "axis": {"grid": False, "labelOverlap": True, "format": "%Y-%m-%d"},
+        "axis": {"grid": False, "labelOverlap": True, "labelSeparation": 8, "format": "%Y-%m-%d"},
     }
     y = y_axis("value", metric.title, zero=metric is not RECALL)
     tooltip = tooltips(run="run", shown=metric.label, commit="commit", state="outcome", series="measured on")
-    legend = {"columns": 1, "symbolType": "stroke"} if len(series) > 1 else None
+    legend = {"columns": 1, "symbolType": "stroke", "labelLimit": _LABEL_PX} if len(series) > 1 else None
     base = {"x": x, "y": y, "color": {**colour_by(series, "series"), "legend": legend}}
     layers: list[Spec] = [
         {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": base},
