@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,9 +40,14 @@ class World:
     last: Capture | None = None
 
     def measure(self, name: str = "alpha") -> Capture:
-        """Measure a scenario with pauses that are noted and not made."""
+        """Measure a scenario with pauses that are noted and not made, by a clock that goes on by them all the same."""
         scenario = load_scenario(self.root / "scenarios" / f"{name}.toml")
-        effects = Effects(sleep=self.slept.append, drop_page_cache=lambda: "")
+        effects = Effects(
+            now=lambda: time.time() + sum(self.slept),
+            monotonic=lambda: time.monotonic() + sum(self.slept),
+            sleep=self.slept.append,
+            drop_page_cache=lambda: "",
+        )
         asked = (self.run, Measurement(name), scenario, self.settings, ROOT, self._tell, effects)
         self.last = session.measure_scenario(*asked, self.last)
         return self.last
@@ -63,6 +69,7 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Lay out the world in a folder; other servers of this machine are none of its business."""
     monkeypatch.setenv("STAND_IN_STATE", str(tmp_path))
+    monkeypatch.setenv("STAND_IN_LOADTEST", "lasts=0.3")
     monkeypatch.setattr(machine, "foreign_servers", lambda *_: ([], 0))
     install(tmp_path / "engram")
     (tmp_path / "scenarios").mkdir()
@@ -85,7 +92,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, settings, run)
 
 
-def test_what_happens_is_told_in_order_and_the_outcome_when_the_capture_is_there(world: World) -> None:
+def test_what_happens_is_told_in_order_and_the_outcome_when_the_capture_is_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_LOADTEST", "")
     there: list[bool] = []
     world.on_event = lambda e: there.append(world.run.has_capture("alpha")) if isinstance(e, OutcomeReached) else None
     capture = world.measure()
@@ -151,7 +161,7 @@ def test_a_driver_that_hangs_has_failed_while_it_measured(world: World, monkeypa
 def test_a_whole_output_that_is_no_measurement_is_invalid_and_the_next_attempt_sets_it_aside(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_LOADTEST", "invalid=1")
+    monkeypatch.setenv("STAND_IN_LOADTEST", "invalid=1,lasts=0.3")
     spoiled = world.measure()
     assert spoiled.outcome.verdict == "invalid"
     assert spoiled.files["stdout"].endswith("_alpha.txt.invalid")
