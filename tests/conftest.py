@@ -1,7 +1,7 @@
 """Marks tests by what they start, so that `make unit` takes seconds.
 
 A test is marked `suite` if its module imports `Project`, and `process` if its module imports a helper that starts a
-driver, a server or a browser. Other tests that last over a second, by what they start or draw, say so themselves
+driver, a server or a browser. Other tests that last over half a second, by what they start or draw, say so themselves
 (`pytestmark = pytest.mark.process`, or the mark on a test).
 """
 

@@ -21,8 +21,8 @@ from tests.helpers import install
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("alpha", "beta", "gamma", "delta")
-# How long the stand-in drives where nothing is done meanwhile; some samples of the server are taken in it.
-MOMENT_S = 0.5
+# Tells the stand-in to drive just long enough for samples of the server, where nothing is done meanwhile.
+BRIEF = "lasts=0.5"
 # The machine's own programs: compilers in a home take long to say which they are.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
 
@@ -165,7 +165,7 @@ class Project:
 
     def doit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run doit to its end; the stand-in drives for a moment only, unless it is told how long."""
-        told = f"lasts={MOMENT_S},{environment.pop('STAND_IN_LOADTEST', '')}"
+        told = f"{BRIEF},{environment.pop('STAND_IN_LOADTEST', '')}"
         process = self.start(*arguments, **environment, STAND_IN_LOADTEST=told)
         try:
             out, err = process.communicate(timeout=120)
@@ -176,12 +176,23 @@ class Project:
         assert "Traceback" not in err + out, f"a traceback was shown:\n{out}\n{err}"
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
+    def interrupt_in(self, name: str, *arguments: str, number: int = signal.SIGINT) -> subprocess.CompletedProcess[str]:
+        """Run doit until it measures this scenario, and interrupt it then."""
+        before = self.driven().count(name)
+        process = self.start(*arguments, STAND_IN_LOADTEST=f"{BRIEF},{name}:lasts=60")
+        assert eventually(lambda: self.driven().count(name) > before)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130, out + err
+        assert "Traceback" not in err + out, f"a traceback was shown:\n{out}\n{err}"
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
     def paste(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command line that was printed, in a shell in the project's folder."""
         return subprocess.run(
             ["bash", "-c", command],
             cwd=self.root,
-            env=self.variables(STAND_IN_LOADTEST=f"lasts={MOMENT_S}"),
+            env=self.variables(STAND_IN_LOADTEST=BRIEF),
             capture_output=True,
             text=True,
             timeout=120,
@@ -216,6 +227,10 @@ class Project:
             return []
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         return [line for line in lines if program in ("", line["program"])]
+
+    def driven(self) -> list[str]:
+        """Return the scenarios that the stand-in was started for, in order."""
+        return [line["scenario"] for line in self.started("loadtest")]
 
     def orphans(self) -> list[int]:
         """Return the pids of stand-ins, drivers and guards of this project that still run."""

@@ -128,7 +128,7 @@ def wait_until_ready(server: Server, timeout_s: float) -> None:
         seen, poll_s = look.seen, min(2 * poll_s, _POLL_S)
         if look.is_ready:
             _prove_listener(server)
-            server.ready_after_s = spent_s
+            server.ready_after_s = time.monotonic() - began
             return
     raise StartError(outcome_of("server-not-ready", timeout_s=timeout_s, seen=seen))
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -14,6 +16,7 @@ def run_doit(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 def test_doit_clean_says_what_it_removes_and_nothing_else(tmp_path: Path) -> None:
     folders = [f"{key}={tmp_path / key}" for key in ("output_dir", "work_dir", "cache_dir")]
     (tmp_path / "cache_dir" / "data_sets" / "old").mkdir(parents=True)

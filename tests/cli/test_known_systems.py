@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from compbench.cli.known_systems import KnownSystem, describe_abilities
 from compbench.report import render
 from compbench.systems.api import Capabilities
@@ -20,6 +22,7 @@ def run_doit(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 def test_doit_systems_tells_of_each_system_and_of_what_auto_takes(tmp_path: Path) -> None:
     root = tmp_path / "engram"
     (root / "target" / "release").mkdir(parents=True)

@@ -62,6 +62,7 @@ def run_doit(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "doit", *words], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
@@ -81,6 +82,7 @@ def test_a_task_that_does_not_exist_ends_with_2_and_the_nearest_names(word: str,
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", ["list", "list plan", "info plan", "help", "help list", "help plan", "tabcompletion"])
 def test_doits_own_commands_are_left_as_they_are(words: str) -> None:
     done = run_doit(*words.split())
@@ -88,6 +90,7 @@ def test_doits_own_commands_are_left_as_they_are(words: str) -> None:
     assert done.stdout
 
 
+@pytest.mark.process
 def test_the_page_of_commands_names_every_public_task_and_every_setting() -> None:
     done = run_doit("commands")
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ try:
     time.sleep(60)
 except KeyboardInterrupt:
     print("unwinding", flush=True)
-    time.sleep(1)  # the second signal comes here, and is only noted
+    sys.stdin.readline()  # the second signal comes here, and is only noted
     print(f"unwound after {interrupts.received()}", flush=True)
 """
 
@@ -28,15 +28,19 @@ def test_a_second_signal_raises_nothing_though_nobody_reads_the_errors() -> None
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         process.stderr.close()
         for word in ("armed", "unwinding"):
             assert process.stdout.readline() == f"{word}\n"
             process.send_signal(signal.SIGINT)
+        process.stdin.write("\n")
+        process.stdin.flush()
         assert process.stdout.read() == "unwound after SIGINT\n"
     assert process.returncode == 0

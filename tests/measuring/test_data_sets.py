@@ -48,6 +48,7 @@ def saved_rows(data_sets: Path, name: str) -> int:
 
 def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> None:
     # How the suite ends says whether the machine was quiet enough, which is another test's business.
+    project.set(invalid_retries=0)
     project.doit("new=1")
     cache = project.root / "tmp" / "cache"
     assert len(list((cache / "data_sets").iterdir())) == 2
@@ -98,7 +99,7 @@ def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> 
 
 
 def test_a_server_that_ignores_what_is_asked_fails(project: Project) -> None:
-    project.set(system="contrary", systems_dir=str(SYSTEMS))
+    project.set(system="contrary", systems_dir=str(SYSTEMS), invalid_retries=9)
     assert project.doit("run:search", "new=1", STAND_IN_EMBEDDED="ignore_vectors").returncode == 1
     outcome = project.capture("search")["outcome"]
     assert (outcome["verdict"], outcome["code"]) == ("failed", "ignores-query")
@@ -136,7 +137,7 @@ def test_a_folder_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
 
 def test_a_server_that_finds_nothing_fails_with_compbenchs_own_driver_and_is_named(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", names=("alpha",))
-    project.set(driver="builtin")
+    project.set(driver="builtin", invalid_retries=9)
     assert project.doit("new=1").returncode == 1
     outcome = project.capture("alpha")["outcome"]
     assert (outcome["verdict"], outcome["code"]) == ("failed", "empty-store"), outcome

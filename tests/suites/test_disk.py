@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.load import SEARCHES, scenario, toml
-from tests.project import NAMES, Project, eventually
+from tests.project import BRIEF, NAMES, Project
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def on_a_small_disk(project: Project, small: Path, script: str, **told: str) -> 
     out = project.root / "out"
     out.mkdir()
     small.mkdir(parents=True)
-    names = {"SMALL": str(small), "OUT": str(out), "PYTHON": sys.executable}
+    names = {"SMALL": str(small), "OUT": str(out), "PYTHON": sys.executable, "BRIEF": BRIEF}
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     done = subprocess.run(
         [unshare, "--mount", *as_root, "sh", "-c", script],
@@ -55,14 +54,14 @@ mount -t tmpfs -o size=3m tmpfs "$SMALL" || exit 99
 "$PYTHON" -m doit > "$OUT/first.out" 2> "$OUT/first.err"; echo $? > "$OUT/first.code"
 cp -a "$SMALL" "$OUT/first"
 mount -o remount,size=60m "$SMALL" || exit 99
-STAND_IN_LOADTEST= "$PYTHON" -m doit > "$OUT/second.out" 2> "$OUT/second.err"; echo $? > "$OUT/second.code"
+STAND_IN_LOADTEST=$BRIEF "$PYTHON" -m doit > "$OUT/second.out" 2> "$OUT/second.err"; echo $? > "$OUT/second.code"
 cp -a "$SMALL" "$OUT/second"
 """
 
 
 def test_a_disk_that_fills_up_while_measuring_costs_no_finished_capture(project: Project) -> None:
     project.set(min_free_disk_gb=0, warn_free_disk_gb=0)
-    out = on_a_small_disk(project, project.output, RUNS_ON_A_SMALL_DISK, STAND_IN_LOADTEST="beta:flood")
+    out = on_a_small_disk(project, project.output, RUNS_ON_A_SMALL_DISK, STAND_IN_LOADTEST=f"{BRIEF},beta:flood")
     said = (out / "first.err").read_text()
     assert (out / "first.code").read_text() == "1\n", said
     assert "No space left on device" in said
@@ -78,7 +77,7 @@ def test_a_disk_that_fills_up_while_measuring_costs_no_finished_capture(project:
     assert (second / capture).read_bytes() == (first / capture).read_bytes()
     assert json.loads((second / f"{first.name}_beta_capture.json").read_text())["outcome"]["verdict"] == "passed"
     assert json.loads((second / "manifest.json").read_text())["state"] == "closed"
-    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+    assert project.driven() == ["alpha", "beta", "beta"]
 
 
 # The cache's folder is a disk that takes neither a data set nor exact neighbours.
@@ -111,17 +110,8 @@ def test_a_cache_that_fills_up_costs_no_measurement(tmp_path: Path) -> None:
     assert ".partial" not in (out / "kept").read_text()
 
 
-def interrupted_after_alpha(project: Project) -> None:
-    """Leave an open run with alpha's capture."""
-    process = project.start()
-    assert eventually(lambda: any(line["scenario"] == "beta" for line in project.started("loadtest")))
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 130
-
-
 def test_a_damaged_record_is_one_clear_line_and_moving_it_away_is_enough(project: Project) -> None:
-    interrupted_after_alpha(project)
+    project.interrupt_in("beta")
     capture, manifest = project.file("alpha_capture.json"), project.run() / "manifest.json"
     whole = manifest.read_bytes()
 
@@ -149,7 +139,7 @@ def test_a_damaged_record_is_one_clear_line_and_moving_it_away_is_enough(project
     done = project.doit()
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.manifest()["state"] == "closed"
-    assert [line["scenario"] for line in project.started("loadtest")][-2:] == ["alpha", "beta"]
+    assert project.driven()[-2:] == ["alpha", "beta"]
 
 
 @pytest.mark.parametrize("folder", ["dodo.py/runs", "/proc/compbench"])

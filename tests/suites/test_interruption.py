@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import NAMES, Project, eventually
+from tests.project import BRIEF, NAMES, Project, eventually
 
 
 @pytest.fixture
@@ -79,16 +79,16 @@ def test_a_guard_that_is_stopped_costs_neither_figures_nor_leaves_processes(proj
 
 def test_a_closed_terminal_and_a_signal_during_cooldown_lose_nothing(project: Project) -> None:
     undisturbed = Project(project.root.parent / "undisturbed", names=project.names)
-    process = undisturbed.start()
+    process = undisturbed.start(STAND_IN_LOADTEST=BRIEF)
 
     project.set(cooldown_s=3.0)
-    first = project.start()
+    first = project.start(STAND_IN_LOADTEST=BRIEF)
     assert eventually(lambda: project.runs() and project.file("alpha_capture.json").exists())
     time.sleep(0.5)
     first.send_signal(signal.SIGINT)
     code, out, err = ended(first)
     assert code == 130, out + err
-    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha"]
+    assert project.driven() == ["alpha"]
     assert len(project.started("engram")) == 1, "the signal came while there was no server"
     summary = project.file("summary.txt").read_text()
     assert "interrupted" in summary
@@ -105,7 +105,7 @@ def test_a_closed_terminal_and_a_signal_during_cooldown_lose_nothing(project: Pr
 
     done = project.doit()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+    assert project.driven() == ["alpha", "beta", "beta"]
     assert project.capture("alpha")["ended_at"] == ended_at
     rests = [record["duration_s"] for record in project.capture("beta")["phases"] if record["name"] == "cooldown"]
     assert all(rest < 3.0 for rest in rests), "the rest counts from the last scenario's end, however often it began"

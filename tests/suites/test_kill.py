@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import NAMES, Project, eventually
+from tests.project import BRIEF, NAMES, Project, eventually
 
-# A suite of two stand-ins takes about five seconds; later kills fall on a suite that has ended.
-LATEST_KILL_S = 5.0
+# A suite of two stand-ins takes about three seconds; later kills fall on a suite that has ended.
+LATEST_KILL_S = 3.5
 
 
 def check_whole(project: Project) -> None:
@@ -35,7 +35,7 @@ def finished(project: Project) -> Counter[tuple[str, str]]:
 
 def kill_at_random(project: Project, chance: random.Random) -> None:
     """Start doit, kill it or its whole group after a while, and see that everything it started ends."""
-    process = project.start()
+    process = project.start(STAND_IN_LOADTEST=BRIEF)
     time.sleep(chance.uniform(0.0, LATEST_KILL_S))
     if chance.random() < 0.5:
         process.kill()

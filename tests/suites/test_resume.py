@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,8 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project", names=NAMES[:2])
 
 
-def interrupt_in_beta(project: Project, *arguments: str) -> str:
-    """Interrupt a suite while it measures beta; return what it printed."""
-    process = project.start(*arguments)
-    assert eventually(lambda: any(line["scenario"] == "beta" for line in project.started("loadtest")))
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, out + err
-    return out
-
-
-def measured(project: Project) -> list[str]:
-    return [line["scenario"] for line in project.started("loadtest")]
-
-
 def test_what_is_measured_in_an_open_suite_is_skipped_and_only_rendered_again(project: Project) -> None:
-    interrupt_in_beta(project)
+    project.interrupt_in("beta")
     (suite,) = project.runs()
     again = project.doit("run:alpha")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -44,24 +29,23 @@ def test_what_is_measured_in_an_open_suite_is_skipped_and_only_rendered_again(pr
     project.file("summary.txt").unlink()
     assert project.doit("pages:alpha").returncode == 0
     assert project.file("summary.txt").is_file()
-    assert measured(project) == ["alpha", "beta"]
+    assert project.driven() == ["alpha", "beta"]
     done = project.doit()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (project.runs(), measured(project)) == ([suite], ["alpha", "beta", "beta"])
+    assert (project.runs(), project.driven()) == ([suite], ["alpha", "beta", "beta"])
     assert project.manifest()["state"] == "closed"
 
 
 def test_other_settings_get_a_run_of_their_own_beside_an_open_suite_whose_advice_can_be_pasted(
     project: Project,
 ) -> None:
-    out = interrupt_in_beta(project)
+    out = project.interrupt_in("beta").stdout
     (suite,) = project.runs()
     told = re.search(r"Go on, without measuring again what is measured: (.*)", out)
     assert told is not None, out
-    other = project.start("run:beta", "connections=63")
-    assert eventually(lambda: len(project.runs()) == 2 and len(measured(project)) == 3)
-    other.send_signal(signal.SIGINT)
-    beside = re.search(r"Go on, without measuring again what is measured: (.*)", other.communicate(timeout=60)[0])
+    other = project.interrupt_in("beta", "run:beta", "connections=63")
+    assert len(project.runs()) == 2
+    beside = re.search(r"Go on, without measuring again what is measured: (.*)", other.stdout)
     assert beside is not None
     resumed = project.paste(beside[1])
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
@@ -69,12 +53,12 @@ def test_other_settings_get_a_run_of_their_own_beside_an_open_suite_whose_advice
     done = project.paste(told[1])
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.runs()[0] == suite
-    assert measured(project) == ["alpha", "beta", "beta", "beta", "beta"]
+    assert project.driven() == ["alpha", "beta", "beta", "beta", "beta"]
     assert '"closed"' in (suite / "manifest.json").read_text()
 
 
 def test_only_another_whole_suite_abandons_one_and_puts_its_halves_aside(project: Project) -> None:
-    interrupt_in_beta(project)
+    project.interrupt_in("beta")
     (suite,) = project.runs()
     assert list(suite.glob("*_beta*.partial"))
     alone = project.doit("run:alpha", "new=1")
@@ -107,28 +91,43 @@ def test_a_search_and_a_scenario_in_one_invocation_have_two_runs_and_one_end(
     passed = done.stdout.count("Summary: 1/1 scenarios passed")
     assert done.returncode == (0 if passed == 2 else 1), done.stdout
 
+    manifest, capture = project.manifest(), project.capture("beta_capacity")
+    assert (manifest["kind"], manifest["selection"]) == ("capacity", ["beta_capacity"])
+    assert (capture["driver"], capture["result"]) == ("builtin", None)
+    assert (capture["outcome"]["verdict"] == "passed") is (passed == 2)
+    found = capture["capacity"]
+    assert found["low_ops_s"] <= 32 / 0.2 < found["high_ops_s"]
+    assert "capacity of Scenario beta" in done.stdout
+    assert f"{found['low_ops_s']:.0f} ops/sec sustained" in done.stdout
+    assert project.file("beta_capacity.json").is_file()
+    assert not [path for path in runs[1].glob("*.txt") if path.name.endswith("_capacity.txt")], "taken for a scenario"
+    assert project.doit("run:beta").returncode == 0, "a search stands in no suite's way"
+    assert eventually(lambda: not project.orphans(), 10.0)
+
 
 def test_an_interruption_before_the_first_result_leaves_metadata(project: Project) -> None:
-    process = project.start()
-    assert eventually(lambda: project.started("loadtest"))
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    project.environment["STAND_IN_ENGRAM"] = "slow_start=1"
+    project.interrupt_in("alpha")
     assert "Timestamp: " in project.file("metadata.txt").read_text()
     seconds = re.search(r"Total duration: (\d+) seconds", project.file("summary.txt").read_text())
     assert seconds is not None
     assert int(seconds[1]) >= 1, "the invocation's own time counts"
 
 
-@pytest.mark.parametrize("seed", ["0", "1", "7"])
-def test_each_measurement_is_rendered_before_the_next_under_any_hash_seed(project: Project, seed: str) -> None:
-    assert project.doit(PYTHONHASHSEED=seed).returncode == 0
-    captures = [project.file(f"{name}_capture.json").stat().st_mtime_ns for name in project.names]
-    rendered = [project.file(f"{name}_diag.txt").stat().st_mtime_ns for name in project.names]
-    assert captures[0] <= rendered[0] < captures[1] <= rendered[1]
+def test_each_run_has_a_timestamp_and_measures_and_renders_in_the_same_order_under_any_hash_seed(
+    project: Project,
+) -> None:
+    for seed in ("0", "1", "7"):
+        assert project.doit(PYTHONHASHSEED=seed).returncode == 0
+        captures = [project.file(f"{name}_capture.json").stat().st_mtime_ns for name in project.names]
+        rendered = [project.file(f"{name}_diag.txt").stat().st_mtime_ns for name in project.names]
+        assert captures[0] <= rendered[0] < captures[1] <= rendered[1]
+    assert len(project.runs()) == 3
+    assert project.driven() == ["alpha", "beta"] * 3
 
 
 def test_a_task_shows_the_files_that_it_makes_and_is_made_of(project: Project) -> None:
-    interrupt_in_beta(project)
+    project.interrupt_in("beta")
     capture, diagnostics = str(project.file("alpha_capture.json")), str(project.file("alpha_diag.txt"))
     info = project.doit("info", "diagnostics:alpha")
     assert (info.returncode, "up-to-date" in info.stdout) == (0, True), info.stdout
@@ -143,7 +142,7 @@ def test_a_task_shows_the_files_that_it_makes_and_is_made_of(project: Project) -
 
 
 def test_a_scenario_edited_between_two_invocations_gets_all_its_files_into_the_new_run(project: Project) -> None:
-    interrupt_in_beta(project)
+    project.interrupt_in("beta")
     (suite,) = project.runs()
     path = project.root / "scenarios" / "competitive" / "beta.toml"
     path.write_text(path.read_text() + "# edited\n")
@@ -154,4 +153,4 @@ def test_a_scenario_edited_between_two_invocations_gets_all_its_files_into_the_n
     for name in project.names:
         assert project.file(f"{name}_diag.txt").is_file()
         assert (project.run() / f"{name}_loadtest.json").is_file()
-    assert measured(project) == ["alpha", "beta", "alpha", "beta"]
+    assert project.driven() == ["alpha", "beta", "alpha", "beta"]

@@ -17,17 +17,13 @@ import pytest
 from compbench.model.events import MeasurementBegan, OutcomeReached, PhaseBegan, RunClosed
 from compbench.model.file_names import EVENTS
 from tests.helpers import read_events
-from tests.project import NAMES, Project, eventually
+from tests.project import BRIEF, NAMES, Project, eventually
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """A project of two scenarios, `alpha` and `beta`."""
     return Project(tmp_path / "project", names=NAMES[:2])
-
-
-def driven(project: Project) -> list[str]:
-    return [line["scenario"] for line in project.started("loadtest")]
 
 
 def results(project: Project) -> dict[str, Any]:
@@ -38,7 +34,7 @@ def results(project: Project) -> dict[str, Any]:
 def test_a_spoiled_measurement_is_made_again_after_the_others_and_counted(project: Project) -> None:
     done = project.doit(STAND_IN_LOADTEST="alpha:invalid=2")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert driven(project) == ["alpha", "beta", "alpha", "alpha"]
+    assert project.driven() == ["alpha", "beta", "alpha", "alpha"]
     capture = project.capture("alpha")
     assert (capture["outcome"]["verdict"], capture["attempt"], capture["spoiled_attempts"]) == ("passed", 3, 2)
     kept = sorted(path.name.partition("alpha")[2] for path in project.run().glob("*.attempt*"))
@@ -70,7 +66,7 @@ def test_what_stays_spoiled_ends_invalid_and_with_1(project: Project) -> None:
     project.set(invalid_retries=1)
     done = project.doit(STAND_IN_LOADTEST="beta:invalid=9")
     assert done.returncode == 1
-    assert driven(project) == ["alpha", "beta", "beta"]
+    assert project.driven() == ["alpha", "beta", "beta"]
     assert project.capture("beta")["outcome"]["verdict"] == "invalid"
     assert project.file("beta.txt.invalid").exists()
     assert not project.file("beta.txt").exists()
@@ -81,21 +77,20 @@ def test_what_stays_spoiled_ends_invalid_and_with_1(project: Project) -> None:
 
 def test_a_fault_of_the_server_is_measured_once(project: Project) -> None:
     done = project.doit("run:alpha", STAND_IN_LOADTEST="alpha:slow_operations")
-    assert (done.returncode, driven(project)) == (1, ["alpha"])
+    assert (done.returncode, project.driven()) == (1, ["alpha"])
     assert project.capture("alpha")["outcome"]["verdict"] == "missed"
 
 
 def test_an_interruption_while_it_is_made_again_repeats_nothing_that_is_valid(project: Project) -> None:
-    project.set(duration_s=2)
-    first = project.start(STAND_IN_LOADTEST="alpha:invalid=1")
-    assert eventually(lambda: driven(project) == ["alpha", "beta", "alpha"])
+    first = project.start(STAND_IN_LOADTEST=f"{BRIEF},alpha:invalid=1,alpha:lasts=1.5")
+    assert eventually(lambda: project.driven() == ["alpha", "beta", "alpha"])
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=60)
     assert first.returncode == 130, out + err
     ended_at = project.capture("beta")["ended_at"]
     done = project.doit()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert driven(project) == ["alpha", "beta", "alpha", "alpha"]
+    assert project.driven() == ["alpha", "beta", "alpha", "alpha"]
     assert project.capture("beta")["ended_at"] == ended_at
     assert project.capture("alpha")["spoiled_attempts"] == 1
     assert len(project.runs()) == 1
@@ -103,14 +98,14 @@ def test_an_interruption_while_it_is_made_again_repeats_nothing_that_is_valid(pr
 
 
 def test_a_kill_before_it_is_made_again_loses_no_retry(project: Project) -> None:
-    first = project.start(STAND_IN_LOADTEST="alpha:invalid=1,beta:lasts=20")
-    assert eventually(lambda: driven(project) == ["alpha", "beta"])
+    first = project.start(STAND_IN_LOADTEST=f"{BRIEF},alpha:invalid=1,beta:lasts=20")
+    assert eventually(lambda: project.driven() == ["alpha", "beta"])
     first.kill()
     first.communicate(timeout=60)
     assert eventually(lambda: not project.orphans(), 15.0)
     done = project.doit()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert driven(project) == ["alpha", "beta", "beta", "alpha"]
+    assert project.driven() == ["alpha", "beta", "beta", "alpha"]
     assert "measured already" in done.stdout
     assert project.capture("alpha")["outcome"]["verdict"] == "passed"
 
@@ -129,7 +124,7 @@ def loops() -> Iterator[None]:
 def test_a_server_too_slow_beside_others_is_measured_again_and_never_called_slow(project: Project) -> None:
     project.set(invalid_retries=1, max_others_pct=10.0)
     done = project.doit("run:alpha", STAND_IN_LOADTEST="alpha:slow_operations")
-    assert (done.returncode, driven(project)) == (1, ["alpha", "alpha"])
+    assert (done.returncode, project.driven()) == (1, ["alpha", "alpha"])
     outcome = project.capture("alpha")["outcome"]
     assert (outcome["verdict"], outcome["code"]) == ("invalid", "machine-crowded")
     assert "while other processes held the cores" in outcome["reason"]
@@ -159,7 +154,7 @@ def test_with_repeats_a_round_is_whole_before_the_next_one_begins(project: Proje
 def test_a_retry_that_is_interrupted_in_the_first_round_is_made_before_the_second(project: Project) -> None:
     project.set(duration_s=2, repeat=2)
     first = project.start(STAND_IN_LOADTEST="alpha:invalid=1")
-    assert eventually(lambda: len(driven(project)) == 3)
+    assert eventually(lambda: len(project.driven()) == 3)
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=60)
     assert first.returncode == 130, out + err

@@ -16,7 +16,7 @@ import pytest
 from compbench.cli import project as cli_project
 from compbench.cli import tasks
 from compbench.systems.registry import load_settings
-from tests.project import NAMES, Project, eventually
+from tests.project import BRIEF, NAMES, Project, eventually
 
 
 @pytest.fixture
@@ -45,12 +45,6 @@ def test_a_suite_passes_with_every_specified_file(project: Project) -> None:
     assert ends_clean(project)
 
 
-def test_two_runs_in_a_row_get_two_timestamps_and_the_same_order_under_any_hash_seed(project: Project) -> None:
-    assert [project.doit(PYTHONHASHSEED=seed).returncode for seed in ("0", "1")] == [0, 0]
-    assert len(project.runs()) == 2
-    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta"] * 2
-
-
 def test_a_whole_suite_with_repeats_selects_its_measurements_round_by_round(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, {}, {"repeat": "2", "system": "embedded"})
     asked = cli_project.Project(tmp_path, settings, ["alpha", "beta"])
@@ -64,29 +58,11 @@ def test_repeats_are_interleaved_and_each_has_its_own_files(project: Project) ->
     assert done.returncode == 0, done.stdout + done.stderr
     selection = project.manifest()["selection"]
     assert sorted(selection) == ["alpha_run1", "alpha_run2", "beta_run1", "beta_run2"]
-    assert [line["scenario"] for line in project.started("loadtest")] == [n.rpartition("_")[0] for n in selection]
+    assert project.driven() == [n.rpartition("_")[0] for n in selection]
     assert {name.rpartition("_")[2] for name in selection[:2]} == {"run1"}
     assert "Summary: 4/4 scenarios passed" in done.stdout
     assert all(project.file(f"{name}.txt").is_file() for name in selection)
     assert (project.capture("beta_run2")["scenario"], project.capture("beta_run2")["repeat"]) == ("beta", 2)
-
-
-def test_a_capacity_is_searched_for_in_a_run_of_its_own(project: Project) -> None:
-    project.set(capacity_step_s=1, capacity_repeats=1, capacity_precision_pct=50.0, connections=32)
-    done = project.doit("capacity:alpha", STAND_IN_ENGRAM="slow_answers=0.2")
-    assert "capacity of Scenario alpha" in done.stdout, done.stdout + done.stderr
-    (run,) = project.runs()
-    manifest, capture = project.manifest(), project.capture("alpha_capacity")
-    assert (manifest["kind"], manifest["state"], manifest["selection"]) == ("capacity", "closed", ["alpha_capacity"])
-    found = capture["capacity"]
-    assert found["low_ops_s"] <= 32 / 0.2 < found["high_ops_s"]
-    assert (capture["driver"], capture["result"]) == ("builtin", None)
-    assert done.returncode == (0 if capture["outcome"]["verdict"] == "passed" else 1)
-    assert f"{found['low_ops_s']:.0f} ops/sec sustained" in done.stdout
-    assert project.file("alpha_capacity.json").is_file()
-    assert not [path for path in run.glob("*.txt") if path.name.endswith("_capacity.txt")], "taken for a scenario"
-    assert project.doit("run:beta").returncode == 0, "a search stands in no suite's way"
-    assert ends_clean(project)
 
 
 def test_a_capacity_without_a_name_is_explained_and_searched_for_nowhere(project: Project) -> None:
@@ -104,7 +80,7 @@ def test_a_suite_outlives_its_output(project: Project, lost: str) -> None:
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line} {lost}"],
         cwd=project.root,
-        env=project.variables(),
+        env=project.variables(STAND_IN_LOADTEST=BRIEF),
         capture_output=True,
         text=True,
         timeout=120,
@@ -156,7 +132,8 @@ def test_what_goes_wrong_costs_one_scenario_and_says_why(
     project = Project(tmp_path / "project", names=tuple(cases))
     named = variable == "STAND_IN_LOADTEST"
     words = [f"{name}:{case[0]}" if named else case[0] for name, case in cases.items() if case[0]]
-    done = project.doit(**{variable: ",".join(words)})
+    # A driver whose server is to die meanwhile is at work until then.
+    done = project.doit(**{"STAND_IN_LOADTEST": "a_dies:lasts=9", variable: ",".join(words)})
     summary = project.file("summary.txt").read_text()
     for name, (_, verdict, code, reason) in cases.items():
         outcome = project.capture(name)["outcome"]
@@ -193,18 +170,13 @@ def test_a_flood_of_output_fills_neither_disk_nor_memory(project: Project) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_with_130_and_the_next_doit_goes_on(project: Project, number: signal.Signals) -> None:
-    process = project.start()
-    assert eventually(lambda: any(line["scenario"] == "beta" for line in project.started("loadtest")))
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, out + err
-    assert "Traceback" not in out + err
-    assert "Competitive benchmark suite interrupted." in out
+    ended = project.interrupt_in("beta", number=number)
+    assert "Competitive benchmark suite interrupted." in ended.stdout
     assert ends_clean(project)
     done = project.doit()
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(project.runs()) == 1
-    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+    assert project.driven() == ["alpha", "beta", "beta"]
     assert list(project.run().glob("*_beta*.attempt1.partial"))
 
 
@@ -254,10 +226,7 @@ def test_a_second_suite_is_refused_while_one_measures(project: Project) -> None:
 def test_clean_removes_the_open_run_but_no_closed_one_and_says_so_first(project: Project) -> None:
     assert project.doit().returncode == 0
     closed = project.run()
-    process = project.start()
-    assert eventually(lambda: len(project.runs()) == 2)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    project.interrupt_in("alpha")
     opened = project.run()
     assert f"would remove tmp/competitive_benchmarks/{opened.name}" in project.doit("clean", "-n").stdout
     assert opened.exists()
@@ -274,11 +243,9 @@ def test_what_failed_is_measured_again_on_resume_and_its_files_are_kept(project:
     assert f"measure again what failed or was invalid: {line}\n" in project.file("summary.txt").read_text()
     other = project.doit(resumed)
     assert (other.returncode, "sample_interval_s" in other.stderr) == (2, True), other.stderr
-    done = subprocess.run(
-        shlex.split(line), cwd=project.root, env=project.variables(), capture_output=True, text=True, check=False
-    )
+    done = project.paste(line)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha", "beta", "beta"]
+    assert project.driven() == ["alpha", "beta", "beta"]
     assert project.capture("beta")["attempt"] == 2
     assert project.file("beta_capture.json.attempt1.partial").exists()
     assert project.manifest()["state"] == "closed"
@@ -291,15 +258,12 @@ def test_a_run_of_one_scenario_is_resumed_alone(project: Project) -> None:
     assert (other.returncode, "was made without alpha" in other.stderr) == (2, True), other.stderr
     done = project.doit(resumed)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line["scenario"] for line in project.started("loadtest")] == ["beta", "beta"]
+    assert project.driven() == ["beta", "beta"]
     assert len(project.runs()) == 1
 
 
 def test_changed_inputs_start_a_new_run_and_say_what_changed(project: Project) -> None:
-    process = project.start()
-    assert eventually(lambda: len(project.runs()) == 1 and project.started("loadtest"))
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    project.interrupt_in("alpha")
     project.set(connections=63)
     done = project.doit()
     assert done.returncode == 0
@@ -326,7 +290,7 @@ def test_a_scenario_edited_while_another_is_measured_fails_and_is_not_measured(p
     outcome = project.capture("beta")["outcome"]
     assert (outcome["verdict"], outcome["code"]) == ("failed", "inputs-changed"), outcome
     assert "scenario:beta: " in outcome["reason"]
-    assert [line["scenario"] for line in project.started("loadtest")] == ["alpha"]
+    assert project.driven() == ["alpha"]
     assert len(project.started("engram")) == 1
 
 
