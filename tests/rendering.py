@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from compbench.model import file_names
@@ -14,6 +15,8 @@ from compbench.store import runs
 from compbench.store.record_files import read_record
 from tests.project import ROOT
 
+# Keeps the script of the charts for all tests: it is always the same, and making it takes a second.
+CACHE = tempfile.TemporaryDirectory(prefix="compbench-charts-")
 SCENARIOS = ROOT / "scenarios" / "competitive"
 
 
@@ -21,7 +24,7 @@ def render(
     folder: Path, state: str = "closed", systems_dir: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Render the report of a run."""
-    argv = [sys.executable, "-m", "compbench.report", str(folder), str(SCENARIOS), str(folder.parent / "cache")]
+    argv = [sys.executable, "-m", "compbench.report", str(folder), str(SCENARIOS), CACHE.name]
     argv += ["--state", state, *(["--systems-dir", str(systems_dir)] if systems_dir else [])]
     done = subprocess.run(
         argv, check=False, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment}

@@ -23,7 +23,7 @@ from compbench.store.record_files import read_record, write_record
 from tests import synthetic
 from tests.browser import CHROMIUM, look_at
 from tests.project import ROOT
-from tests.rendering import SCENARIOS, records_of, render, text_of, write_pages
+from tests.rendering import CACHE, SCENARIOS, records_of, render, text_of, write_pages
 from tests.synthetic import NAMES, Recipe, RunRecipe
 
 # Nearly every test renders a page, whose charts take seconds.
@@ -159,7 +159,7 @@ def test_every_part_does_without_what_a_driver_did_not_record(
         details = msgspec.convert(told, Details)
         poorer = msgspec.structs.replace(capture, result=msgspec.structs.replace(capture.result, details=details))
         report = page.gather(folder, manifest, [poorer], SCENARIOS, state="closed")
-        page.write_report(folder, report, tmp_path / "cache")
+        page.write_report(folder, report, Path(CACHE.name))
         assert NAMES[0] in text_of(folder, "report.html"), key
 
 

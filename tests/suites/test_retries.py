@@ -152,8 +152,8 @@ def test_with_repeats_a_round_is_whole_before_the_next_one_begins(project: Proje
 
 
 def test_a_retry_that_is_interrupted_in_the_first_round_is_made_before_the_second(project: Project) -> None:
-    project.set(duration_s=2, repeat=2)
-    first = project.start(STAND_IN_LOADTEST="alpha:invalid=1")
+    project.set(repeat=2)
+    first = project.start(STAND_IN_LOADTEST=f"{BRIEF},alpha:invalid=1,alpha:lasts=1.5")
     assert eventually(lambda: len(project.driven()) == 3)
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=60)
