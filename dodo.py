@@ -57,7 +57,7 @@ def task_scenarios() -> Iterator[tasks.Task]:
 
 
 def task_plan() -> tasks.Task:
-    """Say what `doit` would do."""
+    """Show the plan."""
     return command_tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))
 
 
@@ -102,7 +102,7 @@ def task_gate() -> tasks.Gate:
 
 
 def task_make() -> Iterator[tasks.Task]:
-    """Make what is kept."""
+    """Make data sets and exact neighbours."""
     yield from tasks.makings(SUITE)
 
 
@@ -112,7 +112,7 @@ def task_measure() -> Iterator[tasks.Task]:
 
 
 def task_render() -> Iterator[tasks.Task]:
-    """Render what was measured."""
+    """Render the measurements."""
     yield from tasks.renderings(SUITE)
 
 

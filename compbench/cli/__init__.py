@@ -1,1 +1,1 @@
-"""What doit and a person touch: tasks, reporter, display, and the commands beside the suite."""
+"""The side that doit and a person touch: tasks, reporter, display, and the commands beside the suite."""

@@ -1,4 +1,4 @@
-"""What doit makes of an action that a person can mend: a task that failed, or an invocation that ends."""
+"""Errors that a person can mend, as doit has to see them: a task that failed, or an invocation that ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StopInvocation(SystemExit):
 
 
 def succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], TaskFailed | None]:
-    """Turn what a person can mend into a failed task with one line; what is done already is kept."""
+    """Turn an error that a person can mend into a failed task with one line; finished work is kept."""
 
     def action() -> TaskFailed | None:
         try:
@@ -36,7 +36,7 @@ def succeed_or_fail(do: Callable[..., Any], *arguments: Any) -> Callable[[], Tas
 
 
 def succeed_or_stop(do: Action) -> Callable[[], Any]:
-    """End the whole invocation with 2 and one line on what a person can mend, before anything is measured."""
+    """Let an error that a person can mend end the whole invocation with 2 and one line, before anything is measured."""
 
     def action() -> Any:
         try:

@@ -1,4 +1,4 @@
-"""The doit tasks beside the suite: what says, renders again, tells people, or looks back; none of them measures."""
+"""The doit tasks beside the suite: they say, render again, tell people, or look back; none of them measures."""
 
 from __future__ import annotations
 

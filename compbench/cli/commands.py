@@ -1,4 +1,4 @@
-"""What the tasks beside the suite say and do: the plan, the report, and cleaning."""
+"""The commands beside the suite: the plan, the systems, the capacities, the report, a test message, cleaning."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def try_notify(suite: Suite, display: Display) -> None:
 
 def look_back(name: str, suite: Suite, display: Display) -> int:
     """Do one of the tasks that look back over closed runs; return its exit code."""
-    from compbench.cli import looking_back  # noqa: PLC0415 - with what it compares and draws by, only these tasks need it
+    from compbench.cli import looking_back  # noqa: PLC0415 - comparing and drawing take a second to load
 
     return looking_back.COMMANDS[name](suite.project.settings, display)
 

@@ -1,4 +1,4 @@
-"""What a person sees while a suite runs: a living display on a terminal, plain lines ten seconds apart in a file.
+"""A suite's progress for a person: a living display on a terminal, plain lines ten seconds apart in a file.
 
 Progress goes to the stream it is given (doit's output), errors with time, scenario and phase to standard error.
 """
@@ -123,7 +123,7 @@ class Display:
         self._show(progress)
 
     def _warn(self, event: NoticeGiven) -> None:
-        """Print a warning, and what has gone wrong for now and is tried again as the error that it was.
+        """Print a warning, and a failed start that is tried again as the error that it was.
 
         A warning that says the same twice of one scenario, whose repeats are alike, is printed once.
         """

@@ -12,7 +12,7 @@ from compbench.model.records import Capture
 
 # Starting, loading and stopping, for an estimate before anything was measured.
 _ASSUMED_OVERHEAD_S = 8.0
-# What is estimated by itself, or can't be foreseen.
+# Phases that are estimated by themselves, or can't be foreseen.
 _NO_OVERHEAD = ("quiet", "cooldown", "measure")
 
 

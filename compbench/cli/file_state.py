@@ -1,7 +1,7 @@
 """Files as doit's only state: a task is up to date if its files are there and no older than what they are made of.
 
 doit's own database is written only when doit ends: a kill loses it, and a lost one would repeat hours of measuring. So
-nothing is kept in it: what doit would look up there is told afresh from the files whenever it asks.
+nothing is kept in it: each answer is told afresh from the files whenever doit asks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from doit.dependency import FileChangedChecker, UptodateCalculator
 
 
 class NewerThanTargets(FileChangedChecker):  # type: ignore[misc]
-    """What doit asks whether a file dependency has changed: it has if it is newer than what is made of it."""
+    """Tells doit whether a file dependency has changed: it has if it is newer than the files that are made of it."""
 
     def check_modified(self, file_path: str, file_stat: Any, state: int) -> bool:
         """Compare a dependency's time with that of the task's oldest file, both in nanoseconds."""

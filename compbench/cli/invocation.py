@@ -9,16 +9,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-# What only a first call says: going on, or measuring again, must not say it.
+# Words of a first call only: going on, or measuring again, must not repeat them.
 _FIRST_CALL = ("new", "resume")
 
 
 def words_of(called: Sequence[str], found: str | None, here: Path) -> list[str]:
-    """Return program and words of a command that goes on with what this one has begun.
+    """Return program and words of a command that goes on with the run that this one has begun.
 
     Args:
         called: program and arguments, as the interpreter was given them (`sys.orig_argv`).
-        found: what the search path gives for `doit`, if anything.
+        found: the `doit` that the search path gives, if there is one.
         here: the working folder.
     """
     program, arguments = _program(called, found, here)

@@ -1,4 +1,4 @@
-"""What `doit systems` says: every known system, whether it is here, what it can do, and which one `auto` means."""
+"""The page of `doit systems`: every known system, whether it is here, what it can do, and which one `auto` means."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class KnownSystem(NamedTuple):
 
 
 def known_systems(settings: Settings, root: Path) -> list[KnownSystem]:
-    """Return what is known of each system; each one that is here is asked for its version, which starts its program."""
+    """Return each known system with its facts; those that are here are asked for their version by their programs."""
     return [_describe(settings, root, name) for name in settings.system_tables]
 
 

@@ -1,7 +1,7 @@
 """The tasks that look back over closed runs: `trend`, `compare`, `due`, `export`.
 
 Nothing here measures or takes the suite's lock. Each task prints what it found and returns the exit code that it ends
-with. Loaded only by who needs it: what compares and draws takes a second to import.
+with. Loaded only by these tasks: comparing and drawing take a second to import.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from compbench.systems import registry
 REGRESSION, NOT_COMPARED = 1, 2
 # The quarterly habit: a full run is due every 90 days, with a warning in the last 14.
 DUE_AFTER_DAYS, WARN_BEFORE_DAYS = 90.0, 14.0
-# What `base=` says to compare with published figures instead of another run.
+# The word for `base=` that asks to compare with published figures instead of another run.
 PUBLISHED = "published"
 _DAY_S = 86_400
 # Of the runs that don't count; a line is to be read at one glance.
@@ -107,7 +107,7 @@ def _closed_runs(settings: Settings, display: Display) -> tuple[list[Past], list
     """Return every closed run, and a line for each folder that is none, which is printed too.
 
     Raises:
-        UserError: there is none, or what looks at them is not installed.
+        UserError: there is none, or the packages that look at them are not installed.
     """
     if line := missing_extra():
         raise UserError(line)

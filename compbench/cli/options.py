@@ -1,6 +1,6 @@
 """doit's command line, before any task is made: options that don't fit, tasks that don't exist; and the page of them.
 
-What is asked of doit itself is read by doit's own parsers, so that both understand the same.
+The options of doit itself are read by doit's own parsers, so that both understand the same.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from doit.task import Task
 
 _MOST_NAMED = 4
-# What each of doit's options would spoil.
+# doit's options that are refused, each with the harm that it would do.
 _UNSUPPORTED = {
     "reporter": "compbench has its own output and exit codes; leave the reporter as it is",
     "num_process": "scenarios run one at a time, or they would measure each other",
     "single": "a task without those it depends on would measure without checks, or nothing; leave it out",
 }
-# doit's commands that change its database, in which nothing is kept, and what does what a person means by them.
+# doit's commands that change its database, in which nothing is kept, each with the way to what a person means by it.
 _UNSUPPORTED_COMMANDS = {
     "forget": "to measure again, say new=1; to render again, `doit report`",
     "ignore": "to measure only some scenarios, name them: doit run:<scenario>",
@@ -64,17 +64,17 @@ def refuse_unsupported(arguments: Sequence[str]) -> None:
 
 
 def tasks_to_run(arguments: Sequence[str]) -> list[str]:
-    """Return what doit is to run, as it stands on the command line: nothing for another command, or for all of it."""
+    """Return the tasks to run, as they stand on the command line: none for another command, or where all are meant."""
     command = Run(task_loader=DodoTaskLoader())
     asked, words = _command_of(arguments)
     return _parsed(words, command)[1] if asked == command.name else []
 
 
 def refuse_unknown(asked: Sequence[str], tasks: Sequence[Task]) -> None:
-    """Refuse what is neither a task nor a pattern of tasks nor a task's file, before anything is done.
+    """Refuse a word that is neither a task nor a pattern of tasks nor a task's file, before anything is done.
 
     Raises:
-        UserError: names what was probably meant.
+        UserError: names the tasks that were probably meant.
     """
     names = [task.name for task in tasks]
     files = {target for task in tasks for target in task.targets}
@@ -89,7 +89,7 @@ def refuse_unknown(asked: Sequence[str], tasks: Sequence[Task]) -> None:
 
 
 def show_commands(tasks: Sequence[Task], display: Display) -> None:
-    """Print compbench's own page of commands: its tasks, the settings, and what of doit is of use here."""
+    """Print compbench's own page of commands: its tasks, the settings, and doit's commands that are of use here."""
     shown = [task for task in tasks if not task.name.startswith("_") and not task.subtask_of and ":" not in task.name]
     page = render(
         "commands.txt.j2",

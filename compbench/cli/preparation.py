@@ -1,6 +1,6 @@
-"""What is made once for a scenario, before it is measured, and kept in `cache_dir`: its data set, its exact neighbours.
+"""A scenario's data set and exact neighbours: made once, before it is measured, and kept in `cache_dir`.
 
-Whether it is there is asked of the files, by doit's tasks; how it is made is `compbench.measuring.data_sets`.
+doit's tasks ask the files whether they are there; `compbench.measuring.data_sets` makes them.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def make_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
 
 
 def has_ground_truth(project: Project, scenario: str) -> bool:
-    """Tell whether what the scenario's searches should find is known, or is not asked for."""
+    """Tell whether the scenario's exact neighbours need not be computed: they are kept already, or not asked for."""
     return _is_kept(kept_data.ground_truth_file, project, scenario)
 
 
 def make_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None:
-    """Compute what the scenario's searches should find, without which recall is not told.
+    """Compute the scenario's exact neighbours, without which recall is not told.
 
     Raises:
         UserError: that failed.

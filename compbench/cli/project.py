@@ -1,7 +1,7 @@
-"""What an invocation stands on, fixed when `dodo.py` is loaded: folder, settings, scenarios, clock, open runs.
+"""The ground of an invocation, fixed when `dodo.py` is loaded: folder, settings, scenarios, clock, open runs.
 
-Loading reads the names of scenarios and the manifests of open runs; what scenarios contain is read once, when the first
-task asks for it. Nothing here is created or changed.
+Loading reads the names of scenarios and the manifests of open runs; the contents of scenarios are read once, when the
+first task asks for them. Nothing here is created or changed.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Project:
             )
         return selection
 
-    # -- what a person types -----------------------------------------------------------------------------------------
+    # -- words that a person types -----------------------------------------------------------------------------------
 
     def words_for(self, selection: Sequence[str]) -> list[str]:
         """Return the command that goes on with a run of these measurements, as words that a person can paste."""

@@ -1,7 +1,7 @@
-"""doit's reporter for compbench: what happens, as it happens, and the exit code in the end.
+"""doit's reporter for compbench: it tells each event as it happens, and gives the exit code in the end.
 
-It prints what the suite has recorded and ends with its exit code; it measures and renders nothing of its own,
-except that an interrupted run gets its pages here, because doit runs no further task after an interruption.
+It prints what the suite has recorded; it measures and renders nothing itself, except that an interrupted
+run gets its pages here, because doit runs no further task after an interruption.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """What doit tells of its tasks, as a person wants to read it; made by doit, bound to a suite by `reporter_for`."""
+    """doit's news of its tasks, as a person wants to read them; made by doit, bound to a suite by `reporter_for`."""
 
     desc = "compbench's own output"
     suite: ClassVar[Suite]
@@ -42,7 +42,7 @@ class Reporter:
         self.told_findings = False
 
     def initialize(self, tasks: dict[str, Task], selected_tasks: list[str]) -> None:
-        """Learn what was asked for, and let signals unwind from here on."""
+        """Learn the tasks that were asked for, and let signals unwind from here on."""
         interrupts.arm()
         project = self.suite.project
         # doit goes through this very list, and only afterwards.
@@ -57,7 +57,7 @@ class Reporter:
             self._tell_data()
 
     def _tell_data(self) -> None:
-        """Say what the scale makes of the data, before anything runs; what is wrong with a scenario the checks tell."""
+        """Say how many memories the scale leaves, before anything runs; checks tell of scenarios that can't be read."""
         if self.suite.project.settings.data_scale == 1:
             return
         with contextlib.suppress(UserError):
@@ -69,20 +69,20 @@ class Reporter:
         """Nothing to say before a task is known to be due."""
 
     def execute_task(self, task: Task) -> None:
-        """Say what a data set is made of before that begins; a measurement tells of itself."""
+        """Announce a data set before it is made; a measurement tells of itself."""
         if (name := _scenario_of(task, "data_set")) and (
             text := preparation.data_set_announcement(self.suite.project, name)
         ):
             self.display.line(f"      {name}: {text}")
 
     def add_success(self, task: Task) -> None:
-        """Tell what the checks found, and what was noted meanwhile."""
+        """Tell the findings of the checks, and the remarks made meanwhile."""
         if task.name == "gate":
             self._tell_findings()
         self._tell_remarks()
 
     def skip_uptodate(self, task: Task) -> None:
-        """Say which measurements need not be made again, and what would make them."""
+        """Say which measurements need not be made again, and the command that would make them."""
         run, names = self.suite.loads, self.suite.selection.measurements
         if (name := _scenario_of(task, "measure")) and run is not None and name in names:
             place = f"[{names.index(name) + 1}/{len(names)}]"
@@ -99,7 +99,7 @@ class Reporter:
         """No task is ever ignored: `doit ignore` is refused."""
 
     def add_failure(self, task: Task, fail: Any) -> None:
-        """Tell what failed, in one line; what only followed from it is not told again."""
+        """Tell a failure in one line; those that only followed from it are left out."""
         self.display.stop()
         if isinstance(fail, UnmetDependency):
             return
@@ -113,11 +113,11 @@ class Reporter:
             self.display.error(f"a fault in compbench; its traceback is in {self.suite.faults.path}", task.name)
 
     def cleanup_error(self, exception: Any) -> None:
-        """Tell what went wrong after the tasks."""
+        """Tell an error that came after the tasks."""
         self.display.error(exception.get_msg())
 
     def runtime_error(self, msg: str) -> None:
-        """Tell what doit itself could not do."""
+        """Tell an error of doit itself."""
         self.suite.judge(FAILED)
         self.display.error(msg)
 
@@ -153,7 +153,7 @@ class Reporter:
         run, settings = self.suite.loads, self.suite.project.settings
         if run is None or not settings.notify.variables:
             return
-        from compbench.cli import telling  # noqa: PLC0415 - only for who asked to be told
+        from compbench.cli import telling  # noqa: PLC0415 - only where addresses are set
 
         passed = self.suite.exit_code == PASSED
         for warning in telling.notify_end(settings, run.run, run.captures, passed=passed):

@@ -1,6 +1,6 @@
 """One run that this invocation is at work on: measured into, rendered after every measurement, closed in the end.
 
-What was measured is kept in memory as it is written, and read from disk only once, when the run is opened.
+Captures are kept in memory as they are written, and read from disk only once, when the run is opened.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class RunInProgress:
     Attributes:
         run: its folder and manifest, as last written.
         began_s: the monotonic time at which this invocation began, from which its share of the run's time counts.
-        show: who shows what happens.
-        remark: takes what a person should know besides.
+        show: shows events to a person.
+        remark: takes lines that a person should read besides.
     """
 
     run: Run
@@ -52,7 +52,7 @@ class RunInProgress:
 
     @property
     def captures(self) -> list[Capture]:
-        """Return what is measured so far, in the run's order."""
+        """Return the captures so far, in the run's order."""
         return [self._captures[name] for name in self.run.manifest.selection if name in self._captures]
 
     def has(self, measurement: str) -> bool:
@@ -60,7 +60,7 @@ class RunInProgress:
         return measurement in self._captures
 
     def tell(self, event: Event) -> None:
-        """Hand an event on to who shows it, and to the run's record of events."""
+        """Hand an event on to the display, and to the run's record of events."""
         self.show(event)
         self._log(event)
 
@@ -70,7 +70,7 @@ class RunInProgress:
         """Make one measurement, and keep its capture.
 
         Args:
-            measurement: what is measured.
+            measurement: the one to make.
             place: which of how many it is, as a person is told.
             left_s: how long it and all that follows will take, if that can be told.
             again: whether it is made again because it was spoiled.
@@ -81,7 +81,7 @@ class RunInProgress:
         """
         self.tell(self._beginning(measurement, place, left_s, again=again))
         last = max(self._captures.values(), key=lambda capture: capture.ended_at, default=None)
-        self._captures.pop(measurement.name, None)  # what was spoiled is set aside as soon as it is made again
+        self._captures.pop(measurement.name, None)  # a spoiled one is set aside as soon as it is made again
         scenario = self.project.loaded[measurement.scenario]
         self._captures[measurement.name] = session.measure_scenario(
             self.run, measurement, scenario, self.project.settings, self.project.root, self.tell, self.effects, last
@@ -116,7 +116,7 @@ class RunInProgress:
     def write_pages(self, *, interrupted: bool = False, closing: bool = False) -> None:
         """Render metadata, summary and results of the run so far; with its end, the report with its charts too.
 
-        The report takes seconds. If it can't be rendered, that is a remark: what was measured stands without it.
+        The report takes seconds. If it can't be rendered, that is a remark: the captures stand without it.
         """
         from compbench.report import pages  # noqa: PLC0415 - most invocations render nothing
 

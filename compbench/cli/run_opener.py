@@ -1,4 +1,4 @@
-"""Opening the run that is measured into: one that can be gone on with, else a new one, with what it replaces given up.
+"""Opening the run that is measured into: one that can be gone on with, else a new one, which may replace another.
 
 Only the holder of the suite's lock may open a run.
 """
@@ -31,10 +31,10 @@ class RunOpener:
     """Opens runs for one invocation.
 
     Attributes:
-        choice: what the choice of a run rests on.
+        choice: chooses, opens and gives up runs.
         began_s: the monotonic time at which the invocation began.
-        show: who shows what happens in a run.
-        remark: takes what a person should know besides.
+        show: shows events to a person.
+        remark: takes lines that a person should read besides.
     """
 
     project: Project

@@ -1,4 +1,4 @@
-"""What the command line asks for, read from the tasks that doit has selected: pure."""
+"""The measurements that the command line asks for, read from the tasks that doit has selected: pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from compbench.model.measurement import Measurement, measurement_named, of_scena
 # The tasks that lead to making the measurement that they name.
 MEASUREMENT_TASKS = ("measure", "diagnostics", "flamegraph", "pages")
 _CHECKING = ("preflight", "gate")
-# What ends a round, and the run; added to whatever is measured.
+# The tasks that end a round, and the run; added wherever something is measured.
 ROUND_END, RUN_END = "_round", "close"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is asked for.
+    """The measurements that are asked for.
 
     Attributes:
         measurements: the names of those under a scenario's own load, each once, in order.
@@ -42,7 +42,7 @@ class Selection:
 
 
 def selection_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> Selection:
-    """Return what these tasks ask for; `measurements` are all there are, in order."""
+    """Return the selection that these tasks mean; `measurements` are all there are, in order."""
     found, capacities = measurements_of(tasks, measurements), capacities_of(tasks)
     checks = any(task.partition(":")[0] == "preflight" for task in tasks)
     return Selection(
@@ -111,5 +111,5 @@ def _each(kind: str, names: Sequence[str]) -> list[str]:
 
 
 def one_by_one(scenarios: Sequence[str], measurements: Sequence[str]) -> list[str]:
-    """Return what has to be selected so that doit has nothing left to order."""
+    """Return the tasks that have to be selected so that doit has nothing left to order."""
     return ["gate", *(f"ground_truth:{name}" for name in scenarios), *(f"pages:{name}" for name in measurements)]

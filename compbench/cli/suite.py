@@ -1,6 +1,6 @@
 """One invocation at work: the checks, the run that it measures into, searches beside it, and the verdict it ends with.
 
-What was asked for is `Project` and `Selection`, which never change; a run is a `RunInProgress`. The doit actions of
+`Project` and `Selection` hold the question and never change; a run is a `RunInProgress`. The doit actions of
 `compbench.cli.tasks` call these methods. Nothing here prints, and nothing is hashed or created before a task runs.
 """
 
@@ -40,12 +40,12 @@ class Suite:
     """The work of one invocation of doit.
 
     Attributes:
-        project: what the invocation stands on.
-        show: who shows what happens.
+        project: the ground of the invocation.
+        show: shows events to a person.
         effects: clock and machine.
-        selection: what the command line asks for; `tasks` are doit's, by name.
+        selection: the measurements that are asked for; `tasks` are doit's, by name.
         findings: of the checks that were made.
-        remarks: what a person should know besides, until it is told.
+        remarks: lines that a person should read besides, until they are printed.
         loads: the run that is measured into, once it is open.
         searches: the runs of searches for a capacity.
         gate_failed: whether the checks forbid to measure.
@@ -70,7 +70,7 @@ class Suite:
 
     @cached_property
     def choice(self) -> RunChoice:
-        """Return what the choice of a run rests on; it hashes the inputs once, when they are needed."""
+        """Return the rules and deeds of choosing a run; the inputs are hashed once, when they are needed."""
         project = self.project
         return RunChoice(project.root, project.settings, lambda: list(project.loaded.values()), self.effects)
 
@@ -80,7 +80,7 @@ class Suite:
         return [*([self.loads] if self.loads else []), *self.searches]
 
     def select(self, selection: Selection, tasks: Mapping[str, Task]) -> None:
-        """Take note of what the command line asks for, and of doit's tasks."""
+        """Take note of the measurements that are asked for, and of doit's tasks."""
         self.selection, self.tasks = selection, tasks
 
     def judge(self, code: int) -> None:
@@ -89,7 +89,7 @@ class Suite:
 
     @property
     def exit_code(self) -> int:
-        """Return what the invocation ends with."""
+        """Return the exit code of the invocation."""
         captures = [capture for run in self.runs for capture in run.captures]
         return verdict.exit_code(self.selection, self.findings, captures, self._verdicts, gate_failed=self.gate_failed)
 
@@ -106,7 +106,7 @@ class Suite:
         return finding
 
     def claim(self) -> None:
-        """Take the suite's lock, once, and clear what killed invocations left in the working folders.
+        """Take the suite's lock, once, and remove working folders that killed invocations have left.
 
         Raises:
             UserError: another invocation holds the lock, or a process is still at work in such a folder.
@@ -129,14 +129,14 @@ class Suite:
         try:
             run = self.choice.choose([measurement])
         except UserError:
-            return False  # `doit list --status` and `doit info` ask too; whoever measures is told why
+            return False  # `doit list --status` and `doit info` ask too; an invocation that measures says why
         return run is not None and run.has_capture(measurement)
 
     def prepare(self, make: Callable[[Project, str, Subscriber], None], scenario: str, what: str) -> None:
-        """Make what is kept for a scenario.
+        """Make a scenario's data set or exact neighbours, to be kept.
 
         Raises:
-            UserError: it was what was asked for, and failed; before a measurement that is but a remark.
+            UserError: it failed, and nothing else was asked for; before a measurement that is but a remark.
             OSError: likewise.
         """
         try:
@@ -169,7 +169,7 @@ class Suite:
         self._open().write_diagnostics(measurement)
 
     def write_flamegraph(self, measurement: str) -> None:
-        """Draw the flame graph if stacks were recorded; whatever goes wrong is a remark, never a failure."""
+        """Draw the flame graph if stacks were recorded; an error is a remark, never a failure."""
         try:
             self._open().write_flamegraph(measurement)
         except Exception as error:  # noqa: BLE001 - an optional picture must not cost the pages that follow it
@@ -187,10 +187,10 @@ class Suite:
         self._open().write_pages()
 
     def end_round(self, number: int) -> None:
-        """Make again what driver or machine spoiled in a round, until nothing is due, and render each anew.
+        """Make measurements of a round again that driver or machine spoiled, until none is due, and render each anew.
 
-        What is under way has no capture, like one made for the first time: an interrupted one is made by the next
-        invocation.
+        One under way has no capture, like one made for the first time: the next invocation makes it if it is
+        interrupted.
         """
         run = self.loads
         while run is not None and (names := [name for name in self._due(run) if _round_of(name) == number]):
@@ -227,7 +227,7 @@ class Suite:
         return RunOpener(self.project, self.choice, self.effects, self._began_s, self.show, self.remarks.append)
 
     def _tell(self, event: Event) -> None:
-        """Hand on what happens while something is made before measuring."""
+        """Hand on an event of something that is made before measuring."""
         if self.loads is not None:
             self.loads.tell(event)
         else:

@@ -1,4 +1,4 @@
-"""The doit tasks that lead to a measured and rendered run; what their actions do is in `compbench.cli.suite`.
+"""The doit tasks that lead to a measured and rendered run; their actions are methods of `compbench.cli.suite`.
 
 The tasks of one scenario form a chain, never a group of siblings: doit releases waiting siblings in the order of a set.
 """
@@ -27,7 +27,7 @@ Task = dict[str, Any]
 
 
 def scenario_runs(suite: Suite) -> Iterator[Task]:
-    """Yield what a user names: `run:<scenario>`, with everything that belongs to it.
+    """Yield the tasks that a user names: `run:<scenario>`, with everything that belongs to it.
 
     It makes no file of its own; it is up to date if the pages are no older than its scenario's captures.
     """
@@ -48,20 +48,20 @@ def _is_rendered(suite: Suite, name: str) -> bool:
 
 
 def round_ends(suite: Suite) -> Iterator[Task]:
-    """Yield what ends each round; a run has several only with repeats. It comes by itself, as `close` does."""
+    """Yield the end of each round; a run has several only with repeats. They come by themselves, as `close` does."""
     yield {"basename": ROUND_END, "name": None, "doc": "measure again what driver or machine spoiled in a round"}
     for number in dict.fromkeys(measurement.round_number for measurement in suite.project.measurements):
         yield {"basename": ROUND_END, "name": str(number), "actions": [succeed_or_fail(suite.end_round, number)]}
 
 
 def close(suite: Suite) -> Task:
-    """Return the task that ends a run; it comes last whatever is measured."""
+    """Return the task that ends a run; it comes last in every invocation that measures."""
     doc = "close the run once it is complete; comes by itself"
     return {"basename": RUN_END, "doc": doc, "actions": [succeed_or_fail(suite.close)]}
 
 
 def preflight_checks(suite: Suite) -> Iterator[Task]:
-    """Yield one task a check, made afresh in every invocation; it succeeds whatever it finds, its finding is data."""
+    """Yield one task a check, made afresh in every invocation; it succeeds with any finding, which is data."""
     yield {"basename": "preflight", "name": None, "doc": "check machine, binaries and scenarios (exit code 0, 1, 2)"}
     for name, check in checks.CHECKS.items():
         yield {
@@ -87,7 +87,7 @@ class Gate(DoitTask):  # type: ignore[misc] # doit has no types
         self._remove = clean
 
     def clean(self, outstream: IO[str], dryrun: bool) -> None:
-        """Remove what may be removed, or only say it."""
+        """Remove leftovers and caches, or only name them."""
         del outstream
         self._remove(dryrun)
 
@@ -110,7 +110,7 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Gate:
 
 
 def makings(suite: Suite) -> Iterator[Task]:
-    """Yield what is made once and kept; an `uptodate` callable looks whether it is there, since names are hashes."""
+    """Yield data sets and exact neighbours; `uptodate` looks whether they are there, since their names are hashes."""
     project = suite.project
     yield {"basename": "data_set", "name": None, "doc": "load a large data set once, to keep: data_set:<scenario>"}
     yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
@@ -151,7 +151,7 @@ def measures(suite: Suite) -> Iterator[Task]:
 
 
 def default_tasks(project: Project) -> list[str]:
-    """Return what `doit` does: the gate, what is made once, every measurement with its pages, the run's end.
+    """Return what `doit` does: the gate, data sets and neighbours, every measurement with its pages, the run's end.
 
     With `resume=` the measurements are those of the run that is named.
 
@@ -164,7 +164,7 @@ def default_tasks(project: Project) -> list[str]:
 
 
 def renderings(suite: Suite) -> Iterator[Task]:
-    """Yield what is rendered of each measurement, in order: diagnostics, flame graph, the pages of the run so far."""
+    """Yield the renderings of each measurement, in order: diagnostics, flame graph, the pages of the run so far."""
     project = suite.project
     captures = {name: str(project.file_of(name, "capture")) for name in project.names}
     yield {
@@ -210,7 +210,7 @@ def renderings(suite: Suite) -> Iterator[Task]:
 
 
 def capacities(suite: Suite, show: Action) -> Iterator[Task]:
-    """Yield what says which searches there are, and the searches, which take too long to be started without a name."""
+    """Yield the page of searches, and the searches, which take too long to be started without a name."""
     doc = "say how to search for the highest rate within a P99 target: capacity:<scenario>"
     yield {"basename": "capacity", "doc": doc, "actions": [succeed_or_stop(show)]}
     for scenario in suite.project.scenarios:

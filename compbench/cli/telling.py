@@ -1,6 +1,6 @@
 """Telling people of a run's end, and `doit notify`, which tries whether they can be told.
 
-Nothing here measures or takes the suite's lock; whatever can't be sent is a warning and no result.
+Nothing here measures or takes the suite's lock; a message that can't be sent is a warning and no result.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def notify_end(
     passed: bool,
     environment: Mapping[str, str] = os.environ,
 ) -> list[str]:
-    """Tell who asked for it that a run has ended; return a warning for each address that was not reached."""
+    """Tell the addresses that are set that a run has ended; return a warning for each address that was not reached."""
     worse = _regressions(settings, run) if "regression" in settings.notify.on else []
     if not notify.is_wanted(settings.notify, passed=passed, regressed=bool(worse)):
         return []
@@ -83,7 +83,7 @@ def _where(folder: Path, environment: Mapping[str, str]) -> str:
 
 
 def _regressions(settings: Settings, run: Run) -> list[str]:
-    """Return what is worse in a run than in the last comparable one; nothing if there is none."""
+    """Return the regressions of a run against the last comparable one; none if there is no such run."""
     known, _ = history.read_history(Path(settings.output_dir))
     known = [past for past in known if past.run <= run.name]
     if missing_extra() or not known or known[-1].run != run.name:

@@ -1,4 +1,4 @@
-"""What an invocation ends with: the exit code, told from what was asked for and what came of it. Pure."""
+"""The exit code of an invocation, told from the question and the outcomes: pure."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def exit_code(
     *,
     gate_failed: bool,
 ) -> int:
-    """Return what an invocation ends with whose tasks were all gone through: the worst that is true of it.
+    """Return the exit code of an invocation that came to its end: the worst that is true of it.
 
     2 means that nothing started, 1 that not all passed or a task failed, 0 that all is well; the checks alone, and the
     tasks that look back, have codes of their own.
 
     Args:
-        selection: what was asked for.
+        selection: the measurements that were asked for.
         findings: of the checks that were made.
-        captures: what was measured, or had been.
+        captures: of the runs that were worked on, made now or before.
         given: the verdicts that tasks have given.
         gate_failed: whether the suite was refused.
     """
@@ -48,7 +48,7 @@ def exit_code(
 
 
 def exit_code_of(error: BaseException) -> int | str | None:
-    """Return what an invocation ends with that an exception has cut short."""
+    """Return the exit code of an invocation that an exception has cut short."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED_EXIT_CODE
     return error.code if isinstance(error, SystemExit) else FAILED

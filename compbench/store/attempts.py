@@ -1,6 +1,6 @@
 """Files of earlier attempts at a measurement, kept under names that are never taken for a result.
 
-Only the holder of the suite's lock may call what renames.
+Only the holder of the suite's lock may call the functions that rename.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from compbench.store.runs import Run
 
 
 def set_aside(run: Run, measurement: str) -> list[Path]:
-    """Keep what an earlier attempt at a measurement left; return the new paths.
+    """Keep the files of an earlier attempt at a measurement; return the new paths.
 
     They are `<name>.attemptN.invalid` if that attempt was whole and spoiled, else `<name>.attemptN.partial`.
     """
@@ -60,7 +60,7 @@ def _was_invalid(run: Run, measurement: str) -> bool:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what a killed whole write left in a folder."""
+    """Remove the temporary files that a killed write left in a folder."""
     for path in temporary_files(folder):
         path.unlink(missing_ok=True)
 

@@ -30,7 +30,7 @@ _GUARDS_POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that `doit clean` may remove: where it is, and what it is."""
+    """A file or folder that `doit clean` may remove, with a word for it."""
 
     path: Path
     what: str

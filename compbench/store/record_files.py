@@ -1,4 +1,4 @@
-"""Records as JSON files: written whole, read back as what they are or refused in one line."""
+"""Records as JSON files: written whole, read back typed or refused in one line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which run an invocation writes into: an open one that can be continued, else a new one.
 
-Only the holder of the suite's lock may call what changes a run. Knows nothing of how a scenario is measured.
+Only the holder of the suite's lock may call the methods that change a run. Knows nothing of how a scenario is measured.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class RunChoice:
         return next((r for r in found if not is_replaced(r.manifest, selection=selection, whole=whole)), None)
 
     def reopen(self, run: Run, selection: Sequence[str], findings: Sequence[Finding]) -> Run:
-        """Make a run open for writing; with `resume=`, set aside what failed or was spoiled, so that it is pending.
+        """Make a run open for writing; with `resume=`, set failed and spoiled measurements aside, to be made again.
 
         Raises:
             UserError: a capture can't be read; told before anything is measured beside it.
