@@ -18,8 +18,8 @@ PACKAGE = ROOT / "compbench"
 ROOMS = {
     "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
     " estimate project verdict selection fault_log file_state looking_back known_systems telling display invocation",
-    "report": "notify __main__ diagnostics flamegraph trend page view scenario_charts distributions validity pages"
-    " summary comparison statistics capacities baselines groups",
+    "report": "notify __main__ diagnostics flamegraph trend page view scenario_charts distributions validity"
+    " circumstances pages summary comparison statistics capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "overview latency vega drawing",

@@ -20,11 +20,11 @@ from compbench.report.baselines import Baseline, Comparison
 from compbench.report.capacities import PublishedCapacity, beside_published
 from compbench.report.charts.overview import Standing
 from compbench.report.charts.vega import Spec
+from compbench.report.circumstances import Doubt
 from compbench.report.groups import Group, group_captures
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.scenario_charts import charts_of
 from compbench.report.statistics import Spread, spread
-from compbench.report.validity import Doubt
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import pytest
 from compbench.model.notices import Notice
 from compbench.model.records import Capture, DataSet
 from compbench.model.result import Details
+from compbench.report.circumstances import Doubt
 from compbench.report.groups import group_captures
 from compbench.report.statistics import Spread, spread
-from compbench.report.validity import Doubt, doubts
+from compbench.report.validity import doubts
 from tests.synthetic import NAMES, Recipe, RunRecipe, make_capture, manifest_of
 
 WHOLE = RunRecipe()
@@ -104,3 +105,8 @@ def test_repeats_are_graded_and_outliers_named_by_the_number_of_their_repeat() -
     assert "(unstable)" in told(10.0, 10.1, 9.9, 10.05, 14.0)
     assert told(10.0, 10.1, 9.9, 10.05, 14.0).endswith("; outliers: repeat 6"), "the first one has no figures"
     assert told(10.0).startswith("only one of 6 repeats has figures")
+
+
+def test_swap_in_use_is_told_once() -> None:
+    told = [doubt.name for doubt in box(made(notices=[Notice(code="swap-used", text="300 MB")])).values()]
+    assert [name for name in told if name.startswith("swap")] == ["swap in use"]

@@ -1,0 +1,107 @@
+"""The circumstances of a measurement that could make its figures wrong: machine, driver's CPU, build. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from compbench.model.provenance import Git
+from compbench.model.records import Capture, Manifest
+from compbench.model.result import Details
+from compbench.report import counted
+from compbench.systems import registry
+
+Level = Literal["ok", "warning", "bad", "unknown"]
+NOT_RECORDED = "not recorded by this driver"
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One possible flaw of the figures, and the finding."""
+
+    name: str
+    level: Level
+    text: str
+
+
+def of_machine(capture: Capture) -> Iterator[Doubt]:
+    """Yield a line for each reading of the machine while it was measured, and for each further notice."""
+    samples = capture.samples
+    if not samples:
+        yield Doubt("machine", "unknown", "no samples were taken")
+        return
+    codes = {notice.code: notice.text for notice in capture.notices}
+    for reading in _READINGS:
+        values = [value for s in samples if (value := getattr(s, reading.attribute)) is not None]
+        if not values:
+            yield Doubt(reading.name, "unknown", "not readable here")
+        elif reading.code in codes:
+            yield Doubt(reading.name, "warning", codes[reading.code])
+        else:
+            yield Doubt(reading.name, "ok", reading.told(values))
+    load = capture.machine_before.get("load_1min")
+    if load is not None:
+        busy = next((n.text for n in capture.notices if n.code == "busy-machine"), "")
+        yield Doubt("other work", "warning" if busy else "ok", busy or f"load average {load:.2f} before the scenario")
+    for code in ("memory-full", "swap-thrashing", "clock-drop", "oom-kill", "network-errors"):
+        if code in codes:
+            yield Doubt(code.replace("-", " "), "bad" if code == "oom-kill" else "warning", codes[code])
+
+
+def of_driver(capture: Capture, details: Details) -> Doubt:
+    """Return whether the driver had CPU time enough."""
+    used = details.driver_cpu_pct
+    if (text := next((n.text for n in capture.notices if n.code == "driver-saturated"), None)) is not None:
+        return Doubt("driver's CPU", "warning", text)
+    if used is None:
+        known = [s.driver_cpu_pct for s in capture.samples if s.driver_cpu_pct is not None]
+        used = sum(known) / len(known) if known else None
+    return (
+        Doubt("driver's CPU", "unknown", NOT_RECORDED)
+        if used is None
+        else Doubt("driver's CPU", "ok", f"{used:.0f} % of a core")
+    )
+
+
+def of_build(capture: Capture, manifest: Manifest) -> Doubt:
+    """Return which build was measured, and whether its figures may stand for that commit, or for anything."""
+    for kind in registry.not_comparable([capture.system]):
+        return Doubt("build", "warning", f"these are figures of {kind.title}: {kind.not_comparable}")
+    git = manifest.provenance.git or Git()
+    dirty = git.dirty
+    debug = [f.found for f in manifest.findings if f.check.startswith("binary_") and f.level != "ok"]
+    text = f"commit {(git.commit or 'unknown')[:12]}"
+    if dirty:
+        text += f", with {counted(len(dirty), 'uncommitted change')}: the figures are not of the commit alone"
+    return Doubt("build", "warning" if dirty or debug or dirty is None else "ok", "; ".join([text, *debug]))
+
+
+class _Reading(NamedTuple):
+    """A reading of the machine: its name, where a sample has it, the notice of too much, and how it is told."""
+
+    name: str
+    attribute: str
+    code: str
+    told: Callable[[Sequence[float]], str]
+
+
+def _share(values: Sequence[float]) -> str:
+    return f"average {sum(values) / len(values):.1f} %, peak {max(values):.1f} %"
+
+
+def _times(values: Sequence[float]) -> str:
+    return f"{sum(values):.0f} times" if any(values) else "never"
+
+
+def _amount(values: Sequence[float]) -> str:
+    return f"at most {max(values) / 1e6:.0f} MB" if any(values) else "none"
+
+
+_READINGS = (
+    _Reading("stolen time", "steal_pct", "steal", _share),
+    _Reading("I/O wait", "io_wait_pct", "io-wait", _share),
+    _Reading("heat throttling", "throttle_events", "thermal-throttling", _times),
+    _Reading("stopped by a CPU quota", "quota_throttles", "quota-throttling", _times),
+    _Reading("swap in use", "swap_used_bytes", "swap-used", _amount),
+)
