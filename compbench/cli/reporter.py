@@ -83,7 +83,7 @@ class Reporter:
 
     def skip_uptodate(self, task: Task) -> None:
         """Say which measurements need not be made again, and the command that would make them."""
-        run, names = self.suite.loads, self.suite.selection.measurements
+        run, names = self.suite.in_progress, self.suite.selection.measurements
         if (name := _scenario_of(task, "measure")) and run is not None and name in names:
             place = f"[{names.index(name) + 1}/{len(names)}]"
             self.display.line(f"{place} {name}: measured already in run {run.run.name}; {self._again(run, name)}")
@@ -150,7 +150,7 @@ class Reporter:
             self.display.error(f"{type(error).__name__}: {error}; the traceback is in {self.suite.faults.path}")
 
     def _notify(self) -> None:
-        run, settings = self.suite.loads, self.suite.project.settings
+        run, settings = self.suite.in_progress, self.suite.project.settings
         if run is None or not settings.notify.variables:
             return
         from compbench.cli import telling  # noqa: PLC0415 - only where addresses are set

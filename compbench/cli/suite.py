@@ -46,7 +46,7 @@ class Suite:
         selection: the measurements that are asked for; `tasks` are doit's, by name.
         findings: of the checks that were made.
         remarks: lines that a person should read besides, until they are printed.
-        loads: the run that is measured into, once it is open.
+        in_progress: the run that is measured into, once it is open.
         searches: the runs of searches for a capacity.
         gate_failed: whether the checks forbid to measure.
     """
@@ -58,7 +58,7 @@ class Suite:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    loads: RunInProgress | None = None
+    in_progress: RunInProgress | None = None
     searches: list[RunInProgress] = field(default_factory=list)
     gate_failed: bool = False
     _verdicts: list[int] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Suite:
     @property
     def runs(self) -> list[RunInProgress]:
         """Return the runs that this invocation is, or was, at work on."""
-        return [*([self.loads] if self.loads else []), *self.searches]
+        return [*([self.in_progress] if self.in_progress else []), *self.searches]
 
     def select(self, selection: Selection, tasks: Mapping[str, Task]) -> None:
         """Take note of the measurements that are asked for, and of doit's tasks."""
@@ -124,8 +124,8 @@ class Suite:
 
     def is_measured(self, measurement: str) -> bool:
         """Tell whether the run that a measurement belongs to has its capture: only then is it not made again."""
-        if self.loads is not None:
-            return self.loads.has(measurement)
+        if self.in_progress is not None:
+            return self.in_progress.has(measurement)
         try:
             run = self.choice.choose([measurement])
         except UserError:
@@ -178,7 +178,7 @@ class Suite:
 
     def pages_of(self, measurement: str) -> list[Path]:
         """Return the pages that every measurement of a run changes."""
-        folder = self.loads.run.folder if self.loads else self.project.folder_of(measurement)
+        folder = self.in_progress.run.folder if self.in_progress else self.project.folder_of(measurement)
         names = [file_names.of_run(folder.name, kind) for kind in file_names.LIGHT_PAGES]
         return [folder / name for name in (*names, file_names.RESULTS)]
 
@@ -192,7 +192,7 @@ class Suite:
         One under way has no capture, like one made for the first time: the next invocation makes it if it is
         interrupted.
         """
-        run = self.loads
+        run = self.in_progress
         while run is not None and (names := [name for name in self._due(run) if _round_of(name) == number]):
             for place, name in enumerate(names, 1):
                 run.measure(measurement_named(name), (place, len(names)), self._left_s(run, name), again=True)
@@ -202,8 +202,8 @@ class Suite:
 
     def close(self) -> None:
         """Close the run if it is complete."""
-        if self.loads is not None:
-            self.loads.close_if_complete()
+        if self.in_progress is not None:
+            self.in_progress.close_if_complete()
 
     def _due(self, run: RunInProgress) -> list[str]:
         """Return which of the selected measurements are to be made again."""
@@ -217,19 +217,19 @@ class Suite:
 
     def _open(self) -> RunInProgress:
         """Return the run to measure into; open it, under the lock, when it is first asked for."""
-        if self.loads is None:
+        if self.in_progress is None:
             self.claim()
-            self.loads = self._opener().open_suite(self.selection.measurements, self.findings)
-            follow(self.tasks.values(), self.project, self.loads.run)
-        return self.loads
+            self.in_progress = self._opener().open_suite(self.selection.measurements, self.findings)
+            follow(self.tasks.values(), self.project, self.in_progress.run)
+        return self.in_progress
 
     def _opener(self) -> RunOpener:
         return RunOpener(self.project, self.choice, self.effects, self._began_s, self.show, self.remarks.append)
 
     def _tell(self, event: Event) -> None:
         """Hand on an event of something that is made before measuring."""
-        if self.loads is not None:
-            self.loads.tell(event)
+        if self.in_progress is not None:
+            self.in_progress.tell(event)
         else:
             self.show(event)
 

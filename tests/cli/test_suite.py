@@ -61,7 +61,7 @@ def at_work(project: Project, made: dict[str, Verdict], selected: Sequence[str] 
 
     suite = Suite(project, show)
     suite.select(Selection(measurements=tuple(selected)), {})
-    suite.loads = RunInProgress(run, project, suite.effects, 0.0, show, suite.remarks.append)
+    suite.in_progress = RunInProgress(run, project, suite.effects, 0.0, show, suite.remarks.append)
     return suite, told
 
 
