@@ -19,6 +19,7 @@ from compbench.measuring import session
 from compbench.model.events import Event, NoticeGiven, OutcomeReached, PhaseBegan, SampleTaken
 from compbench.model.measurement import Measurement
 from compbench.model.records import Capture, Manifest
+from compbench.report.diagnostics import render_system
 from compbench.store import provenance, runs
 from compbench.systems.registry import load_settings
 from tests.helpers import install
@@ -77,7 +78,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         (tmp_path / "scenarios" / f"{name}.toml").write_text(SCENARIO.format(name=name, seed=42))
     limits = dict.fromkeys(("min_scenario_memory_gb", "min_available_memory_gb", "warn_total_memory_gb"), "0.01")
     variables = {"system": "engram", "engram_root": "engram", "port": str(free_port()), "duration_s": "1", **limits}
-    times = {"sample_interval_s": "0.2", "stop_grace_s": "1", "ready_timeout_s": "10", "warn_load": "1000"}
+    times = {
+        "sample_interval_s": "0.2",
+        "cooldown_s": "0",
+        "stop_grace_s": "1",
+        "ready_timeout_s": "10",
+        "warn_load": "1000",
+    }
     settings = load_settings(tmp_path, {}, {**variables, **times, "flamegraph": "false"})
     scenarios = [load_scenario(tmp_path / "scenarios" / f"{name}.toml") for name in ("alpha", "beta")]
     manifest = Manifest(
@@ -148,6 +155,20 @@ def test_heat_since_the_last_measurement_is_told(world: World, monkeypatch: pyte
     world.measure("beta")
     (text,) = [e.notice.text for e in world.told if isinstance(e, NoticeGiven) and e.notice.code == "throttled-machine"]
     assert "heat throttled the CPU" in text
+
+
+def test_little_cpu_is_told_only_of_a_missed_target_but_always_beside_the_samples(world: World) -> None:
+    world.settings = msgspec.structs.replace(world.settings, max_others_pct=100.0)
+    passed = world.measure("alpha")
+    path = world.root / "scenarios" / "beta.toml"
+    path.write_text(path.read_text().replace("throughput_ops_sec = 1.0", "throughput_ops_sec = 1e6"))
+    scenarios = [load_scenario(world.root / "scenarios" / f"{name}.toml") for name in ("alpha", "beta")]
+    world.run = runs.change_manifest(world.run, fingerprint=provenance.fingerprint(world.settings, scenarios))
+    missed = world.measure("beta")
+    assert (passed.outcome.verdict, missed.outcome.verdict) == ("passed", "missed")
+    for capture, is_told in ((passed, False), (missed, True)):
+        assert ("low-cpu" in [notice.code for notice in capture.notices]) == is_told
+        assert render_system(capture).count("something else may be the bottleneck") == 1
 
 
 def test_a_driver_that_hangs_has_failed_while_it_measured(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
