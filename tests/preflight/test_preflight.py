@@ -9,8 +9,10 @@ import pytest
 
 from compbench.config.settings import SPECIFIED_LIMITS, Settings
 from compbench.machine.probes import machine
-from compbench.model.records import Finding
+from compbench.machine.probes.binaries import Release
+from compbench.model.records import Finding, Manifest
 from compbench.preflight import checks, judgement
+from compbench.store import runs
 from compbench.systems.registry import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -215,3 +217,33 @@ def test_open_files_must_be_as_many_as_the_connections_and_what_else_is_open(lim
     finding = judgement.judge_open_files(limit, 164)
     assert finding.level == level
     assert ("ulimit -n 164" in finding.mend) is (level == "critical")
+
+
+@pytest.mark.parametrize(
+    ("is_executable", "release", "level", "found"),
+    [
+        (None, None, "critical", "/x/engram is missing"),
+        (False, None, "critical", "/x/engram is not executable"),
+        (True, ("yes", "no assertions"), "ok", "engram: release build (no assertions)"),
+        (True, ("no", "it has assertions"), "critical", "engram: debug build (it has assertions)"),
+        (True, ("unknown", "a script"), "warning", "engram: release build or not is not readable here (a script)"),
+    ],
+)
+def test_a_program_is_judged_by_what_was_read_of_it_alone(
+    is_executable: bool | None, release: tuple[Release, str] | None, level: str, found: str
+) -> None:
+    finding = judgement.judge_program(
+        "binary_server", Path("/x/engram"), "cargo build --release", is_executable=is_executable, release=release
+    )
+    assert (finding.check, finding.level, finding.found) == ("binary_server", level, found)
+    assert finding.mend == ("" if level == "ok" else "cargo build --release")
+
+
+def test_a_run_that_was_interrupted_is_named_with_what_becomes_of_it(tmp_path: Path) -> None:
+    assert checks.run_check("leftovers", settings(tmp_path), tmp_path).found == "none"
+    manifest = Manifest(run="", state="open", opened_at=0.0, selection=["alpha", "beta"], fingerprint={})
+    runs.create_run(Path(settings(tmp_path).output_dir), "2026-01-01_00-00-00", manifest)
+    finding = checks.run_check("leftovers", settings(tmp_path), tmp_path)
+    assert (finding.code, finding.level) == ("leftovers", "ok")
+    assert "2026-01-01_00-00-00 lacks 2 scenarios and is continued if nothing changed" in finding.found
+    assert finding.found.endswith("; `doit clean` removes them")
