@@ -41,6 +41,13 @@ def test_a_system_of_another_protocol_is_loaded_measured_and_its_answers_checked
     assert eventually(lambda: not project.orphans(), 10.0)
 
 
+def test_the_report_knows_a_system_of_the_users_folder_and_what_it_declares(project: Project) -> None:
+    project.set(system="toy", report=True)
+    done = project.doit("run:alpha")
+    told = "These are figures of the toy server: they are of a toy."
+    assert told in project.file("report.md").read_text(), done.stdout + done.stderr
+
+
 def test_a_system_that_is_not_there_is_one_line(project: Project) -> None:
     project.set(systems_dir=str(project.root / "none"))
     done = project.doit("run:alpha")
