@@ -7,6 +7,7 @@ nothing is kept in it: each answer is told afresh from the files whenever doit a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,21 @@ class OldestFile(UptodateCalculator):  # type: ignore[misc]
         made = [Path(target) for target in task.targets] if self._made is None else self._made()
         for dependency in task.file_dep:
             self._backend.set(task.name, dependency, oldest_ns(made))
+
+
+@dataclass(frozen=True, repr=False)
+class Condition:
+    """An `uptodate` entry that is asked whenever doit wants to know, and that `doit info` shows in words."""
+
+    words: str
+    holds: Callable[[], bool]
+
+    def __call__(self) -> bool:
+        """Tell whether it holds now."""
+        return self.holds()
+
+    def __repr__(self) -> str:
+        return self.words
 
 
 def oldest_ns(paths: Iterable[Path]) -> int:

@@ -5,16 +5,16 @@ The tasks of one scenario form a chain, never a group of siblings: doit releases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import IO, Any
 
 from doit.exceptions import TaskFailed
 from doit.task import Task as DoitTask
 
-from compbench.cli import file_state, preparation
+from compbench.cli import preparation
 from compbench.cli.actions import Action, succeed_or_fail, succeed_or_stop
-from compbench.cli.file_state import OldestFile
+from compbench.cli.file_state import Condition, OldestFile, are_newer
 from compbench.cli.project import Project
 from compbench.cli.selection import ROUND_END, RUN_END, one_by_one
 from compbench.cli.suite import Suite
@@ -39,12 +39,12 @@ def scenario_runs(suite: Suite) -> Iterator[Task]:
             "doc": title_of(project.scenario_path(scenario)),
             "actions": [],
             "task_dep": [f"pages:{name}" for name in names],
-            "uptodate": [lambda names=names: all(_is_rendered(suite, name) for name in names)],
+            "uptodate": [Condition("its pages are no older than its captures", partial(_are_rendered, suite, names))],
         }
 
 
-def _is_rendered(suite: Suite, name: str) -> bool:
-    return file_state.are_newer(suite.pages_of(name), [suite.project.file_of(name, "capture")])
+def _are_rendered(suite: Suite, names: Sequence[str]) -> bool:
+    return all(are_newer(suite.pages_of(name), [suite.project.file_of(name, "capture")]) for name in names)
 
 
 def round_ends(suite: Suite) -> Iterator[Task]:
@@ -120,14 +120,14 @@ def makings(suite: Suite) -> Iterator[Task]:
             "name": name,
             "actions": [succeed_or_fail(suite.prepare, preparation.make_data_set, name, "data set")],
             "task_dep": ["gate"],
-            "uptodate": [partial(preparation.has_data_set, project, name)],
+            "uptodate": [Condition("kept, or small", partial(preparation.has_data_set, project, name))],
         }
         yield {
             "basename": "ground_truth",
             "name": name,
             "actions": [succeed_or_fail(suite.prepare, preparation.make_ground_truth, name, "exact neighbours")],
             "task_dep": [f"data_set:{name}"],
-            "uptodate": [partial(preparation.has_ground_truth, project, name)],
+            "uptodate": [Condition("kept, or not asked for", partial(preparation.has_ground_truth, project, name))],
         }
 
 
@@ -146,7 +146,7 @@ def measures(suite: Suite) -> Iterator[Task]:
             "actions": [succeed_or_fail(suite.measure, measurement)],
             "task_dep": [f"ground_truth:{measurement.scenario}"],
             "targets": [str(suite.project.file_of(name, "capture"))],
-            "uptodate": [lambda name=name: suite.is_measured(name)],
+            "uptodate": [Condition("its run has its capture", partial(suite.is_measured, name))],
         }
 
 

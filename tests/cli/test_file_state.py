@@ -63,3 +63,27 @@ def test_what_was_lost_is_made_again_and_what_stands_on_it(folder: Path) -> None
 def test_what_is_older_than_its_parts_is_made_again(folder: Path) -> None:
     (folder / "a").write_text("another")
     assert made(folder) == ["b", "c"]
+
+
+def test_a_condition_is_asked_each_time_and_shown_in_words(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(
+        "import pathlib\n"
+        "from compbench.cli.file_state import Condition\n"
+        "def task_x():\n"
+        "    return {'actions': [], 'uptodate': [Condition('it is kept', lambda: pathlib.Path('kept').exists())]}\n"
+    )
+
+    def told() -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "doit", "info", "x"],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+    assert "evaluate to false:\n    - it is kept (args" in told()
+    (tmp_path / "kept").touch()
+    assert "up-to-date" in told()
