@@ -22,7 +22,7 @@ from tests.helpers import install
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("alpha", "beta", "gamma", "delta")
 # Tells the stand-in to drive just long enough for samples of the server, where nothing is done meanwhile.
-BRIEF = "lasts=0.5"
+BRIEF = "lasts=0.3"
 # The machine's own programs: compilers in a home take long to say which they are.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
 
@@ -61,7 +61,7 @@ system.engram.root = "engram"
 expected_scenarios = {count}
 port = {port}
 duration_s = 1
-cooldown_s = 0.2
+cooldown_s = 0.1
 sample_interval_s = 0.2
 start_retry_delay_s = 0.2
 quiet_timeout_s = 0.0

@@ -15,7 +15,7 @@ import pytest
 from tests.project import BRIEF, NAMES, Project, eventually
 
 # A suite of two stand-ins takes about three seconds; later kills fall on a suite that has ended.
-LATEST_KILL_S = 3.5
+LATEST_KILL_S = 3.0
 
 
 def check_whole(project: Project) -> None:
