@@ -123,7 +123,7 @@ def loops() -> Iterator[None]:
 @pytest.mark.usefixtures("loops")
 def test_a_server_too_slow_beside_others_is_measured_again_and_never_called_slow(project: Project) -> None:
     project.set(invalid_retries=1, max_others_pct=10.0)
-    done = project.doit("run:alpha", STAND_IN_LOADTEST="alpha:slow_operations")
+    done = project.doit("run:alpha", STAND_IN_LOADTEST="alpha:slow_operations,alpha:lasts=1")
     assert (done.returncode, project.driven()) == (1, ["alpha", "alpha"])
     outcome = project.capture("alpha")["outcome"]
     assert (outcome["verdict"], outcome["code"]) == ("invalid", "machine-crowded")
