@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
@@ -37,11 +38,12 @@ def name_of(call: ast.Call) -> str:
     return getattr(call.func, "id", getattr(call.func, "attr", ""))
 
 
-def calls(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.Call]]:
-    """Yield every call with the function around it, or the module."""
+@functools.cache
+def calls(tree: ast.AST) -> list[tuple[ast.AST, ast.Call]]:
+    """Return every call with the function around it, or the module."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     around = {call: function for function in functions for call in ast.walk(function) if isinstance(call, ast.Call)}
-    yield from ((around.get(call, tree), call) for call in ast.walk(tree) if isinstance(call, ast.Call))
+    return [(around.get(call, tree), call) for call in ast.walk(tree) if isinstance(call, ast.Call)]
 
 
 def told(makers: Mapping[str, Maker]) -> Iterator[Told]:

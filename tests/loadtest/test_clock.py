@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from compbench.loadtest.engine.clock import open_alarm, run_in_precise_loop
 
 
+@pytest.mark.process
 def test_an_alarm_rings_once_not_early_at_the_last_time_set_and_at_once_for_the_past() -> None:
     async def main() -> list[float]:
         rung: list[float] = []

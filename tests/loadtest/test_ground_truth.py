@@ -22,6 +22,7 @@ def computed(nodes: int, spaces: int = 1) -> Truth:
     return ground_truth.compute(scenario(nodes=nodes, spaces=spaces).data, nodes, 7, lambda _elapsed_s, _done: None)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("nodes", "spaces"), [(10_000, 1), (3000, 3)])
 def test_neighbours_are_those_of_comparing_all_with_all(nodes: int, spaces: int) -> None:
     data = scenario(nodes=nodes, spaces=spaces).data
@@ -79,6 +80,7 @@ def test_a_time_limit_gives_up(tmp_path: Path) -> None:
     assert ground_truth.find(tmp_path, data, 20_000, 7, lambda _elapsed_s, _done: None, time_limit_s=0.0) is None
 
 
+@pytest.mark.process
 def test_the_command_line_computes_once_and_tells_its_progress(tmp_path: Path) -> None:
     path, progress = tmp_path / "made.toml", tmp_path / "progress"
     path.write_text(toml(scenario(nodes=2000)))

@@ -34,6 +34,7 @@ def test_the_work_of_a_seed_is_pinned() -> None:
     assert workload(count=3000).digest() == PINNED
 
 
+@pytest.mark.process
 def test_another_process_does_the_same_work() -> None:
     argv = [sys.executable, "-c", PRINT_DIGEST]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)

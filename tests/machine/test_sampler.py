@@ -93,6 +93,7 @@ class TestSchedule:
         assert [next_boundary(elapsed, 5) for elapsed in (0, 4.9999, 5.0001, 7.4, 7.6, 19.9)] == [1, 2, 2, 2, 3, 5]
 
 
+@pytest.mark.process
 class TestSampler:
     def test_in_real_time_samples_come_at_their_boundaries(self) -> None:
         with Sampler(os.getpid(), 0.2) as sampler:

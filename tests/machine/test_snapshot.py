@@ -95,6 +95,7 @@ def test_the_external_diagnostics_lose_their_colours_and_write_into_the_working_
     assert sorted(path.name for path in root.parent.parent.rglob("*") if path.is_file()) == ["engram_diagnostics.sh"]
 
 
+@pytest.mark.process
 def test_external_diagnostics_that_hang_are_ended_with_their_children_and_what_they_said_is_kept(
     tmp_path: Path,
 ) -> None:
