@@ -14,8 +14,8 @@ import pytest
 
 from tests.project import BRIEF, NAMES, Project, eventually
 
-# A suite of two stand-ins takes about three seconds; later kills fall on a suite that has ended.
-LATEST_KILL_S = 3.0
+# A suite takes about so long to begin, and so much longer for each of its stand-ins; later kills fall on its end.
+BEGINNING_S, SCENARIO_S = 1.5, 0.9
 
 
 def check_whole(project: Project) -> None:
@@ -33,10 +33,21 @@ def finished(project: Project) -> Counter[tuple[str, str]]:
     return Counter((path.parent.name, path.name.split("_capture")[0]) for path in found)
 
 
+def moment_of_kill(project: Project) -> str:
+    """Return where in a run the kill fell, by what it left."""
+    run = max(project.runs(), default=None)
+    manifest = run / "manifest.json" if run else None
+    if run is None or manifest is None or not manifest.exists():
+        return "before the run"
+    if json.loads(manifest.read_text())["state"] == "closed":
+        return "after the run"
+    return "with measurements finished" if list(run.glob("*_capture.json")) else "in the first measurement"
+
+
 def kill_at_random(project: Project, chance: random.Random) -> None:
     """Start doit, kill it or its whole group after a while, and see that everything it started ends."""
     process = project.start(STAND_IN_LOADTEST=BRIEF)
-    time.sleep(chance.uniform(0.0, LATEST_KILL_S))
+    time.sleep(chance.uniform(0.0, BEGINNING_S + SCENARIO_S * len(project.names)))
     if chance.random() < 0.5:
         process.kill()
     else:
@@ -52,8 +63,10 @@ def kill_at_random(project: Project, chance: random.Random) -> None:
 def run_kills(project: Project, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     stamps: dict[Path, int] = {}
+    moments: Counter[str] = Counter()
     for _ in range(kills):
         kill_at_random(project, chance)
+        moments[moment_of_kill(project)] += 1
         for capture in project.output.glob("*/*_capture.json"):
             stamp = capture.stat().st_mtime_ns
             assert stamps.setdefault(capture, stamp) == stamp, f"{capture.name} was measured again"
@@ -65,6 +78,8 @@ def run_kills(project: Project, kills: int, seed: int) -> None:
     assert max(finished(project).values()) == 1
     assert not list(project.output.rglob(".*.tmp"))
     assert eventually(lambda: not project.orphans(), 10.0)
+    print(f"{kills} kills fell:", ", ".join(f"{count} {moment}" for moment, count in moments.most_common()))
+    assert moments["with measurements finished"] >= kills / 10, moments
 
 
 def test_the_next_doit_waits_for_what_a_killed_one_has_left_to_its_guards(tmp_path: Path) -> None:
