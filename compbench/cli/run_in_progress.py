@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 
 from compbench.cli.project import Project
-from compbench.config.scenarios import title_of
 from compbench.machine.effects import Effects
 from compbench.measuring import session
 from compbench.model.errors import UserError
@@ -90,7 +89,7 @@ class RunInProgress:
     def _beginning(
         self, measurement: Measurement, place: tuple[int, int], left_s: float | None, *, again: bool
     ) -> MeasurementBegan:
-        title = title_of(self.project.scenario_path(measurement.scenario))
+        title = self.project.loaded[measurement.scenario].title
         title = f"capacity of {title}" if measurement.kind == "capacity" else title
         return MeasurementBegan(
             at=self.effects.now(),

@@ -40,6 +40,11 @@ FINDINGS = {
     "program": Template("{name}: {kind} ({why})", _RELEASE_BUILD, "{build}"),
     "not-used": Template("not used: {why}"),
     "parts-missing": Template("{owner} lacks {missing}", mend="{how}"),
+    "mode-unsupported": Template(
+        "{title} is to run in mode {mode}: compbench only starts servers itself so far",
+        "mode managed",
+        "let its folder launch a program, with mode managed, or set system to another one",
+    ),
     "driver-unknown": Template("{problem}"),
     "versions": Template("{told}", "{expected}"),
     "versions-differ": Template("{wrong}", "{expected}", "build again: the binaries are not those of the checkout"),

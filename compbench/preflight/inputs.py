@@ -43,9 +43,11 @@ def check_system(settings: Settings) -> Finding:
 def check_server(settings: Settings) -> Finding:
     """Check the server's program, or what else its system needs."""
     check, half = "binary_server", registry.server_of(settings)
+    title = registry.title_of(settings.system)
+    if half.mode != "managed":
+        return finding_of(check, "mode-unsupported", "critical", title=title, mode=half.mode)
     for path in half.binaries.values():
         return _check_program(check, path, half.how_to_get)
-    title = registry.title_of(settings.system)
     if missing := half.missing():
         return finding_of(
             check, "parts-missing", "critical", owner=title, missing=", ".join(missing), how=half.how_to_get

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Pairs = NDArray[np.uint32]
 
 # managed: compbench starts a program that it finds; container: an image by its digest; endpoint: the user runs it.
+# Only managed is built so far: a preflight check refuses the others.
 Mode = Literal["managed", "container", "endpoint"]
 Metric = Literal["cosine", "euclidean", "dot"]
 # A request as the system's transport takes it, made before it is due.

@@ -11,6 +11,7 @@ import pytest
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.machine.effects import Effects
 from compbench.measuring import session
+from compbench.model.events import Event, MeasurementBegan
 from compbench.model.measurement import Measurement
 from compbench.model.notices import outcome_of
 from compbench.model.records import Capture, Manifest
@@ -33,11 +34,13 @@ def test_a_measurement_is_told_which_one_came_before_it_also_if_that_was_its_own
         return Capture(scenario=asked[1].scenario, outcome=outcome, ended_at=float(len(before)), **facts)
 
     monkeypatch.setattr(session, "measure_scenario", measured)
-    project: Any = SimpleNamespace(
-        loaded={"alpha": None, "beta": None}, settings=None, root=tmp_path, scenario_path=lambda name: tmp_path / name
-    )
-    in_progress = RunInProgress(run, project, Effects(), 0.0, lambda _: None, lambda _: None)
+    loaded = {name: SimpleNamespace(title=name.title()) for name in ("alpha", "beta")}
+    project: Any = SimpleNamespace(loaded=loaded, settings=None, root=tmp_path)
+    told: list[Event] = []
+    in_progress = RunInProgress(run, project, Effects(), 0.0, told.append, lambda _: None)
     for place, name in enumerate(("alpha", "beta", "alpha", "alpha"), 1):
         in_progress.measure(Measurement(name), (place, 4))
     assert before == [None, 1.0, 2.0, 3.0]
     assert [capture.ended_at for capture in in_progress.captures] == [4.0, 2.0]
+    titles = [event.title for event in told if isinstance(event, MeasurementBegan)]
+    assert titles == ["Alpha", "Beta", "Alpha", "Alpha"], "as loaded: no scenario file is read again, there is none"

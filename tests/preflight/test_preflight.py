@@ -247,3 +247,14 @@ def test_a_run_that_was_interrupted_is_named_with_what_becomes_of_it(tmp_path: P
     assert (finding.code, finding.level) == ("leftovers", "ok")
     assert "2026-01-01_00-00-00 lacks 2 scenarios and is continued if nothing changed" in finding.found
     assert finding.found.endswith("; `doit clean` removes them")
+
+
+def test_a_system_that_is_not_started_by_compbench_is_refused(tmp_path: Path) -> None:
+    systems = str(ROOT / "tests" / "stand_ins" / "systems")
+    finding = checks.run_check("binary_server", settings(tmp_path, systems_dir=systems, system="elsewhere"), tmp_path)
+    assert (finding.level, finding.code) == ("critical", "mode-unsupported")
+    assert (
+        finding.found == "the server elsewhere is to run in mode endpoint: compbench only starts servers itself so far"
+    )
+    started = checks.run_check("binary_server", settings(tmp_path, systems_dir=systems, system="flat"), tmp_path)
+    assert started.level == "ok"
