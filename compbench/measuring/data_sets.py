@@ -84,10 +84,17 @@ def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
 
 
 def hand_over(folder: Path | None, data_dir: Path) -> bool:
-    """Put a kept data set into a server's data folder, as hard links where that goes; tell whether there is one."""
+    """Put a kept data set into a server's data folder, as hard links where that goes; tell whether there is one.
+
+    Raises:
+        OSError: a disk refused it.
+    """
     if folder is None or not folder.is_dir():
         return False
-    shutil.copytree(folder, data_dir, copy_function=_link_or_copy, dirs_exist_ok=True)
+    try:
+        shutil.copytree(folder, data_dir, copy_function=_link_or_copy, dirs_exist_ok=True)
+    except shutil.Error as error:
+        raise OSError(f"{error.args[0][0][2]}") from None  # one for all files that failed: of each source, target, why
     return True
 
 

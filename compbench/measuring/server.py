@@ -33,6 +33,8 @@ _FIRST_POLL_S = 0.01
 _POLL_S = 0.1
 _REQUEST_TIMEOUT_S = 2.0
 _PORT_RELEASE_S = 2.0
+# With less free space in its folder, that may be why a server ended.
+_LITTLE_SPACE_BYTES = 100_000_000
 LAST_LOG_LINES = 20
 
 
@@ -79,7 +81,11 @@ class Server:
 
 @contextlib.contextmanager
 def work_folder(settings: Settings, root: Path) -> Iterator[Path]:
-    """Make a fresh folder for one server (data, pid file, configuration, working directory); remove it afterwards."""
+    """Make a fresh folder for one server (data, pid file, configuration, working directory); remove it afterwards.
+
+    Raises:
+        OSError: it can't be made.
+    """
     parent = Path(settings.work_dir)
     parent.mkdir(parents=True, exist_ok=True)
     prefix = leftovers.work_prefix(root)
@@ -121,7 +127,7 @@ def wait_until_ready(server: Server, timeout_s: float) -> None:
     half, seen, poll_s = registry.server_of(settings), "nothing answered", _FIRST_POLL_S
     while (spent_s := time.monotonic() - began) < timeout_s:
         if (ended := server.child.wait(poll_s)) is not None:
-            raise StartError(outcome_of("server-ended-at-start", ended=ended))
+            raise StartError(outcome_of("server-ended-at-start", ended=ended, disk=_little_space(settings)))
         look = half.look(server.work, server.child.pid, timeout_s - spent_s)
         if look.moved_to is not None:
             raise StartError(outcome_of("port-moved", moved_to=look.moved_to, port=settings.port))
@@ -197,10 +203,18 @@ def _prove_listener(server: Server) -> None:
     except (psutil.AccessDenied, psutil.ZombieProcess):
         return  # not readable here: pid file and health have agreed, which is all this platform gives
     except psutil.NoSuchProcess:
-        raise StartError(outcome_of("server-ended-at-start", ended="as it became ready")) from None
+        raise StartError(outcome_of("server-ended-at-start", ended="as it became ready", disk="")) from None
     if not any(c.status == psutil.CONN_LISTEN and tuple(c.laddr)[1:] == (server.settings.port,) for c in connections):
         owner = describe_listener(server.settings.port)
         raise StartError(outcome_of("foreign-server", port=server.settings.port, owner=owner), transient=False)
+
+
+def _little_space(settings: Settings) -> str:
+    """Say how much space is free in `work_dir` if that is little, else nothing."""
+    free_bytes = machine.free_disk_bytes(Path(settings.work_dir))
+    if free_bytes >= _LITTLE_SPACE_BYTES:
+        return ""
+    return f"; only {free_bytes / 1_000_000:.1f} MB are free in work_dir {settings.work_dir}"
 
 
 def _create_time(pid: int) -> float | None:

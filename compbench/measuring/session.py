@@ -92,9 +92,9 @@ def _run_phases(attempt: Attempt) -> Outcome:
     attempt.current = "start"
     admission.check_inputs(attempt)
     admission.check_machine(attempt)
-    with server.work_folder(attempt.settings, attempt.root) as work, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        work = _make_work_folder(attempt, stack)
         log = attempt.output("server_log")
-        data_sets.hand_over(kept_data.data_set_folder(attempt.settings, attempt.scenario), work / "data")
         under_test = serving.start(attempt, work, log, stack)
         try:
             phases.prepare(attempt, under_test, work)
@@ -103,6 +103,24 @@ def _run_phases(attempt: Attempt) -> Outcome:
         finally:
             with interrupts.deferred():
                 serving.stop(attempt, under_test)
+
+
+def _make_work_folder(attempt: Attempt, stack: contextlib.ExitStack) -> Path:
+    """Make the server's folder, with the data set if that is kept; it is removed with the stack.
+
+    Raises:
+        ScenarioFailed: the disk refused it.
+    """
+    kept = kept_data.data_set_folder(attempt.settings, attempt.scenario)
+    try:
+        work = stack.enter_context(server.work_folder(attempt.settings, attempt.root))
+        data_sets.hand_over(kept, work / "data")
+    except OSError as error:
+        problem = error.strerror or error
+        raise ScenarioFailed(
+            outcome_of("work-dir-unusable", folder=attempt.settings.work_dir, problem=problem)
+        ) from None
+    return work
 
 
 def _note_own_leaks(attempt: Attempt, files_before: int | None) -> None:

@@ -113,7 +113,12 @@ OUTCOMES = {
         "the server answers no more, though it still runs", "see the server's log, and the samples of its CPU"
     ),
     "server-not-ready": Entry("the server was not ready after {timeout_s:g} s ({seen})", _SEE_LOG),
-    "server-ended-at-start": Entry("the server ended before it was ready ({ended})", _SEE_LOG),
+    "server-ended-at-start": Entry(
+        "the server ended before it was ready ({ended}){disk}", _SEE_LOG, meaning="the server ended before it was ready"
+    ),
+    "work-dir-unusable": Entry(
+        "work_dir {folder}: {problem}", "mend its rights, free space there, or set work_dir to another folder"
+    ),
     "port-in-use": Entry("port {port} is in use by {owner}", "end that, or choose another port"),
     "port-moved": Entry(
         "the server moved to port {moved_to}, because port {port} was taken meanwhile", "end what holds the port"

@@ -80,6 +80,38 @@ def test_a_disk_that_fills_up_while_measuring_costs_no_finished_capture(project:
     assert project.driven() == ["alpha", "beta", "beta"]
 
 
+# The folder of the servers' data is a disk that is full at first, then takes a file but no folder, then one server.
+WORK_ON_A_SMALL_DISK = """\
+mount -t tmpfs -o size=3m,nr_inodes=3 tmpfs "$SMALL" || exit 99
+head -c 3145728 /dev/zero > "$SMALL/full"
+"$PYTHON" -m doit > "$OUT/full.out" 2> "$OUT/full.err"; echo $? > "$OUT/full.code"
+rm "$SMALL/full"
+"$PYTHON" -m doit run:alpha > "$OUT/first.out" 2> "$OUT/first.err"; echo $? > "$OUT/first.code"
+mount -o remount,nr_inodes=100 "$SMALL" || exit 99
+STAND_IN_ENGRAM=fill_disk "$PYTHON" -m doit run:beta > "$OUT/filled.out" 2>&1; echo $? > "$OUT/filled.code"
+"""
+
+
+def test_a_full_disk_of_the_servers_data_is_named_with_what_mends_it(project: Project) -> None:
+    project.set(work_dir="tmp/work", min_free_disk_gb=0, warn_free_disk_gb=0)
+    work = project.root / "tmp" / "work"
+    out = on_a_small_disk(project, work, WORK_ON_A_SMALL_DISK)
+
+    assert (out / "full.code").read_text() == "2\n", "a suite that can't write there does not begin"
+    full = f"ERROR work_dir [preflight]: {work} can't be written: No space left on device"
+    assert full in (out / "full.err").read_text()
+    assert (out / "first.code").read_text() == "1\n"
+    captures = {name: next(project.output.rglob(f"*_{name}_capture.json")) for name in project.names}
+    outcome, filled = (json.loads(captures[name].read_text())["outcome"] for name in ("alpha", "beta"))
+    assert (outcome["verdict"], outcome["code"], outcome["phase"]) == ("failed", "work-dir-unusable", "start")
+    assert outcome["reason"] == f"work_dir {work}: No space left on device"
+    assert "free space there, or set work_dir to another folder" in outcome["advice"]
+    assert (out / "filled.code").read_text() == "1\n"
+    assert filled["code"] == "server-ended-at-start"
+    assert filled["reason"].endswith(f"; only 0.0 MB are free in work_dir {work}")
+    assert "Traceback" not in (out / "first.err").read_text() + (out / "filled.out").read_text()
+
+
 # The cache's folder is a disk that takes neither a data set nor exact neighbours.
 CACHE_ON_A_SMALL_DISK = """\
 mount -t tmpfs -o size=600m,nr_inodes=3 tmpfs "$SMALL" || exit 99
