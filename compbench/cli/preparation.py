@@ -27,7 +27,7 @@ def data_loaded(project: Project) -> dict[str, str]:
 
 def has_data_set(project: Project, scenario: str) -> bool:
     """Tell whether the scenario's data set need not be made: it is kept already, or is loaded anew each time."""
-    return _is_kept(kept_data.data_set_folder, project, scenario)
+    return _is_kept(kept_data.data_set_folder, Path.is_dir, project, scenario)
 
 
 def data_set_announcement(project: Project, scenario: str) -> str:
@@ -50,7 +50,7 @@ def make_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
 
 def has_ground_truth(project: Project, scenario: str) -> bool:
     """Tell whether the scenario's exact neighbours need not be computed: they are kept already, or not asked for."""
-    return _is_kept(kept_data.ground_truth_file, project, scenario)
+    return _is_kept(kept_data.ground_truth_file, Path.is_file, project, scenario)
 
 
 def make_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None:
@@ -64,9 +64,14 @@ def make_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None
     data_sets.make_ground_truth(making, project.loaded[scenario])
 
 
-def _is_kept(place: Callable[[Settings, Scenario], Path | None], project: Project, scenario: str) -> bool:
+def _is_kept(
+    place: Callable[[Settings, Scenario], Path | None],
+    is_there: Callable[[Path], bool],
+    project: Project,
+    scenario: str,
+) -> bool:
     try:
         path = place(project.settings, project.loaded[scenario])
     except UserError:
         return False  # `doit list --status` and `doit info` ask too; before anything is made, a check says why
-    return path is None or path.exists()
+    return path is None or is_there(path)

@@ -22,6 +22,7 @@ from compbench.cli.selection import in_order, selection_of
 from compbench.cli.suite import Suite
 from compbench.cli.verdict import FAILED, PASSED, exit_code_of
 from compbench.machine import interrupts
+from compbench.measuring.retries import is_due
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
 
@@ -89,10 +90,12 @@ class Reporter:
             self.display.line(f"{place} {name}: measured already in run {run.run.name}; {self._again(run, name)}")
 
     def _again(self, run: RunInProgress, name: str) -> str:
-        verdict = next(c.outcome.verdict for c in run.captures if c.measurement == name)
+        capture = next(c for c in run.captures if c.measurement == name)
+        if is_due(capture, self.suite.project.settings.invalid_retries):
+            return "it was invalid, and is made again at the end of its round"
         command = shlex.join(self.suite.project.words_for([name]))
-        if verdict in ("failed", "invalid"):
-            return f"it {verdict}: `{command} resume={run.run.name}` measures it again"
+        if not capture.outcome.is_measurement:
+            return f"it was {capture.outcome.verdict}: `{command} resume={run.run.name}` measures it again"
         return f"`{command} new=1` measures it again, in a run of its own"
 
     def skip_ignore(self, task: Task) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from compbench.cli.project import Project
 from compbench.machine.effects import Effects
 from compbench.measuring import session
+from compbench.measuring.retries import due
 from compbench.model.errors import UserError
 from compbench.model.events import Event, MeasurementBegan, RunClosed, RunOpened, Subscriber
 from compbench.model.measurement import Measurement
@@ -139,6 +140,11 @@ class RunInProgress:
             self.run = runs.change_manifest(run)
 
     def close_if_complete(self) -> None:
-        """Close the run once every measurement of its selection is made; its pages are rendered by then."""
-        if self.run.manifest.state == "open" and all(self.has(name) for name in self.run.manifest.selection):
+        """Close the run once every measurement of its selection is made, and none is to be made again.
+
+        Its pages are rendered by then.
+        """
+        is_made = all(self.has(name) for name in self.run.manifest.selection)
+        is_over = is_made and not due(self.captures, self.project.settings.invalid_retries)
+        if self.run.manifest.state == "open" and is_over:
             self.write_pages(closing=True)

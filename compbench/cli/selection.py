@@ -92,7 +92,8 @@ def in_order(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[
         ordered = [*one_by_one(scenarios, of_scenarios(measurements, scenarios)), *ordered]
     if not measurements_of(ordered, measurements):
         return ordered
-    return [*_with_round_ends([task for task in ordered if task != RUN_END], measurements), RUN_END]
+    makers = [task for task in ordered if task.partition(":")[0] not in (ROUND_END, RUN_END)]
+    return [*_with_round_ends(makers, measurements), RUN_END]
 
 
 def _with_round_ends(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[str]:

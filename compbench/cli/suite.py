@@ -20,6 +20,7 @@ from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.run_opener import RunOpener, follow
 from compbench.cli.selection import Selection
 from compbench.machine.effects import Effects
+from compbench.measuring import data_sets
 from compbench.measuring.retries import due
 from compbench.model import file_names
 from compbench.model.errors import UserError
@@ -144,7 +145,8 @@ class Suite:
         except (UserError, OSError) as error:
             if not self.selection.is_measuring:
                 raise
-            self.remarks.append(f"{scenario}: no {what}: {error}")
+            why = data_sets.reason_of(error) if isinstance(error, OSError) else str(error)
+            self.remarks.append(f"{scenario}: no {what}: {why}")
 
     # -- measuring and rendering -------------------------------------------------------------------------------------
 

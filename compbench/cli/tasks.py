@@ -159,8 +159,11 @@ def default_tasks(project: Project) -> list[str]:
         UserError: there is no such run, or it can't be resumed here.
     """
     wanted = project.resumed_selection() or project.names
-    scenarios = [name for name in project.scenarios if set(of_scenarios(project.measurements, [name])) & set(wanted)]
-    return [*one_by_one(scenarios, wanted), *(f"run:{name}" for name in scenarios), RUN_END]
+    of_each = {name: set(of_scenarios(project.measurements, [name])) for name in project.scenarios}
+    concerned = [name for name, own in of_each.items() if own & set(wanted)]
+    # `run:<scenario>` asks for all repeats, of which a run that is resumed may have some.
+    whole = [f"run:{name}" for name in concerned if of_each[name] <= set(wanted)]
+    return [*one_by_one(concerned, wanted), *whole, RUN_END]
 
 
 def renderings(suite: Suite) -> Iterator[Task]:

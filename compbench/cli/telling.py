@@ -93,4 +93,9 @@ def _regressions(settings: Settings, run: Run) -> list[str]:
     except UserError:
         return []
     rows = comparison.compare_runs(base, head, known).regressions
-    return [f"{row.scenario} {row.metric.title}: {row.base or 0:.4g} -> {row.head or 0:.4g}" for row in rows]
+    return [f"{row.scenario} {_change(row)}" for row in rows]
+
+
+def _change(row: comparison.Row) -> str:
+    base, head = ("none" if value is None else row.metric.number(value) for value in (row.base, row.head))
+    return f"{row.metric.title}: {base} -> {head}"

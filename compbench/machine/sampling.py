@@ -40,6 +40,7 @@ def interval(before: Reading, after: Reading) -> Sample:
         driver_memory_bytes=after.driver.resident_bytes if after.driver else None,
         io_wait_pct=_mean_share(old.cores, new.cores, "io_wait_s"),
         steal_pct=_mean_share(old.cores, new.cores, "steal_s"),
+        interrupts_pct=_mean_share(old.cores, new.cores, "interrupts_s"),
         per_core_pct=_busy_shares(old.cores, new.cores),
         machine_memory_pct=new.memory_used_pct,
         machine_available_bytes=new.memory_available_bytes,

@@ -161,9 +161,12 @@ class _Saving:
             return problem
         linked = self._data_dir.with_name("linked")
         try:
+            shutil.rmtree(linked, ignore_errors=True)  # of a state that could not be kept
             hand_over(self._data_dir, linked)
             _keep(linked, self._begun)
-        except (OSError, UserError) as error:
+        except OSError as error:
+            return reason_of(error)
+        except UserError as error:
             return str(error)
         return ""
 
@@ -180,10 +183,10 @@ def _keep(data_dir: Path, folder: Path) -> None:
             partial.rename(folder)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)  # half of it must not keep the disk full
-        raise UserError(f"{folder}: can't be kept ({_reason(error)}): mend that, or set cache_dir") from None
+        raise UserError(f"{folder}: can't be kept ({reason_of(error)}): mend that, or set cache_dir") from None
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """Return why files were refused; of a folder that was copied, the first of its files says it."""
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
         return str(error.args[0][0][-1])

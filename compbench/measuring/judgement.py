@@ -82,12 +82,15 @@ def judge_crowding(
 
 
 def is_crowded(sample: Sample, max_others_pct: float) -> bool:
-    """Tell whether processes other than server and driver used the cores in this interval, and left none idle."""
+    """Tell whether others than server and driver used the cores in this interval, and left none idle.
+
+    Others are processes, and other machines of the same host (steal). Interrupts are left out: most are of the load.
+    """
     cores = sample.per_core_pct
     if not cores or sample.cpu_pct is None or sample.driver_cpu_pct is None:
         return False
     used_pct = sum(cores) / len(cores)
-    others_pct = used_pct - (sample.cpu_pct + sample.driver_cpu_pct) / len(cores)
+    others_pct = used_pct - (sample.interrupts_pct or 0.0) - (sample.cpu_pct + sample.driver_cpu_pct) / len(cores)
     return others_pct > max_others_pct and used_pct > 100 - SCARCE_PCT
 
 

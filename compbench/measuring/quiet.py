@@ -46,7 +46,8 @@ def await_quiet(attempt: Attempt) -> None:
             if quiet_s == QUIET_FOR_S:
                 return
             if elapsed_s >= limit_s:
-                attempt.notice("not-quiet", limit_s=limit_s, why=last)
+                if last:
+                    attempt.notice("not-quiet", limit_s=limit_s, why=last)
                 return
             now = attempt.effects.now()
             attempt.tell(

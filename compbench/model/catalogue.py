@@ -49,14 +49,14 @@ OUTCOMES = {
     "passed": Entry("{note}", meaning="every target of the scenario is met, or its capacity is found"),
     "targets-missed": Entry(
         "{missed}",
-        "the load was {rate_ops_s:g} ops/s: see the table of samples for what was short",
+        "the load was {rate_ops_s:.10g} ops/s: see the table of samples for what was short",
         meaning="a target of the scenario is not met",
     ),
     "measurement-invalid": Entry(
         "measurement invalid: {why}", "mend what it names, or end what is busy here, and measure again"
     ),
     "machine-crowded": Entry(
-        "measurement invalid: {missed}, while other processes held the cores in {crowded} of {samples} samples",
+        "measurement invalid: {missed}, while others held the cores in {crowded} of {samples} samples",
         "end what is busy here, or wait until it has ended, and measure again",
     ),
     "data-set-not-held": Entry(

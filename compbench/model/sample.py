@@ -8,12 +8,13 @@ import msgspec
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """The machine and the server over one sampling interval; rates and shares are of that interval alone.
 
-    `cpu_pct` and `driver_cpu_pct` are percent of one core (200 is two full cores); `per_core_pct`, `io_wait_pct` and
-    `steal_pct` are percent of the time of the core, or of all cores. `net_kb_s` is the loopback interface's received
-    plus sent kilobytes (1000 bytes) a second, halved, since each byte on loopback is counted twice; `net_errors` is the
-    loopback interface's errors and drops, `external_net_kb_s` what all other interfaces received and sent. Server and
-    driver include their child processes. `throttle_events` (heat), `quota_throttles` (CPU quota of a container),
-    `oom_kills` and `net_errors` are how many there were in the interval; `cpu_mhz` is the fastest core's clock.
+    `cpu_pct` and `driver_cpu_pct` are percent of one core (200 is two full cores); `per_core_pct`, `io_wait_pct`,
+    `steal_pct` and `interrupts_pct` are percent of the time of the core, or of all cores. `net_kb_s` is the loopback
+    interface's received plus sent kilobytes (1000 bytes) a second, halved, since each byte on loopback is counted
+    twice; `net_errors` is the loopback interface's errors and drops, `external_net_kb_s` what all other interfaces
+    received and sent. Server and driver include their child processes. `throttle_events` (heat), `quota_throttles` (CPU
+    quota of a container), `oom_kills` and `net_errors` are how many there were in the interval; `cpu_mhz` is the
+    fastest core's clock.
     """
 
     elapsed_s: float
@@ -26,6 +27,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     driver_memory_bytes: int | None = None
     io_wait_pct: float | None = None
     steal_pct: float | None = None
+    interrupts_pct: float | None = None
     per_core_pct: list[float] = []
     machine_memory_pct: float | None = None
     machine_available_bytes: int | None = None

@@ -26,7 +26,7 @@ class Doubt:
 
 
 def of_machine(capture: Capture) -> Iterator[Doubt]:
-    """Yield a line for each reading of the machine while it was measured, and for each further notice."""
+    """Yield a line for each reading of the machine while it was measured."""
     samples = capture.samples
     if not samples:
         yield Doubt("machine", "unknown", "no samples were taken")
@@ -44,9 +44,15 @@ def of_machine(capture: Capture) -> Iterator[Doubt]:
     if load is not None:
         busy = next((n.text for n in capture.notices if n.code == "busy-machine"), "")
         yield Doubt("other work", "warning" if busy else "ok", busy or f"load average {load:.2f} before the scenario")
-    for code in ("memory-full", "swap-thrashing", "clock-drop", "oom-kill", "network-errors"):
-        if code in codes:
-            yield Doubt(code.replace("-", " "), "bad" if code == "oom-kill" else "warning", codes[code])
+
+
+def of_notices(capture: Capture) -> Iterator[Doubt]:
+    """Yield a line for each notice that no other line tells."""
+    told = _TOLD_BESIDES | ({reading.code for reading in _READINGS} if capture.samples else set())
+    for notice in capture.notices:
+        if notice.code not in told:
+            level: Level = "bad" if notice.code == "oom-kill" else "warning"
+            yield Doubt(notice.code.replace("-", " "), level, notice.text)
 
 
 def of_driver(capture: Capture, details: Details) -> Doubt:
@@ -98,6 +104,11 @@ def _amount(values: Sequence[float]) -> str:
     return f"at most {max(values) / 1e6:.0f} MB" if any(values) else "none"
 
 
+# By the lines of data set, clock, driver's CPU and other work.
+_TOLD_BESIDES = {
+    *("scaled-down", "empty-data-set", "incomplete-data-set", "closed-loop", "censored"),
+    *("driver-saturated", "busy-machine"),
+}
 _READINGS = (
     _Reading("stolen time", "steal_pct", "steal", _share),
     _Reading("I/O wait", "io_wait_pct", "io-wait", _share),

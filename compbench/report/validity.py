@@ -32,7 +32,9 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
     details = capture.result.details if capture.result else None
     known = details or Details()
     if capture.is_capacity:
-        return [_data(capture), *circumstances.of_machine(capture), circumstances.of_build(capture, manifest)]
+        notices = circumstances.of_notices(capture)
+        machine, build = circumstances.of_machine(capture), circumstances.of_build(capture, manifest)
+        return [_data(capture), *machine, *notices, build]
     return [
         _measurement(known),
         *_attempts(capture),
@@ -43,6 +45,7 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
         *_traversal(known),
         _data(capture),
         *circumstances.of_machine(capture),
+        *circumstances.of_notices(capture),
         circumstances.of_driver(capture, known),
         circumstances.of_build(capture, manifest),
         _repeats(group, p99),

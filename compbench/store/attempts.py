@@ -41,7 +41,9 @@ def set_aside(run: Run, measurement: str) -> list[Path]:
 
 def attempts_kept(run: Run, measurement: str) -> int:
     """Return how many earlier attempts at the measurement have been set aside."""
-    pattern = re.compile(re.escape(f"{run.name}_{measurement}") + r"[._].*\.attempt(\d+)\.(?:partial|invalid)")
+    endings = "|".join(re.escape(ending) for ending in (*MEASURED.values(), *RENDERED.values()))
+    stem = re.escape(f"{run.name}_{measurement}")
+    pattern = re.compile(rf"{stem}(?:{endings})\.attempt(\d+)\.(?:partial|invalid)")
     numbers = [int(match[1]) for path in run.folder.iterdir() if (match := pattern.fullmatch(path.name))]
     return max(numbers, default=0)
 

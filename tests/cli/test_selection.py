@@ -35,6 +35,7 @@ def test_everything_that_is_asked_for_has_to_pass() -> None:
 
 def test_the_end_comes_last_and_only_after_measuring() -> None:
     assert in_order(["close", "run:a", "capacity:b"], ONCE) == ["run:a", "_round:1", "capacity:b", "close"]
+    assert in_order(["_round:1", "run:a"], ONCE) == ["run:a", "_round:1", "close"]
     assert in_order(["capacity:b"], ONCE) == ["capacity:b"]
     assert in_order(["due"], ONCE) == ["due"]
 

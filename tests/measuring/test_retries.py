@@ -143,8 +143,12 @@ def test_a_spoiled_measurement_names_who_used_the_cores_and_a_whole_one_only_muc
     assert list(cautions.of_others([], invalid)) == []
 
 
-def second(*, cores: tuple[float, ...], server: float | None = 40.0, driver: float | None = 30.0) -> Sample:
-    return Sample(elapsed_s=1.0, per_core_pct=list(cores), cpu_pct=server, driver_cpu_pct=driver)
+def second(
+    *, cores: tuple[float, ...], server: float | None = 40.0, driver: float | None = 30.0, interrupts: float = 0.0
+) -> Sample:
+    return Sample(
+        elapsed_s=1.0, per_core_pct=list(cores), cpu_pct=server, driver_cpu_pct=driver, interrupts_pct=interrupts
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,6 +160,9 @@ def second(*, cores: tuple[float, ...], server: float | None = 40.0, driver: flo
         (second(cores=(100.0,) * 8, server=700.0), False),  # others used 70 % of one core of eight
         (second(cores=(100.0,) * 8, server=600.0), True),
         (second(cores=()), False),
+        # Interrupts are of the load itself, and of no process.
+        (second(cores=(100.0, 100.0), server=120.0, driver=50.0, interrupts=15.0), False),
+        (second(cores=(100.0, 100.0), server=120.0, driver=50.0), True),
         (second(cores=(100.0, 100.0), server=None), False),
     ],
 )
@@ -170,7 +177,7 @@ def test_a_target_of_time_missed_beside_others_says_nothing_about_the_server() -
     missed = Outcome(verdict="missed", code="targets-missed", reason="P99 is over")
     judged = judgement.judge_crowding(missed, [slow], [quiet, crowded, quiet], 10.0)
     assert (judged.verdict, judged.code) == ("invalid", "machine-crowded")
-    assert "P99 is over, while other processes held the cores in 1 of 3 samples" in judged.reason
+    assert "P99 is over, while others held the cores in 1 of 3 samples" in judged.reason
     assert judgement.judge_crowding(missed, [slow], [quiet], 10.0) is missed
     assert judgement.judge_crowding(missed, [slow, wrong], [crowded], 10.0) is missed
     passed = Outcome(verdict="passed", code="passed")

@@ -74,6 +74,13 @@ def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
         (made(samples=[]), "machine", "unknown", "no samples"),
         (made(notices=[Notice(code="steal", text="8 % stolen")]), "stolen time", "warning", "8 % stolen"),
         (made(notices=[Notice(code="oom-kill", text="one killed")]), "oom kill", "bad", "one killed"),
+        (made(notices=[Notice(code="other-processes", text="cc1 98 %")]), "other processes", "warning", "cc1 98 %"),
+        (
+            made(samples=[], notices=[Notice(code="steal", text="8 % stolen")]),
+            "steal",
+            "warning",
+            "8 % stolen",
+        ),
         (made(notices=[Notice(code="busy-machine", text="load average 9")]), "other work", "warning", "average 9"),
         (made(notices=[Notice(code="driver-saturated", text="95 %")]), "driver's CPU", "warning", "95 %"),
     ],

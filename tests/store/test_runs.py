@@ -165,6 +165,11 @@ def test_setting_one_scenario_aside_leaves_another_that_begins_alike(tmp_path: P
     attempts.set_aside(run, "a")
     assert not run.has_capture("a")
     assert run.has_capture("a_b")
+    attempts.set_aside(run, "a_b")
+    assert (attempts.attempts_kept(run, "a"), attempts.attempts_kept(run, "a_b")) == (1, 1)
+    capture(run, "a_b")
+    attempts.set_aside(run, "a_b")
+    assert (attempts.attempts_kept(run, "a"), attempts.attempts_kept(run, "a_b")) == (1, 2)
 
 
 def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Path) -> None:

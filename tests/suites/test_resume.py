@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import NAMES, Project, eventually
+from tests.project import BRIEF, NAMES, Project, eventually
 
 
 @pytest.fixture
@@ -154,3 +154,13 @@ def test_a_scenario_edited_between_two_invocations_gets_all_its_files_into_the_n
         assert project.file(f"{name}_diag.txt").is_file()
         assert (project.run() / f"{name}_loadtest.json").is_file()
     assert project.driven() == ["alpha", "beta", "alpha", "beta"]
+
+
+def test_a_run_of_some_repeats_is_resumed_with_these_alone(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", names=NAMES[:1])
+    first = project.doit("pages:alpha_run2", "repeat=3", STAND_IN_LOADTEST="alpha:panic")
+    assert first.returncode == 1, first.stdout + first.stderr
+    done = project.doit(f"resume={project.run().name}", "repeat=3", STAND_IN_LOADTEST=BRIEF)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.manifest()["selection"] == ["alpha_run2"]
+    assert project.driven() == ["alpha", "alpha"]

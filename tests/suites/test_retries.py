@@ -127,7 +127,7 @@ def test_a_server_too_slow_beside_others_is_measured_again_and_never_called_slow
     assert (done.returncode, project.driven()) == (1, ["alpha", "alpha"])
     outcome = project.capture("alpha")["outcome"]
     assert (outcome["verdict"], outcome["code"]) == ("invalid", "machine-crowded")
-    assert "while other processes held the cores" in outcome["reason"]
+    assert "while others held the cores" in outcome["reason"]
     assert "meanwhile busy: python" in outcome["reason"]
 
 
@@ -166,3 +166,20 @@ def test_a_retry_that_is_interrupted_in_the_first_round_is_made_before_the_secon
     assert sorted(measured(project)[4:]) == ["alpha_run2", "beta_run2"]
     assert project.capture("alpha_run1")["spoiled_attempts"] == 1
     assert project.manifest()["state"] == "closed"
+
+
+def test_another_scenario_alone_does_not_close_a_run_in_which_a_retry_is_due(project: Project) -> None:
+    first = project.start(STAND_IN_LOADTEST="alpha:invalid=1,beta:lasts=20")
+    assert eventually(lambda: project.driven() == ["alpha", "beta"])
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+    beta = project.doit("run:beta")
+    assert beta.returncode == 0, beta.stdout + beta.stderr
+    assert project.manifest()["state"] == "open"
+    assert "a spoiled measurement is due to be made again" in beta.stdout
+    done = project.doit()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.driven() == ["alpha", "beta", "beta", "alpha"]
+    assert "alpha: measured already" in done.stdout
+    assert "it was invalid, and is made again at the end of its round" in done.stdout
+    assert (project.manifest()["state"], len(project.runs())) == ("closed", 1)

@@ -22,12 +22,16 @@ _LOOPBACK = re.compile(r"lo\d*")
 
 
 class CpuSeconds(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds that one core, or all cores together, have spent since the start of the machine."""
+    """Seconds that one core, or all cores together, have spent since the start of the machine.
+
+    `interrupts_s` are those of hardware and software interrupts, which on many kernels count as no process's time.
+    """
 
     total_s: float
     idle_s: float
     io_wait_s: float | None = None
     steal_s: float | None = None
+    interrupts_s: float | None = None
 
 
 class NetworkCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +130,7 @@ def _cpu_seconds(kinds: dict[str, float]) -> CpuSeconds:
         idle_s=kinds["idle"],
         io_wait_s=kinds.get("iowait"),
         steal_s=kinds.get("steal"),
+        interrupts_s=kinds["irq"] + kinds["softirq"] if {"irq", "softirq"} <= kinds.keys() else None,
     )
 
 
