@@ -98,7 +98,7 @@ def task_claim() -> tasks.Task:
 
 def task_gate() -> tasks.Gate:
     """Let the suite begin."""
-    return tasks.gate(SUITE, lambda dryrun: commands.clean(SUITE, DISPLAY, dryrun=dryrun))
+    return tasks.gate(SUITE, lambda dryrun: commands.clean_up(SUITE, DISPLAY, dryrun=dryrun))
 
 
 def task_make() -> Iterator[tasks.Task]:

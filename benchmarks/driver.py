@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compbench.config.scenarios import load_scenario
-from compbench.loadtest.engine.openloop import NO_ANSWER, Workload
+from compbench.loadtest.engine.openloop import NO_ANSWER, RequestSource
 from compbench.loadtest.engine.recorder import NEVER_SENT, Part
 from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
@@ -196,7 +196,7 @@ def locust_speed(url: str, options: argparse.Namespace) -> Speed:
 
 
 def own_speed(
-    url: str, options: argparse.Namespace, offered: float, processes: int, make: Callable[[], Workload]
+    url: str, options: argparse.Namespace, offered: float, processes: int, make: Callable[[], RequestSource]
 ) -> Speed:
     """Return the requests a second that were answered, the schedule being twice as fast as wrk."""
     seconds = int(options.seconds)
@@ -218,14 +218,14 @@ def compare_lag(url: str, seconds: int) -> None:
     print(f"\nlag of one process in ms, {seconds} s{'':8} {'P50':>8} {'P99':>8} {'P99.9':>8} {'max':>8}")
     for rate in LAG_RATES:
         searches = vector_searches(url, rate * seconds)
-        makers: dict[str, Callable[[], Workload]] = {"small": partial(Bare, Endpoint(url)), "768-d": searches}
+        makers: dict[str, Callable[[], RequestSource]] = {"small": partial(Bare, Endpoint(url)), "768-d": searches}
         for name, make in makers.items():
             _, pooled = send(url, make, rate, seconds, 32, 1)
             lag = pooled.times.lag.summary()
             print(f"{rate:6} requests/s, {name:16} {lag.p50:8.3f} {lag.p99:8.3f} {lag.p999:8.3f} {lag.max:8.3f}")
 
 
-def vector_searches(url: str, count: int) -> Callable[[], Workload]:
+def vector_searches(url: str, count: int) -> Callable[[], RequestSource]:
     """Return the maker of a workload of nothing but searches with vectors of 768 dimensions."""
     scenario = load_scenario(SCENARIO)
     prepared = prepared_count(scenario.data, 1)
@@ -234,7 +234,7 @@ def vector_searches(url: str, count: int) -> Callable[[], Workload]:
 
 
 def send(
-    url: str, make: Callable[[], Workload], rate: float, seconds: int, connections: int, processes: int
+    url: str, make: Callable[[], RequestSource], rate: float, seconds: int, connections: int, processes: int
 ) -> tuple[Totals, Part]:
     """Keep a constant schedule; return what was measured."""
     totals = Totals()

@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "notices.md"
 
 def tables() -> str:
     """Return all that follows the page's introduction."""
-    return f"{catalogue.as_markdown()}\n{findings.as_markdown()}"
+    return f"{catalogue.notices_as_markdown()}\n{findings.findings_as_markdown()}"
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from compbench.config.scenarios import load_scenario
 from compbench.model import file_names
 from compbench.model.notices import Notice, Outcome
-from compbench.model.provenance import Provenance
-from compbench.model.records import Capture, DataSet, Finding, Manifest, ServerFacts
+from compbench.model.records import Capture, DataSet, Finding, Manifest, Provenance, ServerFacts
 from compbench.model.result import Result
 from compbench.model.sample import Sample
 from compbench.store.record_files import write_record

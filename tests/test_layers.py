@@ -17,13 +17,13 @@ PACKAGE = ROOT / "compbench"
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
     "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
-    " estimate project verdict selection fault_log file_state looking_back known_systems telling display invocation",
+    " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation",
     "report": "notify __main__ diagnostics flamegraph trend page view scenario_charts distributions validity"
     " circumstances pages summary comparison statistics capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "overview latency vega drawing",
-    "measuring": "session serving admission phases watching quiet retries judgement cautions data_sets driver_wait"
+    "measuring": "session serving admission phases watching quiet retries outcomes cautions data_sets driver_wait"
     " server attempt drivers driver_report",
     "preflight": "checks environment inputs memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
@@ -33,7 +33,7 @@ ROOMS = {
     "loadtest/workload": "workload batches operations edges arrivals vectors",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
-    "systems": "registry clients folders api",
+    "systems": "registry clients discovery api",
     "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling process output perf interrupts guard"
@@ -41,7 +41,7 @@ ROOMS = {
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios system_tables toml_tables folders",
     "files": "regular whole",
-    "model": "events scenario records sample provenance notices catalogue metrics result file_names measurement texts"
+    "model": "events scenario records sample notices catalogue metrics result file_names measurement texts"
     " times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from compbench.cli.display import Display, span
 from compbench.cli.estimate import estimate_s
+from compbench.cli.exit_codes import FAILED, NOT_STARTED, PASSED, gate_is_open
 from compbench.cli.preparation import data_loaded
 from compbench.cli.suite import Suite
-from compbench.cli.verdict import FAILED, NOT_STARTED, PASSED, gate_is_open
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.preflight import checks
@@ -118,7 +118,7 @@ def look_back(name: str, suite: Suite, display: Display) -> int:
     return looking_back.COMMANDS[name](suite.project.settings, display)
 
 
-def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
+def clean_up(suite: Suite, display: Display, *, dryrun: bool) -> None:
     """Remove leftovers, the open or abandoned runs and caches, or say what would be removed; never a closed run.
 
     Raises:
@@ -135,7 +135,7 @@ def clean(suite: Suite, display: Display, *, dryrun: bool) -> None:
 def _remove_leftovers(suite: Suite, display: Display, *, dryrun: bool) -> None:
     project, cache_dir = suite.project, Path(suite.project.settings.cache_dir)
     caches = [project.root / "tmp" / "preflight", project.log_path, *leftovers.in_cache(cache_dir)]
-    found = leftovers.find(project.output_dir, Path(project.settings.work_dir), project.root, caches)
+    found = leftovers.find_leftovers(project.output_dir, Path(project.settings.work_dir), project.root, caches)
     for leftover in found:
         shown = _relative(leftover.path, project.root)
         display.line(f"{'would remove' if dryrun else 'removing'} {shown} ({leftover.what})")

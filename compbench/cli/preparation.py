@@ -22,7 +22,9 @@ from compbench.store import kept_data
 def data_loaded(project: Project) -> dict[str, str]:
     """Return how many memories of each scenario will be loaded, in words: `200 of 200,000 memories`."""
     counts = {name: kept_data.wanted_memories(project.settings, facts) for name, facts in project.loaded.items()}
-    return {name: data_scale.describe(count, project.loaded[name].data.num_nodes) for name, count in counts.items()}
+    return {
+        name: data_scale.describe_scale(count, project.loaded[name].data.num_nodes) for name, count in counts.items()
+    }
 
 
 def has_data_set(project: Project, scenario: str) -> bool:
@@ -35,7 +37,7 @@ def data_set_announcement(project: Project, scenario: str) -> str:
     return kept_data.announcement(project.settings, project.loaded[scenario])
 
 
-def make_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
+def keep_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
     """Make and keep the scenario's data set.
 
     Raises:
@@ -53,7 +55,7 @@ def has_ground_truth(project: Project, scenario: str) -> bool:
     return _is_kept(kept_data.ground_truth_file, Path.is_file, project, scenario)
 
 
-def make_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None:
+def keep_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None:
     """Compute the scenario's exact neighbours, without which recall is not told.
 
     Raises:

@@ -17,10 +17,10 @@ from compbench import __version__
 from compbench.cli import preparation
 from compbench.cli.actions import StopInvocation
 from compbench.cli.display import Display
+from compbench.cli.exit_codes import FAILED, PASSED, exit_code_of
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.selection import in_order, selection_of
 from compbench.cli.suite import Suite
-from compbench.cli.verdict import FAILED, PASSED, exit_code_of
 from compbench.machine import interrupts
 from compbench.measuring.retries import is_due
 from compbench.model.errors import UserError

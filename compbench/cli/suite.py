@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compbench.cli import verdict
+from compbench.cli import exit_codes
 from compbench.cli.estimate import estimate_s
 from compbench.cli.fault_log import FaultLog
 from compbench.cli.project import Project
@@ -92,7 +92,9 @@ class Suite:
     def exit_code(self) -> int:
         """Return the exit code of the invocation."""
         captures = [capture for run in self.runs for capture in run.captures]
-        return verdict.exit_code(self.selection, self.findings, captures, self._verdicts, gate_failed=self.gate_failed)
+        return exit_codes.exit_code(
+            self.selection, self.findings, captures, self._verdicts, gate_failed=self.gate_failed
+        )
 
     # -- before measuring --------------------------------------------------------------------------------------------
 
@@ -118,7 +120,7 @@ class Suite:
 
     def pass_gate(self) -> bool:
         """Tell whether a suite may start: no finding is critical. If so, open the run to measure into."""
-        self.gate_failed = not verdict.gate_is_open(self.findings)
+        self.gate_failed = not exit_codes.gate_is_open(self.findings)
         if not self.gate_failed and self.selection.measurements:
             self._open()
         return not self.gate_failed

@@ -18,7 +18,7 @@ from compbench.cli.file_state import Condition, OldestFile, are_newer
 from compbench.cli.project import Project
 from compbench.cli.selection import ROUND_END, RUN_END, one_by_one
 from compbench.cli.suite import Suite
-from compbench.config.scenarios import title_of
+from compbench.config.scenarios import scenario_title
 from compbench.model import file_names
 from compbench.model.measurement import Measurement, of_scenarios
 from compbench.preflight import checks
@@ -36,7 +36,7 @@ def scenario_runs(suite: Suite) -> Iterator[Task]:
         names = of_scenarios(project.measurements, [scenario])
         yield {
             "basename": f"run:{scenario}",
-            "doc": title_of(project.scenario_path(scenario)),
+            "doc": scenario_title(project.scenario_path(scenario)),
             "actions": [],
             "task_dep": [f"pages:{name}" for name in names],
             "uptodate": [Condition("its pages are no older than its captures", partial(_are_rendered, suite, names))],
@@ -118,14 +118,14 @@ def makings(suite: Suite) -> Iterator[Task]:
         yield {
             "basename": "data_set",
             "name": name,
-            "actions": [succeed_or_fail(suite.prepare, preparation.make_data_set, name, "data set")],
+            "actions": [succeed_or_fail(suite.prepare, preparation.keep_data_set, name, "data set")],
             "task_dep": ["gate"],
             "uptodate": [Condition("kept, or small", partial(preparation.has_data_set, project, name))],
         }
         yield {
             "basename": "ground_truth",
             "name": name,
-            "actions": [succeed_or_fail(suite.prepare, preparation.make_ground_truth, name, "exact neighbours")],
+            "actions": [succeed_or_fail(suite.prepare, preparation.keep_ground_truth, name, "exact neighbours")],
             "task_dep": [f"data_set:{name}"],
             "uptodate": [Condition("kept, or not asked for", partial(preparation.has_ground_truth, project, name))],
         }
@@ -221,7 +221,7 @@ def capacities(suite: Suite, show: Action) -> Iterator[Task]:
         name = Measurement(scenario, kind="capacity").name
         yield {
             "basename": f"capacity:{scenario}",
-            "doc": f"capacity of {title_of(suite.project.scenario_path(scenario))}",
+            "doc": f"capacity of {scenario_title(suite.project.scenario_path(scenario))}",
             "actions": [succeed_or_fail(suite.measure_capacity, scenario)],
             "task_dep": [f"ground_truth:{scenario}"],
             "targets": [str(suite.project.output_dir / run / file_names.of_measurement(run, name, "capture"))],

@@ -16,7 +16,7 @@ from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.records import Capture
 from compbench.report import comparison, missing_extra, notify, summary
-from compbench.report.notify import Kind
+from compbench.report.notify import MessageType
 from compbench.report.past import comparable, history
 from compbench.store.runs import Run
 
@@ -40,7 +40,9 @@ def notify_end(
     text += _where(run.folder, environment)
     outcome = f"{'passed' if passed else 'not passed'}{', worse than before' if worse else ''}"
     title = f"compbench on {platform.node()}, run {run.name}: {outcome}"
-    return notify.notify(settings.notify, _kind(captures, passed=passed, worse=bool(worse)), title, text, environment)
+    return notify.send_message(
+        settings.notify, _kind(captures, passed=passed, worse=bool(worse)), title, text, environment
+    )
 
 
 def send_test(settings: Settings, display: Display, environment: Mapping[str, str] = os.environ) -> int:
@@ -56,7 +58,7 @@ def send_test(settings: Settings, display: Display, environment: Mapping[str, st
         )
     title = f"compbench on {platform.node()}: a test"
     text = f"This is how you hear of a run's end: on {', '.join(settings.notify.on)}.\n"
-    warnings = notify.notify(settings.notify, "info", title, text, environment)
+    warnings = notify.send_message(settings.notify, "info", title, text, environment)
     for line in warnings:
         display.line(f"warning: {line}", "warning")
     if not warnings:
@@ -64,7 +66,7 @@ def send_test(settings: Settings, display: Display, environment: Mapping[str, st
     return NOT_TOLD if warnings else 0
 
 
-def _kind(captures: Sequence[Capture], *, passed: bool, worse: bool) -> Kind:
+def _kind(captures: Sequence[Capture], *, passed: bool, worse: bool) -> MessageType:
     """Return how bad the news is: a failed server is worse than a target missed or a figure that fell."""
     if any(capture.outcome.verdict == "failed" for capture in captures):
         return "failure"

@@ -62,7 +62,7 @@ def check_name(name: str, where: Path) -> None:
             )
 
 
-def title_of(path: Path) -> str:
+def scenario_title(path: Path) -> str:
     """Return the file's `name` for a menu, or say that the file can't be read; never raises for a bad file."""
     try:
         title = parse_toml(read_regular(path), path).get("name")

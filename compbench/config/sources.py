@@ -47,7 +47,7 @@ class Layer(NamedTuple):
     strict: bool
 
 
-def load_settings(
+def merge_settings(
     root: Path,
     environment: Mapping[str, str],
     variables: Mapping[str, str],

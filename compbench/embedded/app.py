@@ -21,12 +21,12 @@ import numpy as np
 
 from compbench.embedded import loading, memories, state_files, wire
 from compbench.embedded.memories import Match, MemorySpace
-from compbench.embedded.wire import Answer, Refusal, Request
+from compbench.embedded.wire import Refusal, Request, Response
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Handler = Callable[[Request], Answer]
+Handler = Callable[[Request], Response]
 
 BODY_LIMIT_BYTES = 2 * 1024 * 1024
 LIST_LIMIT = 1000
@@ -58,7 +58,7 @@ class Application:
         self._answered: Counter[tuple[str, int]] = Counter()
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": self._health},
-            "/health/alive": {"GET": lambda _: Answer(200, b"")},
+            "/health/alive": {"GET": lambda _: Response(200, b"")},
             "/metrics": {"GET": self._metrics},
             "/metrics/prometheus": {"GET": self._prometheus},
             "/shutdown": {"POST": self._shutdown},
@@ -70,7 +70,7 @@ class Application:
             f"{_MEMORIES}/recall": {"GET": self._recall},
             f"{_MEMORIES}/search": {"GET": self._search},
             _BULK: {
-                "GET": lambda request: loading.describe(self._space(request)),
+                "GET": lambda request: loading.describe_space(self._space(request)),
                 "POST": lambda request: loading.load_rows(self._space(request), request, _now()),
             },
             _EDGES: {"POST": lambda request: loading.load_edges(self._space(request), request)},
@@ -85,7 +85,7 @@ class Application:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _answer(self, scope: Scope, body: bytes | None) -> Answer:
+    def _answer(self, scope: Scope, body: bytes | None) -> Response:
         path = scope["path"]
         if path in self._routes:
             label, methods = path, self._routes[path]
@@ -100,7 +100,7 @@ class Application:
         self._answered[label, answer.status] += 1
         return answer
 
-    def _handle(self, methods: dict[str, Handler], scope: Scope, body: bytes | None) -> Answer:
+    def _handle(self, methods: dict[str, Handler], scope: Scope, body: bytes | None) -> Response:
         if not methods:
             raise Refusal(404, "NOT_FOUND", f"no such path: {scope['path']}")
         handler = methods.get(scope["method"])
@@ -121,7 +121,7 @@ class Application:
             space = self._spaces[wire.check_space_name(name)] = MemorySpace()
         return space
 
-    def _remember(self, request: Request) -> Answer:
+    def _remember(self, request: Request) -> Response:
         body = wire.decode_body(request.body, wire.RememberBody)
         if not body.content.strip():
             raise wire.bad_input("content is empty")
@@ -139,7 +139,7 @@ class Application:
         )
         return wire.stored_answer(memory)
 
-    def _recall(self, request: Request) -> Answer:
+    def _recall(self, request: Request) -> Response:
         _refuse_what_is_missing(request)
         limit = request.integer("max_results", 10, 1, RESULT_LIMIT)
         threshold = request.number("threshold", 0.5)
@@ -168,14 +168,14 @@ class Application:
             }
         return wire.recall_answer(found, path, metadata)
 
-    def _search(self, request: Request) -> Answer:
+    def _search(self, request: Request) -> Response:
         query = request.text("query")
         if query is None:
             raise wire.bad_input("query is missing")
         limit = request.integer("limit", 10, 1, RESULT_LIMIT)
         return wire.search_answer(self._space(request).sharing_words(query, limit))
 
-    def _complete(self, request: Request) -> Answer:
+    def _complete(self, request: Request) -> Response:
         body = wire.decode_body(request.body, wire.CompleteBody)
         given = body.partial_episode.partial_embedding
         if given and len(given) != memories.DIMENSION:
@@ -192,11 +192,11 @@ class Application:
             raise wire.unfit(f"insufficient evidence: no memory is as similar as {body.config.ca1_threshold}")
         return wire.completion_answer(done, body.partial_episode, int(known.sum()))
 
-    def _compact(self, _request: Request) -> Answer:
-        folder = state_files.save(self._spaces, self._data_dir)
+    def _compact(self, _request: Request) -> Response:
+        folder = state_files.save_state(self._spaces, self._data_dir)
         return wire.json_answer({"status": "completed", "snapshot": folder.name})
 
-    def _list(self, request: Request) -> Answer:
+    def _list(self, request: Request) -> Response:
         space = self._space(request)
         offset = request.integer("offset", 0, 0, 10**12)
         limit = request.integer("limit", 100, 1, LIST_LIMIT)
@@ -214,7 +214,7 @@ class Application:
         }
         return wire.json_answer(content)
 
-    def _get(self, request: Request) -> Answer:
+    def _get(self, request: Request) -> Response:
         memory_id = request.path.removeprefix(f"{_MEMORIES}/")
         space = self._space(request)
         memory = space.get(memory_id)
@@ -222,11 +222,11 @@ class Application:
             raise Refusal(404, "MEMORY_NOT_FOUND", f"no memory {memory_id!r}")
         return wire.json_answer({**wire.memory_content(memory), "embedding": space.embedding_of(memory)})
 
-    def _health(self, _request: Request) -> Answer:
+    def _health(self, _request: Request) -> Response:
         content = {"status": "healthy", "service": "compbench-embedded", "version": self._version, "timestamp": _now()}
         return wire.json_answer(content)
 
-    def _system_health(self, request: Request) -> Answer:
+    def _system_health(self, request: Request) -> Response:
         names = [name] if (name := request.text("space")) else list(self._spaces)
         spaces = [
             {
@@ -242,12 +242,12 @@ class Application:
             {"status": "healthy", "timestamp": _now(), "checks": [], "spaces": spaces, "cluster": None}
         )
 
-    def _metrics(self, _request: Request) -> Answer:
+    def _metrics(self, _request: Request) -> Response:
         answered = {f"{path} {status}": count for (path, status), count in self._answered.items()}
         stored = {name: len(space) for name, space in self._spaces.items()}
         return wire.json_answer({"snapshot": {"memories": stored, "answered": answered}, "export": {}})
 
-    def _prometheus(self, _request: Request) -> Answer:
+    def _prometheus(self, _request: Request) -> Response:
         lines = ["# TYPE engram_memories gauge"]
         lines += [f'engram_memories{{space="{name}"}} {len(space)}' for name, space in self._spaces.items()]
         lines += ["# TYPE engram_http_requests_total counter"]
@@ -255,9 +255,9 @@ class Application:
             f'engram_http_requests_total{{path="{path}",status="{status}"}} {count}'
             for (path, status), count in self._answered.items()
         ]
-        return Answer(200, ("\n".join(lines) + "\n").encode(), wire.TEXT)
+        return Response(200, ("\n".join(lines) + "\n").encode(), wire.TEXT)
 
-    def _shutdown(self, _request: Request) -> Answer:
+    def _shutdown(self, _request: Request) -> Response:
         self._stop()
         return wire.json_answer({"status": "shutdown_initiated", "message": "the server is stopping"})
 

@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 # (edges, 2): from, to.
-Pairs = NDArray[np.uint32]
+EdgePairs = NDArray[np.uint32]
 
 
-class Graph:
+class DirectedGraph:
     """Edges, added in any order; the arrays to walk on are made when the first walk begins."""
 
     def __init__(self) -> None:
-        self._parts: list[Pairs] = []
+        self._parts: list[EdgePairs] = []
         self._starts = np.zeros(1, np.int64)
         self._targets = np.empty(0, np.uint32)
 
     def __len__(self) -> int:
         return len(self._targets) + sum(len(part) for part in self._parts)
 
-    def add(self, pairs: Pairs) -> None:
+    def add(self, pairs: EdgePairs) -> None:
         """Add edges; an edge that is there already changes nothing but the count."""
         self._parts.append(pairs)
 
-    def pairs(self) -> Pairs:
+    def pairs(self) -> EdgePairs:
         """Return all edges, ordered by where they begin."""
         self._arrange()
         sources = np.repeat(np.arange(len(self._starts) - 1, dtype=np.uint32), np.diff(self._starts))

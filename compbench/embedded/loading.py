@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from compbench.embedded import wire
 from compbench.embedded.memories import DIMENSION, FIRST_OWN_KEY, ConflictError, MemorySpace
-from compbench.embedded.wire import Answer, Refusal, Request
+from compbench.embedded.wire import Refusal, Request, Response
 
 # A body of 16 MiB is 5461 rows.
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
 
-def describe(space: MemorySpace) -> Answer:
+def describe_space(space: MemorySpace) -> Response:
     """Say which rows are there, and how much one request may bring."""
     rows = space.rows
     loaded = None
@@ -36,7 +36,7 @@ def describe(space: MemorySpace) -> Answer:
     return wire.json_answer(content)
 
 
-def load_rows(space: MemorySpace, request: Request, now: str) -> Answer:
+def load_rows(space: MemorySpace, request: Request, now: str) -> Response:
     """Take the rows of a request: `prefix`, `first` (the first one's number), `step` (1) in the query.
 
     Raises:
@@ -57,7 +57,7 @@ def load_rows(space: MemorySpace, request: Request, now: str) -> Answer:
     return wire.json_answer({"stored": len(vectors), "count": rows.count}, 201)
 
 
-def load_edges(space: MemorySpace, request: Request) -> Answer:
+def load_edges(space: MemorySpace, request: Request) -> Response:
     """Take edges between rows.
 
     Raises:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index
 
-from compbench.embedded.graph import Graph, Pairs
-from compbench.embedded.rows import Memory, Rows
+from compbench.embedded.graph import DirectedGraph, EdgePairs
+from compbench.embedded.rows import Memory, MemoryRange
 
 DIMENSION = 768
 Vector = NDArray[np.float32]
@@ -58,9 +58,9 @@ class MemorySpace:
     """The memories of one space, found by id, by nearness of vectors, by words, or along edges."""
 
     def __init__(self) -> None:
-        self.rows: Rows | None = None
+        self.rows: MemoryRange | None = None
         self.replaced: set[int] = set()
-        self.graph = Graph()
+        self.graph = DirectedGraph()
         self.index = Index(
             ndim=DIMENSION,
             metric="cos",
@@ -112,14 +112,14 @@ class MemorySpace:
             self._keys_of_word.setdefault(word, []).append(memory.key)
         self._memories[memory.id] = self._by_key[memory.key] = memory
 
-    def load_rows(self, prefix: str, first: int, step: int, vectors: Vector, stored_at: str) -> Rows:
+    def load_rows(self, prefix: str, first: int, step: int, vectors: Vector, stored_at: str) -> MemoryRange:
         """Keep vectors, shape (n, 768), as the memories `prefix` + first, first + step, ...; uses every core.
 
         Raises:
             ConflictError: they don't continue the rows that are there, or a memory that was stored singly has one of
             the ids.
         """
-        rows = self.rows or Rows(prefix=prefix, first=first, step=step, count=0, stored_at=stored_at)
+        rows = self.rows or MemoryRange(prefix=prefix, first=first, step=step, count=0, stored_at=stored_at)
         if (prefix, step, first) != (rows.prefix, rows.step, rows.next_number):
             raise ConflictError(f"rows go on with {rows.prefix}{rows.next_number}, {rows.step} apart")
         numbers = range(first, first + step * len(vectors), step)
@@ -128,12 +128,12 @@ class MemorySpace:
         if self._memories and (taken := [n for n in numbers if f"{prefix}{n}" in self._memories]):
             raise ConflictError(f"{prefix}{taken[0]} is there already")
         self.index.add(np.arange(first, numbers.stop, step, dtype=np.uint64), vectors, threads=0)
-        self.rows = Rows(
+        self.rows = MemoryRange(
             prefix=prefix, first=rows.first, step=step, count=rows.count + len(vectors), stored_at=stored_at
         )
         return self.rows
 
-    def load_edges(self, pairs: Pairs) -> None:
+    def load_edges(self, pairs: EdgePairs) -> None:
         """Connect rows by their numbers, shape (edges, 2).
 
         Raises:

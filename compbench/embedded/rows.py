@@ -23,7 +23,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     has_embedding: bool
 
 
-class Rows(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryRange(msgspec.Struct, frozen=True, kw_only=True):
     """The memories `prefix` + number, for `count` numbers from `first` on, `step` apart; a number is also the key."""
 
     prefix: str

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from compbench.embedded.memories import MemorySpace
-from compbench.embedded.rows import Memory, Rows
+from compbench.embedded.rows import Memory, MemoryRange
 
 _NAME = re.compile(r"snapshot-(\d{1,9})")
 _PARTIAL = "snapshot.partial"
@@ -24,12 +24,12 @@ _PARTIAL = "snapshot.partial"
 class _Facts(msgspec.Struct, kw_only=True):
     """The data of a space besides vectors and edges."""
 
-    rows: Rows | None
+    rows: MemoryRange | None
     replaced: list[int]
     memories: list[Memory]
 
 
-def save(spaces: dict[str, MemorySpace], data_dir: Path) -> Path:
+def save_state(spaces: dict[str, MemorySpace], data_dir: Path) -> Path:
     """Write every space; return the snapshot's folder.
 
     Raises:

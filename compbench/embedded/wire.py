@@ -28,7 +28,7 @@ _SPACE_NAME = re.compile(r"[a-z0-9_-]{3,64}")
 _FLOATS = msgspec.json.Decoder(list[float])
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A response: status, body, content type."""
 
     status: int
@@ -197,12 +197,12 @@ def check_space_name(name: str) -> str:
     return name
 
 
-def json_answer(content: dict[str, Any], status: int = 200) -> Answer:
+def json_answer(content: dict[str, Any], status: int = 200) -> Response:
     """Encode an answer; NumPy vectors become arrays of the shortest floats that mean the same 32 bit value."""
-    return Answer(status, orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
+    return Response(status, orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-def refusal_answer(refusal: Refusal) -> Answer:
+def refusal_answer(refusal: Refusal) -> Response:
     """Give an error the form that Engram's have."""
     error = {
         "code": refusal.code,
@@ -213,7 +213,7 @@ def refusal_answer(refusal: Refusal) -> Answer:
     return json_answer({"error": error, "documentation": {}}, refusal.status)
 
 
-def stored_answer(memory: Memory) -> Answer:
+def stored_answer(memory: Memory) -> Response:
     """Confirm a stored memory (201)."""
     content = {
         "memory_id": memory.id,
@@ -228,7 +228,7 @@ def stored_answer(memory: Memory) -> Answer:
     return json_answer(content, 201)
 
 
-def recall_answer(matches: list[Match], path: str, metadata: dict[str, Any] | None) -> Answer:
+def recall_answer(matches: list[Match], path: str, metadata: dict[str, Any] | None) -> Response:
     """Report what a recall found, best first; `path` says how it was found."""
     items = [_recalled(memory, similarity, path) for memory, similarity in matches]
     vivid = sum(match.similarity >= VIVID for match in matches)
@@ -243,7 +243,7 @@ def recall_answer(matches: list[Match], path: str, metadata: dict[str, Any] | No
     return json_answer(content)
 
 
-def search_answer(matches: list[Match]) -> Answer:
+def search_answer(matches: list[Match]) -> Response:
     """Report what a text search found, best first."""
     items = [
         {
@@ -258,7 +258,7 @@ def search_answer(matches: list[Match]) -> Answer:
     return json_answer({"memories": items, "total": len(items)})
 
 
-def completion_answer(done: Completion, episode: PartialEpisode, known: int) -> Answer:
+def completion_answer(done: Completion, episode: PartialEpisode, known: int) -> Response:
     """Report a completed episode with where its parts come from; `known` is how many coordinates were given."""
     best, *others = done.sources
     what = episode.known_fields.get("what", best.memory.content)

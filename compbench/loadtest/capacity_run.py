@@ -9,9 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from compbench.loadtest import __version__, report, verdict
-from compbench.loadtest.engine.capacity import Capacity, Goal, Point, Search, Trial
+from compbench.loadtest.engine.capacity import CapacitySearch, Goal, Point, RateBracket, Trial
 from compbench.loadtest.progress import Progress
-from compbench.loadtest.run import RunOptions, measure
+from compbench.loadtest.run import RunOptions, measure_load
 from compbench.model.result import CAPACITY_SCHEMA, CapacityReport, TriedRate
 from compbench.model.scenario import Constant
 
@@ -35,7 +35,7 @@ def find_capacity(options: CapacityOptions, progress: Progress) -> int:
         UserError: the server can't be reached, or a file can't be written.
     """
     goal, began = options.goal, time.monotonic()
-    search = Search(goal)
+    search = CapacitySearch(goal)
     _say(f"Capacity of {options.trial.address.endpoint}: {options.trial.scenario.title}")
     _say(f"Sustained: P99 up to {goal.p99_ms:g}ms, errors up to {goal.max_error_rate:.2%}, all but 3% achieved\n")
     _say(f"{'ops/sec':>10} {'achieved':>10} {'P99 ms':>10} {'errors':>8}  sustained")
@@ -52,7 +52,7 @@ def find_capacity(options: CapacityOptions, progress: Progress) -> int:
 
 def _try(options: CapacityOptions, rate: float, progress: Progress, began: float) -> Trial:
     scenario = msgspec.structs.replace(options.trial.scenario, arrival=Constant(rate=rate))
-    measured, _ = measure(options.trial._replace(scenario=scenario, warm_up_s=WARM_UP_S), progress)
+    measured, _ = measure_load(options.trial._replace(scenario=scenario, warm_up_s=WARM_UP_S), progress)
     progress.write(
         "capacity",
         elapsed_s=time.monotonic() - began,
@@ -79,7 +79,7 @@ def _line(point: Point) -> str:
     return f"{trial.rate:10.0f} {trial.achieved:10.0f} {trial.p99_ms:10.2f} {trial.error_rate:8.2%}  {verdict}"
 
 
-def _conclusion(found: Capacity) -> str:
+def _conclusion(found: RateBracket) -> str:
     if found.bound == "none":
         return f"Capacity: none; not even {found.high or 0:.0f} ops/sec were sustained"
     if found.high is None:
@@ -90,7 +90,7 @@ def _conclusion(found: Capacity) -> str:
     return text
 
 
-def _report(options: CapacityOptions, found: Capacity, points: list[Point]) -> CapacityReport:
+def _report(options: CapacityOptions, found: RateBracket, points: list[Point]) -> CapacityReport:
     trial, goal = options.trial, options.goal
     return CapacityReport(
         schema=CAPACITY_SCHEMA,

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from compbench.config.scenarios import load_scenario, scenario_names, title_of
+from compbench.config.scenarios import load_scenario, scenario_names, scenario_title
 from compbench.loadtest import __version__, report
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
 from compbench.loadtest.engine.capacity import Goal
-from compbench.loadtest.prepare import PrepareOptions, prepare
+from compbench.loadtest.prepare import PrepareOptions, load_data
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
@@ -111,7 +111,7 @@ def _prepare(options: argparse.Namespace) -> int:
         scenario, _data_seed(options, scenario), _address(options), options.scale, options.time_limit
     )
     with Progress(options.progress) as progress:
-        result = prepare(asked, progress)
+        result = load_data(asked, progress)
     if output:
         report.write_json(output, result)
     if not result.complete:
@@ -139,7 +139,7 @@ def _ground_truth(options: argparse.Namespace) -> int:
                 wanted=count,
             )
 
-        ground_truth.find(options.cache, scenario.data, count, seed, tick)
+        ground_truth.find_neighbours(options.cache, scenario.data, count, seed, tick)
     print(ground_truth.path_of(options.cache, scenario.data, count, seed))  # noqa: T201 - the answer
     return 0
 
@@ -149,7 +149,7 @@ def _list(_options: argparse.Namespace) -> int:
     if not names:
         print(f"No scenarios in {SCENARIOS}")  # noqa: T201 - the answer
     for name in names:
-        print(f"{name}: {title_of(SCENARIOS / f'{name}.toml')}")  # noqa: T201 - the answer
+        print(f"{name}: {scenario_title(SCENARIOS / f'{name}.toml')}")  # noqa: T201 - the answer
     return 0
 
 

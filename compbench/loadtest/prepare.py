@@ -54,7 +54,7 @@ class LoadState(NamedTuple):
     stored: int | None
 
 
-def prepare(options: PrepareOptions, progress: Progress) -> Prepared:
+def load_data(options: PrepareOptions, progress: Progress) -> Prepared:
     """Load round(num_nodes x scale) memories, at least one; stop early where that can't succeed.
 
     Raises:

@@ -11,7 +11,7 @@ import orjson
 
 from compbench.model.errors import UserError
 
-Phase = Literal["prepare", "warm-up", "measure", "capacity"]
+DriverPhase = Literal["prepare", "warm-up", "measure", "capacity"]
 
 
 class Progress:
@@ -39,7 +39,7 @@ class Progress:
 
     def write(
         self,
-        phase: Phase,
+        phase: DriverPhase,
         *,
         elapsed_s: float,
         total_s: float | None,

@@ -19,7 +19,7 @@ from compbench.loadtest.engine.hlog import HdrLog
 from compbench.loadtest.engine.recorder import EXAMPLES, Interval
 from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
-from compbench.loadtest.progress import Phase, Progress
+from compbench.loadtest.progress import DriverPhase, Progress
 from compbench.loadtest.truth import answers, ground_truth, recall
 from compbench.loadtest.truth.ground_truth import NotKeptError, Truth
 from compbench.loadtest.workload import vectors
@@ -64,7 +64,7 @@ def run(options: RunOptions, progress: Progress) -> int:
     _log("INFO", f"Endpoint: {options.address.endpoint}")
     began = time.monotonic()
     stored = run_in_precise_loop(_ask(client, client.count))
-    measured, workload = measure(options, progress)
+    measured, workload = measure_load(options, progress)
     _log_failures(measured)
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
     if note := workload.traversal_facts().note:
@@ -77,7 +77,7 @@ def run(options: RunOptions, progress: Progress) -> int:
     return _judge(measured, scenario, found)
 
 
-def measure(options: RunOptions, progress: Progress) -> tuple[verdict.Measured, Workload]:
+def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measured, Workload]:
     """Keep the schedule; return what was measured, and the workload with the answers that it keeps.
 
     Raises:
@@ -141,7 +141,9 @@ def _truth(options: RunOptions, count: int) -> tuple[Truth | None, str]:
     """Return the exact neighbours, None if that takes too long; and why they can't be kept, which costs no run."""
     data, seed, limit_s = options.scenario.data, options.data_seed, ground_truth.SHORT_LIMIT_S
     try:
-        return ground_truth.find(options.cache, data, count, seed, lambda _elapsed_s, _done: None, limit_s), ""
+        return ground_truth.find_neighbours(
+            options.cache, data, count, seed, lambda _elapsed_s, _done: None, limit_s
+        ), ""
     except NotKeptError as error:
         return error.truth, str(error)
 
@@ -181,7 +183,9 @@ class _Watch:
             counts = (totals.completed + totals.errors, totals.errors)
             self._write("measure", measured_s, self._options.duration_s, wanted, counts)
 
-    def _write(self, phase: Phase, elapsed_s: float, total_s: float, wanted: int, counts: tuple[int, int]) -> None:
+    def _write(
+        self, phase: DriverPhase, elapsed_s: float, total_s: float, wanted: int, counts: tuple[int, int]
+    ) -> None:
         self._progress.write(
             phase,
             elapsed_s=elapsed_s,
@@ -228,7 +232,7 @@ def workload_digest(schedule: Schedule, workload: Workload) -> str:
 
 def _judge(measured: verdict.Measured, scenario: Scenario, found: Recall) -> int:
     reason = verdict.invalid_reason(measured)
-    missed = verdict.missed_targets(measured, scenario.validation)
+    missed = verdict.missed_in_words(measured, scenario.validation)
     missed += recall.missed(found, scenario.validation.expected_recall)
     if found.answers in answers.MEANINGLESS:
         _log("WARN", f"Answers are wrong ({found.answers}): {found.note}")

@@ -113,7 +113,7 @@ def driver_fault(measured: Measured) -> str:
     return ""
 
 
-def missed_targets(measured: Measured, targets: Validation) -> list[str]:
+def missed_in_words(measured: Measured, targets: Validation) -> list[str]:
     """Return a line for each target of the scenario that was not met."""
     lines = []
     p99_ms = measured.pooled.times.response.percentile_ms(99)

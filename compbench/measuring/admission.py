@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compbench.machine.probes import machine
-from compbench.machine.probes.busy_processes import busiest, describe
+from compbench.machine.probes.busy_processes import busiest, describe_busy
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.model.notices import outcome_of
 from compbench.preflight.judgement import judge_stability
@@ -34,7 +34,7 @@ def check_machine(attempt: Attempt) -> None:
     if (attempt.machine_before["load_1min"] or 0.0) > attempt.settings.warn_load:
         before = attempt.effects.read_processes()
         attempt.machine_before["busy_pct"] = machine.busy_pct()
-        attempt.machine_before["busy_processes"] = describe(busiest(before, attempt.effects.read_processes()))
+        attempt.machine_before["busy_processes"] = describe_busy(busiest(before, attempt.effects.read_processes()))
     notices, refusal = judge_stability(attempt.machine_before, attempt.settings)
     attempt.warn(notices)
     if refusal:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from compbench.machine.probes.busy_processes import BusyProcess, describe
+from compbench.machine.probes.busy_processes import BusyProcess, describe_busy
 from compbench.machine.process import Exit
 from compbench.model.notices import Notice, Outcome, notice_of
 from compbench.model.records import DataSet, ServerFacts
@@ -56,7 +56,7 @@ def of_exit(outcome: Outcome, ended: Exit) -> Iterator[Notice]:
 def of_others(busy: Sequence[BusyProcess], outcome: Outcome) -> Iterator[Notice]:
     """Warn of other processes that took cores from the measurement, if they were many or it is spoiled."""
     if busy and (outcome.verdict == "invalid" or sum(process.pct for process in busy) >= BUSY_CORE_PCT):
-        yield notice_of("other-processes", busy=describe(busy))
+        yield notice_of("other-processes", busy=describe_busy(busy))
 
 
 def of_descriptors(facts: ServerFacts) -> Iterator[Notice]:

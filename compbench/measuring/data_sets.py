@@ -22,7 +22,7 @@ from compbench.machine.process import Child
 from compbench.measuring import drivers, server
 from compbench.measuring.attempt import MEGABYTE
 from compbench.measuring.driver_wait import ProgressReader
-from compbench.measuring.server import Server, StartError
+from compbench.measuring.server import ServerProcess, StartError
 from compbench.model.errors import UserError
 from compbench.model.events import NoticeGiven, PhaseBegan, Subscriber
 from compbench.model.notices import notice_of
@@ -135,7 +135,7 @@ def _follow(making: Making, child: Child, reader: ProgressReader, each_poll: Cal
 class _Saving:
     """Lets the loading server write its state now and then, and keeps that for a making that has to go on from it."""
 
-    def __init__(self, making: Making, loader: Server, data_dir: Path, begun: Path) -> None:
+    def __init__(self, making: Making, loader: ServerProcess, data_dir: Path, begun: Path) -> None:
         self._making, self._loader, self._data_dir, self._begun = making, loader, data_dir, begun
         self._saved_at = time.monotonic()
 

@@ -17,7 +17,7 @@ import msgspec
 from compbench.machine import process, snapshot
 from compbench.machine.process import Child
 from compbench.measuring.attempt import Attempt, ScenarioFailed
-from compbench.measuring.server import Server
+from compbench.measuring.server import ServerProcess
 from compbench.model.events import ProgressMade
 from compbench.model.notices import outcome_of
 
@@ -42,7 +42,7 @@ class Following:
 
     attempt: Attempt
     child: Child
-    under_test: Server
+    under_test: ServerProcess
     progress_file: Path
     limit_s: float
     begin: Callable[[], None] = lambda: None
@@ -122,7 +122,7 @@ class ProgressReader:
         return msgspec.convert(facts, ProgressMade, strict=False)
 
 
-def crash(attempt: Attempt, under_test: Server) -> ScenarioFailed:
+def crash(attempt: Attempt, under_test: ServerProcess) -> ScenarioFailed:
     """Return the outcome of a server that has died, with the words of the kernel and of its log about that."""
     ended = under_test.exit
     oom_killed = snapshot.was_oom_killed(under_test.child.pid, attempt.started_at)

@@ -14,11 +14,11 @@ from compbench.machine import process, thresholds
 from compbench.machine.output import Output
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit
-from compbench.measuring import cautions, driver_report, drivers, judgement, server
+from compbench.measuring import cautions, driver_report, drivers, outcomes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
-from compbench.measuring.server import Server
+from compbench.measuring.server import ServerProcess
 from compbench.measuring.watching import keep_stacks, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
@@ -31,7 +31,7 @@ from compbench.systems import registry
 _DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
 
-def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
+def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
     """Load the data set by a child process.
 
     Raises:
@@ -57,11 +57,11 @@ def prepare(attempt: Attempt, under_test: Server, work: Path) -> None:
         stored = registry.server_of(settings).count()
         attempt.data_set = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
     attempt.warn(cautions.of_data_set(attempt.data_set))
-    if unheld := judgement.judge_data_set(attempt.data_set):
+    if unheld := outcomes.judge_held_data(attempt.data_set):
         raise ScenarioFailed(unheld)
 
 
-def measure(attempt: Attempt, under_test: Server, work: Path) -> Outcome:
+def measure(attempt: Attempt, under_test: ServerProcess, work: Path) -> Outcome:
     """Measure, with samples of machine and server taken meanwhile, and judge the driver's report.
 
     Raises:
@@ -136,7 +136,7 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
         raise ScenarioFailed(outcome_of("report-unreadable", "measure", problem=error)) from None
     attempt.warn(cautions.of_others(attempt.busy, outcome))
     if outcome.verdict == "invalid":
-        return judgement.name_the_busy(outcome, attempt.busy)
+        return outcomes.name_the_busy(outcome, attempt.busy)
     if outcome.verdict == "missed":
         attempt.warn(thresholds.low_cpu(attempt.samples))
     return outcome
@@ -144,7 +144,7 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
 
 def _judge_capacity(attempt: Attempt, ended: Exit, _stdout: Output, report: Path) -> Outcome:
     attempt.capacity = driver_report.read_capacity(report)
-    return judgement.judge_capacity(attempt.capacity, ended, server.tail(attempt.partial("stderr"), 10))
+    return outcomes.judge_capacity(attempt.capacity, ended, server.tail(attempt.partial("stderr"), 10))
 
 
 def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outcome:
@@ -152,12 +152,12 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     attempt.result = driver_report.read_result(report, stdout.path)
     attempt.warn(cautions.of_result(attempt.result, attempt.driver_name, duration_s, scenario))
     stderr_lines = server.tail(attempt.partial("stderr"), 10)
-    outcome = judgement.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
+    outcome = outcomes.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
     attempt.warn(cautions.of_exit(outcome, ended))
     if attempt.result is None:
         return outcome
-    missed = judgement.missed_targets(attempt.result, scenario.validation)
-    return judgement.judge_crowding(outcome, missed, attempt.samples, attempt.settings.max_others_pct)
+    missed = outcomes.missed_targets(attempt.result, scenario.validation)
+    return outcomes.judge_crowding(outcome, missed, attempt.samples, attempt.settings.max_others_pct)
 
 
 def _note_of(report: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compbench.machine.probes.busy_processes import busiest, describe
+from compbench.machine.probes.busy_processes import busiest, describe_busy
 from compbench.machine.sampling import Reading, interval
 from compbench.measuring.attempt import Attempt
 from compbench.measuring.retries import QUIET_FOR_S, disturbances
@@ -70,6 +70,6 @@ def _seconds(attempt: Attempt) -> Iterator[tuple[float, str]]:
         why = "; ".join(disturbances(interval(before, Reading(elapsed_s=at_s, machine=counters)), attempt.settings))
         if why:
             earlier, processes = processes, effects.read_processes()
-            busy = describe(busiest(earlier, processes)) if earlier else ""
+            busy = describe_busy(busiest(earlier, processes)) if earlier else ""
             why = f"{why}: {busy}" if busy else why
         yield at_s - began, why

@@ -48,7 +48,7 @@ class StartError(Exception):
 
 
 @dataclass
-class Server:
+class ServerProcess:
     """A server under test; its facts fill up while it lives."""
 
     settings: Settings
@@ -97,7 +97,7 @@ def work_folder(settings: Settings, root: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator[Server]:
+def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator[ServerProcess]:
     """Start the system's server and yield it, not yet ready; on leaving the block it has ended.
 
     Raises:
@@ -113,11 +113,11 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
         stdout=log,
         stop_grace_s=settings.stop_grace_s,
     ) as child:
-        server = Server(settings, child, work, log, _created_at=_create_time(child.pid))
+        server = ServerProcess(settings, child, work, log, _created_at=_create_time(child.pid))
         yield server
 
 
-def wait_until_ready(server: Server, timeout_s: float) -> None:
+def wait_until_ready(server: ServerProcess, timeout_s: float) -> None:
     """Wait until the server has proven to be ready and ours.
 
     Raises:
@@ -197,7 +197,7 @@ def tail(path: Path, lines: int) -> list[str]:
         return []
 
 
-def _prove_listener(server: Server) -> None:
+def _prove_listener(server: ServerProcess) -> None:
     try:
         connections = psutil.Process(server.child.pid).net_connections("tcp")
     except (psutil.AccessDenied, psutil.ZombieProcess):

@@ -12,14 +12,14 @@ from compbench.machine import snapshot
 from compbench.machine.output import Output
 from compbench.measuring import server
 from compbench.measuring.attempt import Attempt, ScenarioFailed
-from compbench.measuring.server import Server, StartError
+from compbench.measuring.server import ServerProcess, StartError
 from compbench.model.notices import outcome_of
 from compbench.systems import registry
 
 START_ATTEMPTS = 2
 
 
-def start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> Server:
+def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> ServerProcess:
     """Start the server and wait until it is ready; a start-up that fails for now is tried again (specification 5)."""
     settings = attempt.settings
     with attempt.phase("start", settings.ready_timeout_s):
@@ -44,7 +44,7 @@ def start(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack
     raise AssertionError("unreachable: the last attempt either returns or raises")
 
 
-def stop(attempt: Attempt, under_test: Server) -> None:
+def stop(attempt: Attempt, under_test: ServerProcess) -> None:
     """Stop the server, and note how it ended; the phase that failed, if one has, stays the current one."""
     failed_in = attempt.current
     with attempt.phase("stop", attempt.settings.stop_grace_s):
@@ -86,7 +86,7 @@ def _start_failure(attempt: Attempt, error: StartError, log: Output) -> Scenario
     return ScenarioFailed(error.outcome)
 
 
-def _note_ready(attempt: Attempt, under_test: Server) -> None:
+def _note_ready(attempt: Attempt, under_test: ServerProcess) -> None:
     attempt.server = msgspec.structs.replace(
         attempt.server,
         port=attempt.settings.port,

@@ -95,7 +95,7 @@ def _run_phases(attempt: Attempt) -> Outcome:
     with contextlib.ExitStack() as stack:
         work = _make_work_folder(attempt, stack)
         log = attempt.output("server_log")
-        under_test = serving.start(attempt, work, log, stack)
+        under_test = serving.start_server(attempt, work, log, stack)
         try:
             phases.prepare(attempt, under_test, work)
             admission.check_inputs(attempt)

@@ -17,7 +17,7 @@ from compbench.machine.sampler import Sampler
 from compbench.measuring import drivers, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.drivers import Job
-from compbench.measuring.server import Server
+from compbench.measuring.server import ServerProcess
 from compbench.systems import registry
 
 _RECORDING = "perf.data"
@@ -26,7 +26,7 @@ _RECORDING_LOG = "perf.log"
 
 @contextlib.contextmanager
 def watching(
-    attempt: Attempt, driver: Child, under_test: Server, job: Job, work: Path
+    attempt: Attempt, driver: Child, under_test: ServerProcess, job: Job, work: Path
 ) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
     """Yield two functions: one begins to watch, once the driver measures, the other tells warnings so far.
 
@@ -56,7 +56,7 @@ def watching(
             attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores))
 
 
-def take_snapshot(attempt: Attempt, under_test: Server, work: Path) -> None:
+def take_snapshot(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
     """Ask the live server and the machine for their diagnostics, and count open files and memories."""
     half = registry.server_of(attempt.settings)
     attempt.server = msgspec.structs.replace(
@@ -86,7 +86,7 @@ def keep_stacks(attempt: Attempt, work: Path) -> None:
 
 
 @contextlib.contextmanager
-def _recording_stacks(attempt: Attempt, under_test: Server, duration_s: float, work: Path) -> Iterator[None]:
+def _recording_stacks(attempt: Attempt, under_test: ServerProcess, duration_s: float, work: Path) -> Iterator[None]:
     """Record the server's stacks for a flame graph."""
     with process.running(
         perf.record_argv(under_test.child.pid, duration_s, work / _RECORDING),

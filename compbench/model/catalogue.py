@@ -273,7 +273,7 @@ NOTICES = {
 }
 
 
-def as_markdown() -> str:
+def notices_as_markdown() -> str:
     """Return the catalogue as the two tables of `docs/notices.md`."""
     outcomes = [(f"`{code}`", VERDICTS.get(code, "failed"), *_cells(entry)) for code, entry in OUTCOMES.items()]
     notices = [(f"`{code}`", *_cells(entry)) for code, entry in NOTICES.items()]

@@ -21,7 +21,7 @@ Weight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 # `loadtest` truncates the mean rate to an integer; below 1 it would never send anything.
 Rate = Annotated[float, msgspec.Meta(ge=1, le=RATE_LIMIT)]
-Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
+WholeSeconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,8 +51,8 @@ class PeriodicBurst(_Table, frozen=True, tag_field="pattern", tag="periodic_burs
 
     base_rate: Rate
     burst_rate: Rate
-    burst_duration_sec: Seconds
-    burst_period_sec: Seconds
+    burst_duration_sec: WholeSeconds
+    burst_period_sec: WholeSeconds
 
 
 Arrival = Constant | Poisson | Exponential | PeriodicBurst
@@ -122,7 +122,7 @@ class Validation(_Table, frozen=True):
 
 
 class _Duration(_Table, frozen=True):
-    total_seconds: Seconds
+    total_seconds: WholeSeconds
 
 
 class _Chaos(_Table, frozen=True):

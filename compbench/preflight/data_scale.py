@@ -11,7 +11,7 @@ from compbench.preflight.findings import finding_of
 FEWEST_MEMORIES = 50
 
 
-def describe(wanted: int, meant: int) -> str:
+def describe_scale(wanted: int, meant: int) -> str:
     """Return how many memories are loaded of how many the scenario means: `200 of 200,000 memories`."""
     return f"{wanted:,} memories" if wanted >= meant else f"{wanted:,} of {meant:,} memories"
 
@@ -25,8 +25,8 @@ def judge_scale(counts: Mapping[str, tuple[int, int]], scale: float) -> Finding:
     """
     small = {name: meant for name, (loaded, meant) in counts.items() if loaded < min(meant, FEWEST_MEMORIES)}
     if not small:
-        told = "; ".join(f"{name}: {describe(*count)}" for name, count in counts.items()) or "no scenario"
+        told = "; ".join(f"{name}: {describe_scale(*count)}" for name, count in counts.items()) or "no scenario"
         return finding_of("scale", "scale", "ok", counts=told, fewest=FEWEST_MEMORIES)
     least = max(min(1.0, FEWEST_MEMORIES / meant) for meant in small.values())
-    told = "; ".join(f"{name}: {describe(*counts[name])} at scale {scale:g}" for name in small)
+    told = "; ".join(f"{name}: {describe_scale(*counts[name])} at scale {scale:g}" for name in small)
     return finding_of("scale", "scale-too-small", "critical", counts=told, fewest=FEWEST_MEMORIES, least=least)

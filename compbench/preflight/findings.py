@@ -127,7 +127,7 @@ def finding_of(check: str, code: str, level: Level, **fields: object) -> Finding
     return Finding(check=check, code=code, level=level, found=found, wanted=wanted, mend="" if level == "ok" else mend)
 
 
-def as_markdown() -> str:
+def findings_as_markdown() -> str:
     """Return the catalogue as the table of `docs/notices.md`."""
     rows = [(f"`{code}`", *template) for code, template in FINDINGS.items()]
     return table("Preflight", ("code", "what it says", "what is wanted", "what to do"), rows)

@@ -18,7 +18,7 @@ from compbench.report import missing_extra, page
 from compbench.report.export import junit, step_summary
 from compbench.store import runs
 from compbench.store.record_files import read_record
-from compbench.systems import folders
+from compbench.systems import discovery
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--systems-dir", type=Path, help="where systems are that compbench does not bring")
     asked = parser.parse_args()
     try:
-        folders.look_into(asked.systems_dir)
+        discovery.look_into(asked.systems_dir)
         render_run(asked.folder, asked.scenarios_dir, asked.cache_dir, state=asked.state)
     except (UserError, OSError) as error:
         sys.stderr.write(f"compbench: {error}\n")

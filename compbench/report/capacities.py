@@ -53,7 +53,7 @@ class PublishedCapacity:
         return "comparable"
 
 
-def describe(capacity: Capacity) -> str:
+def describe_capacity(capacity: Capacity) -> str:
     """Return the result of a search: the highest rate sustained, the lowest that was not, and the end of the search."""
     if capacity.bound == "none":
         lowest = min((tried.rate_ops_s for tried in capacity.curve), default=0.0)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from compbench.model.provenance import Git
-from compbench.model.records import Capture, Manifest
+from compbench.model.records import Capture, Git, Manifest
 from compbench.model.result import Details
 from compbench.report import counted
 from compbench.systems import registry
 
-Level = Literal["ok", "warning", "bad", "unknown"]
+DoubtLevel = Literal["ok", "warning", "bad", "unknown"]
 NOT_RECORDED = "not recorded by this driver"
 
 
@@ -21,7 +20,7 @@ class Doubt:
     """One possible flaw of the figures, and the finding."""
 
     name: str
-    level: Level
+    level: DoubtLevel
     text: str
 
 
@@ -51,7 +50,7 @@ def of_notices(capture: Capture) -> Iterator[Doubt]:
     told = _TOLD_BESIDES | ({reading.code for reading in _READINGS} if capture.samples else set())
     for notice in capture.notices:
         if notice.code not in told:
-            level: Level = "bad" if notice.code == "oom-kill" else "warning"
+            level: DoubtLevel = "bad" if notice.code == "oom-kill" else "warning"
             yield Doubt(notice.code.replace("-", " "), level, notice.text)
 
 

@@ -17,7 +17,7 @@ from compbench.report.past import comparable
 from compbench.report.past.history import Past
 from compbench.report.statistics import judge_change
 
-Verdict = Literal["regression", "improvement", "same", "can't tell", "not comparable", "no figure"]
+ChangeVerdict = Literal["regression", "improvement", "same", "can't tell", "not comparable", "no figure"]
 
 
 # Said wherever rows are shown: a run's own page shows the median repeat.
@@ -33,7 +33,7 @@ class Row:
     base: float | None
     head: float | None
     delta_pct: float | None
-    verdict: Verdict
+    verdict: ChangeVerdict
     remark: str = ""
     least_pct: float | None = None
 
@@ -92,7 +92,7 @@ def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison
 
 def against_published(comparisons: Sequence[Comparison]) -> list[Row]:
     """Return each measured P99 as a row against its published baseline; worse by over a tenth is a regression."""
-    words: dict[str, Verdict] = {
+    words: dict[str, ChangeVerdict] = {
         "BETTER": "improvement",
         "WORSE": "regression",
         "COMPARABLE": "same",
@@ -137,7 +137,7 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
     earlier = comparable.earlier_values(known, head, scenario, metric.name)
     change = judge_change(before, after, least_effect_pct=metric.least_effect_pct, history=earlier)
     untold = not change.changed and abs(change.delta_pct) > metric.least_effect_pct
-    verdict: Verdict = "can't tell" if untold else "same"
+    verdict: ChangeVerdict = "can't tell" if untold else "same"
     if change.changed:
         verdict = "regression" if metric.is_worse(change.delta_pct) else "improvement"
     remark = f"less than {change.least_pct:.0f} % can't be told ({change.basis})" if untold else change.basis
@@ -148,7 +148,7 @@ def _absolute_row(scenario: str, metric: Metric, before: float, after: float) ->
     """Judge a figure by its difference in its own unit: a percentage, or one without a ratio, being zero."""
     difference = after - before
     least, unit = (metric.least_effect_pct, "percentage points") if metric.absolute else (0.0, metric.unit)
-    changed: Verdict = "regression" if metric.is_worse(difference) else "improvement"
+    changed: ChangeVerdict = "regression" if metric.is_worse(difference) else "improvement"
     verdict = changed if abs(difference) > least else "same"
     relative = 100 * difference / before if before else None
     return Row(scenario, metric, before, after, relative, verdict, f"{difference:+.2f} {unit}")

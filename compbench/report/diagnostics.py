@@ -53,7 +53,7 @@ def plain(value: object) -> str:
     return " ".join(str(value).split())
 
 
-class Reading(NamedTuple):
+class SampleLine(NamedTuple):
     """A further line of `_sys.txt`: label, field of a sample, its unit in the label's, number of decimals."""
 
     label: str
@@ -63,29 +63,29 @@ class Reading(NamedTuple):
 
 
 READINGS = (
-    Reading("Driver CPU (% of a core)", "driver_cpu_pct"),
-    Reading("Steal (%)", "steal_pct"),
-    Reading("RSS (MB)", "memory_bytes", 1e6, 0),
-    Reading("VSZ (MB)", "virtual_bytes", 1e6, 0),
-    Reading("Driver RSS (MB)", "driver_memory_bytes", 1e6, 0),
-    Reading("Machine memory (%)", "machine_memory_pct"),
-    Reading("Swap used (MB)", "swap_used_bytes", 1e6, 0),
-    Reading("Swap in (MB/s)", "swap_in_bytes_s", 1e6, 2),
-    Reading("Swap out (MB/s)", "swap_out_bytes_s", 1e6, 2),
-    Reading("Disk read (MB/s)", "disk_read_bytes_s", 1e6, 2),
-    Reading("Disk write (MB/s)", "disk_write_bytes_s", 1e6, 2),
-    Reading("Disk latency (ms)", "disk_latency_ms", 1, 2),
-    Reading("Server read (MB/s)", "server_read_bytes_s", 1e6, 2),
-    Reading("Server write (MB/s)", "server_write_bytes_s", 1e6, 2),
-    Reading("Loopback packets (1/s)", "net_packets_s", 1, 0),
-    Reading("Loopback errors and drops", "net_errors", 1, 0),
-    Reading("Other networks (KB/s)", "external_net_kb_s"),
-    Reading("Open files of the server", "open_files", 1, 0),
-    Reading("CPU clock (MHz)", "cpu_mhz", 1, 0),
-    Reading("Load average, 1 min", "load_1min", 1, 2),
-    Reading("Throttle events", "throttle_events", 1, 0),
-    Reading("CPU quota throttles", "quota_throttles", 1, 0),
-    Reading("OOM kills", "oom_kills", 1, 0),
+    SampleLine("Driver CPU (% of a core)", "driver_cpu_pct"),
+    SampleLine("Steal (%)", "steal_pct"),
+    SampleLine("RSS (MB)", "memory_bytes", 1e6, 0),
+    SampleLine("VSZ (MB)", "virtual_bytes", 1e6, 0),
+    SampleLine("Driver RSS (MB)", "driver_memory_bytes", 1e6, 0),
+    SampleLine("Machine memory (%)", "machine_memory_pct"),
+    SampleLine("Swap used (MB)", "swap_used_bytes", 1e6, 0),
+    SampleLine("Swap in (MB/s)", "swap_in_bytes_s", 1e6, 2),
+    SampleLine("Swap out (MB/s)", "swap_out_bytes_s", 1e6, 2),
+    SampleLine("Disk read (MB/s)", "disk_read_bytes_s", 1e6, 2),
+    SampleLine("Disk write (MB/s)", "disk_write_bytes_s", 1e6, 2),
+    SampleLine("Disk latency (ms)", "disk_latency_ms", 1, 2),
+    SampleLine("Server read (MB/s)", "server_read_bytes_s", 1e6, 2),
+    SampleLine("Server write (MB/s)", "server_write_bytes_s", 1e6, 2),
+    SampleLine("Loopback packets (1/s)", "net_packets_s", 1, 0),
+    SampleLine("Loopback errors and drops", "net_errors", 1, 0),
+    SampleLine("Other networks (KB/s)", "external_net_kb_s"),
+    SampleLine("Open files of the server", "open_files", 1, 0),
+    SampleLine("CPU clock (MHz)", "cpu_mhz", 1, 0),
+    SampleLine("Load average, 1 min", "load_1min", 1, 2),
+    SampleLine("Throttle events", "throttle_events", 1, 0),
+    SampleLine("CPU quota throttles", "quota_throttles", 1, 0),
+    SampleLine("OOM kills", "oom_kills", 1, 0),
 )
 
 
@@ -100,14 +100,16 @@ def render_system(capture: Capture) -> str:
 def further_lines(samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
     """Return (label, average, peak) of each core and of all further readings, as printed."""
     cores = zip(*(sample.per_core_pct for sample in samples if sample.per_core_pct), strict=False)
-    lines = [(f"CPU core {number} (%)", *_average_and_peak(core, Reading("", ""))) for number, core in enumerate(cores)]
+    lines = [
+        (f"CPU core {number} (%)", *_average_and_peak(core, SampleLine("", ""))) for number, core in enumerate(cores)
+    ]
     for reading in READINGS:
         values = [getattr(sample, reading.name) for sample in samples]
         lines.append((reading.label, *_average_and_peak([v for v in values if v is not None], reading)))
     return lines
 
 
-def _average_and_peak(values: Sequence[float], reading: Reading) -> tuple[str, str]:
+def _average_and_peak(values: Sequence[float], reading: SampleLine) -> tuple[str, str]:
     if not values:
         return thresholds.NOT_READABLE, thresholds.NOT_READABLE
     figures = (sum(values) / len(values), max(values))

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 from compbench.config.settings import Notify
 
 # How bad the news is, in apprise's words.
-Kind = Literal["success", "info", "warning", "failure"]
+MessageType = Literal["success", "info", "warning", "failure"]
 _LIMIT_S = 60.0
 _EXTRA = "`python -m pip install '.[notify]'`, in the checkout, brings the package that sends it"
 
@@ -30,7 +30,9 @@ def is_wanted(settings: Notify, *, passed: bool, regressed: bool) -> bool:
     return bool(settings.variables) and any(events[event] for event in settings.on)
 
 
-def notify(settings: Notify, kind: Kind, title: str, text: str, environment: Mapping[str, str]) -> list[str]:
+def send_message(
+    settings: Notify, kind: MessageType, title: str, text: str, environment: Mapping[str, str]
+) -> list[str]:
     """Send a message to every address; return a warning for each that could not be reached.
 
     `kind` gives the message its colour or sign where it is read. A warning names the variable, never what it holds.
@@ -64,7 +66,7 @@ def notify(settings: Notify, kind: Kind, title: str, text: str, environment: Map
     return [*warnings, *(told or ["notification not sent: the process that sends it failed"])]
 
 
-def send(kind: Kind, title: str, names: Sequence[str], text: str, environment: Mapping[str, str]) -> list[str]:
+def send(kind: MessageType, title: str, names: Sequence[str], text: str, environment: Mapping[str, str]) -> list[str]:
     """Send the message to the address that each variable holds; return a line for each that refused it."""
     import apprise  # noqa: PLC0415 - only the process that sends needs it
 
@@ -84,7 +86,9 @@ def main() -> int:
     """Send standard input to the addresses that the named variables hold."""
     logging.disable(logging.CRITICAL)  # the library's log lines hold addresses
     kind, title, *names = sys.argv[1:]
-    refused = send(next(known for known in get_args(Kind) if known == kind), title, names, sys.stdin.read(), os.environ)
+    refused = send(
+        next(known for known in get_args(MessageType) if known == kind), title, names, sys.stdin.read(), os.environ
+    )
     sys.stdout.write("".join(f"{line}\n" for line in refused))
     return 1 if refused else 0
 

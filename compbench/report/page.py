@@ -17,12 +17,11 @@ from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.model.notices import Verdict
-from compbench.model.provenance import Git, Machine
-from compbench.model.records import Capture, Manifest
+from compbench.model.records import Capture, Git, Machine, Manifest
 from compbench.model.times import iso_utc
 from compbench.report import baselines, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
-from compbench.report.capacities import BOUNDS, describe
+from compbench.report.capacities import BOUNDS, describe_capacity
 from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
 from compbench.report.charts.vega import Spec
@@ -55,7 +54,7 @@ _STANDS = {"better": "better than", "comparable": "comparable to", "worse": "wor
 
 
 @dataclass(frozen=True)
-class Report:
+class PageValues:
     """The values of the templates of the page and its Markdown twin."""
 
     manifest: Manifest
@@ -68,7 +67,9 @@ class Report:
     since: RunComparison | None
 
 
-def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenarios_dir: Path, *, state: str) -> Report:
+def gather(
+    folder: Path, manifest: Manifest, captures: Sequence[Capture], scenarios_dir: Path, *, state: str
+) -> PageValues:
     """Read and judge a run for its report.
 
     Raises:
@@ -83,7 +84,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities, published)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     since = since_last_run(folder, manifest, known)
-    return Report(
+    return PageValues(
         manifest=manifest,
         captures=captures,
         views=views,
@@ -95,7 +96,7 @@ def gather(folder: Path, manifest: Manifest, captures: Sequence[Capture], scenar
     )
 
 
-def write_report(folder: Path, report: Report, cache_dir: Path) -> str:
+def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
     """Write `<ts>_report.html`, `<ts>_report.md` and the pictures, each whole; return the Markdown.
 
     Raises:
@@ -152,7 +153,7 @@ def sentence(
     """Return the sentence at the top: how many passed, how P99 stands beside published ones; or the capacities."""
     if views and all(view.capture.is_capacity for view in views):
         found = [(view.name, view.capture.capacity) for view in views]
-        return "; ".join(f"{n}: {describe(c) if c else 'no capacity was found'}" for n, c in found) + "."
+        return "; ".join(f"{n}: {describe_capacity(c) if c else 'no capacity was found'}" for n, c in found) + "."
     parts = [
         f"{sum(view.group.verdict == 'passed' for view in views)} of {len(views) + len(not_measured)} scenarios passed"
     ]
@@ -184,7 +185,7 @@ def _not_measured(manifest: Manifest, captures: Sequence[Capture]) -> list[str]:
     return [scenario for scenario in selected if scenario not in {capture.scenario for capture in captures}]
 
 
-def _specs(report: Report) -> dict[str, Spec]:
+def _specs(report: PageValues) -> dict[str, Spec]:
     """Return every chart of the page by the part of its file's name after the timestamp."""
     top = None if report.manifest.kind == "capacity" else overview(standings(report.views))
     found = {"overview": top} if top else {}

@@ -20,8 +20,7 @@ from compbench.machine import thresholds
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.metrics import P99, RECALL, THROUGHPUT, figures_of
-from compbench.model.provenance import Git, Machine
-from compbench.model.records import RESULTS_SCHEMA, Capture, Manifest
+from compbench.model.records import RESULTS_SCHEMA, Capture, Git, Machine, Manifest
 from compbench.model.result import Result
 from compbench.model.scenario import Validation
 from compbench.model.times import iso_utc

@@ -48,7 +48,7 @@ def render_summary(
         comparisons=comparisons,
         duration_s=sum(manifest.spent_s),
         repeats=repeats_of(captures),
-        describe=capacities.describe,
+        describe=capacities.describe_capacity,
         not_comparable=registry.not_comparable(capture.system for capture in captures),
         capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )

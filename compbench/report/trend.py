@@ -18,7 +18,7 @@ from compbench.model.metrics import FOLLOWED, RECALL, Metric, change_pct
 from compbench.model.times import iso_utc
 from compbench.report import render
 from compbench.report.charts import drawing
-from compbench.report.charts.vega import BAD, GOOD, SOFT, Row, Spec, chart_of, colour_by, tooltips, y_axis
+from compbench.report.charts.vega import BAD, GOOD, SOFT, Datum, Spec, chart_of, colour_by, tooltips, y_axis
 from compbench.report.past.comparable import series_key, series_names
 from compbench.report.past.history import Past
 from compbench.report.statistics import judge_change, noise_of
@@ -183,7 +183,7 @@ def _value(past: Past, scenario: str, metric: Metric) -> float:
     return basic.fmean(past.values[scenario][metric.name])
 
 
-def _chart(rows: Sequence[Row], metric: Metric, changes: Sequence[Row], machines: Sequence[Row]) -> Spec:
+def _chart(rows: Sequence[Datum], metric: Metric, changes: Sequence[Datum], machines: Sequence[Datum]) -> Spec:
     """Return a figure over all runs: `rows` have `at` (ISO 8601), `value`, `shown`, `series`, `run`, `commit`, `state`.
 
     `changes` (`at`, `label`, `worse`) are change points, `machines` (`at`, `label`) are where another machine begins.
@@ -210,7 +210,7 @@ def _chart(rows: Sequence[Row], metric: Metric, changes: Sequence[Row], machines
     return chart_of(list(rows), {"layer": layers, "height": 180})
 
 
-def _moments(values: Sequence[Row], colour: str, x: Spec) -> list[Spec]:
+def _moments(values: Sequence[Datum], colour: str, x: Spec) -> list[Spec]:
     data = {"values": list(values)}
     rule = {"type": "rule", "color": colour, "strokeDash": [5, 3], "strokeWidth": 1.5}
     text = {"type": "text", "align": "left", "dx": 4, "dy": -8, "fontSize": 11, "color": colour}

@@ -14,7 +14,7 @@ from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, THROUGHPUT, gi
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, Recall
 from compbench.report import circumstances
-from compbench.report.circumstances import NOT_RECORDED, Doubt, Level
+from compbench.report.circumstances import NOT_RECORDED, Doubt, DoubtLevel
 from compbench.report.groups import Group
 from compbench.report.statistics import ACCEPTABLE_CV_PCT, Spread
 
@@ -101,7 +101,7 @@ def _load(capture: Capture, details: Details) -> Doubt:
         unsent += f", all {details.connections} connections in use at times (waiting for one is response time)"
     errors = f"{result.total_errors} of {result.total_operations} failed ({ERRORS.shown(100 * result.error_fraction)})"
     short = lost > 0 or achieved < 0.99 * offered * (1 - result.error_fraction)
-    level: Level = "warning" if short or result.total_errors else "ok"
+    level: DoubtLevel = "warning" if short or result.total_errors else "ok"
     return Doubt("load", level, f"{OFFERED.in_words(offered)}, {THROUGHPUT.shown(achieved)} answered{unsent}; {errors}")
 
 
@@ -109,7 +109,7 @@ def _tail(capture: Capture, details: Details) -> Doubt:
     total = capture.result.total_operations if capture.result else 0
     above = {name: total * share for name, share in (("P99", 0.01), ("P99.9", 0.001))}
     text = ", ".join(f"{name} rests on the {count:.0f} slowest" for name, count in above.items())
-    level: Level = "warning" if above["P99"] < FEW_ABOVE else "ok"
+    level: DoubtLevel = "warning" if above["P99"] < FEW_ABOVE else "ok"
     intervals = details.response_time_ms_ci
     low, high = (intervals.p99 if intervals else None) or (None, None)
     within = ""

@@ -27,7 +27,7 @@ def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
     data_format = registry.server_of(settings).data_format
     if not data_format or count < settings.data_set_kept_from:
         return None
-    own = registry.fingerprint(settings)
+    own = registry.system_inputs(settings)
     facts = (scenario.data, scenario.graph, scenario.seed, count, VECTORS_FORMAT, settings.system, data_format, own)
     return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 

@@ -36,7 +36,7 @@ class Leftover:
     what: str
 
 
-def find(output_dir: Path, work_dir: Path, root: Path, caches: Sequence[Path]) -> list[Leftover]:
+def find_leftovers(output_dir: Path, work_dir: Path, root: Path, caches: Sequence[Path]) -> list[Leftover]:
     """Return leftovers and caches; never a finished file of a closed run.
 
     Args:

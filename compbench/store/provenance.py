@@ -58,7 +58,7 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
     """Return the inputs of a run as names and values or hashes; only runs of equal ones are continued."""
     inputs = setting_inputs(settings)
     inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
-    inputs |= registry.fingerprint(settings)
+    inputs |= registry.system_inputs(settings)
     inputs |= _binary_hashes(settings)
     return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
 

@@ -17,8 +17,7 @@ from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
-from compbench.model.provenance import Provenance
-from compbench.model.records import Finding, Manifest
+from compbench.model.records import Finding, Manifest, Provenance
 from compbench.model.scenario import Scenario
 from compbench.model.texts import clean_values
 from compbench.store import attempts, provenance, resume_rules, runs

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from compbench.transport.exchange import Exchange, Transport
 
     Vectors = NDArray[np.float32]
+    # (edges, 2): from, to; directed.
     Pairs = NDArray[np.uint32]
 
 # managed: compbench starts a program that it finds; container: an image by its digest; endpoint: the user runs it.
 # Only managed is built so far: a preflight check refuses the others.
 Mode = Literal["managed", "container", "endpoint"]
-Metric = Literal["cosine", "euclidean", "dot"]
+SimilarityMetric = Literal["cosine", "euclidean", "dot"]
 # A request as the system's transport takes it, made before it is due.
 Call = Any
 # The data set's row i is i everywhere. What a run stores itself begins here, far above any data set's rows.
@@ -47,7 +48,7 @@ class Capabilities(NamedTuple):
     """
 
     dimension: int | None = None
-    metrics: tuple[Metric, ...] = ("cosine",)
+    metrics: tuple[SimilarityMetric, ...] = ("cosine",)
     thresholds: bool = True
     inserts: bool = True
     edges: bool = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import msgspec
 
 from compbench.model.errors import UserError
-from compbench.systems import folders
+from compbench.systems import discovery
 from compbench.systems.api import Client, Shape
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def open_client(address: ServerAddress, shape: Shape) -> Client:
     Raises:
         UserError: there is no such system, its settings are wrong, or it can't be asked at such an endpoint.
     """
-    folders.look_into(Path(address.systems_dir) if address.systems_dir else None)
-    if address.system not in folders.names():
-        raise UserError(f"--system {address.system}: no such system; known: {', '.join(folders.names())}")
+    discovery.look_into(Path(address.systems_dir) if address.systems_dir else None)
+    if address.system not in discovery.names():
+        raise UserError(f"--system {address.system}: no such system; known: {', '.join(discovery.names())}")
     try:
-        own = msgspec.json.decode(address.own, type=folders.kind(address.system).settings)
+        own = msgspec.json.decode(address.own, type=discovery.kind(address.system).settings)
     except msgspec.DecodeError as error:
         raise UserError(f"--system-settings {address.own}: {error}") from None
-    return cast("Client", folders.module(address.system, "client").Client(own, address.endpoint, shape))
+    return cast("Client", discovery.module(address.system, "client").Client(own, address.endpoint, shape))
 
 
 def transport_maker(address: ServerAddress, shape: Shape) -> Callable[[int], Transport]:

@@ -16,7 +16,7 @@ from compbench.config.settings import Settings
 from compbench.config.system_tables import SystemKind, SystemSettings
 from compbench.machine.probes.machine import Recognise
 from compbench.model.errors import UserError
-from compbench.systems import folders
+from compbench.systems import discovery
 
 if TYPE_CHECKING:
     from compbench.systems.api import Server
@@ -26,7 +26,7 @@ def load_settings(
     root: Path, environment: Mapping[str, str], variables: Mapping[str, str], invocation: Iterable[str] = ("doit",)
 ) -> Settings:
     """Read and merge all sources of settings; see `compbench.config.sources.load_settings`."""
-    return sources.load_settings(root, environment, variables, find_kinds, invocation)
+    return sources.merge_settings(root, environment, variables, find_kinds, invocation)
 
 
 def find_kinds(folder: Path | None) -> dict[str, SystemKind]:
@@ -35,16 +35,16 @@ def find_kinds(folder: Path | None) -> dict[str, SystemKind]:
     Raises:
         UserError: a folder can't be loaded, or two have the same name.
     """
-    folders.look_into(folder)
-    return {name: folders.kind(name) for name in folders.names()}
+    discovery.look_into(folder)
+    return {name: discovery.kind(name) for name in discovery.names()}
 
 
 def server_of(settings: Settings, name: str = "") -> Server:
     """Return the server half of the system that is measured, or of another one."""
     system = name or settings.system
-    kind = folders.kind(system)
+    kind = discovery.kind(system)
     own = msgspec.convert(settings.system_tables[system], kind.settings)
-    return cast("Server", folders.module(system, "server").Server(own, settings.port))
+    return cast("Server", discovery.module(system, "server").Server(own, settings.port))
 
 
 def recognisers(settings: Settings) -> list[Recognise]:
@@ -54,7 +54,7 @@ def recognisers(settings: Settings) -> list[Recognise]:
 
 def own_settings(settings: Settings) -> SystemSettings:
     """Return the settings of the system that is measured, of the type in its folder."""
-    return msgspec.convert(settings.system_tables[settings.system], folders.kind(settings.system).settings)
+    return msgspec.convert(settings.system_tables[settings.system], discovery.kind(settings.system).settings)
 
 
 def kind_of(name: str) -> SystemKind:
@@ -62,8 +62,8 @@ def kind_of(name: str) -> SystemKind:
 
     A run may outlive the folder of its system: then it is not known whether its figures may be compared.
     """
-    if name in folders.names():
-        return folders.kind(name)
+    if name in discovery.names():
+        return discovery.kind(name)
     unknown = "its folder is not here any more (systems_dir=), so that nobody can tell what they may be compared with"
     return SystemKind(settings=SystemSettings, title=name, not_comparable=unknown)
 
@@ -80,17 +80,17 @@ def not_comparable(names: Iterable[str]) -> list[SystemKind]:
 
 def looked_for(settings: Settings) -> list[str]:
     """Return the systems of which `auto` looks for a trace on this machine."""
-    return [name for name in settings.system_tables if folders.kind(name).trace]
+    return [name for name in settings.system_tables if discovery.kind(name).trace]
 
 
 def is_makeshift(settings: Settings) -> bool:
     """Tell whether a system is measured only because there is no trace of any other."""
-    return folders.kind(settings.system).is_fallback and not settings.system_is_chosen
+    return discovery.kind(settings.system).is_fallback and not settings.system_is_chosen
 
 
-def fingerprint(settings: Settings) -> dict[str, str]:
+def system_inputs(settings: Settings) -> dict[str, str]:
     """Return the settings of a system that affect a measurement: every field that its `KIND` does not except."""
-    kind, own = folders.kind(settings.system), own_settings(settings)
+    kind, own = discovery.kind(settings.system), own_settings(settings)
     names = [name for name in own.__struct_fields__ if name not in kind.unmeasured]
     return {f"system.{name}": str(msgspec.to_builtins(getattr(own, name))) for name in names}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compbench.cli import preparation, verdict
+from compbench.cli import exit_codes, preparation
 from compbench.cli.project import Project
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.selection import Selection
@@ -113,5 +113,7 @@ def test_what_cannot_be_kept_is_a_remark_before_a_measurement_and_else_a_failure
 
 
 def test_an_exception_ends_an_invocation_with_the_code_that_says_what_it_was() -> None:
-    ends = [verdict.exit_code_of(error) for error in (KeyboardInterrupt(), SystemExit(7), UserError("x"), KeyError())]
+    ends = [
+        exit_codes.exit_code_of(error) for error in (KeyboardInterrupt(), SystemExit(7), UserError("x"), KeyError())
+    ]
     assert ends == [interrupts.INTERRUPTED_EXIT_CODE, 7, 1, 1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compbench.config.scenarios import check_name, load_scenario, load_scenarios, scenario_names, title_of
+from compbench.config.scenarios import check_name, load_scenario, load_scenarios, scenario_names, scenario_title
 from compbench.model.errors import UserError
 from compbench.model.scenario import mean_rate
 from compbench.report.baselines import load_baselines
@@ -136,8 +136,8 @@ def test_a_target_that_is_no_number_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ['"Go\\u001b[31mod"', '"a\\nb"', '"\\u0000"', '""', "1", '"\\u009b"'])
 def test_a_menu_shows_no_title_that_would_steer_a_terminal(tmp_path: Path, name: str) -> None:
-    assert title_of(written(tmp_path, GOOD)) == "Good"
-    assert title_of(written(tmp_path, GOOD.replace('"Good"', name))).startswith("unreadable: ")
+    assert scenario_title(written(tmp_path, GOOD)) == "Good"
+    assert scenario_title(written(tmp_path, GOOD.replace('"Good"', name))).startswith("unreadable: ")
 
 
 def test_two_scenarios_of_one_title_and_a_wrong_count_are_refused(tmp_path: Path) -> None:
@@ -177,4 +177,4 @@ def test_a_pipe_in_the_place_of_a_scenario_is_never_waited_for(tmp_path: Path) -
     os.mkfifo(tmp_path / "one.toml")
     with pytest.raises(UserError, match=r"one\.toml: can't be read \(not a regular file\)"):
         load_scenario(tmp_path / "one.toml")
-    assert title_of(tmp_path / "one.toml").startswith("unreadable")
+    assert scenario_title(tmp_path / "one.toml").startswith("unreadable")

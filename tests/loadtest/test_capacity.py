@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from compbench.loadtest.engine.capacity import RATE_LIMIT, Goal, Search, Trial, is_sustained
+from compbench.loadtest.engine.capacity import RATE_LIMIT, CapacitySearch, Goal, Trial, is_sustained
 
 GOAL = Goal(p99_ms=20, max_error_rate=0.01, repeats=3, precision_pct=5)
 Server = Callable[[float], Trial]
@@ -25,8 +25,8 @@ def queue(capacity: float, noise: float = 0.0, seed: int = 1) -> Server:
     return trial
 
 
-def search(server: Server, goal: Goal = GOAL) -> Search:
-    found = Search(goal)
+def search(server: Server, goal: Goal = GOAL) -> CapacitySearch:
+    found = CapacitySearch(goal)
     for _ in range(200):
         if (rate := found.next_rate) is None:
             return found

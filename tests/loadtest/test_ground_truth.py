@@ -46,8 +46,8 @@ def test_a_small_data_set_has_fewer_neighbours() -> None:
 
 def test_what_is_cached_is_the_same_and_a_damaged_file_is_none(tmp_path: Path) -> None:
     data, ticks = scenario(nodes=2000).data, []
-    found = ground_truth.find(tmp_path, data, 2000, 7, lambda _elapsed_s, done: ticks.append(done))
-    again = ground_truth.find(tmp_path, data, 2000, 7, lambda _elapsed_s, done: ticks.append(done))
+    found = ground_truth.find_neighbours(tmp_path, data, 2000, 7, lambda _elapsed_s, done: ticks.append(done))
+    again = ground_truth.find_neighbours(tmp_path, data, 2000, 7, lambda _elapsed_s, done: ticks.append(done))
     assert ticks == [2000]
     assert found is not None
     assert again is not None
@@ -61,7 +61,7 @@ def test_neighbours_that_cannot_be_kept_are_known_all_the_same(tmp_path: Path) -
     data = scenario(nodes=2000).data
     (tmp_path / "file").touch()
     with pytest.raises(NotKeptError, match=r"file/ground_truth.*Not a directory.*set another cache folder") as refused:
-        ground_truth.find(tmp_path / "file", data, 2000, 7, lambda _elapsed_s, _done: None)
+        ground_truth.find_neighbours(tmp_path / "file", data, 2000, 7, lambda _elapsed_s, _done: None)
     assert np.array_equal(refused.value.truth.numbers, computed(2000).numbers)
 
 
@@ -77,7 +77,10 @@ def test_other_data_has_another_name(tmp_path: Path) -> None:
 
 def test_a_time_limit_gives_up(tmp_path: Path) -> None:
     data = scenario(nodes=20_000).data
-    assert ground_truth.find(tmp_path, data, 20_000, 7, lambda _elapsed_s, _done: None, time_limit_s=0.0) is None
+    assert (
+        ground_truth.find_neighbours(tmp_path, data, 20_000, 7, lambda _elapsed_s, _done: None, time_limit_s=0.0)
+        is None
+    )
 
 
 @pytest.mark.process

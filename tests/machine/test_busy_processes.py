@@ -13,7 +13,7 @@ from compbench.machine.probes.busy_processes import (
     ProcessReading,
     ProcessTime,
     busiest,
-    describe,
+    describe_busy,
     read_processes,
 )
 
@@ -34,7 +34,7 @@ def test_each_is_told_by_its_share_of_the_interval_the_busiest_first() -> None:
         BusyProcess(OTHER, "loop", pytest.approx(90.0)),  # type: ignore[arg-type]
         BusyProcess(SHELL, "make", pytest.approx(40.0), with_children=True),  # type: ignore[arg-type]
     ]
-    assert describe(found) == (
+    assert describe_busy(found) == (
         "loop (process 300) 90 % of a core, make (process 200) 40 % of a core by programs that it starts"
     )
 
@@ -60,8 +60,8 @@ def test_a_number_that_is_given_to_a_new_process_is_no_old_one() -> None:
 
 
 def test_more_than_three_are_counted_and_none_is_an_empty_line() -> None:
-    assert describe([BusyProcess(n, "x", 9.0) for n in range(5)]).endswith(" and 2 more")
-    assert describe([]) == ""
+    assert describe_busy([BusyProcess(n, "x", 9.0) for n in range(5)]).endswith(" and 2 more")
+    assert describe_busy([]) == ""
 
 
 @pytest.mark.process

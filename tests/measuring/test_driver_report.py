@@ -13,7 +13,7 @@ import pytest
 
 from compbench.config.scenarios import load_scenario, load_scenarios
 from compbench.machine.process import Exit
-from compbench.measuring import cautions, driver_report, judgement
+from compbench.measuring import cautions, driver_report, outcomes
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, Verdict
 from compbench.model.records import DataSet
@@ -128,7 +128,7 @@ def test_what_a_driver_says_is_clean_before_it_is_kept(tmp_path: Path) -> None:
         per_operation_stats={wild: {"count": 1, "success_count": 1, "p99_latency_us": 1}},
         compbench={"valid": False, "invalid_reason": wild, "errors": {wild: 1}},
     )
-    outcome = judgement.judge(told, TARGETS, 1000.0, Exit(0), [wild])
+    outcome = outcomes.judge(told, TARGETS, 1000.0, Exit(0), [wild])
     kept = msgspec.json.encode([told, outcome]).decode()
     assert "red" in kept
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202e]", kept)
@@ -187,7 +187,7 @@ def test_json_is_read_before_the_text(tmp_path: Path) -> None:
 )
 def test_a_report_is_judged_by_its_own_figures(changes: dict[str, Any], verdict: str, code: str, reason: str) -> None:
     for exit_code in (0, 1):  # what the driver thinks of the targets does not decide
-        outcome = judgement.judge(parsed(**changes), TARGETS, 1000.0, Exit(exit_code), [])
+        outcome = outcomes.judge(parsed(**changes), TARGETS, 1000.0, Exit(exit_code), [])
         assert (outcome.verdict, outcome.code) == (verdict, code)
         assert reason in outcome.reason
 
@@ -203,7 +203,7 @@ def test_a_report_is_judged_by_its_own_figures(changes: dict[str, Any], verdict:
     ],
 )
 def test_without_a_report_the_scenario_failed_and_says_what_the_driver_said(ended: Exit, code: str) -> None:
-    outcome = judgement.judge(None, TARGETS, 1000.0, ended, ["Error: no such file"])
+    outcome = outcomes.judge(None, TARGETS, 1000.0, ended, ["Error: no such file"])
     assert (outcome.verdict, outcome.code) == ("failed", code)
     assert "Error: no such file" in outcome.reason
 
@@ -235,7 +235,7 @@ def test_one_kind_of_operation_that_was_never_recorded_spoils_the_result(
     recall: dict[str, int], verdict: Verdict
 ) -> None:
     result = parsed(per_operation_stats={**REPORT["per_operation_stats"], "Recall": recall})
-    outcome = judgement.judge(result, TARGETS, 1000.0, Exit(0), [])
+    outcome = outcomes.judge(result, TARGETS, 1000.0, Exit(0), [])
     assert outcome.verdict == verdict
     assert ("all percentiles of Recall are 0" in outcome.reason) is (verdict == "failed")
 
@@ -272,15 +272,15 @@ def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: li
     ],
 )
 def test_a_server_that_did_not_hold_its_data_set_can_pass_nothing(loaded: DataSet, fails: bool) -> None:
-    outcome = judgement.judge_data_set(loaded)
+    outcome = outcomes.judge_held_data(loaded)
     assert (outcome is not None) is fails
     assert outcome is None or (outcome.verdict, outcome.code) == ("failed", "data-set-not-held")
-    assert judgement.judge_data_set(data_set(stored=None)) is None, "what a server doesn't tell is no fault"
+    assert outcomes.judge_held_data(data_set(stored=None)) is None, "what a server doesn't tell is no fault"
 
 
 def test_a_run_in_which_everything_failed_measured_nothing() -> None:
     result = parsed(total_errors=REPORT["total_operations"], overall_error_rate=1.0)
-    assert judgement.judge(result, Validation(), 1000.0, Exit(0), []).code == "all-operations-failed"
+    assert outcomes.judge(result, Validation(), 1000.0, Exit(0), []).code == "all-operations-failed"
 
 
 def test_a_run_that_single_requests_held_up_is_told() -> None:
@@ -316,7 +316,7 @@ def test_what_engrams_own_driver_leaves_out_is_told(name: str, changes: dict[str
 def judged_recall(recall: dict[str, Any], expected: float | None = None) -> Outcome:
     result = parsed(compbench={"recall": recall})
     validation = Validation(expected_recall=expected)
-    return judgement.judge(result, validation, 1000.0, Exit(0), [])
+    return outcomes.judge(result, validation, 1000.0, Exit(0), [])
 
 
 def test_answers_that_mean_nothing_fail_whatever_the_figures() -> None:
@@ -331,7 +331,7 @@ def test_an_expected_recall_is_judged_where_it_is_told() -> None:
     assert judged_recall({"answers": "ok", "mean": 0.899}, 0.9).reason == "recall 0.899 is under 0.9"
     assert judged_recall({"answers": "ok", "mean": None, "exact_traversals": 0.5}, 0.9).verdict == "missed"
     assert "can't be told" in judged_recall({"answers": "not-checked", "note": "x", "mean": None}, 0.9).reason
-    loadtest = judgement.judge(parsed(), Validation(expected_recall=0.9), 1000.0, Exit(0), [])
+    loadtest = outcomes.judge(parsed(), Validation(expected_recall=0.9), 1000.0, Exit(0), [])
     assert loadtest.verdict == "passed"
 
 

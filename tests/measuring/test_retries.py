@@ -11,7 +11,7 @@ import pytest
 from compbench.machine.effects import Effects
 from compbench.machine.probes.busy_processes import BusyProcess, ProcessReading, ProcessTime
 from compbench.machine.probes.counters import CpuSeconds, MachineCounters
-from compbench.measuring import cautions, judgement
+from compbench.measuring import cautions, outcomes
 from compbench.measuring.attempt import Attempt
 from compbench.measuring.quiet import await_quiet
 from compbench.measuring.retries import QUIET_FOR_S, disturbances, due
@@ -133,10 +133,10 @@ def test_no_waiting_if_that_is_set(tmp_path: Path) -> None:
 def test_a_spoiled_measurement_names_who_used_the_cores_and_a_whole_one_only_much_use() -> None:
     invalid = outcome_of("measurement-invalid", why="the driver lagged")
     compiler, little = BusyProcess(7, "cc1", 93.0), BusyProcess(8, "top", 6.0)
-    named = judgement.name_the_busy(invalid, [compiler, little])
+    named = outcomes.name_the_busy(invalid, [compiler, little])
     assert named.reason.endswith("; meanwhile busy: cc1 (process 7) 93 % of a core, top (process 8) 6 % of a core")
     assert "end what is busy" in named.advice
-    assert judgement.name_the_busy(invalid, []) == invalid
+    assert outcomes.name_the_busy(invalid, []) == invalid
     passed = msgspec.structs.replace(invalid, verdict="passed")
     codes = [[n.code for n in cautions.of_others([who], o)] for who in (compiler, little) for o in (invalid, passed)]
     assert codes == [["other-processes"], ["other-processes"], ["other-processes"], []]
@@ -167,18 +167,18 @@ def second(
     ],
 )
 def test_others_hold_the_cores_if_they_use_some_and_leave_none_idle(sample: Sample, crowded: bool) -> None:
-    assert judgement.is_crowded(sample, 10.0) is crowded
-    assert not judgement.is_crowded(sample, 100.0)
+    assert outcomes.is_crowded(sample, 10.0) is crowded
+    assert not outcomes.is_crowded(sample, 100.0)
 
 
 def test_a_target_of_time_missed_beside_others_says_nothing_about_the_server() -> None:
     quiet, crowded = second(cores=(50.0, 50.0)), second(cores=(100.0, 100.0))
-    slow, wrong = judgement.MissedTarget("P99 is over", is_of_time=True), judgement.MissedTarget("recall is under")
+    slow, wrong = outcomes.MissedTarget("P99 is over", is_of_time=True), outcomes.MissedTarget("recall is under")
     missed = Outcome(verdict="missed", code="targets-missed", reason="P99 is over")
-    judged = judgement.judge_crowding(missed, [slow], [quiet, crowded, quiet], 10.0)
+    judged = outcomes.judge_crowding(missed, [slow], [quiet, crowded, quiet], 10.0)
     assert (judged.verdict, judged.code) == ("invalid", "machine-crowded")
     assert "P99 is over, while others held the cores in 1 of 3 samples" in judged.reason
-    assert judgement.judge_crowding(missed, [slow], [quiet], 10.0) is missed
-    assert judgement.judge_crowding(missed, [slow, wrong], [crowded], 10.0) is missed
+    assert outcomes.judge_crowding(missed, [slow], [quiet], 10.0) is missed
+    assert outcomes.judge_crowding(missed, [slow, wrong], [crowded], 10.0) is missed
     passed = Outcome(verdict="passed", code="passed")
-    assert judgement.judge_crowding(passed, [], [crowded], 10.0) is passed
+    assert outcomes.judge_crowding(passed, [], [crowded], 10.0) is passed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compbench.model.catalogue import NOTICES, OUTCOMES, VERDICTS, as_markdown
+from compbench.model.catalogue import NOTICES, OUTCOMES, VERDICTS, notices_as_markdown
 from compbench.model.notices import notice_of, outcome_of
 from tests.project import ROOT
 from tests.told import TREES, Maker, calls, name_of, told
@@ -40,8 +40,8 @@ def test_notices_and_outcomes_are_made_from_the_catalogue_only() -> None:
 
 
 def test_the_page_has_the_catalogue() -> None:
-    assert as_markdown() in (ROOT / "docs" / "notices.md").read_text(encoding="utf-8"), "python docs/notices.py"
-    assert "{" not in as_markdown()
+    assert notices_as_markdown() in (ROOT / "docs" / "notices.md").read_text(encoding="utf-8"), "python docs/notices.py"
+    assert "{" not in notices_as_markdown()
 
 
 def test_a_notice_says_what_happened_and_then_what_to_do() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compbench.preflight.findings import FINDINGS, as_markdown, finding_of
+from compbench.preflight.findings import FINDINGS, finding_of, findings_as_markdown
 from tests.project import ROOT
 from tests.told import TREES, Maker, calls, name_of, told
 
@@ -27,8 +27,8 @@ def test_findings_are_made_from_the_catalogue_only() -> None:
 
 def test_the_page_has_the_catalogue() -> None:
     page = (ROOT / "docs" / "notices.md").read_text(encoding="utf-8")
-    assert page.endswith(as_markdown()), "python docs/notices.py"
-    assert "{" not in as_markdown()
+    assert page.endswith(findings_as_markdown()), "python docs/notices.py"
+    assert "{" not in findings_as_markdown()
 
 
 def test_how_to_mend_is_said_of_what_is_not_ok() -> None:

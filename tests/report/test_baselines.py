@@ -13,7 +13,7 @@ import pytest
 
 from compbench.model.result import Capacity, TriedRate
 from compbench.report import baselines, capacities
-from compbench.systems import folders
+from compbench.systems import discovery
 from tests import synthetic
 from tests.project import ROOT
 from tests.rendering import SCENARIOS, records_of, render, text_of, write_pages
@@ -120,9 +120,9 @@ SYSTEMS = ROOT / "tests" / "stand_ins" / "systems"
 @pytest.fixture
 def further_systems() -> Iterator[None]:
     """Make the systems of the tests known to this process for the time of a test."""
-    folders.look_into(SYSTEMS)
+    discovery.look_into(SYSTEMS)
     yield
-    folders.look_into(None)
+    discovery.look_into(None)
 
 
 @pytest.mark.usefixtures("further_systems")
@@ -168,4 +168,4 @@ def test_a_search_that_sustained_nothing_says_at_which_rate() -> None:
         precision_pct=5,
         curve=tried,
     )
-    assert capacities.describe(found) == "no capacity: P99 under 20 ms was not sustained even at 12.5 ops/s"
+    assert capacities.describe_capacity(found) == "no capacity: P99 under 20 ms was not sustained even at 12.5 ops/s"

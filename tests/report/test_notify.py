@@ -81,7 +81,7 @@ def test_a_message_reaches_http_and_smtp(receiver: type[Receiver]) -> None:
         "MAIL": f"mailto://127.0.0.1:{port}/?from=compbench@example.com&to=team@example.com&mode=insecure",
     }
     try:
-        warnings = notify.notify(
+        warnings = notify.send_message(
             Notify(variables=("CHAT", "MAIL")), "success", "run passed", "4/4 scenarios", environment
         )
     finally:
@@ -104,7 +104,7 @@ def test_a_failure_is_a_warning_that_names_the_variable_and_no_address(receiver:
         "not an address": SECRET,
         "unset": "",
     }[kind]
-    (warning,) = notify.notify(Notify(variables=("CHAT",)), "info", "title", "text", {"CHAT": address})
+    (warning,) = notify.send_message(Notify(variables=("CHAT",)), "info", "title", "text", {"CHAT": address})
     assert "CHAT" in warning
     assert SECRET not in warning
 

@@ -183,7 +183,7 @@ def test_clean_takes_open_and_abandoned_runs_but_never_a_closed_one(tmp_path: Pa
     for folder in (own, foreign, cache / "photos"):
         folder.mkdir(parents=True)
     (made["closed"].folder / "kept.txt.partial").write_text("what an attempt left")
-    found = leftovers.find(output, work, tmp_path, leftovers.in_cache(cache))
+    found = leftovers.find_leftovers(output, work, tmp_path, leftovers.in_cache(cache))
     for leftover in found:
         leftovers.remove(leftover)
     assert {path.name for path in output.iterdir()} == {made["closed"].name}
@@ -213,7 +213,9 @@ def test_a_run_that_cannot_be_read_is_in_nobodys_way_unless_it_may_be_open(tmp_p
     assert found.name == good.name
     with pytest.raises(UserError, match="not a readable manifest"):
         runs.find_run(tmp_path, closed.name)
-    assert closed.folder not in [leftover.path for leftover in leftovers.find(tmp_path, tmp_path / "no", tmp_path, [])]
+    assert closed.folder not in [
+        leftover.path for leftover in leftovers.find_leftovers(tmp_path, tmp_path / "no", tmp_path, [])
+    ]
 
 
 def test_a_write_that_fails_names_its_file(tmp_path: Path) -> None:

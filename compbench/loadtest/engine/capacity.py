@@ -49,7 +49,7 @@ class Point(NamedTuple):
     sustained: bool | None
 
 
-class Capacity(NamedTuple):
+class RateBracket(NamedTuple):
     """The answer: the target sustains `low` operations a second and not `high`; the truth lies between.
 
     `bound` names the reason of `high`: the target's limit, the driver's, the search's, or that nothing was sustained
@@ -74,7 +74,7 @@ def is_sustained(trial: Trial, goal: Goal) -> bool | None:
     return None if trial.invalid_reason and not met else met
 
 
-class Search:
+class CapacitySearch:
     """A search under way: ask for `next_rate`, try it, `add` the result, until there is no next rate."""
 
     def __init__(self, goal: Goal, start_rate: float = START_RATE) -> None:
@@ -106,10 +106,10 @@ class Search:
         elif self._spoiled == SPOILED_LIMIT:
             self._move(sustained=False, bound="driver")
 
-    def result(self) -> Capacity:
+    def result(self) -> RateBracket:
         """Return the answer as far as it is known by now."""
         high = None if math.isinf(self._high) else self._high
-        return Capacity(self._low, high, self._high_bound if self._low else "none")
+        return RateBracket(self._low, high, self._high_bound if self._low else "none")
 
     def _move(self, *, sustained: bool, bound: Bound) -> None:
         """Settle the rate and choose the next one."""

@@ -31,7 +31,7 @@ NEVER_SENT_BATCH = 4096
 TICK_DELAY_S = 0.002
 
 
-class Workload(Protocol):
+class RequestSource(Protocol):
     """The requests. They are numbered through from 0; each process that sends makes its own workload."""
 
     def build(self, index: int, /) -> Any:
@@ -76,7 +76,7 @@ class OpenLoop:
         self,
         transport: Transport,
         due: Iterator[tuple[int, float]],
-        workload: Workload,
+        workload: RequestSource,
         *,
         answered: Callable[[int, bytes], None],
         start_s: float,

@@ -15,14 +15,14 @@ from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 from compbench.loadtest.engine.clock import run_in_precise_loop
-from compbench.loadtest.engine.openloop import Ended, OpenLoop, Workload, collector_off
+from compbench.loadtest.engine.openloop import Ended, OpenLoop, RequestSource, collector_off
 from compbench.loadtest.engine.recorder import Interval
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.model.errors import UserError
 from compbench.transport.exchange import Transport
 
 Consume = Callable[[Interval], Iterable[None]]
-Answer = tuple[int, bytes]
+_Answer = tuple[int, bytes]
 
 # So long after every connection of every process is open the schedule starts.
 LEAD_S = 0.05
@@ -38,10 +38,10 @@ class Plan(NamedTuple):
     schedule: Schedule
     connections: int
     processes: int
-    make_workload: Callable[[], Workload]
+    make_workload: Callable[[], RequestSource]
 
 
-def keep_schedule(plan: Plan, workload: Workload, started: Callable[[float], None], consume: Consume) -> Ended:
+def keep_schedule(plan: Plan, workload: RequestSource, started: Callable[[float], None], consume: Consume) -> Ended:
     """Send everything.
 
     Args:
@@ -66,7 +66,7 @@ def keep_schedule(plan: Plan, workload: Workload, started: Callable[[float], Non
 async def _drive(
     plan: Plan,
     number: int,
-    workload: Workload,
+    workload: RequestSource,
     answered: Callable[[int, bytes], None],
     begin: Callable[[], float],
     consume: Consume,
@@ -98,7 +98,7 @@ class _Shards:
         self._pieces_left: dict[int, int] = {}
         self._ended: list[Ended] = []
 
-    def run(self, begin: Callable[[], float], workload: Workload, consume: Consume) -> Ended:
+    def run(self, begin: Callable[[], float], workload: RequestSource, consume: Consume) -> Ended:
         children = [self._start(number) for number in range(self._plan.processes)]
         try:
             for connection, process in children:
@@ -125,7 +125,7 @@ class _Shards:
         theirs.close()
         return mine, process
 
-    def _listen(self, children: dict[Connection, BaseProcess], workload: Workload, consume: Consume) -> None:
+    def _listen(self, children: dict[Connection, BaseProcess], workload: RequestSource, consume: Consume) -> None:
         while children:
             for ready in wait(list(children)):
                 assert isinstance(ready, Connection)  # noqa: S101 - what was passed in
@@ -166,7 +166,7 @@ def _heard(connection: Connection, process: BaseProcess) -> object:
 
 
 def _child(connection: Connection, plan: Plan, number: int) -> None:
-    answers: list[Answer] = []
+    answers: list[_Answer] = []
 
     def begin() -> float:
         connection.send("ready")

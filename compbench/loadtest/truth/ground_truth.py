@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from compbench.files.whole import write_whole_by
 from compbench.loadtest.workload import VECTORS_FORMAT, vectors
 from compbench.loadtest.workload.operations import SEARCH_LIMITS
-from compbench.loadtest.workload.vectors import Vector
 from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
 from compbench.model.scenario import Data
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
 
 # To be raised whenever pool or file change, so that files cached before are not used.
 FORMAT = 1
@@ -74,7 +76,7 @@ def load(path: Path) -> Truth | None:
         return None
 
 
-def save(path: Path, truth: Truth) -> None:
+def save_neighbours(path: Path, truth: Truth) -> None:
     """Write the neighbours whole: beside their place first, then renamed.
 
     Raises:
@@ -88,7 +90,7 @@ def save(path: Path, truth: Truth) -> None:
         raise NotKeptError(text, truth) from None
 
 
-def find(
+def find_neighbours(
     folder: Path, data: Data, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")
 ) -> Truth | None:
     """Return the neighbours from the cache, or compute and cache them; None if that takes longer than the limit.
@@ -103,7 +105,7 @@ def find(
             truth = compute(data, count, seed, tick, time_limit_s)
         except OutOfTimeError:
             return None
-        save(path, truth)
+        save_neighbours(path, truth)
     return truth
 
 
@@ -124,7 +126,7 @@ def compute(data: Data, count: int, seed: int, tick: Tick, time_limit_s: float =
     pool = vectors.directions(vectors.query_pool(data, POOL_SIZE, seed))
     spaces = np.arange(POOL_SIZE) % data.memory_spaces
     best = Truth(np.full((POOL_SIZE, DEPTH), -1), np.full((POOL_SIZE, DEPTH), -np.inf, np.float32))
-    waiting: list[Vector] = []
+    waiting: list[Vectors] = []
     first = 0
     for begin, chunk in vectors.prepared_vectors(data, count, seed):
         waiting.append(chunk)
@@ -144,7 +146,7 @@ def compute(data: Data, count: int, seed: int, tick: Tick, time_limit_s: float =
     return best
 
 
-def _better(best: Truth, numbers: NDArray[np.int64], similarity: Vector) -> Truth:
+def _better(best: Truth, numbers: NDArray[np.int64], similarity: Vectors) -> Truth:
     """Merge the best so far with a block, shape (queries, memories), of similarities."""
     depth = min(DEPTH, similarity.shape[1])
     places = np.argpartition(similarity, -depth, axis=1)[:, -depth:]

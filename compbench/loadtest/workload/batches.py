@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from compbench.loadtest.workload.edges import Pairs, edge_chunks
-from compbench.loadtest.workload.vectors import CHUNK, Vector, prepared_vectors
+from compbench.loadtest.workload.edges import edge_chunks
+from compbench.loadtest.workload.vectors import CHUNK, prepared_vectors
 from compbench.model.scenario import Scenario
 from compbench.systems.api import Loading
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Pairs, Vectors
 
 # Some 1 MB a request.
 EDGES_A_BATCH = 131_072
 
 
-class Rows(NamedTuple):
+class RowBatch(NamedTuple):
     """The rows `first`, `first + step` and so on, which all belong to one space; shape (n, dimension)."""
 
     first: int
     step: int
-    vectors: Vector
+    vectors: Vectors
 
 
-def row_batches(scenario: Scenario, seed: int, loading: Loading, count: int) -> Iterator[Rows]:
+def row_batches(scenario: Scenario, seed: int, loading: Loading, count: int) -> Iterator[RowBatch]:
     """Yield those of the first `count` rows that are not loaded yet, ascending within each space."""
     step = scenario.data.memory_spaces
     following = [space + step * rows for space, rows in enumerate(loading.there)]
@@ -32,13 +35,13 @@ def row_batches(scenario: Scenario, seed: int, loading: Loading, count: int) -> 
         yield from sorted(_pieces(begin, chunk, following, loading.rows_at_once), key=lambda piece: piece.first)
 
 
-def _pieces(begin: int, chunk: Vector, following: list[int], at_once: int) -> Iterator[Rows]:
+def _pieces(begin: int, chunk: Vectors, following: list[int], at_once: int) -> Iterator[RowBatch]:
     step = len(following)
     for space, next_row in enumerate(following):
         first = max(next_row, begin + (space - begin) % step)
         rows = chunk[first - begin :: step] if first < begin + len(chunk) else chunk[:0]
         for skipped in range(0, len(rows), at_once):
-            yield Rows(first + skipped * step, step, rows[skipped : skipped + at_once])
+            yield RowBatch(first + skipped * step, step, rows[skipped : skipped + at_once])
 
 
 def edge_batches(scenario: Scenario, seed: int, count: int) -> Iterator[Pairs]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compbench.loadtest.workload.vectors import CHUNK, EDGES, stream
 
-# (edges, 2): from, to; directed.
-Pairs = NDArray[np.uint32]
+if TYPE_CHECKING:
+    from compbench.systems.api import Pairs
 
 
 def edge_chunks(count: int, average_degree: float, seed: int) -> Iterator[Pairs]:

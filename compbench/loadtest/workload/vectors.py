@@ -7,14 +7,15 @@ any order, and needs no more memory than that part.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compbench.model.scenario import Clustered, Data, HotSpot, Uniform
 from compbench.systems.api import Shape
 
-Vector = NDArray[np.float32]
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
 
 # Independent streams of random numbers from one seed.
 PREPARED, QUERIES, DRAWS, ARRIVALS, WARM_UP, STORED, EDGES = range(7)
@@ -45,7 +46,7 @@ class VectorSource:
             case Uniform():
                 self._centres = np.zeros((0, data.embedding_dim), np.float32)
 
-    def draw(self, rng: np.random.Generator, count: int) -> Vector:
+    def draw(self, rng: np.random.Generator, count: int) -> Vectors:
         """Return `count` vectors, shape (count, dimension)."""
         shape = (count, self._dimension)
         if not len(self._centres):
@@ -54,7 +55,7 @@ class VectorSource:
         return centres + np.float32(self._std_dev) * rng.standard_normal(shape, dtype=np.float32)
 
 
-def prepared_vectors(data: Data, count: int, seed: int, first: int = 0) -> Iterator[tuple[int, Vector]]:
+def prepared_vectors(data: Data, count: int, seed: int, first: int = 0) -> Iterator[tuple[int, Vectors]]:
     """Yield the data set's vectors from number `first` on, in order, a chunk at a time.
 
     A smaller data set is the beginning of a larger one.
@@ -70,7 +71,7 @@ def prepared_vectors(data: Data, count: int, seed: int, first: int = 0) -> Itera
         yield begin + skipped, chunk[skipped : count - begin]
 
 
-def query_pool(data: Data, size: int, seed: int) -> Vector:
+def query_pool(data: Data, size: int, seed: int) -> Vectors:
     """Return the distinct vectors that searches are drawn from, shape (size, dimension)."""
     return VectorSource(data).draw(stream(seed, QUERIES), size)
 
@@ -85,13 +86,13 @@ def prepared_count(data: Data, scale: float) -> int:
     return max(1, round(data.num_nodes * scale))
 
 
-def directions(rows: Vector) -> Vector:
+def directions(rows: Vectors) -> Vectors:
     """Return the rows (n, d) scaled to length 1; a row without length stays as it is."""
-    scaled: Vector = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-30))
+    scaled: Vectors = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-30))
     return scaled
 
 
-def _centres(count: int, dimension: int) -> Vector:
+def _centres(count: int, dimension: int) -> Vectors:
     """Return cluster centres, shape (count, dimension); a cluster's centre is the same for every seed, as in Engram."""
     return np.stack(
         [np.random.default_rng(cluster).uniform(-1, 1, dimension).astype(np.float32) for cluster in range(count)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,6 +22,9 @@ from compbench.loadtest.workload.vectors import CHUNK, VectorSource
 from compbench.model.result import Traversals
 from compbench.model.scenario import Operations, Scenario
 from compbench.systems.api import STORED_FROM, Client, Complete, Search, Store, Traverse
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
 
 POOL_SIZE = 1000
 # About so many answers of measured searches are kept for checking: some 20 kB each.
@@ -183,8 +186,8 @@ class Workload:
             rng.random(CHUNK, dtype=np.float32),
         )
 
-    def _stored_vector(self, index: int) -> vectors.Vector:
-        vector: vectors.Vector = self._source.draw(vectors.stream(self.seed, vectors.STORED, index), 1)[0]
+    def _stored_vector(self, index: int) -> Vectors:
+        vector: Vectors = self._source.draw(vectors.stream(self.seed, vectors.STORED, index), 1)[0]
         return vector
 
 

@@ -90,7 +90,7 @@ def busiest(before: ProcessReading, after: ProcessReading, *, runner: int | None
     return sorted(found, key=lambda busy: -busy.pct)
 
 
-def describe(busy: Sequence[BusyProcess], most: int = 3) -> str:
+def describe_busy(busy: Sequence[BusyProcess], most: int = 3) -> str:
     """Return the busiest as one line; empty if there are none."""
     more = f" and {len(busy) - most} more" if len(busy) > most else ""
     return ", ".join(str(process) for process in busy[:most]) + more

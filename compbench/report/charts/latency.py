@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from compbench.model.metrics import given
 from compbench.model.result import Capacity
-from compbench.report.charts.vega import BAD, GOOD, SOFT, WARN, Row, Spec, chart_of, colour_by, tooltips, y_axis
+from compbench.report.charts.vega import BAD, GOOD, SOFT, WARN, Datum, Spec, chart_of, colour_by, tooltips, y_axis
 
 
 def percentile_curve(curves: dict[str, list[tuple[float, float]]], target_ms: float | None) -> Spec | None:
@@ -124,7 +124,7 @@ def capacity_curve(found: Capacity | None) -> Spec | None:
     """Return P99 over the offered rate of a search for a capacity."""
     if found is None or not found.curve:
         return None
-    rows: list[Row] = [
+    rows: list[Datum] = [
         {
             "rate_ops_s": tried.rate_ops_s,
             "achieved_ops_s": tried.achieved_ops_s,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compbench.model.metrics import P99, given
-from compbench.report.charts.vega import INK, SERIES, SOFT, Row, Spec, chart_of, tooltips
+from compbench.report.charts.vega import INK, SERIES, SOFT, Datum, Spec, chart_of, tooltips
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ _LABEL_OFFSETS = (-14, 16, 29, 29)
 _TICK = "M-0.12,-1.1L0.12,-1.1L0.12,1.1L-0.12,1.1Z"
 
 
-def _standing_rows(standing: Standing, names: Sequence[str]) -> list[Row]:
-    rows: list[Row] = []
+def _standing_rows(standing: Standing, names: Sequence[str]) -> list[Datum]:
+    rows: list[Datum] = []
     published = names[2] if standing.is_comparable else names[3]
     values = [
         (names[0], standing.measured_ms, standing.low_ms, standing.high_ms, "measured "),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Spec = dict[str, Any]
-Row = dict[str, Any]
+Datum = dict[str, Any]
 
 INK, SOFT, GRID = "var(--ink)", "var(--soft)", "var(--line)"
 SERIES = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
@@ -42,7 +42,7 @@ CONFIG: Spec = {
 }
 
 
-def chart_of(rows: Sequence[Row], parts: Spec) -> Spec:
+def chart_of(rows: Sequence[Datum], parts: Spec) -> Spec:
     """Return the specification of a chart over rows, as wide as its place."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",

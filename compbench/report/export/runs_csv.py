@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from compbench.model import metrics
 from compbench.model.times import iso_utc
-from compbench.report.past.history import Measured, Past
+from compbench.report.past.history import Past, PastMeasurement
 
 NAME = "runs.csv"
 _FACTS = ("system", "driver", "profile", "scale")
@@ -32,7 +32,7 @@ def csv_text(history: Sequence[Past]) -> str:
     return out.getvalue()
 
 
-def _figures(one: Measured) -> list[str]:
+def _figures(one: PastMeasurement) -> list[str]:
     duration = "" if one.duration_s is None else f"{one.duration_s:g}"
     values = (one.figures.get(metric.name) for metric in metrics.ALL)
     return [duration, *("" if value is None else f"{value:.6g}" for value in values)]

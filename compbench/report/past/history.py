@@ -18,8 +18,7 @@ from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.file_names import TIMESTAMP
 from compbench.model.notices import Outcome, Verdict, worst
-from compbench.model.provenance import Git, Machine, Provenance
-from compbench.model.records import RESULTS_SCHEMA
+from compbench.model.records import RESULTS_SCHEMA, Git, Machine, Provenance
 from compbench.model.result import Capacity
 
 # Names in older runs.
@@ -61,7 +60,7 @@ class _Results(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Measured:
+class PastMeasurement:
     """One measurement of a closed run; a failed or invalid one has no figures."""
 
     scenario: str
@@ -87,7 +86,7 @@ class Past:
     machine: str
     values: Mapping[str, Mapping[str, list[float]]]
     verdicts: Mapping[str, Verdict]
-    measured: Sequence[Measured] = ()
+    measured: Sequence[PastMeasurement] = ()
     kind: str = "suite"
     capacities: Mapping[str, Capacity] = field(default_factory=dict)
 
@@ -187,7 +186,9 @@ def _inputs(results: _Results) -> dict[str, str]:
     return found
 
 
-def _measured(scenario: _Scenario) -> Measured:
+def _measured(scenario: _Scenario) -> PastMeasurement:
     figures = scenario.metrics if scenario.outcome.is_measurement else {}
     known = {name: value for name, value in figures.items() if value is not None}
-    return Measured(scenario.scenario, scenario.repeat or 1, scenario.outcome.verdict, known, scenario.duration_s)
+    return PastMeasurement(
+        scenario.scenario, scenario.repeat or 1, scenario.outcome.verdict, known, scenario.duration_s
+    )

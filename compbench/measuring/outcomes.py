@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from compbench.machine.probes.busy_processes import BusyProcess, describe
+from compbench.machine.probes.busy_processes import BusyProcess, describe_busy
 from compbench.machine.process import Exit
 from compbench.model.notices import Outcome, outcome_of
 from compbench.model.records import DataSet
@@ -21,7 +21,7 @@ _PANIC_EXIT_CODE = 101
 SCARCE_PCT = 10.0
 
 
-def judge_data_set(data_set: DataSet | None) -> Outcome | None:
+def judge_held_data(data_set: DataSet | None) -> Outcome | None:
     """Judge whether the server held the whole data set; None if it did, or if all was taken and it doesn't count.
 
     With less of it a scenario is another one than its name says, whatever its figures are.
@@ -98,7 +98,7 @@ def name_the_busy(outcome: Outcome, busy: Sequence[BusyProcess]) -> Outcome:
     """Return the outcome of a spoiled measurement with who used the cores meanwhile."""
     if not busy:
         return outcome
-    return msgspec.structs.replace(outcome, reason=f"{outcome.reason}; meanwhile busy: {describe(busy)}")
+    return msgspec.structs.replace(outcome, reason=f"{outcome.reason}; meanwhile busy: {describe_busy(busy)}")
 
 
 class MissedTarget(NamedTuple):
