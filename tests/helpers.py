@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,6 +27,21 @@ def install(folder: Path) -> Path:
         (release / name).write_text(f"#!{sys.executable} -IS{newline}{program}")
         (release / name).chmod(0o755)
     return folder
+
+
+@contextlib.contextmanager
+def bounded_memory(most_bytes: int) -> Iterator[None]:
+    """Fail if Python held more than this at any moment of the block, beside what it held before.
+
+    The process' own peak would not tell: it is that of all its life, so one large test would hide the next.
+    """
+    tracemalloc.start()
+    try:
+        yield
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < most_bytes, f"{peak_bytes} bytes were held at once"
 
 
 def read_events(path: Path) -> list[Event]:
