@@ -11,6 +11,7 @@ import pytest
 from compbench.machine import effects
 from compbench.machine.output import Output
 from compbench.measuring import server
+from compbench.model.notices import notice_of
 from compbench.systems.engram.server import read_pid_file
 from compbench.systems.registry import load_settings
 
@@ -52,7 +53,8 @@ def test_the_end_of_a_log_is_read_without_reading_all_of_it(tmp_path: Path) -> N
 
 def test_without_root_the_page_cache_stays_and_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert effects.drop_page_cache() == "that needs root"
+    notice = notice_of("page-cache-kept", why=effects.drop_page_cache())
+    assert notice.text == "the page cache was not dropped: that needs root"
 
 
 def test_a_child_finds_compbench_but_not_the_variables_that_are_foreign_to_it(

@@ -39,6 +39,7 @@ class World:
     told: list[Event] = field(default_factory=list)
     on_event: Callable[[Event], None] = lambda _: None
     last: Capture | None = None
+    page_cache_stays: str = ""
 
     def measure(self, name: str = "alpha") -> Capture:
         """Measure a scenario with pauses that are noted and not made, by a clock that goes on by them all the same."""
@@ -47,7 +48,7 @@ class World:
             now=lambda: time.time() + sum(self.slept),
             monotonic=lambda: time.monotonic() + sum(self.slept),
             sleep=self.slept.append,
-            drop_page_cache=lambda: "",
+            drop_page_cache=lambda: self.page_cache_stays,
         )
         asked = (self.run, Measurement(name), scenario, self.settings, ROOT, self._tell, effects)
         self.last = session.measure_scenario(*asked, self.last)
@@ -124,6 +125,15 @@ def test_a_rest_precedes_the_second_scenario_and_is_not_made_by_real_waiting(wor
     world.measure("beta")
     assert world.phases()[5] == "cooldown"
     assert sum(world.slept) > 0
+
+
+def test_a_page_cache_that_stays_is_told_with_the_reason_and_spoils_nothing(world: World) -> None:
+    world.page_cache_stays = "that needs root"
+    capture = world.measure()
+    assert capture.outcome.verdict == "passed", capture.outcome
+    (notice,) = (notice for notice in capture.notices if notice.code == "page-cache-kept")
+    assert notice.text == "the page cache was not dropped: that needs root"
+    assert "page-cache-kept" in world.codes()
 
 
 def test_a_program_that_has_gone_is_named_and_not_tried_twice(world: World) -> None:
