@@ -41,6 +41,13 @@ FOUND = Capacity(
     curve=[],
 )
 SCENARIOS = ROOT / "scenarios" / "competitive"
+# The names are read by others' programs, so they stand here and don't come from the product's table.
+RUN_COLUMNS = ["run", "opened_at", "commit", "uncommitted", "machine", "system", "driver", "profile", "scale"]
+MEASURED_COLUMNS = ["scenario", "repeat", "outcome", "duration_s"]
+FIGURE_COLUMNS = [
+    *("p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "p999_latency_ms", "offered_ops_s", "throughput_ops_s"),
+    *("recall_pct", "error_rate_pct", "capacity_ops_s"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +75,17 @@ def past_of(folder: Path) -> history.Past:
     past = history.read_past(folder)
     assert past is not None
     return past
+
+
+def test_csv_has_the_columns_that_its_readers_name(folder: Path) -> None:
+    header, first, *_ = csv.reader(io.StringIO(runs_csv.csv_text([past_of(folder)])), strict=True)
+    assert header == [*RUN_COLUMNS, *MEASURED_COLUMNS, *FIGURE_COLUMNS]
+    row = dict(zip(header, first, strict=True))
+    _, (capture, *_) = read(folder)
+    assert capture.result
+    for name in ("p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "throughput_ops_s"):
+        assert float(row[name]) == pytest.approx(getattr(capture.result, name), rel=1e-4)
+    assert float(row["duration_s"]) == capture.duration_s == 2
 
 
 def test_csv_has_a_line_for_each_scenario_and_repeat(folder: Path) -> None:

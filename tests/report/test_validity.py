@@ -71,6 +71,7 @@ def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
             "scale 0.5",
         ),
         (made(data_set=None), "data set", "unknown", "not recorded"),
+        (made(spoiled_attempts=2), "spoiled attempts", "warning", "2 before this one: driver or machine spoiled them"),
         (made(samples=[]), "machine", "unknown", "no samples"),
         (made(notices=[Notice(code="steal", text="8 % stolen")]), "stolen time", "warning", "8 % stolen"),
         (made(notices=[Notice(code="oom-kill", text="one killed")]), "oom kill", "bad", "one killed"),
