@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from compbench.systems.api import STORED_FROM, UNKNOWN, AnswerError, Complete, Search, Shape, Store, Traverse
+from compbench.systems.api import (
+    STORED_FROM,
+    UNKNOWN,
+    AnswerError,
+    Complete,
+    Script,
+    Search,
+    Shape,
+    Store,
+    Traverse,
+)
 from compbench.systems.clients import ServerAddress, open_client, transport_maker
 from compbench.systems.engram.client import Client
+from compbench.systems.registry import load_settings, server_of
 
 ENDPOINT = "http://127.0.0.1:1"
 POOL = np.array([[0.5, -0.25, 1.0], [1.0, 0.0, 0.125]], np.float32)
@@ -55,3 +67,13 @@ def test_engram_and_the_embedded_server_have_one_client(system: str) -> None:
     address = ServerAddress(ENDPOINT, system)
     assert type(open_client(address, Shape(3, 1))) is Client
     assert callable(transport_maker(address, Shape(3, 1)))
+
+
+def test_the_exit_code_of_engrams_own_diagnostics_has_a_note_for_readers(tmp_path: Path) -> None:
+    server = server_of(load_settings(tmp_path, {}, {"system": "engram", "engram_root": str(tmp_path)}))
+    assert server.diagnostics() is None
+    path = tmp_path / "scripts" / "engram_diagnostics.sh"
+    path.parent.mkdir()
+    path.touch()
+    note = "1 only means that it found a process, as it must while the server runs"
+    assert server.diagnostics() == Script(path, note)
