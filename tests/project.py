@@ -182,7 +182,7 @@ class Project:
         process = self.start(*arguments, STAND_IN_LOADTEST=f"{BRIEF},{name}:lasts=60")
         assert eventually(lambda: self.driven().count(name) > before)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=30)
         assert process.returncode == 130, out + err
         assert "Traceback" not in err + out, f"a traceback was shown:\n{out}\n{err}"
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -184,7 +184,6 @@ with process.running(argv, environment=os.environ, folder=folder, stdout=Output(
 
 def test_a_program_does_not_outlive_a_runner_that_is_killed_alone_or_with_its_group(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent.parent
-    pids = []
     for name, kill in (("alone", os.kill), ("group", os.killpg)):
         folder = tmp_path / name
         folder.mkdir()
@@ -193,9 +192,10 @@ def test_a_program_does_not_outlive_a_runner_that_is_killed_alone_or_with_its_gr
             env={**os.environ, "PYTHONPATH": str(root)},
             start_new_session=True,
         ) as runner:
-            pids += [pid_written_to(folder / "pid"), pid_written_to(folder / "child")]
+            pids = [pid_written_to(folder / "pid"), pid_written_to(folder / "child")]
             kill(runner.pid, signal.SIGKILL)
-    assert eventually(lambda: not any(map(is_running, pids)), 10.0), "SIGTERM is ignored, so SIGKILL must have come"
+            ended = eventually(lambda: not any(map(is_running, pids)), 10.0)  # noqa: B023 - called at once
+            assert ended, f"killed {name}: SIGTERM is ignored, so SIGKILL must have come"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
