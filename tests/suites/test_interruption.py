@@ -8,8 +8,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from compbench.machine.version_line import _TIME_LIMIT_S as TIME_LIMIT_S
 from tests.project import BRIEF, NAMES, Project, eventually
 
 
@@ -24,6 +26,12 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in out + err, out + err
     return process.returncode, out, err
+
+
+def versions_asked(project: Project) -> list[int]:
+    """Return the processes that were started to tell the server's version, and still run."""
+    argv = [str(project.root / "engram" / "target" / "release" / "engram"), "--version"]
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-2:] == argv]
 
 
 def names_of_files(project: Project) -> set[str]:
@@ -115,13 +123,17 @@ def test_a_closed_terminal_and_a_signal_during_cooldown_lose_nothing(project: Pr
     assert names_of_files(project) == names_of_files(undisturbed)
 
 
-def test_a_signal_during_the_checks_leaves_no_run(project: Project) -> None:
-    process = project.start(STAND_IN_ENGRAM="slow_version=30")
-    assert eventually((project.root / "tmp" / "preflight" / "binary_server.json").exists)
+@pytest.mark.parametrize("told", ["slow_version=30", "endless_version"])
+def test_a_signal_during_the_checks_leaves_no_run_and_no_process(project: Project, told: str) -> None:
+    process = project.start(STAND_IN_ENGRAM=told)
+    assert eventually(lambda: versions_asked(project))
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
+    began = time.monotonic()
     code, out, err = ended(process)
     assert code == 130, out + err
+    assert time.monotonic() - began < TIME_LIMIT_S / 2, "the time limit of the program ended it, not the signal"
+    assert versions_asked(project) == []
     assert project.runs() == []
     assert project.started() == []
     assert eventually(lambda: not project.orphans(), 10.0)
