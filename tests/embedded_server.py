@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from tests.project import eventually, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 DIMENSION = 768
+SERVER = (sys.executable, "-m", "compbench.embedded")
+CONTRARY = (sys.executable, str(ROOT / "tests" / "stand_ins" / "contrary_server.py"))
 
 
 @dataclass
@@ -70,8 +72,11 @@ class Embedded:
 
 
 @contextlib.contextmanager
-def embedded(folder: Path, port: int | None = None) -> Iterator[Embedded]:
-    """Start a server whose files are in `folder`, wait until it is ready, and end it after the block."""
+def embedded(folder: Path, port: int | None = None, told: str = "") -> Iterator[Embedded]:
+    """Start a server whose files are in `folder`, wait until it is ready, and end it after the block.
+
+    One that is told to answer wrongly is the stand-in `contrary_server.py`, which has the words.
+    """
     chosen = port or free_port()
     data, pid_file = folder / "data", folder / "engram.pid"
     environment = {
@@ -79,8 +84,11 @@ def embedded(folder: Path, port: int | None = None) -> Iterator[Embedded]:
         "ENGRAM_DATA_DIR": str(data),
         "ENGRAM_PID_PATH": str(pid_file),
         "PYTHONPATH": str(ROOT),
+        "STAND_IN_EMBEDDED": told,
     }
-    process = subprocess.Popen(start_argv(chosen), cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        start_argv(chosen, CONTRARY if told else SERVER), cwd=folder, env=environment, stdout=subprocess.DEVNULL
+    )
     server = Embedded(process, chosen, data, pid_file)
     try:
         assert eventually(lambda: _is_ready(server)), "the server did not become ready"
@@ -95,9 +103,9 @@ def embedded(folder: Path, port: int | None = None) -> Iterator[Embedded]:
             process.wait()
 
 
-def start_argv(port: int) -> list[str]:
+def start_argv(port: int, program: Sequence[str] = SERVER) -> list[str]:
     """Return the command line that starts the server."""
-    return [sys.executable, "-m", "compbench.embedded", "--log-level", "warn", "start", "--port", str(port)]
+    return [*program, "--log-level", "warn", "start", "--port", str(port)]
 
 
 def vectors(count: int, seed: int = 1) -> NDArray[np.float32]:

@@ -215,3 +215,17 @@ def test_the_driver_judges_a_real_server_by_the_data_that_it_was_loaded_with(tmp
                 schedule = Schedule(made.arrival, made.seed, 0.0, 2)
                 assert own["workload_digest"] == workload_digest(schedule, again)
     assert len(digests) == 3
+
+
+def test_recall_is_judged_from_the_good_answers_alone_where_some_searches_fail(tmp_path: Path) -> None:
+    work = workload(scenario(SEARCHES, NODES))
+    with embedded(tmp_path, told="fail_each=3") as server:
+        assert drive(tmp_path, server.url, work, "prepare").returncode == 0
+        done = drive(tmp_path, server.url, work, "run", "--duration", "2")
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["overall_error_rate"] == pytest.approx(1 / 3, abs=0.01), done.stdout
+    own = report["compbench"]
+    assert own["recall"]["answers"] == "ok", own["recall"]
+    assert own["recall"]["mean"] > 0.95
+    good = report["total_operations"] - report["total_errors"]
+    assert 0 < own["recall"]["checked"] <= good, "a failed answer was judged"

@@ -1,11 +1,12 @@
 """The embedded server, told by STAND_IN_EMBEDDED to answer wrongly. Its command line is that of the embedded server.
 
 Words, separated by commas: `refuse_rows_below=N` refuses rows loaded in bulk whose first number is below N;
-`ignore_vectors` searches for the same vector whatever is asked.
+`ignore_vectors` searches for the same vector whatever is asked; `fail_each=N` answers each N-th search with 500.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from compbench.embedded.command_line import main
 from compbench.embedded.memories import DIMENSION
 
 TOLD = dict(word.partition("=")[::2] for word in os.environ.get("STAND_IN_EMBEDDED", "").split(",") if word)
+SEARCHES = itertools.count(1)
 ONE_VECTOR = f"[{','.join(['1.0'] * DIMENSION)}]".encode()
 
 
@@ -29,14 +31,22 @@ class Contrary(Application):
         first = re.search(rb"\bfirst=(\d+)", query)
         if scope["method"] == "POST" and first and int(first[1]) < int(TOLD.get("refuse_rows_below", 0)):
             answer = wire.refusal_answer(wire.bad_input(f"told to refuse row {int(first[1])}"))
-            while (await receive()).get("more_body"):
-                pass
-            await send({"type": "http.response.start", "status": answer.status, "headers": []})
-            await send({"type": "http.response.body", "body": answer.body})
+            await refuse(receive, send, answer.status, answer.body)
+            return
+        if "fail_each" in TOLD and b"embedding=" in query and next(SEARCHES) % int(TOLD["fail_each"]) == 0:
+            await refuse(receive, send, 500, b'{"error":{"message":"told to fail"}}')
             return
         if "ignore_vectors" in TOLD:
             scope = {**scope, "query_string": re.sub(rb"\bembedding=[^&]*", b"embedding=" + ONE_VECTOR, query)}
         await super().__call__(scope, receive, send)
+
+
+async def refuse(receive: Any, send: Any, status: int, body: bytes) -> None:
+    """Read a request to its end, and answer it in the server's place."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": body})
 
 
 if __name__ == "__main__":
