@@ -23,10 +23,22 @@ from tests.report.test_export import SCENARIOS, read
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
+def section_of(recipe: str) -> str:
+    """Return the text below a heading."""
+    (section,) = re.findall(rf"^## {recipe}\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
+    return str(section)
+
+
 def code_of(recipe: str) -> list[str]:
     """Return the blocks of Python below a heading, in order."""
-    (section,) = re.findall(rf"^## {recipe}\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
-    return [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL)]
+    return [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", section_of(recipe), re.DOTALL)]
+
+
+def commands_of(recipe: str) -> list[str]:
+    """Return the lines for a shell below a heading, in order: those of blocks, else those within the text."""
+    section = section_of(recipe)
+    blocks = re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    return "".join(blocks).splitlines() or re.findall(r"`(doit [^`]*)`", section)
 
 
 @pytest.mark.process
