@@ -79,22 +79,26 @@ def test_a_search_and_a_scenario_in_one_invocation_have_two_runs_and_one_end(
     project: Project, words: list[str]
 ) -> None:
     project.set(capacity_step_s=1, capacity_repeats=1, capacity_precision_pct=50.0, connections=32)
-    done = project.doit(*words, STAND_IN_ENGRAM="slow_answers=0.2")
-    runs = project.runs()
-    assert len(runs) == 2, done.stdout + done.stderr
+    for number in (1, 2, 3):
+        done = project.doit(*words, STAND_IN_ENGRAM="slow_answers=0.2")
+        runs = project.runs()[-2:]
+        assert len(project.runs()) == 2 * number, done.stdout + done.stderr
+        # On a busy machine a search may end at the driver's own limit, and says so.
+        if project.capture("beta_capacity")["outcome"]["code"] != "capacity-beyond-driver":
+            break
+    assert done.returncode == 0, done.stdout + done.stderr
     states = {path.name: (path / "manifest.json").read_text() for path in runs}
     assert all('"state": "closed"' in text for text in states.values()), states
     assert list(runs[0].glob("*_alpha_capture.json"))
     assert list(runs[1].glob("*_beta_capacity_capture.json"))
     assert not list(runs[1].glob("*_alpha*"))
     assert all(f"Results in tmp/competitive_benchmarks/{path.name}/" in done.stdout for path in runs)
-    passed = done.stdout.count("Summary: 1/1 scenarios passed")
-    assert done.returncode == (0 if passed == 2 else 1), done.stdout
+    assert done.stdout.count("Summary: 1/1 scenarios passed") == 2
 
     manifest, capture = project.manifest(), project.capture("beta_capacity")
     assert (manifest["kind"], manifest["selection"]) == ("capacity", ["beta_capacity"])
     assert (capture["driver"], capture["result"]) == ("builtin", None)
-    assert (capture["outcome"]["verdict"] == "passed") is (passed == 2)
+    assert capture["outcome"]["verdict"] == "passed"
     found = capture["capacity"]
     assert found["low_ops_s"] <= 32 / 0.2 < found["high_ops_s"]
     assert "capacity of Scenario beta" in done.stdout
