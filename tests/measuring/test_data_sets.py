@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from compbench.config.scenarios import load_scenario
+from compbench.loadtest.workload import VECTORS_FORMAT
 from compbench.measuring import data_sets
 from compbench.model.errors import UserError
 from compbench.store import kept_data
@@ -47,9 +48,9 @@ def saved_rows(data_sets: Path, name: str) -> int:
 
 
 def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> None:
-    # How the suite ends says whether the machine was quiet enough, which is another test's business.
-    project.set(invalid_retries=0)
-    project.doit("new=1")
+    project.set(invalid_retries=9)
+    first = project.doit("new=1")
+    assert first.returncode == 0, first.stdout + first.stderr
     cache = project.root / "tmp" / "cache"
     assert len(list((cache / "data_sets").iterdir())) == 2
     assert len(list((cache / "ground_truth").iterdir())) == 1, "both have the same data and queries"
@@ -61,6 +62,7 @@ def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> Non
     assert "right traversals 100.00 %" in project.file("summary.txt").read_text()
     made_at = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
     again = project.doit("new=1")
+    assert again.returncode == 0, again.stdout + again.stderr
     assert "to be kept" not in again.stdout
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == made_at
     assert re.search(r"removing tmp/cache/data_sets/\w+ \(cache\)", project.doit("clean").stdout)
@@ -133,6 +135,16 @@ def test_a_folder_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
     assert kept_data.data_set_folder(small, load_scenario(path)) is None
     engram = load_settings(tmp_path, {}, {"scale": "1", "system": "engram"})
     assert kept_data.data_set_folder(engram, load_scenario(path)) is None
+
+
+def test_a_data_set_of_other_vectors_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "made.toml"
+    path.write_text(toml(scenario(nodes=60_000)))
+    settings = load_settings(tmp_path, {}, {"scale": "1", "system": "embedded"})
+    before = kept_data.data_set_folder(settings, load_scenario(path))
+    assert before == kept_data.data_set_folder(settings, load_scenario(path))
+    monkeypatch.setattr(kept_data, "VECTORS_FORMAT", VECTORS_FORMAT + 1)
+    assert kept_data.data_set_folder(settings, load_scenario(path)) not in (before, None)
 
 
 def test_a_server_that_finds_nothing_fails_with_compbenchs_own_driver_and_is_named(tmp_path: Path) -> None:
