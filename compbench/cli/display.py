@@ -146,7 +146,9 @@ class Display:
             others = "the others" if measurement_named(event.measurement).repeat is None else "the others of its round"
             self.line(f"      {outcome.reason}; it is made again once {others} are made")
         elif not outcome.is_measurement:
-            self.error(outcome.reason, event.measurement, outcome.phase or "")
+            # Standard error stands alone, without the line of the verdict.
+            invalid = "measurement invalid: " if outcome.verdict == "invalid" else ""
+            self.error(f"{invalid}{outcome.reason}", event.measurement, outcome.phase or "")
 
     def stop(self) -> None:
         """Take the live line away."""

@@ -9,6 +9,7 @@ import msgspec
 
 from compbench.machine.probes.busy_processes import BusyProcess, describe_busy
 from compbench.machine.process import Exit
+from compbench.model.metrics import ERRORS, P99, RECALL, THROUGHPUT, Metric, given
 from compbench.model.notices import Outcome, outcome_of
 from compbench.model.records import DataSet
 from compbench.model.result import Capacity, Recall, Result
@@ -113,24 +114,27 @@ def missed_targets(result: Result, validation: Validation) -> list[MissedTarget]
     missed = []
     limit = validation.expected_p99_latency_ms
     if limit is not None and result.p99_latency_ms > limit:
-        missed.append(MissedTarget(f"P99 {result.p99_latency_ms:.2f} ms is over {limit:g} ms", is_of_time=True))
+        missed.append(MissedTarget(_said(P99, result, f"is over {given(limit)}"), is_of_time=True))
     limit = validation.expected_throughput_ops_sec
     if limit is not None and result.throughput_ops_s < limit:
-        text = f"throughput {result.throughput_ops_s:.0f} ops/s is under {limit:g} ops/s"
-        missed.append(MissedTarget(text, is_of_time=True))
+        missed.append(MissedTarget(_said(THROUGHPUT, result, f"is under {given(limit)}"), is_of_time=True))
     limit = validation.max_error_rate
     if limit is not None and result.error_fraction > limit:
-        missed.append(MissedTarget(f"errors {result.error_fraction * 100:.2f} % are over {limit * 100:g} %"))
+        missed.append(MissedTarget(_said(ERRORS, result, f"are over {given(100 * limit)}")))
     limit = validation.expected_recall
     if limit is not None and result.details is not None:
         recall = result.recall or Recall()
         if recall.reached is None:
-            missed.append(
-                MissedTarget(f"recall can't be told ({recall.note or 'no answer was checked'}), wanted {limit:g}")
-            )
+            why = recall.note or "no answer was checked"
+            missed.append(MissedTarget(f"recall can't be told ({why}), wanted {given(100 * limit)} {RECALL.unit}"))
         elif recall.reached < limit:
-            missed.append(MissedTarget(f"recall {recall.reached:.3f} is under {limit:g}"))
+            missed.append(MissedTarget(_said(RECALL, result, f"is under {given(100 * limit)}")))
     return missed
+
+
+def _said(metric: Metric, result: Result, against: str) -> str:
+    """Say how a figure stands to its target, as every page writes it: `P99 20.01 ms is over 20 ms`."""
+    return f"{metric.label} {metric.shown(metric.read(result, None))} {against} {metric.unit}"
 
 
 def _failure(result: Result) -> Outcome | None:

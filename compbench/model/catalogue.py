@@ -53,10 +53,12 @@ OUTCOMES = {
         meaning="a target of the scenario is not met",
     ),
     "measurement-invalid": Entry(
-        "measurement invalid: {why}", "mend what it names, or end what is busy here, and measure again"
+        "{why}",
+        "mend what it names, or end what is busy here, and measure again",
+        meaning="the driver did not keep to its schedule: the figures are not the server's; it says why",
     ),
     "machine-crowded": Entry(
-        "measurement invalid: {missed}, while others held the cores in {crowded} of {samples} samples",
+        "{missed}, while others held the cores in {crowded} of {samples} samples",
         "end what is busy here, or wait until it has ended, and measure again",
     ),
     "data-set-not-held": Entry(

@@ -19,7 +19,7 @@ import pytest
 
 from compbench.cli.display import Display, headline, span
 from compbench.model.events import MeasurementBegan, NoticeGiven, OutcomeReached, PhaseBegan, ProgressMade
-from compbench.model.notices import Notice, Outcome
+from compbench.model.notices import Notice, Outcome, outcome_of
 from tests.project import Project
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -145,6 +145,15 @@ def test_a_failure_goes_to_standard_error_with_time_scenario_and_phase(
     assert said.out == ""
     assert re.fullmatch(rf"{ISO} ERROR alpha \[measure\]: Server crash detected\n", said.err)
     assert stream.getvalue() == "      failed  in measure (server-crash)\n", "its reason is said once"
+
+
+def test_standard_error_alone_says_that_a_measurement_is_invalid(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = outcome_of("measurement-invalid", "measure", why="the driver lagged")
+    Display(io.StringIO(), Clock())(ended(outcome=outcome, figures={}))
+    assert re.fullmatch(
+        rf"{ISO} ERROR alpha \[measure\]: measurement invalid: the driver lagged\n", capsys.readouterr().err
+    )
+    assert outcome.reason == "the driver lagged", "where the verdict stands beside it, the reason does not repeat it"
 
 
 @pytest.fixture
