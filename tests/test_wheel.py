@@ -83,11 +83,16 @@ def test_an_installed_package_measures_and_reports_without_a_checkout(programs: 
             loadtest: list[str | Path] = [programs / "python", "-m", "compbench.loadtest"]
             run(tmp_path, *loadtest, "prepare", *endpoint)
             how: list[str | Path] = ["--target-rate", "50", "--duration", "2", "--output", tmp_path / "out.json"]
-            # The exit code says whether the machine was quiet enough, which is another test's business.
-            run(tmp_path, *loadtest, "run", *endpoint, *how, code=None)
+            # A machine that is busy for a moment spoils a measurement, and the driver says so.
+            for _ in range(5):
+                done = run(tmp_path, *loadtest, "run", *endpoint, *how, code=None)
+                if "Measurement invalid" not in done.stdout:
+                    break
+            assert done.returncode == 0, done.stdout + done.stderr
         finally:
             server.terminate()
-    assert json.loads((tmp_path / "out.json").read_text())["total_operations"] > 50
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert (report["total_operations"] > 50, report["compbench"]["valid"]) == (True, True)
     made = synthetic.make_run(tmp_path / "runs")
     run(tmp_path, programs / "python", "-m", "compbench.report", made, ROOT / "scenarios" / "competitive", "cache")
     assert "<svg" in (made / f"{made.name}_report.html").read_text()
