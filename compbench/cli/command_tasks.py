@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from compbench.cli.actions import Action, succeed_or_stop
+from compbench.cli.file_state import never
 from compbench.cli.project import Project
 from compbench.cli.suite import Suite
 from compbench.cli.tasks import Task
@@ -58,6 +59,10 @@ LOOKING_BACK = {
 }
 
 
+# The pages that are written beside the runs. They are made of all closed runs, of which loading looks at none.
+_WRITTEN = {"trend": [file_names.TREND], "export": [file_names.RUNS_CSV, file_names.OPENMETRICS]}
+
+
 def looking_back(suite: Suite, look: Callable[[str], int]) -> Iterator[Task]:
     """Yield the tasks that look back; each ends with the exit code that `look` returns for its name."""
     for name, doc in LOOKING_BACK.items():
@@ -65,4 +70,11 @@ def looking_back(suite: Suite, look: Callable[[str], int]) -> Iterator[Task]:
         def action(name: str = name) -> None:
             suite.judge(look(name))
 
-        yield {"basename": name, "doc": doc, "actions": [succeed_or_stop(action)]}
+        targets = [str(suite.project.output_dir / page) for page in _WRITTEN.get(name, [])]
+        yield {
+            "basename": name,
+            "doc": doc,
+            "actions": [succeed_or_stop(action)],
+            "targets": targets,
+            "uptodate": [never("all closed runs are looked at anew")],
+        }

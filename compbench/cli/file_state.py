@@ -6,8 +6,8 @@ nothing is kept in it: each answer is told afresh from the files whenever doit a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +51,37 @@ class OldestFile(UptodateCalculator):  # type: ignore[misc]
             self._backend.set(task.name, dependency, oldest_ns(made))
 
 
-@dataclass(frozen=True, repr=False)
-class Condition:
-    """An `uptodate` entry that is asked whenever doit wants to know, and that `doit info` shows in words."""
+class Condition(UptodateCalculator):  # type: ignore[misc]
+    """An `uptodate` entry that is asked whenever doit wants to know, and that `doit info` shows in words.
 
-    words: str
-    holds: Callable[[], bool]
+    It decides alone: a file dependency beside it is only declared, and being touched or lost makes no task due.
+    """
 
-    def __call__(self) -> bool:
-        """Tell whether it holds now."""
-        return self.holds()
+    def __init__(self, words: str, holds: Callable[[], bool]) -> None:
+        super().__init__()
+        self._words = words
+        self._holds = holds
+
+    def setup(self, dep_manager: Any, tasks_dict: Any) -> None:
+        """Take note of where doit will look."""
+        super().setup(dep_manager, tasks_dict)
+        self._backend = dep_manager.backend
+
+    def __call__(self, task: Any, values: Any) -> bool:
+        """Tell whether it holds now; a lost dependency is left out, which doit would take for an error."""
+        del values
+        task.file_dep = {path for path in task.file_dep if Path(path).exists()}
+        for dependency in task.file_dep:
+            self._backend.set(task.name, dependency, sys.maxsize)
+        return self._holds()
 
     def __repr__(self) -> str:
-        return self.words
+        return self._words
+
+
+def never(why: str) -> Condition:
+    """Return an `uptodate` entry of a task that is always due, with the reason, in words."""
+    return Condition(f"never: {why}", lambda: False)
 
 
 def oldest_ns(paths: Iterable[Path]) -> int:

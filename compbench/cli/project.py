@@ -79,6 +79,14 @@ class Project:
         """
         return {name: load_scenario(self.scenario_path(name)) for name in self.scenarios}
 
+    def inputs_of(self, scenario: str) -> list[Path]:
+        """Return the files that a scenario is measured with: its own, and the programs as far as they are known."""
+        try:
+            programs = list(provenance.used_binaries(self.settings).values())
+        except UserError:
+            programs = []  # a check says why
+        return [self.scenario_path(scenario), *programs]
+
     # -- where files will be -----------------------------------------------------------------------------------------
 
     @cached_property

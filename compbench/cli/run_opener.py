@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from compbench.cli.project import Project
 from compbench.cli.run_in_progress import RunInProgress
-from compbench.cli.selection import MEASUREMENT_TASKS
+from compbench.cli.selection import MEASUREMENT_TASKS, RUN_END
 from compbench.machine.effects import Effects
 from compbench.model.errors import UserError
 from compbench.model.events import Subscriber
@@ -102,7 +102,9 @@ def follow(tasks: Iterable[Task], project: Project, run: Run) -> None:
     """Let doit's tasks mean the files of the run that is open now, where it is not the one foreseen at loading."""
     for task in tasks:
         kind, _, name = task.name.partition(":")
-        if kind not in MEASUREMENT_TASKS or name not in run.manifest.selection:
+        if task.name == RUN_END:
+            name = project.names[0]
+        elif kind not in MEASUREMENT_TASKS or name not in run.manifest.selection:
             continue
         foreseen = project.folder_of(name).name
         task.targets = [path.replace(foreseen, run.name) for path in task.targets]

@@ -14,7 +14,7 @@ from doit.task import Task as DoitTask
 
 from compbench.cli import preparation
 from compbench.cli.actions import Action, succeed_or_fail, succeed_or_stop
-from compbench.cli.file_state import Condition, OldestFile, are_newer
+from compbench.cli.file_state import Condition, OldestFile, are_newer, never
 from compbench.cli.project import Project
 from compbench.cli.selection import ROUND_END, RUN_END, one_by_one
 from compbench.cli.suite import Suite
@@ -55,9 +55,19 @@ def round_ends(suite: Suite) -> Iterator[Task]:
 
 
 def close(suite: Suite) -> Task:
-    """Return the task that ends a run; it comes last in every invocation that measures."""
+    """Return the task that ends a run; it comes last in every invocation that measures.
+
+    The captures are no file dependencies: of these doit would make tasks to be done, and measure everything.
+    """
     doc = "close the run once it is complete; comes by itself"
-    return {"basename": RUN_END, "doc": doc, "actions": [succeed_or_fail(suite.close)]}
+    first = suite.project.names[:1]
+    return {
+        "basename": RUN_END,
+        "doc": doc,
+        "actions": [succeed_or_fail(suite.close)],
+        "targets": [str(suite.project.folder_of(name) / file_names.ENDED) for name in first],
+        "uptodate": [never("asked at the end of each invocation that measures")],
+    }
 
 
 def preflight_checks(suite: Suite) -> Iterator[Task]:
@@ -76,7 +86,12 @@ def preflight_checks(suite: Suite) -> Iterator[Task]:
 
 def claim(suite: Suite) -> Task:
     """Return the task that takes the suite's lock before anything else is done."""
-    return {"basename": "_claim", "actions": [succeed_or_stop(suite.claim)]}
+    return {
+        "basename": "_claim",
+        "actions": [succeed_or_stop(suite.claim)],
+        "targets": [str(suite.project.lock_path)],
+        "uptodate": [False],
+    }
 
 
 class Gate(DoitTask):  # type: ignore[misc] # doit has no types
@@ -110,7 +125,10 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Gate:
 
 
 def makings(suite: Suite) -> Iterator[Task]:
-    """Yield data sets and exact neighbours; `uptodate` looks whether they are there, since their names are hashes."""
+    """Yield data sets and exact neighbours; `uptodate` looks whether they are there.
+
+    They are no targets: their names are hashes of what is in the scenarios, which loading does not read.
+    """
     project = suite.project
     yield {"basename": "data_set", "name": None, "doc": "load a large data set once, to keep: data_set:<scenario>"}
     yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
@@ -120,6 +138,7 @@ def makings(suite: Suite) -> Iterator[Task]:
             "name": name,
             "actions": [succeed_or_fail(suite.prepare, preparation.keep_data_set, name, "data set")],
             "task_dep": ["gate"],
+            "file_dep": [str(project.scenario_path(name))],
             "uptodate": [Condition("kept, or small", partial(preparation.has_data_set, project, name))],
         }
         yield {
@@ -127,6 +146,7 @@ def makings(suite: Suite) -> Iterator[Task]:
             "name": name,
             "actions": [succeed_or_fail(suite.prepare, preparation.keep_ground_truth, name, "exact neighbours")],
             "task_dep": [f"data_set:{name}"],
+            "file_dep": [str(project.scenario_path(name))],
             "uptodate": [Condition("kept, or not asked for", partial(preparation.has_ground_truth, project, name))],
         }
 
@@ -135,7 +155,8 @@ def measures(suite: Suite) -> Iterator[Task]:
     """Yield the costly tasks: up to date if their capture is in a run that these inputs may be measured in.
 
     The inputs (scenario, binaries, settings) are judged by hash, in the run's fingerprint: a capture must not become
-    stale because a file was touched. So no file dependency decides here, and a lost database repeats nothing.
+    stale because a file was touched. So the condition decides here, no file dependency, and a lost database repeats
+    nothing.
     """
     yield {"basename": "measure", "name": None, "doc": "only the measuring, without pages: measure:<scenario>"}
     for measurement in suite.project.measurements:
@@ -145,6 +166,7 @@ def measures(suite: Suite) -> Iterator[Task]:
             "name": name,
             "actions": [succeed_or_fail(suite.measure, measurement)],
             "task_dep": [f"ground_truth:{measurement.scenario}"],
+            "file_dep": [str(path) for path in suite.project.inputs_of(measurement.scenario)],
             "targets": [str(suite.project.file_of(name, "capture"))],
             "uptodate": [Condition("its run has its capture", partial(suite.is_measured, name))],
         }
@@ -224,5 +246,7 @@ def capacities(suite: Suite, show: Action) -> Iterator[Task]:
             "doc": f"capacity of {scenario_title(suite.project.scenario_path(scenario))}",
             "actions": [succeed_or_fail(suite.measure_capacity, scenario)],
             "task_dep": [f"ground_truth:{scenario}"],
+            "file_dep": [str(path) for path in suite.project.inputs_of(scenario)],
             "targets": [str(suite.project.output_dir / run / file_names.of_measurement(run, name, "capture"))],
+            "uptodate": [never("a search is begun anew")],
         }

@@ -10,6 +10,8 @@ TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}")
 MANIFEST = "manifest.json"
 RESULTS = "results.json"
 EVENTS = "events.jsonl"
+# Of all runs, and beside them.
+TREND, RUNS_CSV, OPENMETRICS = "trend.html", "runs.csv", "compbench.prom"
 # Empty, and there as soon as the run is closed or abandoned: its manifest need not be read to know that.
 ENDED = ".ended"
 # Where what an abandoned run left half is kept, inside its folder.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compbench.files.whole import write_whole
+from compbench.model import file_names
 from compbench.model.metrics import FOLLOWED, RECALL, Metric, change_pct
 from compbench.model.times import iso_utc
 from compbench.report import render
@@ -23,7 +24,6 @@ from compbench.report.past.comparable import series_key, series_names
 from compbench.report.past.history import Past
 from compbench.report.statistics import judge_change, noise_of
 
-PAGE_NAME = "trend.html"
 # Fewer points were found unreliable by users of change point detection (cloud-bulldozer/orion, issue 263).
 CHANGES_FROM = 10
 # A segment of fewer runs is an outlier, not a new level.
@@ -64,7 +64,7 @@ def write_trend(output_dir: Path, cache_dir: Path, history: Sequence[Past], skip
         OSError: it could not be written.
     """
     panels = panels_of(history)
-    path = output_dir / PAGE_NAME
+    path = output_dir / file_names.TREND
     page = render(
         "trend.html.j2",
         panels=panels,

@@ -116,18 +116,23 @@ def _is_virtual(device: Path, root: Path) -> bool:
 
 
 def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
-    found = {name: binaries.read_binary(path) for name, path in _used_binaries(settings).items()}
+    found = {name: binaries.read_binary(path) for name, path in used_binaries(settings).items()}
     return {name: facts for name, facts in found.items() if facts is not None}
 
 
 def _binary_hashes(settings: Settings) -> dict[str, str]:
     """Return the hashes alone: other facts of a binary take longer to read."""
     return {
-        f"binary:{name}": binaries.hash_of(path) for name, path in _used_binaries(settings).items() if path.is_file()
+        f"binary:{name}": binaries.hash_of(path) for name, path in used_binaries(settings).items() if path.is_file()
     }
 
 
-def _used_binaries(settings: Settings) -> dict[str, Path]:
+def used_binaries(settings: Settings) -> dict[str, Path]:
+    """Return the native programs of server and driver by name.
+
+    Raises:
+        UserError: the system can't be loaded, or none brings the driver.
+    """
     used: dict[str, Path] = dict(registry.server_of(settings).binaries)
     if settings.driver != "builtin":
         used[settings.driver] = registry.driver_program(settings)

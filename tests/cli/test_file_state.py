@@ -65,6 +65,25 @@ def test_what_is_older_than_its_parts_is_made_again(folder: Path) -> None:
     assert made(folder) == ["b", "c"]
 
 
+def test_a_file_beside_a_condition_is_shown_and_makes_nothing_due(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(
+        DODO.partition("def task_b")[0]
+        + "from compbench.cli.file_state import Condition\n"
+        + "def task_b():\n"
+        + "    there = Condition('b is there', lambda: pathlib.Path('b').exists())\n"
+        + "    files = {'file_dep': ['a'], 'targets': ['b'], 'uptodate': [there]}\n"
+        + "    return {'actions': [(make, ['b'])], **files}\n"
+    )
+    (tmp_path / "a").write_text("a")
+    assert made(tmp_path) == ["b"]
+    (tmp_path / "a").write_text("touched after b was made")
+    assert made(tmp_path) == []
+    (tmp_path / "a").unlink()
+    assert made(tmp_path) == [], "what was lost is said by the task itself"
+    (tmp_path / "b").unlink()
+    assert made(tmp_path) == ["b"]
+
+
 def test_a_condition_is_asked_each_time_and_shown_in_words(tmp_path: Path) -> None:
     (tmp_path / "dodo.py").write_text(
         "import pathlib\n"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compbench.cli import looking_back
+from compbench.model import file_names
 from compbench.model.metrics import ERRORS
 from compbench.report import trend
 from compbench.report.past import history
@@ -63,14 +64,14 @@ def test_the_trend_page_names_commit_machine_and_what_was_skipped(
     code, text = run(looking_back.show_trend)
     assert code == 0
     assert "notes: skipped" in text
-    page = (tmp_path / trend.PAGE_NAME).read_text()
+    page = (tmp_path / file_names.TREND).read_text()
     assert f"{7:040x}"[:12] in page
     assert "another machine" in page
     assert "too little history" not in page.partition("P99, ms")[2].partition("</figure>")[0]
     assert "notes: skipped" in page
     if CHROMIUM is not None:
         for width in (1280, 390):
-            seen = look_at(tmp_path / trend.PAGE_NAME, width, tmp_path / f"profile{width}")
+            seen = look_at(tmp_path / file_names.TREND, width, tmp_path / f"profile{width}")
             assert min(seen.marks) > 2
             assert (seen.overflow_px <= 0, seen.errors) == (True, [])
             assert {url.partition(":")[0] for url in seen.urls} <= {"file", "data"}

@@ -141,6 +141,10 @@ def test_a_task_shows_the_files_that_it_makes_and_is_made_of(project: Project) -
     for word, task in (("U", "measure:alpha"), ("U", "diagnostics:alpha"), ("U", "pages:alpha"), ("R", "measure:beta")):
         assert re.search(rf"^{word} {task} ", status, re.MULTILINE), status
     assert f" -  {capture}\n" in status
+    for touched in ("scenarios/competitive/alpha.toml", "engram/target/release/engram"):
+        assert f" -  {project.root / touched}\n" in status
+        (project.root / touched).touch()
+    assert re.search(r"^U measure:alpha ", project.doit("list", "--all", "--status").stdout, re.MULTILINE)
     project.file("alpha_capture.json").touch()
     assert re.search(r"^R diagnostics:alpha ", project.doit("list", "--all", "--status").stdout, re.MULTILINE)
 

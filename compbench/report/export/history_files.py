@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compbench.files.whole import write_whole
+from compbench.model import file_names
 from compbench.report.export import openmetrics, runs_csv
 from compbench.report.past.comparable import find_capacities
 from compbench.report.past.history import Past
@@ -17,11 +18,11 @@ def write_exports(output_dir: Path, history: Sequence[Past]) -> list[Path]:
     Raises:
         OSError: a file could not be written.
     """
-    texts = {runs_csv.NAME: runs_csv.csv_text(history)}
+    texts = {file_names.RUNS_CSV: runs_csv.csv_text(history)}
     newest = next((past for past in reversed(history) if past.kind == "suite"), None)
     if newest is not None:
         capacities = find_capacities(history, newest.fingerprint)
-        texts[openmetrics.NAME] = openmetrics.openmetrics_text(newest, capacities)
+        texts[file_names.OPENMETRICS] = openmetrics.openmetrics_text(newest, capacities)
     for name, text in texts.items():
         write_whole(output_dir / name, text)
     return [output_dir / name for name in texts]

@@ -9,7 +9,6 @@ from compbench.model import metrics
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.past.history import Past
 
-NAME = "compbench.prom"
 _FACTS = ("system", "profile")
 # More digits than any measurement has, and few enough that dividing leaves no tail such as 0.0005250000000000001.
 _DIGITS = 12

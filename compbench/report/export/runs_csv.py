@@ -10,7 +10,6 @@ from compbench.model import metrics
 from compbench.model.times import iso_utc
 from compbench.report.past.history import Past, PastMeasurement
 
-NAME = "runs.csv"
 _FACTS = ("system", "driver", "profile", "scale")
 _HEADER = (
     *("run", "opened_at", "commit", "uncommitted", "machine", *_FACTS),
