@@ -58,6 +58,7 @@ class SystemKind:
         driver: the driver that `driver=auto` means.
         not_comparable: why its figures are never set beside published ones as better or worse, as the end of a sentence
             that begins with "These are figures of <title>:"; empty if they may be.
+        script_tools: the programs on the PATH that its scripts need, and what for.
     """
 
     settings: type[SystemSettings]
@@ -71,6 +72,7 @@ class SystemKind:
     quick_limits: MachineLimits | None = None
     driver: Literal["loadtest", "builtin"] = "builtin"
     not_comparable: str = ""
+    script_tools: Mapping[str, str] = field(default_factory=dict)
 
 
 def split_names(values: Mapping[str, Any]) -> dict[str, Any]:

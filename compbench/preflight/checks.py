@@ -74,7 +74,9 @@ _LIST = [
     Check("network", "loopback answers", lambda _: environment.check_network()),
     Check("open_files", "the limit of open files", lambda a: environment.check_open_files(a.settings)),
     Check(
-        "tools_required", "tools that Engram's scripts require", lambda a: environment.check_script_tools(a.settings)
+        "tools_required",
+        "tools that the system's scripts require",
+        lambda a: environment.check_script_tools(a.settings),
     ),
     Check("tools_optional", "tools that give more", lambda a: environment.check_optional_tools(a.settings)),
     Check("suite", "no other suite is running", lambda a: environment.check_suite(a.root)),

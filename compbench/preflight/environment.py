@@ -31,11 +31,6 @@ from compbench.preflight.judgement import (
 from compbench.store import leftovers, lock, runs
 from compbench.systems import registry
 
-# Specification 1: tools that Engram's own scripts want; compbench needs neither.
-_SCRIPT_TOOLS = {
-    "jq": (("jq",), "Engram's scripts read JSON with it"),
-    "bc": (("bc",), "Engram's scripts compute with it"),
-}
 _OPTIONAL_TOOLS = {
     "perf": (("perf",), "flame graphs are recorded with it"),
     "flamegraph": (("flamegraph", "flamegraph.pl", "inferno-flamegraph"), "other flame graphs than compbench's own"),
@@ -104,9 +99,10 @@ def check_memory(settings: Settings) -> Finding:
 
 
 def check_script_tools(settings: Settings) -> Finding:
-    """Look for the tools that the system's own scripts want."""
+    """Look for the tools that the system's own scripts need; they are critical only if there are scripts."""
+    tools = {name: ((name,), why) for name, why in registry.kind_of(settings.system).script_tools.items()}
     needed = registry.server_of(settings).diagnostics() is not None
-    return judge_tools("tools_required", _missing(_SCRIPT_TOOLS), needed=needed)
+    return judge_tools("tools_required", _missing(tools), needed=needed)
 
 
 def check_optional_tools(settings: Settings) -> Finding:

@@ -173,6 +173,9 @@ def test_tools_that_engrams_own_script_needs_are_critical_where_it_is(
     assert (finding.level, finding.mend) == ("critical", "install them")
     assert "jq (Engram's scripts read JSON with it); bc (" in finding.found
     assert checks.run_check("tools_required", settings(tmp_path, system="embedded"), tmp_path).level == "warning"
+    folder = str(Path(__file__).resolve().parent.parent / "stand_ins" / "systems")
+    another = settings(tmp_path, system="flat", systems_dir=folder)
+    assert checks.run_check("tools_required", another, tmp_path).level == "ok", "it declares none"
 
 
 def test_a_tool_that_compbench_replaces_is_a_note_and_one_that_it_would_use_a_warning(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compbench.config.system_tables import MachineLimits, SystemKind, SystemSettings
-from compbench.systems.engram.settings import LogLevel, OptionalPort
+from compbench.systems.engram.settings import SCRIPT_TOOLS, LogLevel, OptionalPort
 
 
 class EmbeddedSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,4 +30,6 @@ KIND = SystemKind(
         min_free_disk_gb=0.5,
         warn_free_disk_gb=1,
     ),
+    # It stands in for Engram, which will want them.
+    script_tools=SCRIPT_TOOLS,
 )

@@ -27,6 +27,10 @@ class EngramSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw
         return Path(self.root) / "target" / "release"
 
 
+# Specification 1 wants them; compbench needs neither.
+SCRIPT_TOOLS = {"jq": "Engram's scripts read JSON with it", "bc": "Engram's scripts compute with it"}
+
+
 def _trace(own: EngramSettings, set_keys: Collection[str]) -> Trace:
     if "root" in set_keys:
         return True, f"system.engram.root = {own.root} is set"
@@ -43,4 +47,5 @@ KIND = SystemKind(
     shorthands={"engram_root": "root", "engram_log_level": "log_level", "grpc_port": "grpc_port"},
     trace=_trace,
     driver="loadtest",
+    script_tools=SCRIPT_TOOLS,
 )
