@@ -35,8 +35,10 @@ def report(project: Project, render: Action) -> Task:
     doc = "render the newest run again, or run=<timestamp>; never measures"
     task: Task = {"basename": "report", "doc": doc, "actions": [succeed_or_stop(render)], "uptodate": [False]}
     if folder := project.reported_folder():
-        captures = sorted(folder.glob(f"*{file_names.MEASURED['capture']}"))
-        task["file_dep"] = [str(path) for path in captures]
+        # Where measurements may still be made, their tasks make the captures, and doit would do these first.
+        if folder not in map(project.folder_of, project.names):
+            captures = sorted(folder.glob(f"*{file_names.MEASURED['capture']}"))
+            task["file_dep"] = [str(path) for path in captures]
         task["targets"] = [str(folder / file_names.of_run(folder.name, kind)) for kind in file_names.REPORT_PAGES]
     return task
 

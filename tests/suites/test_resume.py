@@ -149,6 +149,18 @@ def test_a_task_shows_the_files_that_it_makes_and_is_made_of(project: Project) -
     assert re.search(r"^R diagnostics:alpha ", project.doit("list", "--all", "--status").stdout, re.MULTILINE)
 
 
+def test_a_report_of_an_open_run_measures_nothing_though_a_scenario_was_edited(project: Project) -> None:
+    project.interrupt_in("beta")
+    started, (suite,) = project.started(), project.runs()
+    path = project.root / "scenarios" / "competitive" / "alpha.toml"
+    path.write_text(path.read_text() + "# edited\n")
+    done = project.doit("report")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"run {suite.name} (open): rendered again" in done.stdout
+    assert "preflight" not in done.stdout, "no check is made for it, either"
+    assert (project.started(), project.runs()) == (started, [suite])
+
+
 def test_a_scenario_edited_between_two_invocations_gets_all_its_files_into_the_new_run(project: Project) -> None:
     project.interrupt_in("beta")
     (suite,) = project.runs()
