@@ -144,7 +144,7 @@ def test_a_regression_is_told_with_its_figures(
         assert telling.notify_end(settings, run, run.captures(), passed=True) == []
     ((_, body),) = receiver.posted
     assert "worse than before" in body["title"]
-    assert "P99, ms: 10 -> 12" in body["message"]
+    assert "P99, ms: 10.00 -> 12.00" in body["message"]
     assert body["type"] == "warning"
 
 
