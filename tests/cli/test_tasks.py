@@ -9,6 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from doit.task import Task
+
+from compbench.cli.project import Project
+from compbench.cli.run_opener import follow
+from compbench.model.records import Manifest
+from compbench.model.times import timestamp
+from compbench.store.runs import Run
+from compbench.systems.registry import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOADED = """
@@ -63,3 +71,16 @@ def test_a_measurement_is_made_of_its_scenario_and_the_programs_and_becomes_page
     assert [Path(page).name for page in declared["trend"][0]] == ["trend.html"]
     assert [Path(page).name for page in declared["export"][0]] == ["compbench.prom", "runs.csv"]
     assert [Path(page).parent for page in declared["close"][0]] == [Path(capture).parent]
+
+
+def test_the_tasks_of_a_run_and_its_end_mean_the_run_that_was_opened_instead_of_the_foreseen_one(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path, load_settings(tmp_path, {}, {"system": "embedded"}), ["a", "b"], 1_762_612_200.0)
+    foreseen = timestamp(1_762_612_200.0)
+    manifest = Manifest(run="opened", state="open", opened_at=0.0, selection=["a"], fingerprint={})
+    names = ("measure:a", "measure:b", "close", "trend")
+    tasks = {name: Task(name, None, targets=[f"{foreseen}/{foreseen}_x"]) for name in names}
+    follow(tasks.values(), project, Run(tmp_path / "opened", manifest))
+    moved = {name for name, task in tasks.items() if task.targets == ["opened/opened_x"]}
+    assert moved == {"measure:a", "close"}

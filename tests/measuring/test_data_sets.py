@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -118,6 +120,22 @@ def test_links_are_made_and_the_kept_files_are_not_written(tmp_path: Path) -> No
     assert handed.samefile(kept / "facts.json")
     assert not data_sets.hand_over(tmp_path / "nothing", data)
     assert not data_sets.hand_over(None, data)
+
+
+def test_a_kept_data_set_that_does_not_fit_is_told_by_the_first_file_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: str, target: str) -> None:
+        del source
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+
+    (tmp_path / "kept").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "kept" / name).touch()
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: '\S+'$"):
+        data_sets.hand_over(tmp_path / "kept", tmp_path / "data")
 
 
 def test_a_folder_is_named_by_all_that_it_depends_on(tmp_path: Path) -> None:
