@@ -72,6 +72,19 @@ def test_the_page_says_how_each_scenario_stands_and_with_which_caveats(folder: P
     assert "What to make faster first" in text
 
 
+def test_a_reason_of_one_repeat_has_the_verdict_of_that_repeat(tmp_path: Path) -> None:
+    recipes = [
+        Recipe(NAMES[0], duration_s=2, repeat=1, verdict="failed", reason="the server crashed"),
+        Recipe(NAMES[0], duration_s=2, repeat=2, verdict="invalid", reason="the driver lagged"),
+    ]
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes))
+    render(folder)
+    for ending in ("report.html", "report.md"):
+        text = text_of(folder, ending)
+        assert "Repeat 1, failed: the server crashed" in text
+        assert "Repeat 2, invalid: the driver lagged" in text
+
+
 def test_the_markdown_has_the_same_figures_and_its_pictures_are_there(folder: Path) -> None:
     text = text_of(folder, "report.md")
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
