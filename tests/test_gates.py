@@ -58,7 +58,17 @@ def test_the_hooks_of_a_commit_are_the_linters_of_the_gate() -> None:
 
 
 def test_settings_given_to_make_reach_doit_and_makes_own_do_not() -> None:
-    argv = ["make", "-n", "-o", ".venv/.installed", "demo", "port=7500", "PYTHON=python3.12", "scale=0.01"]
+    argv = [
+        "make",
+        "--no-print-directory",
+        "-n",
+        "-o",
+        ".venv/.installed",
+        "demo",
+        "port=7500",
+        "PYTHON=python3.12",
+        "scale=0.01",
+    ]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
     *_, program, system, profile, new, first, second = done.stdout.split()
     assert (program, system, profile, new) == (".venv/bin/doit", "system=embedded", "profile=quick", "new=1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,9 +98,16 @@ def test_nothing_is_kept_of_a_scenario_that_cannot_be_read(project: Project) -> 
     assert not preparation.has_ground_truth(broken, "alpha")
 
 
-@pytest.mark.parametrize("error", [UserError("no room"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (UserError("no room"), "no room"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (shutil.Error([("a", "b", "Permission denied"), ("c", "d", "Permission denied")]), "Permission denied"),
+    ],
+)
 def test_what_cannot_be_kept_is_a_remark_before_a_measurement_and_else_a_failure(
-    project: Project, error: Exception
+    project: Project, error: Exception, why: str
 ) -> None:
     def make(*_: object) -> None:
         raise error
@@ -109,7 +117,7 @@ def test_what_cannot_be_kept_is_a_remark_before_a_measurement_and_else_a_failure
         suite.prepare(make, "alpha", "data set")
     suite.select(Selection(measurements=("alpha",)), {})
     suite.prepare(make, "alpha", "data set")
-    assert suite.remarks == [f"alpha: no data set: {error}"]
+    assert suite.remarks == [f"alpha: no data set: {why}"]
 
 
 def test_an_exception_ends_an_invocation_with_the_code_that_says_what_it_was() -> None:
