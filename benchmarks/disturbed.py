@@ -33,8 +33,11 @@ WITHIN_S = 50.0
 
 @contextlib.contextmanager
 def at_work(commands: list[list[str]]) -> Iterator[None]:
-    """Run the commands, each in a group of its own, until the block is left."""
-    started = [subprocess.Popen(argv, start_new_session=True) for argv in commands]
+    """Run the commands, each in a group of its own, until the block is left.
+
+    They stay in this session: Linux shares the cores out by session (autogroup), and niceness counts within one only.
+    """
+    started = [subprocess.Popen(argv, process_group=0) for argv in commands]
     try:
         yield
     finally:
