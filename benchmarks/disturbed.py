@@ -79,13 +79,16 @@ DISTURBANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {"steady":
 
 
 def run_suite(folder: Path, settings: list[str]) -> tuple[int, list[tuple[str, int]]]:
-    """Run a quick suite; return its exit code, and each scenario's verdict and spoiled attempts."""
+    """Run a quick suite, print what did not pass, return its exit code and each verdict with the attempts spoiled."""
     argv = [sys.executable, "-m", "doit", "system=embedded", "profile=quick", "new=1", "report=0", *settings]
     argv += [f"output_dir={folder / 'runs'}", f"work_dir={folder / 'work'}"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     captures = [json.loads(path.read_bytes()) for path in sorted((folder / "runs").glob("*/*_capture.json"))]
     if len(captures) == 0:
         print(done.stdout + done.stderr)
+    for capture in captures:
+        if capture["outcome"]["verdict"] != "passed":
+            print(f"  {capture['scenario']}: {capture['outcome']}", flush=True)
     return done.returncode, [(c["outcome"]["verdict"], c["spoiled_attempts"]) for c in captures]
 
 

@@ -62,6 +62,7 @@ class RunRecipe:
     system: str = "engram"
     profile: str = "full"
     scale: float = 1.0
+    niceness: str = ""
     dirty: list[str] = field(default_factory=list)
     state: str = "closed"
 
@@ -95,6 +96,7 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
         "processes": "1",
         "machine": recipe.machine,
         "compbench": "0.1.0",
+        **({"niceness": recipe.niceness} if recipe.niceness else {}),
         **{f"scenario:{name}": _hash_of(name) for name in scenarios},
     }
     units = [r.scenario if r.repeat is None else f"{r.scenario}_run{r.repeat}" for r in recipe.captures]

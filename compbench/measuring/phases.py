@@ -107,6 +107,7 @@ def _driver(
         stdout=stdout,
         stderr=stderr,
         stop_grace_s=attempt.settings.stop_grace_s,
+        niceness=attempt.settings.niceness,
     )
 
 

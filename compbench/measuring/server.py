@@ -112,6 +112,7 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
         folder=work / "cwd",
         stdout=log,
         stop_grace_s=settings.stop_grace_s,
+        niceness=settings.niceness,
     ) as child:
         server = ServerProcess(settings, child, work, log, _created_at=_create_time(child.pid))
         yield server

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from compbench.machine import snapshot
+from compbench.machine.go_first import niceness_of
 from compbench.machine.output import Output
 from compbench.measuring import server
 from compbench.measuring.attempt import Attempt, ScenarioFailed
@@ -93,6 +94,7 @@ def _note_ready(attempt: Attempt, under_test: ServerProcess) -> None:
         version=server.version_of(attempt.settings, attempt.root),
         executable=under_test.child.argv[0],
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
+        niceness=niceness_of(under_test.child.pid),
         open_files_before=snapshot.count_open_files(under_test.child.pid),
         memories_before=registry.server_of(attempt.settings).count(),
     )

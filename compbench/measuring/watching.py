@@ -10,6 +10,7 @@ import msgspec
 
 from compbench.files.whole import write_whole
 from compbench.machine import perf, process, snapshot, thresholds
+from compbench.machine.go_first import niceness_of
 from compbench.machine.output import Output
 from compbench.machine.probes import machine
 from compbench.machine.process import Child
@@ -37,6 +38,7 @@ def watching(
     with contextlib.ExitStack() as recording:
 
         def begin() -> None:
+            attempt.driver = msgspec.structs.replace(attempt.driver, niceness=niceness_of(driver.pid))
             sampler.start(driver_pid=driver.pid)
             if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
                 if (why := perf.can_record()) is None:

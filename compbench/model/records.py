@@ -52,6 +52,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     start_attempts: int = 0
     ready_after_s: float | None = None
+    niceness: int | None = None  # among all sessions: below 0 goes before others
     exit_code: int | None = None
     signal: str | None = None
     stopped_by: str = ""  # "SIGTERM", "SIGKILL", or "itself"
@@ -72,6 +73,7 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     argv: list[str] = []
     name: str = ""
+    niceness: int | None = None  # as the server's
     exit_code: int | None = None
     signal: str | None = None
     timed_out: bool = False

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compbench.config.settings import Settings
+from compbench.machine import priority
 from compbench.machine.probes import machine
 from compbench.model.records import Finding
 from compbench.preflight import environment, inputs
-from compbench.preflight.judgement import judge_governors, judge_most
+from compbench.preflight.judgement import judge_governors, judge_most, judge_priority
 
 
 class Asked(NamedTuple):
@@ -69,6 +70,11 @@ _LIST = [
         lambda a: judge_most("temperature", machine.temperature_c(), a.settings.warn_temperature_c, "no sensor"),
     ),
     Check("load", "background load", lambda a: judge_most("load", machine.load_1min(), a.settings.warn_load)),
+    Check(
+        "priority",
+        "server and driver go before other programs",
+        lambda a: judge_priority(priority.attainable(a.settings.niceness), a.settings.niceness),
+    ),
     Check("processes", "no other server of the kind is running", lambda a: environment.check_processes(a.settings)),
     Check("port", "the server's port is free", lambda a: environment.check_port(a.settings)),
     Check("network", "loopback answers", lambda _: environment.check_network()),

@@ -92,6 +92,12 @@ FINDINGS = {
     "governors": Template("governor {governors}", "performance", "sudo cpupower frequency-set -g performance"),
     "temperature": Template("{value:.0f} C", "at most {limit:g} C", "let the machine cool down"),
     "load": Template("load average {value:.2f} over 1 min", "at most {limit:g}", "wait, or end what is busy"),
+    "goes-first": Template("server and driver go before other programs (niceness {niceness})"),
+    "ranks-like-others": Template(
+        "server and driver rank like other programs (niceness {niceness})",
+        "niceness {wanted}",
+        "give this user `nice {wanted}` in /etc/security/limits.conf, so that other programs disturb less",
+    ),
     "not-readable": Template("not readable here: {why}"),
     "servers-none": Template("no other server is running", "none"),
     "servers-running": Template(

@@ -88,6 +88,14 @@ def judge_governors(governors: Sequence[str] | None) -> Finding:
     return finding_of("cpu_governor", "governors", level, governors=", ".join(governors))
 
 
+def judge_priority(niceness: int, wanted: int) -> Finding:
+    """Judge how server and driver will rank beside other programs, against what the settings ask for."""
+    if niceness <= wanted < 0:
+        return finding_of("priority", "goes-first", "ok", niceness=niceness)
+    level: Level = "ok" if wanted == 0 else "note"
+    return finding_of("priority", "ranks-like-others", level, niceness=niceness, wanted=wanted)
+
+
 def judge_processes(found: Sequence[str], unreadable: int) -> Finding:
     """Judge other servers; they are named, never ended."""
     if found:

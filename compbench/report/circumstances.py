@@ -69,6 +69,16 @@ def of_driver(capture: Capture, details: Details) -> Doubt:
     )
 
 
+def of_priority(capture: Capture) -> Doubt:
+    """Return how server and driver ranked beside the other programs."""
+    server, driver = capture.server.niceness, capture.driver_process.niceness
+    if server is None or driver is None:
+        return Doubt("priority", "unknown", "not recorded")
+    if max(server, driver) < 0:
+        return Doubt("priority", "ok", f"server and driver went before other programs (niceness {server}, {driver})")
+    return Doubt("priority", "ok", f"server and driver ranked like other programs (niceness {server}, {driver})")
+
+
 def of_build(capture: Capture, manifest: Manifest) -> Doubt:
     """Return which build was measured, and whether its figures may stand for that commit, or for anything."""
     for kind in registry.not_comparable([capture.system]):

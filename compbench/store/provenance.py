@@ -19,6 +19,7 @@ import psutil
 from compbench import __version__
 from compbench.config.settings import Settings
 from compbench.files.regular import read_regular
+from compbench.machine import priority
 from compbench.machine.probes import binaries, machine
 from compbench.machine.probes.counters import ROOT
 from compbench.model.scenario import Scenario
@@ -59,6 +60,8 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
     inputs = setting_inputs(settings)
     inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
     inputs |= registry.system_inputs(settings)
+    # Left out where it is that of any program: so it was in all runs before there was a choice.
+    inputs |= {"niceness": str(niceness)} if (niceness := priority.attainable(settings.niceness)) else {}
     inputs |= _binary_hashes(settings)
     return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
 

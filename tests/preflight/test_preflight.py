@@ -47,6 +47,18 @@ def test_governor(governors: list[str] | None, level: str) -> None:
     assert judgement.judge_governors(governors).level == level
 
 
+@pytest.mark.parametrize(
+    ("niceness", "wanted", "level", "mend"),
+    [(-15, -15, "ok", ""), (0, 0, "ok", ""), (0, -15, "note", "`nice -15`"), (-5, -15, "note", "`nice -15`")],
+)
+def test_priority_is_noted_where_less_is_given_than_asked_for(
+    niceness: int, wanted: int, level: str, mend: str
+) -> None:
+    finding = judgement.judge_priority(niceness, wanted)
+    assert (finding.level, mend in finding.mend) == (level, True)
+    assert f"niceness {niceness}" in finding.found
+
+
 @pytest.mark.parametrize(("heat", "level"), [(80.0, "ok"), (80.1, "warning"), (None, "ok")])
 def test_temperature_says_when_there_is_no_sensor(heat: float | None, level: str) -> None:
     found = judgement.judge_most("temperature", heat, 80.0, "no sensor")

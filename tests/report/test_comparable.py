@@ -23,6 +23,7 @@ from tests.past_runs import QDRANT, SEARCHED, add_run
         ({"scale": 0.5}, "scale"),
         ({"system": "embedded"}, "system"),
         ({"profile": "quick"}, "profile"),
+        ({"niceness": "-15"}, "niceness"),
     ],
 )
 def test_runs_of_unlike_set_ups_are_never_compared_silently(

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from compbench.model.notices import Notice
-from compbench.model.records import Capture, DataSet
+from compbench.model.records import Capture, DataSet, DriverFacts, ServerFacts
 from compbench.model.result import Details
 from compbench.report.circumstances import Doubt
 from compbench.report.groups import group_captures
@@ -34,6 +34,10 @@ def with_own(**facts: Any) -> Capture:
     assert capture.result
     details = msgspec.convert({**msgspec.to_builtins(capture.result.details), **facts}, Details)
     return msgspec.structs.replace(capture, result=msgspec.structs.replace(capture.result, details=details))
+
+
+def ranked(server: int | None, driver: int | None) -> Capture:
+    return made(server=ServerFacts(niceness=server), driver_process=DriverFacts(niceness=driver))
 
 
 def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
@@ -84,6 +88,9 @@ def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
         ),
         (made(notices=[Notice(code="busy-machine", text="load average 9")]), "other work", "warning", "average 9"),
         (made(notices=[Notice(code="driver-saturated", text="95 %")]), "driver's CPU", "warning", "95 %"),
+        (ranked(-15, -15), "priority", "ok", "went before other programs"),
+        (ranked(0, -15), "priority", "ok", "ranked like other programs (niceness 0, -15)"),
+        (ranked(None, -15), "priority", "unknown", "not recorded"),
     ],
 )
 def test_what_could_make_a_figure_wrong_is_said_with_its_number(

@@ -14,6 +14,7 @@ import pytest
 
 from compbench.config.scenarios import load_scenarios
 from compbench.config.settings import Settings
+from compbench.machine import priority
 from compbench.store import provenance
 from compbench.systems.engram import server as engram
 from compbench.systems.engram.server import cargo_versions
@@ -195,6 +196,16 @@ def test_the_fingerprint_changes_with_what_changes_a_number_and_with_nothing_els
     assert same == plain
     for change in ({"duration_s": "7"}, {"scale": "0.5"}, {"driver": "loadtest"}, {"cooldown_s": "3"}):
         assert provenance.fingerprint(told(**change), scenarios) != plain, change
+
+
+def test_a_priority_is_in_the_fingerprint_as_far_as_it_is_given() -> None:
+    given = priority.attainable(-15)
+    assert provenance.fingerprint(told(priority="off"), []).get("niceness") == _unless_zero(priority.attainable(0))
+    assert provenance.fingerprint(told(), []).get("niceness") == _unless_zero(given)
+
+
+def _unless_zero(niceness: int) -> str | None:
+    return str(niceness) if niceness else None
 
 
 def test_a_rebuilt_binary_changes_the_fingerprint(tmp_path: Path) -> None:

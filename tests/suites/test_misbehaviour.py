@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from compbench.machine import perf
+from compbench.machine import perf, priority
 from tests.project import NAMES, ROOT, Project, eventually, is_running
 
 ERROR = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR ")
@@ -30,7 +30,7 @@ def phase(capture: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", names=NAMES[:3])
-    project.set(cooldown_s=0.8)
+    project.set(cooldown_s=0.8, priority="off")
     done = project.doit(
         STAND_IN_ENGRAM="1:slow_start=0.8,2:leak,3:fork_child",
     )
@@ -39,6 +39,8 @@ def test_servers_are_awaited_isolated_watched_and_ended_with_all_they_left(tmp_p
 
     assert alpha["server"]["ready_after_s"] >= 0.8
     assert alpha["server"]["start_attempts"] == 1
+
+    assert alpha["server"]["niceness"] == alpha["driver_process"]["niceness"] == priority.attainable(0)
 
     assert "descriptors-leaked" in codes(beta)
     assert beta["server"]["open_files_after"] > beta["server"]["open_files_before"] + 100

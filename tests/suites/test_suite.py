@@ -15,6 +15,7 @@ import pytest
 
 from compbench.cli import project as cli_project
 from compbench.cli import tasks
+from compbench.machine import priority
 from compbench.systems.registry import load_settings
 from tests.project import BRIEF, NAMES, Project, eventually
 
@@ -39,6 +40,9 @@ def test_a_suite_passes_with_every_specified_file(project: Project) -> None:
     for ending in [*endings, "metadata.txt", "summary.txt"]:
         assert project.file(ending).is_file(), ending
     assert "All scenarios passed" in project.file("summary.txt").read_text()
+    given = priority.attainable(-15)
+    for capture in map(project.capture, project.names):
+        assert (capture["server"]["niceness"], capture["driver_process"]["niceness"]) == (given, given)
     assert project.manifest()["state"] == "closed"
     assert not list(run.glob("*.partial"))
     assert not list(run.glob(".*.tmp"))
