@@ -36,8 +36,8 @@ ROOMS = {
     "systems": "registry clients discovery api",
     "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories rows graph",
-    "machine": "version_line thresholds standard_streams snapshot sampler sampling process priority output perf"
-    " interrupts guard go_first effects ask",
+    "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
+    " interrupts guard effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios system_tables toml_tables folders",
     "files": "regular whole",

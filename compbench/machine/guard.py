@@ -1,10 +1,11 @@
 """The small parent of every server and driver: it ends its child when compbench is gone, however that came about.
 
-Run as a program, `guard.py STATUS_FD CONTROL_FD PROGRAM ARG...`. It starts the program in a session of its own, reports
-`pid N`, then `exit CODE` (negative: the signal) on STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send
-SIGTERM, SIGINT, SIGKILL to the program's process group. When CONTROL_FD ends, compbench has died: the group gets
-SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. Needs nothing but a POSIX kernel, so it holds on Linux and macOS alike
-and survives a SIGKILL of compbench or of its whole process group. Imports little: it starts in milliseconds.
+Run as a program, `guard.py STATUS_FD CONTROL_FD NICENESS PROGRAM ARG...`. It starts the program in a session of its
+own, with that niceness as far as the user may have it, reports `pid N`, then `exit CODE` (negative: the signal) on
+STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send SIGTERM, SIGINT, SIGKILL to the program's process group.
+When CONTROL_FD ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. Needs nothing but
+a POSIX kernel, so it holds on Linux and macOS alike and survives a SIGKILL of compbench or of its whole process group.
+Imports little: it starts in milliseconds.
 """
 
 import os
@@ -17,9 +18,10 @@ ORPHAN_GRACE_S = 3.0
 SIGNALS = {b"T": signal.SIGTERM, b"I": signal.SIGINT, b"K": signal.SIGKILL}
 RESTORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 CANNOT_EXECUTE = 127
+SESSION_TRIES, SESSION_WAIT_S = 20, 0.1
 
 
-def start(argv: list[str], status_fd: int, control_fd: int) -> int:
+def start(argv: list[str], niceness: int, status_fd: int, control_fd: int) -> int:
     """Fork and execute `argv` as the leader of a new session with default signal handling; return its pid.
 
     Returns only when the program is executing, so that no signal meets it while it still ignores what the guard does.
@@ -33,6 +35,8 @@ def start(argv: list[str], status_fd: int, control_fd: int) -> int:
         return pid
     try:
         os.setsid()
+        if niceness:
+            set_niceness(niceness)
         for number in RESTORED:
             signal.signal(number, signal.SIG_DFL)
         os.close(status_fd)
@@ -42,6 +46,37 @@ def start(argv: list[str], status_fd: int, control_fd: int) -> int:
         os.write(2, f"{argv[0]}: can't be started: {error.strerror}\n".encode())
     finally:
         os._exit(CANNOT_EXECUTE)
+
+
+def set_niceness(niceness: int) -> None:
+    """Give this process, and the session that it leads, a niceness, or the nearest to it that the user may have."""
+    for allowed in range(niceness, 1) if niceness < 0 else (niceness,):
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, allowed)
+        except PermissionError:
+            continue
+        set_niceness_of_session(allowed)
+        return
+
+
+def set_niceness_of_session(niceness: int) -> None:
+    """Give this process' session a niceness, where Linux shares the cores out by session (autogroup).
+
+    Without the right to administrate, the kernel takes one such word in a tenth of a second from anybody.
+    """
+    for _ in range(SESSION_TRIES):
+        try:
+            fd = os.open("/proc/self/autogroup", os.O_WRONLY)
+            try:
+                os.write(fd, str(niceness).encode())
+            finally:
+                os.close(fd)
+        except BlockingIOError:
+            time.sleep(SESSION_WAIT_S)
+        except OSError:
+            return
+        else:
+            return
 
 
 def signal_group(pid: int, number: int) -> None:
@@ -98,7 +133,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    pid = start(sys.argv[3:], status_fd, control_fd)
+    pid = start(sys.argv[4:], int(sys.argv[3]), status_fd, control_fd)
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)

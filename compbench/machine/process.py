@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from compbench.machine import interrupts, priority
+from compbench.machine import interrupts
 from compbench.machine.output import Output
 
 _GUARD = Path(__file__).with_name("guard.py")
@@ -170,13 +170,13 @@ def running(
         stdout: takes its standard output; also its standard error if `stderr` is None.
         stderr: takes its standard error.
         stop_grace_s: patience between SIGTERM and SIGKILL when the block is left while it runs.
-        niceness: below 0, it goes before other programs, as far as the user may have that.
+        niceness: of the program and its session, as far as the user may have that; below 0 goes before others, 0 leaves
+            both as they are.
     """
-    argv_of_child = priority.ranked(argv, niceness) if niceness else argv
     status_read, status_write = os.pipe()
     control_read, control_write = os.pipe()
     guard = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), *argv_of_child],
+        [sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), str(niceness), *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if stderr is None else subprocess.PIPE,

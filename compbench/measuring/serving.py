@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from compbench.machine import snapshot
-from compbench.machine.go_first import niceness_of
 from compbench.machine.output import Output
+from compbench.machine.priority import niceness_of
 from compbench.measuring import server
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.server import ServerProcess, StartError

@@ -10,8 +10,8 @@ import msgspec
 
 from compbench.files.whole import write_whole
 from compbench.machine import perf, process, snapshot, thresholds
-from compbench.machine.go_first import niceness_of
 from compbench.machine.output import Output
+from compbench.machine.priority import niceness_of
 from compbench.machine.probes import machine
 from compbench.machine.process import Child
 from compbench.machine.sampler import Sampler

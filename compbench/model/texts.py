@@ -42,6 +42,13 @@ def clean_values(value: Any) -> Any:
     return value
 
 
+def rank_of(niceness: int) -> str:
+    """Return how a process of that niceness ranks, to follow a verb."""
+    if niceness < 0:
+        return "before other programs"
+    return "behind other programs" if niceness > 0 else "like any other program"
+
+
 def markdown(text: object) -> str:
     """Return a text as Markdown that shows it as it is, on one line: markup in it is escaped."""
     return _MARKUP.sub(r"\\\1", one_line(str(text)))

@@ -92,11 +92,11 @@ FINDINGS = {
     "governors": Template("governor {governors}", "performance", "sudo cpupower frequency-set -g performance"),
     "temperature": Template("{value:.0f} C", "at most {limit:g} C", "let the machine cool down"),
     "load": Template("load average {value:.2f} over 1 min", "at most {limit:g}", "wait, or end what is busy"),
-    "goes-first": Template("server and driver go before other programs (niceness {niceness})"),
-    "ranks-like-others": Template(
-        "server and driver rank like other programs (niceness {niceness})",
+    "priority": Template(
+        "server and driver run {rank} (niceness {niceness})",
         "niceness {wanted}",
-        "give this user `nice {wanted}` in /etc/security/limits.conf, so that other programs disturb less",
+        "let this user have it, so that other programs disturb less: `nice {wanted}` in /etc/security/limits.conf, in a"
+        " container the right SYS_NICE",
     ),
     "not-readable": Template("not readable here: {why}"),
     "servers-none": Template("no other server is running", "none"),

@@ -15,6 +15,7 @@ from compbench.machine.probes import binaries
 from compbench.machine.version_line import version_number
 from compbench.model.notices import Notice, Outcome, notice_of, outcome_of
 from compbench.model.records import Finding, Level
+from compbench.model.texts import rank_of
 from compbench.preflight.findings import finding_of
 
 GB = 1_000_000_000
@@ -90,10 +91,8 @@ def judge_governors(governors: Sequence[str] | None) -> Finding:
 
 def judge_priority(niceness: int, wanted: int) -> Finding:
     """Judge how server and driver will rank beside other programs, against what the settings ask for."""
-    if niceness <= wanted < 0:
-        return finding_of("priority", "goes-first", "ok", niceness=niceness)
-    level: Level = "ok" if wanted == 0 else "note"
-    return finding_of("priority", "ranks-like-others", level, niceness=niceness, wanted=wanted)
+    level: Level = "warning" if niceness > 0 else "note" if niceness > wanted else "ok"
+    return finding_of("priority", "priority", level, rank=rank_of(niceness), niceness=niceness, wanted=wanted)
 
 
 def judge_processes(found: Sequence[str], unreadable: int) -> Finding:

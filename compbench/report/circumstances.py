@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from compbench.model.records import Capture, Git, Manifest
 from compbench.model.result import Details
+from compbench.model.texts import rank_of
 from compbench.report import counted
 from compbench.systems import registry
 
@@ -69,14 +70,16 @@ def of_driver(capture: Capture, details: Details) -> Doubt:
     )
 
 
-def of_priority(capture: Capture) -> Doubt:
-    """Return how server and driver ranked beside the other programs."""
+def of_priority(capture: Capture, manifest: Manifest) -> Doubt:
+    """Return how server and driver ranked beside the other programs, and whether that is as in the run's others."""
     server, driver = capture.server.niceness, capture.driver_process.niceness
     if server is None or driver is None:
         return Doubt("priority", "unknown", "not recorded")
-    if max(server, driver) < 0:
-        return Doubt("priority", "ok", f"server and driver went before other programs (niceness {server}, {driver})")
-    return Doubt("priority", "ok", f"server and driver ranked like other programs (niceness {server}, {driver})")
+    told = f"the server ran {rank_of(server)} (niceness {server}), the driver {rank_of(driver)} (niceness {driver})"
+    expected = int(manifest.fingerprint.get("niceness", "0"))
+    if server == driver == expected:
+        return Doubt("priority", "warning" if expected > 0 else "ok", told)
+    return Doubt("priority", "warning", f"{told}; this run's are to have {expected}")
 
 
 def of_build(capture: Capture, manifest: Manifest) -> Doubt:

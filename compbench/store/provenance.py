@@ -60,8 +60,8 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
     inputs = setting_inputs(settings)
     inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
     inputs |= registry.system_inputs(settings)
-    # Left out where it is that of any program: so it was in all runs before there was a choice.
-    inputs |= {"niceness": str(niceness)} if (niceness := priority.attainable(settings.niceness)) else {}
+    if niceness := priority.attainable(settings.niceness):  # earlier runs have no such entry, and 0 is what they had
+        inputs["niceness"] = str(niceness)
     inputs |= _binary_hashes(settings)
     return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
 

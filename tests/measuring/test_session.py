@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from compbench.config import settings as settings_module
 from compbench.config.scenarios import load_scenario
 from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
@@ -117,6 +119,17 @@ def test_what_happens_is_told_in_order_and_the_outcome_when_the_capture_is_there
     assert there == [True]
     assert world.codes() == [notice.code for notice in capture.notices]
     assert {event.measurement for event in world.told} == {"alpha"}
+
+
+def test_server_and_driver_get_the_niceness_that_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    behind = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)  # which anybody may have
+    monkeypatch.setattr(settings_module, "RAISED_NICENESS", behind)
+    capture = world.measure("alpha")
+    assert (capture.server.niceness, capture.driver_process.niceness) == (behind, behind)
+    world.settings = msgspec.structs.replace(world.settings, priority="off")
+    capture = world.measure("beta")
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert (capture.server.niceness, capture.driver_process.niceness) == (own, own)
 
 
 def test_a_rest_precedes_the_second_scenario_and_is_not_made_by_real_waiting(world: World) -> None:

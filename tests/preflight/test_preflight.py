@@ -49,7 +49,13 @@ def test_governor(governors: list[str] | None, level: str) -> None:
 
 @pytest.mark.parametrize(
     ("niceness", "wanted", "level", "mend"),
-    [(-15, -15, "ok", ""), (0, 0, "ok", ""), (0, -15, "note", "`nice -15`"), (-5, -15, "note", "`nice -15`")],
+    [
+        (-15, -15, "ok", ""),
+        (0, 0, "ok", ""),
+        (0, -15, "note", "`nice -15`"),
+        (-5, -15, "note", "`nice -15`"),
+        (5, 0, "warning", "nice 0"),
+    ],
 )
 def test_priority_is_noted_where_less_is_given_than_asked_for(
     niceness: int, wanted: int, level: str, mend: str

@@ -88,8 +88,9 @@ def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
         ),
         (made(notices=[Notice(code="busy-machine", text="load average 9")]), "other work", "warning", "average 9"),
         (made(notices=[Notice(code="driver-saturated", text="95 %")]), "driver's CPU", "warning", "95 %"),
-        (ranked(-15, -15), "priority", "ok", "went before other programs"),
-        (ranked(0, -15), "priority", "ok", "ranked like other programs (niceness 0, -15)"),
+        (ranked(0, 0), "priority", "ok", "the driver like any other program (niceness 0)"),
+        (ranked(-15, -15), "priority", "warning", "before other programs (niceness -15); this run's are to have 0"),
+        (ranked(0, -15), "priority", "warning", "this run's are to have 0"),
         (ranked(None, -15), "priority", "unknown", "not recorded"),
     ],
 )
@@ -98,6 +99,13 @@ def test_what_could_make_a_figure_wrong_is_said_with_its_number(
 ) -> None:
     doubt = box(capture)[name]
     assert (doubt.level, words in doubt.text) == (level, True), doubt
+
+
+def test_the_priority_that_the_run_was_to_have_is_no_doubt() -> None:
+    doubt = box(ranked(-15, -15), RunRecipe(niceness="-15"))["priority"]
+    assert (doubt.level, doubt.text.count("before other programs")) == ("ok", 2)
+    assert box(ranked(0, -15), RunRecipe(niceness="-15"))["priority"].level == "warning"
+    assert box(ranked(5, 5), RunRecipe(niceness="5"))["priority"].level == "warning"
 
 
 def test_the_build_is_doubted_if_it_is_not_of_its_commit_or_not_engram() -> None:

@@ -198,14 +198,10 @@ def test_the_fingerprint_changes_with_what_changes_a_number_and_with_nothing_els
         assert provenance.fingerprint(told(**change), scenarios) != plain, change
 
 
-def test_a_priority_is_in_the_fingerprint_as_far_as_it_is_given() -> None:
-    given = priority.attainable(-15)
-    assert provenance.fingerprint(told(priority="off"), []).get("niceness") == _unless_zero(priority.attainable(0))
-    assert provenance.fingerprint(told(), []).get("niceness") == _unless_zero(given)
-
-
-def _unless_zero(niceness: int) -> str | None:
-    return str(niceness) if niceness else None
+def test_the_niceness_that_is_given_is_in_the_fingerprint_unless_it_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(priority, "attainable", lambda asked: max(asked, -10))
+    assert provenance.fingerprint(told(), [])["niceness"] == "-10"
+    assert "niceness" not in provenance.fingerprint(told(priority="off"), [])
 
 
 def test_a_rebuilt_binary_changes_the_fingerprint(tmp_path: Path) -> None:
