@@ -16,8 +16,9 @@ install-dev: $(VENV)/.installed-dev
 demo: $(VENV)/.installed
 	$(BIN)/doit system=embedded profile=quick new=1 $(SETTINGS)
 
+# By several workers where they can be kept from seeing each other's servers: tests/side_by_side.py says how.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.side_by_side
 
 # The tests that start no driver, server, browser or suite: seconds, for every change.
 unit: $(VENV)/.installed-dev
