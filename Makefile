@@ -25,11 +25,13 @@ unit: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --timeout 20 -m 'not soak and not wheel and not suite and not process'
 
 # Lines and branches that the tests reach, also in the processes that they start; TESTS= selects tests as pytest does.
+# What killed processes have half written is removed: each report would warn of it.
 TESTS ?= -m 'not soak and not wheel'
 coverage: $(VENV)/.installed-dev
 	$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(TESTS) || echo "some tests failed: what they reached counts all the same"
 	$(BIN)/coverage combine --quiet
+	@rm -f .coverage.*
 	$(BIN)/coverage report --skip-covered --sort=cover
 	@for room in $(sort $(dir $(wildcard compbench/*/__init__.py))); do \
 	  printf '%-24s %s %%\n' "$$room" "$$($(BIN)/coverage report --format=total --include="$$room*")"; \
