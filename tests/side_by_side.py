@@ -2,7 +2,7 @@
 
 `python -m tests.side_by_side [ARG...]` hands the arguments on to pytest. A suite refuses to measure while another
 server runs, so each worker gets a PID and a network namespace (`unshare`), which takes Linux and root; elsewhere one
-worker does it all. Some seven minutes in ten a test waits for a program, so two cores serve two workers well.
+worker does it all. Tests mostly wait for programs: two workers on two cores are not in each other's way.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
         python = shlex.join([*_WITH_LOOPBACK, sys.executable])
         argv += ["--dist", "worksteal", "--tx", f"{workers}*popen//python={python}"]
     else:
-        print("one worker: namespaces can't be had here, so this takes some ten minutes", flush=True)
+        print("one worker: namespaces can't be had here, so this takes longer", flush=True)
     os.execv(argv[0], argv)
 
 

@@ -34,7 +34,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"duration_s": 10, "cooldown_s": 1.0, "sample_interval_s": 1.0},
 }
 
-# Chosen beside the steady work of `benchmarks.disturbed`: of four measurements each, -10 left one invalid, -15 none.
+# Chosen beside the steady work of `benchmarks.disturbed`: of six measurements each, -10 left two invalid, -15 one.
 RAISED_NICENESS = -15
 
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]

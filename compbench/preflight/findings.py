@@ -27,6 +27,7 @@ class Template(NamedTuple):
 
 _RELEASE_BUILD = "an executable release build"
 _DATA_SETS = "data sets that fit into memory, disk and time"
+_PRIORITY = "server and driver run {rank} (niceness {niceness})"
 _MANY_MEMORIES = "at least {fewest} memories, or all that the scenario means"
 
 FINDINGS = {
@@ -92,11 +93,12 @@ FINDINGS = {
     "governors": Template("governor {governors}", "performance", "sudo cpupower frequency-set -g performance"),
     "temperature": Template("{value:.0f} C", "at most {limit:g} C", "let the machine cool down"),
     "load": Template("load average {value:.2f} over 1 min", "at most {limit:g}", "wait, or end what is busy"),
+    "priority-behind": Template(_PRIORITY, "niceness {wanted}", "start doit without `nice`"),
     "priority": Template(
-        "server and driver run {rank} (niceness {niceness})",
+        _PRIORITY,
         "niceness {wanted}",
-        "let this user have it, so that other programs disturb less: `nice {wanted}` in /etc/security/limits.conf, in a"
-        " container the right SYS_NICE",
+        "let this user have it, so that other programs disturb less: `nice {wanted}` in /etc/security/limits.conf, or"
+        " the right SYS_NICE in a container",
     ),
     "not-readable": Template("not readable here: {why}"),
     "servers-none": Template("no other server is running", "none"),

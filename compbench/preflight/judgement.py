@@ -91,8 +91,11 @@ def judge_governors(governors: Sequence[str] | None) -> Finding:
 
 def judge_priority(niceness: int, wanted: int) -> Finding:
     """Judge how server and driver will rank beside other programs, against what the settings ask for."""
-    level: Level = "warning" if niceness > 0 else "note" if niceness > wanted else "ok"
-    return finding_of("priority", "priority", level, rank=rank_of(niceness), niceness=niceness, wanted=wanted)
+    rank = rank_of(niceness)
+    if niceness > 0:
+        return finding_of("priority", "priority-behind", "warning", rank=rank, niceness=niceness, wanted=wanted)
+    level: Level = "note" if niceness > wanted else "ok"
+    return finding_of("priority", "priority", level, rank=rank, niceness=niceness, wanted=wanted)
 
 
 def judge_processes(found: Sequence[str], unreadable: int) -> Finding:

@@ -54,7 +54,8 @@ def test_governor(governors: list[str] | None, level: str) -> None:
         (0, 0, "ok", ""),
         (0, -15, "note", "`nice -15`"),
         (-5, -15, "note", "`nice -15`"),
-        (5, 0, "warning", "nice 0"),
+        (5, 0, "warning", "without `nice`"),
+        (5, -15, "warning", "without `nice`"),
     ],
 )
 def test_priority_is_noted_where_less_is_given_than_asked_for(
