@@ -32,6 +32,8 @@ from compbench.systems import registry
 _FIRST_POLL_S = 0.01
 _POLL_S = 0.1
 _REQUEST_TIMEOUT_S = 2.0
+# The last look may outlast the limit by this much: one cut off by it would hide what the server had answered.
+_SHORTEST_LOOK_S = 1.0
 _PORT_RELEASE_S = 2.0
 # With less free space in its folder, that may be why a server ended.
 _LITTLE_SPACE_BYTES = 100_000_000
@@ -129,7 +131,7 @@ def wait_until_ready(server: ServerProcess, timeout_s: float) -> None:
     while (spent_s := time.monotonic() - began) < timeout_s:
         if (ended := server.child.wait(poll_s)) is not None:
             raise StartError(outcome_of("server-ended-at-start", ended=ended, disk=_little_space(settings)))
-        look = half.look(server.work, server.child.pid, timeout_s - spent_s)
+        look = half.look(server.work, server.child.pid, max(timeout_s - spent_s, _SHORTEST_LOOK_S))
         if look.moved_to is not None:
             raise StartError(outcome_of("port-moved", moved_to=look.moved_to, port=settings.port))
         seen, poll_s = look.seen, min(2 * poll_s, _POLL_S)

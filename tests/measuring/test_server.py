@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
-from compbench.machine import effects
+from compbench.machine import effects, process
 from compbench.machine.output import Output
 from compbench.measuring import server
 from compbench.model.notices import notice_of
+from compbench.systems import registry
+from compbench.systems.api import Look
 from compbench.systems.engram.server import read_pid_file
 from compbench.systems.registry import load_settings
 
@@ -91,3 +94,24 @@ def test_a_port_that_is_taken_is_named_with_its_holder_and_the_advice_of_its_own
     assert (outcome.code, outcome.verdict, caught.value.transient) == ("port-in-use", "failed", True)
     assert f"port {port} is in use by process {os.getpid()}" in outcome.reason
     assert outcome.advice == "end that, or choose another port"
+
+
+def test_the_last_look_at_a_server_is_not_cut_off_by_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed: list[float] = []
+
+    class Unhealthy:
+        def look(self, _work: Path, _pid: int, timeout_s: float) -> Look:
+            allowed.append(timeout_s)
+            return Look(False, "GET /health answered 503")
+
+    monkeypatch.setattr(registry, "server_of", lambda _: Unhealthy())
+    settings = load_settings(tmp_path, {}, {})
+    log = Output(tmp_path / "log", 1000)
+    with process.running(
+        [sys.executable, "-c", "import time; time.sleep(60)"], environment={}, folder=tmp_path, stdout=log
+    ) as child:
+        started = server.ServerProcess(settings, child, tmp_path, log)
+        with pytest.raises(server.StartError, match=r"not ready after 0\.3 s .GET /health answered 503"):
+            server.wait_until_ready(started, 0.3)
+    assert len(allowed) > 1
+    assert min(allowed) == 1.0
