@@ -15,13 +15,15 @@ from typing import Any
 import msgspec
 
 from compbench.machine import process, snapshot
-from compbench.machine.process import Child
+from compbench.machine.process import Child, Exit
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.server import ServerProcess
 from compbench.model.events import ProgressMade
 from compbench.model.notices import outcome_of
 
 _POLL_S = 0.25
+# A driver whose connections are lost may end before the news of the server's death is here.
+_NEWS_OF_DEATH_S = 0.5
 # The phases of a driver's progress in which its own time limit runs; a warm-up comes before.
 _COUNTED_PHASES = ("measure", "prepare")
 
@@ -70,6 +72,8 @@ class Following:
                 self.each_poll()
             now, name = self.attempt.effects.now(), self.attempt.measurement.name
             self.attempt.tell(reader.progress(elapsed_s, at=now, measurement=name))
+        if self.child.exit != Exit(code=0):
+            self.under_test.child.wait(_NEWS_OF_DEATH_S)
         self._refuse_dead_server()
         return True
 

@@ -221,12 +221,15 @@ def through_terminal(project: Project, *, interrupt_at: str = "") -> tuple[int, 
     )
     os.close(theirs)
     text, deadline = "", time.monotonic() + 120
-    while doit.poll() is None and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
         if select.select([ours], [], [], 0.1)[0]:
             try:
-                text += os.read(ours, 65_536).decode(errors="replace")
+                read = os.read(ours, 65_536)
             except OSError:  # Linux's word for the other end's being closed
                 break
+            if not read:
+                break
+            text += read.decode(errors="replace")
         if interrupt_at and interrupt_at in text:
             interrupt_at = ""
             doit.send_signal(signal.SIGINT)

