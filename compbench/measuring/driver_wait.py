@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 
 from compbench.machine import process, snapshot
-from compbench.machine.process import Child, Exit
+from compbench.machine.process import Child
 from compbench.measuring.attempt import Attempt, ScenarioFailed
-from compbench.measuring.server import ServerProcess
+from compbench.measuring.server import ServerProcess, is_free
 from compbench.model.events import ProgressMade
 from compbench.model.notices import outcome_of
 
 _POLL_S = 0.25
-# A driver whose connections are lost may end before the news of the server's death is here.
-_NEWS_OF_DEATH_S = 0.5
+# A server's connections are lost before its guard can tell of its death, and the driver may end in between.
+_NEWS_OF_DEATH_S = 2.0
 # The phases of a driver's progress in which its own time limit runs; a warm-up comes before.
 _COUNTED_PHASES = ("measure", "prepare")
 
@@ -72,7 +72,7 @@ class Following:
                 self.each_poll()
             now, name = self.attempt.effects.now(), self.attempt.measurement.name
             self.attempt.tell(reader.progress(elapsed_s, at=now, measurement=name))
-        if self.child.exit != Exit(code=0):
+        if is_free(self.attempt.settings.port):
             self.under_test.child.wait(_NEWS_OF_DEATH_S)
         self._refuse_dead_server()
         return True

@@ -84,7 +84,7 @@ def bomb() -> bytes:
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNK = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-# Only what does not end is given so little time.
+# The others must have time to be told for what they are.
 TOO_SLOW = "no whole answer within 0.3 s"
 HOSTILE = {
     "trickled body": (trickle(OK + b"Content-Length: 100000\r\n\r\n", b"x"), TOO_SLOW),
@@ -108,11 +108,12 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_answer_that_does_not_end_or_is_too_large_is_told_in_time(name: str) -> None:
     talk, said = HOSTILE[name]
+    timeout_s = 0.3 if said == TOO_SLOW else 10.0
     with serving(talk) as port:
         began = time.monotonic()
         with pytest.raises(AskError) as refused:
-            ask.ask(f"http://127.0.0.1:{port}/health", 0.3 if said is TOO_SLOW else 30.0)
-    assert time.monotonic() - began < 20, "the deadline does not hold for the whole exchange"
+            ask.ask(f"http://127.0.0.1:{port}/health", timeout_s)
+    assert time.monotonic() - began < timeout_s + 4.7, "the deadline does not hold for the whole exchange"
     assert str(refused.value) == said
 
 

@@ -1,7 +1,8 @@
-"""What is watched while the driver measures, and what its samples warn of."""
+"""What is watched while the driver measures, what its samples warn of, and a server that dies as the driver ends."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,13 +10,18 @@ from typing import Any, cast
 
 import pytest
 
+from compbench.config.settings import Settings
+from compbench.machine import process
 from compbench.machine.effects import Effects
-from compbench.measuring import watching
-from compbench.measuring.attempt import Attempt
+from compbench.machine.output import Output
+from compbench.measuring import driver_wait, watching
+from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.drivers import DriverFiles, Job
+from compbench.measuring.server import ServerProcess
 from compbench.model.measurement import Measurement
 from compbench.model.sample import Sample
 from compbench.systems.registry import load_settings
+from tests.project import free_port
 
 
 class BusyDriver:
@@ -27,6 +33,22 @@ class BusyDriver:
     def stop(self) -> list[Sample]:
         """Return two samples."""
         return [Sample(elapsed_s=at_s, driver_cpu_pct=120.0) for at_s in (5.0, 10.0)]
+
+
+def begun(settings: Settings, root: Path) -> Attempt:
+    """Return an attempt that is under way, of no run and no scenario."""
+    facts: dict[str, Any] = dict.fromkeys(("run", "scenario"))
+    return Attempt(
+        **facts,
+        measurement=Measurement("alpha"),
+        settings=settings,
+        root=root,
+        tell=lambda _: None,
+        effects=Effects(),
+        number=1,
+        spoiled_attempts=0,
+        started_at=0.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,21 +65,33 @@ def test_a_driver_is_saturated_by_the_cores_that_its_processes_can_keep_busy(
     monkeypatch.setattr(watching, "Sampler", BusyDriver)
     monkeypatch.setattr("psutil.cpu_count", lambda: 4)
     settings = load_settings(tmp_path, {}, {"system": "embedded", "driver": driver, "processes": str(processes)})
-    facts: dict[str, Any] = dict.fromkeys(("run", "scenario"))
-    attempt = Attempt(
-        **facts,
-        measurement=Measurement("alpha"),
-        settings=settings,
-        root=tmp_path,
-        tell=lambda _: None,
-        effects=Effects(),
-        number=1,
-        spoiled_attempts=0,
-        started_at=0.0,
-    )
+    attempt = begun(settings, tmp_path)
     child = cast("Any", SimpleNamespace(pid=os.getpid()))
     server = cast("Any", SimpleNamespace(child=child))
     job = Job([], DriverFiles(tmp_path / "report", tmp_path / "progress"), 10.0, 20.0)
     with watching.watching(attempt, child, server, job, tmp_path):
         pass
     assert [notice.code for notice in attempt.notices] == codes
+
+
+@pytest.mark.process
+def test_a_server_whose_death_is_told_after_the_drivers_end_has_crashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_wait, "_NEWS_OF_DEATH_S", 60.0)
+    # The server listens nowhere, as one that is about to be dead, and its death comes well after the driver's end.
+    server = "while [ ! -e gone ]; do sleep 0.05; done; sleep 1; kill -SEGV $$"
+    attempt = begun(load_settings(tmp_path, {}, {"port": str(free_port())}), tmp_path)
+    with running(server, tmp_path) as under_test, running("touch gone; exit 1", tmp_path) as driver:
+        dying = ServerProcess(attempt.settings, under_test, tmp_path, Output(tmp_path / "log", 1000))
+        with pytest.raises(ScenarioFailed) as failed:
+            driver_wait.Following(attempt, driver, dying, tmp_path / "progress", 60.0).until_end()
+        assert driver.exit == process.Exit(code=1), "it ended by itself, before the server"
+    assert failed.value.outcome.code == "server-crash"
+    assert "signal SIGSEGV" in failed.value.outcome.reason
+
+
+def running(script: str, folder: Path) -> contextlib.AbstractContextManager[process.Child]:
+    return process.running(
+        ["sh", "-c", script], environment=os.environ, folder=folder, stdout=Output(folder / "out", 1000)
+    )

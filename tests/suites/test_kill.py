@@ -59,6 +59,7 @@ def kill_at_random(project: Project, chance: random.Random, within_s: float) -> 
 
 def run_kills(project: Project, kills: int, seed: int) -> None:
     chance = random.Random(seed)
+    # Measured, so that on a slow machine, too, the kills fall all over a suite.
     began = time.monotonic()
     assert project.doit(STAND_IN_LOADTEST=BRIEF).returncode == 0
     lasts_s = time.monotonic() - began
