@@ -34,7 +34,7 @@ from compbench.loadtest.engine.recorder import NEVER_SENT, Part
 from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.workload.arrivals import Schedule
-from compbench.loadtest.workload.vectors import prepared_count, shape_of
+from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
 from compbench.loadtest.workload.workload import Workload as ScenarioWorkload
 from compbench.model.scenario import Constant
 from compbench.systems.engram.client import Client
@@ -228,8 +228,8 @@ def compare_lag(url: str, seconds: int) -> None:
 def vector_searches(url: str, count: int) -> Callable[[], RequestSource]:
     """Return the maker of a workload of nothing but searches with vectors of 768 dimensions."""
     scenario = load_scenario(SCENARIO)
-    prepared = prepared_count(scenario.data, 1)
-    client = Client(None, url, shape_of(scenario.data))
+    prepared = scenario.data.num_nodes
+    client = Client(None, url, shape_of(scenario, open_vectors(scenario, scenario.data_seed)))
     return partial(ScenarioWorkload, scenario, scenario.seed, client, prepared=prepared, count=count)
 
 

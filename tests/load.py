@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from compbench.loadtest.workload.vectors import shape_of
+from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
 from compbench.loadtest.workload.workload import Workload
 from compbench.model.scenario import Clustered, Constant, Data, Graph, Operations, Scenario, Validation
 from compbench.systems.engram.client import Client
@@ -50,7 +50,7 @@ def graph_scenario(nodes: int = 500) -> Scenario:
 def workload(of: Scenario | None = None, count: int = 3000, **how: Any) -> Workload:
     """Return a scenario's work."""
     made = of or scenario()
-    client = Client(None, ENDPOINT, shape_of(made.data))
+    client = Client(None, ENDPOINT, shape_of(made, open_vectors(made, made.seed)))
     return Workload(made, made.seed, client, prepared=made.data.num_nodes, count=count, **how)
 
 

@@ -252,6 +252,7 @@ def test_the_table_of_scenarios_gives_the_right_defaults() -> None:
         ).pattern_completion_weight,
         "data.embedding_distribution.num_clusters": scenario.Clustered().num_clusters,
         "data.embedding_distribution.std_dev": scenario.Clustered().std_dev,
+        "data_set.near_duplicates": scenario.GeneratedSet(seed=1).near_duplicates,
         "graph.recall_hops": scenario.Graph(average_degree=1).recall_hops,
         "graph.search_hops": scenario.Graph(average_degree=1).search_hops,
     }

@@ -110,6 +110,7 @@ def load_scenario(path: Path) -> Scenario:
         data=file.data,
         validation=file.validation,
         graph=file.graph,
+        data_set=file.data_set,
     )
 
 

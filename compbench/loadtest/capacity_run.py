@@ -98,7 +98,7 @@ def _report(options: CapacityOptions, found: RateBracket, points: list[Point]) -
         scenario=trial.scenario.name,
         endpoint=trial.address.endpoint,
         seed=trial.seed,
-        scale=trial.scale,
+        scale=trial.memories / trial.scenario.data.num_nodes,
         connections=trial.connections,
         processes=trial.processes,
         step_duration_s=trial.duration_s,

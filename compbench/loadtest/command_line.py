@@ -25,9 +25,8 @@ from compbench.loadtest.prepare import PrepareOptions, load_data
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
-from compbench.loadtest.workload.vectors import prepared_count
 from compbench.model.errors import UserError
-from compbench.model.scenario import RATE_LIMIT, U64_MAX, Constant, Scenario
+from compbench.model.scenario import NODES_LIMIT, RATE_LIMIT, U64_MAX, Constant, Scenario, scaled_count
 from compbench.systems.clients import ServerAddress
 
 SCENARIOS = Path("scenarios/competitive")
@@ -96,7 +95,7 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
         data_seed=_data_seed(options, scenario),
         address=_address(options),
         duration_s=duration_s,
-        scale=options.scale,
+        memories=_count(options, scenario),
         # Each process needs at least one connection.
         connections=max(options.connections, options.processes),
         processes=options.processes,
@@ -107,9 +106,8 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
 def _prepare(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     output = _checked_folder("--output", options.output)
-    asked = PrepareOptions(
-        scenario, _data_seed(options, scenario), _address(options), options.scale, options.time_limit
-    )
+    count = _count(options, scenario)
+    asked = PrepareOptions(scenario, _data_seed(options, scenario), _address(options), count, options.time_limit)
     with Progress(options.progress) as progress:
         result = load_data(asked, progress)
     if output:
@@ -124,7 +122,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
 def _ground_truth(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
-    count = prepared_count(scenario.data, options.scale)
+    count = _count(options, scenario)
     seed = _data_seed(options, scenario)
     with Progress(options.progress) as progress:
 
@@ -139,8 +137,8 @@ def _ground_truth(options: argparse.Namespace) -> int:
                 wanted=count,
             )
 
-        ground_truth.find_neighbours(options.cache, scenario.data, count, seed, tick)
-    print(ground_truth.path_of(options.cache, scenario.data, count, seed))  # noqa: T201 - the answer
+        ground_truth.find_neighbours(options.cache, scenario, count, seed, tick)
+    print(ground_truth.path_of(options.cache, scenario, count, seed))  # noqa: T201 - the answer
     return 0
 
 
@@ -158,7 +156,21 @@ def _seed(options: argparse.Namespace, scenario: Scenario) -> int:
 
 
 def _data_seed(options: argparse.Namespace, scenario: Scenario) -> int:
-    return _seed(options, scenario) if options.data_seed is None else int(options.data_seed)
+    if options.data_seed is not None:
+        return int(options.data_seed)
+    return _seed(options, scenario) if scenario.data_set is None else scenario.data_seed
+
+
+def _count(options: argparse.Namespace, scenario: Scenario) -> int:
+    """Return how many rows of the data set are, or are to be, loaded.
+
+    Raises:
+        UserError: the data set has not so many.
+    """
+    count = options.rows or scaled_count(scenario, options.scale)
+    if count > scenario.data.num_nodes:
+        raise UserError(f"--rows {count}: {options.scenario} has num_nodes = {scenario.data.num_nodes}")
+    return int(count)
 
 
 def _address(options: argparse.Namespace) -> ServerAddress:
@@ -181,8 +193,11 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     common.add_argument("--scenario", type=Path, required=True, metavar="PATH")
     common.add_argument("--scale", type=_above_0(1.0), default=1.0, metavar="F", help="share of num_nodes, over 0 to 1")
+    common.add_argument("--rows", type=_whole(1, NODES_LIMIT), metavar="N", help="how many rows, in place of --scale")
     common.add_argument("--seed", type=_whole(0, U64_MAX), metavar="N", help="default: the scenario's")
-    common.add_argument("--data-seed", type=_whole(0, U64_MAX), metavar="N", help="of the data set; default: as --seed")
+    common.add_argument(
+        "--data-seed", type=_whole(0, U64_MAX), metavar="N", help="of the data set; default: its own, or as --seed"
+    )
     common.add_argument("--endpoint", default="http://localhost:7432", metavar="URL")
     common.add_argument("--system", default="engram", metavar="NAME", help="which client asks it (default: engram)")
     common.add_argument("--systems-dir", metavar="PATH", help="a folder of further systems")

@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Coroutine, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.loadtest.progress import Progress
-from compbench.loadtest.workload import batches, vectors
+from compbench.loadtest.workload import batches
 from compbench.loadtest.workload.edges import edge_chunks
+from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
+from compbench.loadtest.workload.vectors import VectorSet
 from compbench.model.errors import UserError
 from compbench.model.result import Prepared
 from compbench.model.scenario import Scenario
@@ -42,7 +42,7 @@ class PrepareOptions(NamedTuple):
     scenario: Scenario
     seed: int
     address: ServerAddress
-    scale: float
+    memories: int
     time_limit_s: float
 
 
@@ -55,13 +55,14 @@ class LoadState(NamedTuple):
 
 
 def load_data(options: PrepareOptions, progress: Progress) -> Prepared:
-    """Load round(num_nodes x scale) memories, at least one; stop early where that can't succeed.
+    """Load the first so many rows; stop early where that can't succeed.
 
     Raises:
         UserError: the server can't be reached, or holds another data set.
     """
-    client = open_client(options.address, vectors.shape_of(options.scenario.data))
-    return run_in_precise_loop(_Loading(options, client, progress).run())
+    rows = open_vectors(options.scenario, options.seed)
+    client = open_client(options.address, shape_of(options.scenario, rows))
+    return run_in_precise_loop(_Loading(options, rows, client, progress).run())
 
 
 def why_stop(states: deque[LoadState], wanted: int, limit_s: float) -> str:
@@ -100,9 +101,9 @@ class _Batch(NamedTuple):
 class _Loading:
     """Keeps requests in flight until all are acknowledged, or there is a reason to stop."""
 
-    def __init__(self, options: PrepareOptions, client: Client, progress: Progress) -> None:
-        self._options, self._client, self._progress = options, client, progress
-        self._wanted = vectors.prepared_count(options.scenario.data, options.scale)
+    def __init__(self, options: PrepareOptions, vectors: VectorSet, client: Client, progress: Progress) -> None:
+        self._options, self._vectors, self._client, self._progress = options, vectors, client, progress
+        self._wanted = options.memories
         self._found = self._acknowledged = self._sent = 0
         self._note = ""
 
@@ -144,8 +145,7 @@ class _Loading:
         self._found = self._acknowledged = found
         if not found:
             return
-        _, chunk = next(vectors.prepared_vectors(self._options.scenario.data, 1, self._options.seed))
-        if await self._client.holds_other(transport.ask, 0, np.asarray(chunk[0])):
+        if await self._client.holds_other(transport.ask, 0, self._vectors.rows(0)[0]):
             raise UserError(f"{self._options.address.endpoint} holds the data set of another seed: start it afresh")
 
     async def _load_edges(self, transport: Transport) -> None:
@@ -158,7 +158,8 @@ class _Loading:
             self._note = f"the server has {held} of {expected} edges"
 
     def _rows(self, loading: Loading) -> Iterator[_Batch]:
-        for first, step, rows in batches.row_batches(self._options.scenario, self._options.seed, loading, self._wanted):
+        spaces = self._options.scenario.data.memory_spaces
+        for first, step, rows in batches.row_batches(self._vectors, spaces, loading, self._wanted):
             name = f"row {first}" if len(rows) == 1 else f"the rows from {first} on"
             yield _Batch(self._client.load(first, step, rows), len(rows), name)
 

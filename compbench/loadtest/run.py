@@ -22,13 +22,13 @@ from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import DriverPhase, Progress
 from compbench.loadtest.truth import answers, ground_truth, recall
 from compbench.loadtest.truth.ground_truth import NotKeptError, Truth
-from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
+from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
 from compbench.loadtest.workload.workload import Workload
 from compbench.model.result import DETAILS_SCHEMA, Details, Recall
 from compbench.model.scenario import Scenario, mean_rate
-from compbench.systems.api import Ask, Client
+from compbench.systems.api import Ask, Client, Shape
 from compbench.systems.clients import ServerAddress, open_client, transport_maker
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class RunOptions(NamedTuple):
     data_seed: int
     address: ServerAddress
     duration_s: int
-    scale: float
+    memories: int
     connections: int
     processes: int
     cache: Path
@@ -89,13 +89,13 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
     make = partial(
         _make_workload,
         options,
-        prepared=vectors.prepared_count(options.scenario.data, options.scale),
+        prepared=options.memories,
         count=warm_up + sum(offered),
         warm_up=warm_up,
         traverses=graph is not None and run_in_precise_loop(_ask(client, client.follows_edges)),
     )
     workload = make()
-    transport = transport_maker(options.address, vectors.shape_of(options.scenario.data))
+    transport = transport_maker(options.address, _shape_of(options))
     plan = Plan(transport, schedule, options.connections, options.processes, make)
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
@@ -110,7 +110,11 @@ def schedule_of(options: RunOptions) -> Schedule:
 
 
 def _client_of(options: RunOptions) -> Client:
-    return open_client(options.address, vectors.shape_of(options.scenario.data))
+    return open_client(options.address, _shape_of(options))
+
+
+def _shape_of(options: RunOptions) -> Shape:
+    return shape_of(options.scenario, open_vectors(options.scenario, options.data_seed))
 
 
 def _make_workload(options: RunOptions, **how: Any) -> Workload:
@@ -139,10 +143,10 @@ def _recall(options: RunOptions, workload: Workload, stored: int | None) -> Reca
 
 def _truth(options: RunOptions, count: int) -> tuple[Truth | None, str]:
     """Return the exact neighbours, None if that takes too long; and why they can't be kept, which costs no run."""
-    data, seed, limit_s = options.scenario.data, options.data_seed, ground_truth.SHORT_LIMIT_S
+    scenario, seed, limit_s = options.scenario, options.data_seed, ground_truth.SHORT_LIMIT_S
     try:
         return ground_truth.find_neighbours(
-            options.cache, data, count, seed, lambda _elapsed_s, _done: None, limit_s
+            options.cache, scenario, count, seed, lambda _elapsed_s, _done: None, limit_s
         ), ""
     except NotKeptError as error:
         return error.truth, str(error)
@@ -207,7 +211,7 @@ def _asked(options: RunOptions, workload: Workload, found: Recall) -> Details:
         data_seed=options.data_seed,
         endpoint=options.address.endpoint,
         scenario=scenario.name,
-        scale=options.scale,
+        scale=options.memories / scenario.data.num_nodes,
         duration_s=options.duration_s,
         warm_up_s=options.warm_up_s,
         connections=options.connections,

@@ -1,14 +1,14 @@
 """A scenario: its data set, its arrivals, its operations and its targets, as types with the ranges of their keys.
 
-The schema is the one that Engram's `loadtest` reads, plus `seed`, `expected_recall` and `[graph]`, which `loadtest`
-ignores as it does every key that it doesn't know. Here unknown keys are refused, because a misspelt weight would
-silently measure something else. Knows nothing of files; `config.scenarios` reads them.
+The schema is the one that Engram's `loadtest` reads, plus `seed`, `expected_recall`, `[data_set]` and `[graph]`, which
+`loadtest` ignores as it does every key that it doesn't know. Here unknown keys are refused, because a misspelt weight
+would silently measure something else. Knows nothing of files; `config.scenarios` reads them.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,6 +17,8 @@ U64_MAX = 2**64 - 1
 NODES_LIMIT = 2**32 - 1
 # Far above what any driver sends, each of its processes on a core of its own; `--target-rate` has the same limit.
 RATE_LIMIT = 1_000_000
+SimilarityMetric = Literal["cosine", "euclidean", "dot"]
+QueryKind = Literal["held-out", "jittered", "out-of-distribution"]
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 # `loadtest` truncates the mean rate to an integer; below 1 it would never send anything.
@@ -78,6 +80,31 @@ class HotSpot(_Table, frozen=True, tag_field="type", tag="hot_spot"):
 Distribution = Clustered | Uniform | HotSpot
 
 
+class GeneratedSet(_Table, frozen=True, tag_field="kind", tag="embeddings"):
+    """Embeddings as models make them, drawn from `seed`; scenarios of one seed and dimension share one set.
+
+    `queries` says which vectors are searched for: held-out draws of the same kind, members of the set a little moved,
+    or vectors of another distribution. `near_duplicates` is the share of rows that nearly repeat another one.
+    """
+
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    queries: QueryKind = "held-out"
+    near_duplicates: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
+
+
+class OwnSet(_Table, frozen=True, tag_field="kind", tag="files"):
+    """A set of the user's own: files, whose paths are relative to the scenario file's folder.
+
+    One file of `rows` may hold queries and neighbours too (HDF5); else they have files of their own. Without
+    `neighbours` the exact ones are computed.
+    """
+
+    rows: Annotated[str, msgspec.Meta(min_length=1)]
+    queries: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    neighbours: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    metric: SimilarityMetric | None = None
+
+
 class Operations(_Table, frozen=True):
     """How often each operation is drawn, relative to the sum of the weights."""
 
@@ -92,7 +119,10 @@ class Operations(_Table, frozen=True):
 
 
 class Data(_Table, frozen=True):
-    """The data set: how many memories, of which dimension, in how many memory spaces, how distributed."""
+    """The data set: how many memories, of which dimension, in how many memory spaces.
+
+    `embedding_distribution` is that of `loadtest`, and of vectors that no `[data_set]` describes.
+    """
 
     num_nodes: Annotated[int, msgspec.Meta(ge=1, le=NODES_LIMIT)]
     embedding_dim: Annotated[int, msgspec.Meta(ge=2, le=65_536)]
@@ -142,6 +172,7 @@ class ScenarioFile(_Table, frozen=True):
     validation: Validation = Validation()
     chaos: _Chaos | None = None
     graph: Graph | None = None
+    data_set: GeneratedSet | OwnSet | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +190,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     data: Data
     validation: Validation
     graph: Graph | None = None
+    data_set: GeneratedSet | OwnSet | None = None
+
+    @property
+    def data_seed(self) -> int:
+        """Return the seed of the data set, which scenarios may share, unlike that of the work."""
+        return self.data_set.seed if isinstance(self.data_set, GeneratedSet) else self.seed
 
 
 def mean_rate(arrival: Arrival) -> float:
@@ -172,3 +209,8 @@ def mean_rate(arrival: Arrival) -> float:
             burst = arrival.burst_rate * arrival.burst_duration_sec
             rest = arrival.base_rate * (arrival.burst_period_sec - arrival.burst_duration_sec)
             return (burst + rest) / arrival.burst_period_sec
+
+
+def scaled_count(scenario: Scenario, scale: float) -> int:
+    """Return how many memories of the scenario's data set that share of it is: at least one."""
+    return max(1, round(scenario.data.num_nodes * scale))

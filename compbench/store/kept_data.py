@@ -11,14 +11,14 @@ from pathlib import Path
 import msgspec
 
 from compbench.config.settings import Settings
-from compbench.loadtest.workload import VECTORS_FORMAT
-from compbench.model.scenario import Scenario
+from compbench.loadtest.workload.set_identity import rows_identity
+from compbench.model.scenario import Scenario, scaled_count
 from compbench.systems import registry
 
 
 def wanted_memories(settings: Settings, scenario: Scenario) -> int:
     """Return how many memories of the scenario are loaded."""
-    return max(1, round(scenario.data.num_nodes * settings.data_scale))
+    return scaled_count(scenario, settings.data_scale)
 
 
 def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
@@ -28,7 +28,7 @@ def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
     if not data_format or count < settings.data_set_kept_from:
         return None
     own = registry.system_inputs(settings)
-    facts = (scenario.data, scenario.graph, scenario.seed, count, VECTORS_FORMAT, settings.system, data_format, own)
+    facts = (rows_identity(scenario, scenario.data_seed), count, settings.system, data_format, own)
     return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 
 
@@ -49,7 +49,7 @@ def ground_truth_file(settings: Settings, scenario: Scenario) -> Path | None:
     from compbench.loadtest.truth import ground_truth  # noqa: PLC0415 - NumPy costs 0.1 s, which plan need not pay
 
     count = wanted_memories(settings, scenario)
-    return ground_truth.path_of(Path(settings.cache_dir), scenario.data, count, scenario.seed)
+    return ground_truth.path_of(Path(settings.cache_dir), scenario, count, scenario.data_seed)
 
 
 def begun_folder(folder: Path) -> Path:

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from compbench.model.scenario import SimilarityMetric
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 # managed: compbench starts a program that it finds; container: an image by its digest; endpoint: the user runs it.
 # Only managed is built so far: a preflight check refuses the others.
 Mode = Literal["managed", "container", "endpoint"]
-SimilarityMetric = Literal["cosine", "euclidean", "dot"]
 # A request as the system's transport takes it, made before it is due.
 Call = Any
 # The data set's row i is i everywhere. What a run stores itself begins here, far above any data set's rows.
@@ -102,6 +103,7 @@ class Server(Protocol):
         binaries: its native programs by name; their hashes enter a run's fingerprint.
         driver_program: a load generator that comes with it, None if there is none.
         repository: the checkout that it is built from, None if that is compbench's own.
+        most_vectors: how many vectors it holds at most, None if no limit is known.
         data_format: changes whenever kept data must be made anew; empty if its data can't be kept.
         endpoint: where it is asked.
     """
@@ -112,6 +114,7 @@ class Server(Protocol):
     binaries: Mapping[str, Path]
     driver_program: Path | None
     repository: Path | None
+    most_vectors: int | None
     data_format: str
     endpoint: str
 
@@ -159,13 +162,14 @@ class Server(Protocol):
 
 
 class Shape(NamedTuple):
-    """The shape of the data: the vectors' dimension, and how many spaces hold them apart from each other.
+    """The shape of the data: the vectors' dimension, how many spaces hold them apart, and how they are compared.
 
     Row i of the data set belongs to space i modulo `spaces`; a search sees one space.
     """
 
     dimension: int
     spaces: int
+    metric: SimilarityMetric = "cosine"
 
 
 class Store(NamedTuple):

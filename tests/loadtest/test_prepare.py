@@ -14,7 +14,7 @@ import pytest
 
 from compbench.loadtest.prepare import LoadState, why_stop
 from compbench.loadtest.workload.edges import edge_chunks
-from compbench.loadtest.workload.vectors import prepared_vectors
+from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.model.scenario import Scenario
 from tests.embedded_server import Embedded, embedded, wrong_answers
 from tests.load import MIXED, graph_scenario, scenario, toml
@@ -51,7 +51,7 @@ def test_rows_are_loaded_in_bulk_and_a_second_load_sends_nothing(tmp_path: Path,
         code, report, said = prepare(tmp_path, server.url, made)
         assert code == 0, said
         assert (report["stored"], report["sent"], report["method"]) == (2500, 2500, "bulk")
-        own = next(iter(prepared_vectors(made.data, 2500, made.seed, first=2000)))[1][7]
+        own = open_vectors(made, made.seed).rows(1)[2007 - 1024]
         name = "default" if spaces == 1 else f"space_{2007 % spaces}"
         assert stored_vector(server, 2007, name) == pytest.approx(own.tolist(), abs=2e-3)
         code, report, said = prepare(tmp_path, server.url, made)

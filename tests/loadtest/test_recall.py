@@ -29,7 +29,7 @@ Find = Callable[[Query], list[str]]
 
 @pytest.fixture(scope="module")
 def truth() -> Truth:
-    return ground_truth.compute(scenario(SEARCHES, NODES).data, NODES, 7, lambda _elapsed_s, _done: None)
+    return ground_truth.compute(scenario(SEARCHES, NODES), NODES, 7, lambda _elapsed_s, _done: None)
 
 
 def body(ids: list[str]) -> bytes:
@@ -92,7 +92,7 @@ def test_poor_answers_that_depend_on_the_query_are_poor_and_not_more(truth: Trut
 
 def test_answers_over_several_spaces_are_told_apart_too() -> None:
     made = workload(scenario(SEARCHES, NODES, spaces=2), count=300)
-    truth = ground_truth.compute(made.scenario.data, NODES, 7, lambda _elapsed_s, _done: None)
+    truth = ground_truth.compute(made.scenario, NODES, 7, lambda _elapsed_s, _done: None)
     same = {i: body([f"node-{made.query(i).number % 2 + 2 * n}" for n in range(5)]) for i in range(300)}
     right = {i: body(exact(truth, made.query(i))) for i in range(300)}
     assert recall.check(made, same, truth, NODES).answers == "ignores-query"
@@ -101,7 +101,7 @@ def test_answers_over_several_spaces_are_told_apart_too() -> None:
 
 def test_a_tiny_data_set_that_every_answer_holds_whole_is_not_suspected() -> None:
     made = workload(scenario(SEARCHES, nodes=4), count=300)
-    truth = ground_truth.compute(made.scenario.data, 4, 7, lambda _elapsed_s, _done: None)
+    truth = ground_truth.compute(made.scenario, 4, 7, lambda _elapsed_s, _done: None)
     answers = {i: body([f"node-{n}" for n in range(4)]) for i in range(300)}
     assert recall.check(made, answers, truth, 4).mean == 1.0
 

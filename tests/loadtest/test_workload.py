@@ -14,6 +14,8 @@ import pytest
 
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.operations import COMPLETION, RECALL, SEARCH, STORE
+from compbench.loadtest.workload.vector_sets import open_vectors
+from compbench.loadtest.workload.vectors import DistributedSet
 from compbench.loadtest.workload.workload import POOL_SIZE, SAMPLE_SIZE
 from compbench.model.result import Traversals
 from compbench.model.scenario import Data, HotSpot, Operations, Uniform
@@ -119,22 +121,22 @@ def test_about_a_thousand_measured_searches_are_kept_however_long_the_run() -> N
 
 
 def test_a_smaller_data_set_is_the_beginning_of_a_larger_one() -> None:
-    data = scenario().data
-    small = np.concatenate([chunk for _, chunk in vectors.prepared_vectors(data, 1500, 7)])
-    large = np.concatenate([chunk for _, chunk in vectors.prepared_vectors(data, 3000, 7)])
+    drawn = open_vectors(scenario(), 7)
+    small = np.concatenate([chunk for _, chunk in vectors.prepared_vectors(drawn, 1500)])
+    large = np.concatenate([chunk for _, chunk in vectors.prepared_vectors(drawn, 3000)])
     assert small.shape == (1500, 768)
     assert np.array_equal(small, large[:1500])
-    begins, rest = zip(*vectors.prepared_vectors(data, 3000, 7, first=1100), strict=True)
+    begins, rest = zip(*vectors.prepared_vectors(drawn, 3000, first=1100), strict=True)
     assert begins[0] == 1100
     assert np.array_equal(np.concatenate(rest), large[1100:])
 
 
 def test_distributions_have_their_shape() -> None:
     shape = {"num_nodes": 1, "embedding_dim": 64, "memory_spaces": 1}
-    uniform = vectors.query_pool(Data(**shape, embedding_distribution=Uniform()), 2000, 1)
+    uniform = DistributedSet(Data(**shape, embedding_distribution=Uniform()), 1).queries(2000, 1)
     assert uniform.min() >= -1
     assert uniform.max() < 1
     assert abs(float(uniform.mean())) < 0.01
-    spot = vectors.query_pool(Data(**shape, embedding_distribution=HotSpot(center=[3.0])), 2000, 1)
+    spot = DistributedSet(Data(**shape, embedding_distribution=HotSpot(center=[3.0])), 1).queries(2000, 1)
     assert np.allclose(spot.mean(axis=0)[:2], [3.0, 0.0], atol=0.02)
     assert abs(float(spot.std(axis=0).mean()) - vectors.HOT_SPOT_STD_DEV) < 0.01

@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compbench.files.whole import write_whole_by
-from compbench.loadtest.workload import VECTORS_FORMAT, vectors
+from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.operations import SEARCH_LIMITS
+from compbench.loadtest.workload.set_identity import queries_identity
+from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
-from compbench.model.scenario import Data
+from compbench.model.scenario import Scenario
 
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
@@ -61,9 +63,9 @@ class NotKeptError(UserError):
         self.truth = truth
 
 
-def path_of(folder: Path, data: Data, count: int, seed: int) -> Path:
-    """Return where the neighbours for this data set are, or would be."""
-    facts = (FORMAT, VECTORS_FORMAT, data, count, seed, POOL_SIZE, DEPTH)
+def path_of(folder: Path, scenario: Scenario, count: int, seed: int) -> Path:
+    """Return where the neighbours for the first `count` rows of this scenario's data set are, or would be."""
+    facts = (FORMAT, queries_identity(scenario, seed), count, POOL_SIZE, DEPTH)
     return folder / "ground_truth" / f"{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]}.npz"
 
 
@@ -91,29 +93,29 @@ def save_neighbours(path: Path, truth: Truth) -> None:
 
 
 def find_neighbours(
-    folder: Path, data: Data, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")
+    folder: Path, scenario: Scenario, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")
 ) -> Truth | None:
     """Return the neighbours from the cache, or compute and cache them; None if that takes longer than the limit.
 
     Raises:
         NotKeptError: they can't be written; it has them all the same.
     """
-    path = path_of(folder, data, count, seed)
+    path = path_of(folder, scenario, count, seed)
     truth = load(path)
     if truth is None:
         try:
-            truth = compute(data, count, seed, tick, time_limit_s)
+            truth = compute(scenario, count, seed, tick, time_limit_s)
         except OutOfTimeError:
             return None
         save_neighbours(path, truth)
     return truth
 
 
-def compute(data: Data, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")) -> Truth:
+def compute(scenario: Scenario, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")) -> Truth:
     """Compare every query of the pool with every prepared memory, in blocks, so that memory stays small.
 
     Args:
-        data: the data set.
+        scenario: whose data set it is.
         count: how many memories of it were prepared.
         seed: of the data set and the pool.
         tick: told the seconds since the start and how many memories are compared, after each block.
@@ -123,20 +125,21 @@ def compute(data: Data, count: int, seed: int, tick: Tick, time_limit_s: float =
         OutOfTimeError: the time limit was reached.
     """
     began = time.monotonic()
-    pool = vectors.directions(vectors.query_pool(data, POOL_SIZE, seed))
-    spaces = np.arange(POOL_SIZE) % data.memory_spaces
-    best = Truth(np.full((POOL_SIZE, DEPTH), -1), np.full((POOL_SIZE, DEPTH), -np.inf, np.float32))
+    rows, spaces = open_vectors(scenario, seed), scenario.data.memory_spaces
+    pool = vectors.directions(rows.queries(POOL_SIZE, count))
+    space_of = np.arange(len(pool)) % spaces
+    best = Truth(np.full((len(pool), DEPTH), -1), np.full((len(pool), DEPTH), -np.inf, np.float32))
     waiting: list[Vectors] = []
     first = 0
-    for begin, chunk in vectors.prepared_vectors(data, count, seed):
+    for begin, chunk in vectors.prepared_vectors(rows, count):
         waiting.append(chunk)
         done = begin + len(chunk)
         if len(waiting) < _CHUNKS_AT_ONCE and done < count:
             continue
         numbers = np.arange(first, done)
         similarity = pool @ vectors.directions(np.concatenate(waiting)).T
-        if data.memory_spaces > 1:
-            similarity[spaces[:, None] != numbers[None, :] % data.memory_spaces] = -np.inf
+        if spaces > 1:
+            similarity[space_of[:, None] != numbers[None, :] % spaces] = -np.inf
         best = _better(best, numbers, similarity)
         waiting, first = [], done
         elapsed_s = time.monotonic() - began

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from compbench.loadtest.workload.edges import edge_chunks
-from compbench.loadtest.workload.vectors import CHUNK, prepared_vectors
+from compbench.loadtest.workload.vectors import CHUNK, VectorSet, prepared_vectors
 from compbench.model.scenario import Scenario
 from compbench.systems.api import Loading
 
@@ -27,11 +27,10 @@ class RowBatch(NamedTuple):
     vectors: Vectors
 
 
-def row_batches(scenario: Scenario, seed: int, loading: Loading, count: int) -> Iterator[RowBatch]:
+def row_batches(vectors: VectorSet, spaces: int, loading: Loading, count: int) -> Iterator[RowBatch]:
     """Yield those of the first `count` rows that are not loaded yet, ascending within each space."""
-    step = scenario.data.memory_spaces
-    following = [space + step * rows for space, rows in enumerate(loading.there)]
-    for begin, chunk in prepared_vectors(scenario.data, count, seed, min(following) // CHUNK * CHUNK):
+    following = [space + spaces * rows for space, rows in enumerate(loading.there)]
+    for begin, chunk in prepared_vectors(vectors, count, min(following) // CHUNK * CHUNK):
         yield from sorted(_pieces(begin, chunk, following, loading.rows_at_once), key=lambda piece: piece.first)
 
 

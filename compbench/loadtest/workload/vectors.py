@@ -7,12 +7,11 @@ any order, and needs no more memory than that part.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from compbench.model.scenario import Clustered, Data, HotSpot, Uniform
-from compbench.systems.api import Shape
+from compbench.model.scenario import Clustered, Data, HotSpot, SimilarityMetric, Uniform
 
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
@@ -29,33 +28,78 @@ def stream(seed: int, purpose: int, part: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, purpose, part])
 
 
-class VectorSource:
-    """Draws vectors of a data set's distribution."""
+class VectorSet(Protocol):
+    """The vectors of a data set: its rows, what is searched for in it, and what a run adds to it.
 
-    def __init__(self, data: Data) -> None:
-        self._dimension = data.embedding_dim
-        self._std_dev = 0.0
+    Attributes:
+        dimension: of every vector.
+        metric: how vectors are compared.
+        size: how many rows there are, None if as many as are asked for.
+        described: what it is, for readers: a few words.
+    """
+
+    dimension: int
+    metric: SimilarityMetric
+    size: int | None
+    described: str
+
+    def rows(self, part: int) -> Vectors:
+        """Return the rows from 1024 x `part` on, shape (1024, dimension), fewer at the end of a set that has one."""
+
+    def queries(self, count: int, among: int) -> Vectors:
+        """Return distinct vectors to search for among the first so many rows, shape (up to `count`, dimension)."""
+
+    def unseen(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
+        """Return vectors that fit the first so many rows and are none of them, shape (count, dimension)."""
+
+
+class DistributedSet:
+    """Vectors of an `embedding_distribution`, as Engram's `loadtest` knows them."""
+
+    metric: SimilarityMetric = "cosine"
+    size: int | None = None
+    described: str
+
+    def __init__(self, data: Data, seed: int) -> None:
+        self.dimension = data.embedding_dim
+        self._seed, self._std_dev = seed, 0.0
         match data.embedding_distribution:
             case Clustered(num_clusters=count, std_dev=std_dev):
                 self._centres = _centres(count, data.embedding_dim)
                 self._std_dev = std_dev
+                self.described = f"{count} Gaussian clusters"
             case HotSpot(center=center):
                 padded = np.zeros((1, data.embedding_dim), np.float32)
                 padded[0, : min(len(center), data.embedding_dim)] = center[: data.embedding_dim]
                 self._centres, self._std_dev = padded, HOT_SPOT_STD_DEV
+                self.described = "one Gaussian cluster"
             case Uniform():
                 self._centres = np.zeros((0, data.embedding_dim), np.float32)
+                self.described = "uniform vectors"
 
-    def draw(self, rng: np.random.Generator, count: int) -> Vectors:
-        """Return `count` vectors, shape (count, dimension)."""
-        shape = (count, self._dimension)
+    def rows(self, part: int) -> Vectors:
+        """Return the rows from 1024 x `part` on, shape (1024, dimension)."""
+        return self._draw(stream(self._seed, PREPARED, part), CHUNK)
+
+    def queries(self, count: int, among: int) -> Vectors:
+        """Return draws of the same distribution, shape (count, dimension)."""
+        del among
+        return self._draw(stream(self._seed, QUERIES), count)
+
+    def unseen(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
+        """Return draws of the same distribution, shape (count, dimension)."""
+        del among
+        return self._draw(rng, count)
+
+    def _draw(self, rng: np.random.Generator, count: int) -> Vectors:
+        shape = (count, self.dimension)
         if not len(self._centres):
             return rng.random(shape, dtype=np.float32) * np.float32(2) - np.float32(1)
         centres = self._centres[rng.integers(len(self._centres), size=count)]
         return centres + np.float32(self._std_dev) * rng.standard_normal(shape, dtype=np.float32)
 
 
-def prepared_vectors(data: Data, count: int, seed: int, first: int = 0) -> Iterator[tuple[int, Vectors]]:
+def prepared_vectors(vectors: VectorSet, count: int, first: int = 0) -> Iterator[tuple[int, Vectors]]:
     """Yield the data set's vectors from number `first` on, in order, a chunk at a time.
 
     A smaller data set is the beginning of a larger one.
@@ -63,27 +107,11 @@ def prepared_vectors(data: Data, count: int, seed: int, first: int = 0) -> Itera
     Yields:
         The number of the chunk's first vector, and vectors of shape (up to 1024, dimension).
     """
-    source = VectorSource(data)
     for part in range(first // CHUNK, -(-count // CHUNK)):
         begin = part * CHUNK
-        chunk = source.draw(stream(seed, PREPARED, part), CHUNK)
+        chunk = vectors.rows(part)
         skipped = max(0, first - begin)
         yield begin + skipped, chunk[skipped : count - begin]
-
-
-def query_pool(data: Data, size: int, seed: int) -> Vectors:
-    """Return the distinct vectors that searches are drawn from, shape (size, dimension)."""
-    return VectorSource(data).draw(stream(seed, QUERIES), size)
-
-
-def shape_of(data: Data) -> Shape:
-    """Return what a system has to be made for."""
-    return Shape(data.embedding_dim, data.memory_spaces)
-
-
-def prepared_count(data: Data, scale: float) -> int:
-    """Return how many memories of the scenario's data set are loaded at this scale: at least one."""
-    return max(1, round(data.num_nodes * scale))
 
 
 def directions(rows: Vectors) -> Vectors:

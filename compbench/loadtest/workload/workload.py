@@ -1,9 +1,9 @@
 """The work of a run, fixed by the seed: which operation request number i is, with which parameters and vector.
 
 Numbers are drawn in chunks of 1024 requests, each from a separate random stream, so any process can take any share of
-the requests and the whole is the same; memory does not grow with the run. Searches and completions use a pool of 1000
-vectors, which the system's client takes beforehand, so that building a request costs microseconds; a stored vector is
-always a new one.
+the requests and the whole is the same; memory does not grow with the run. Searches and completions use a pool of
+up to 1000 vectors, which the system's client takes beforehand, so that building a request costs microseconds; a stored
+vector is always a new one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from compbench.loadtest.workload import operations, vectors
 from compbench.loadtest.workload.operations import COMPLETION, LABELS, RECALL, SEARCH, STORE
-from compbench.loadtest.workload.vectors import CHUNK, VectorSource
+from compbench.loadtest.workload.set_identity import rows_identity
+from compbench.loadtest.workload.vector_sets import open_vectors
+from compbench.loadtest.workload.vectors import CHUNK
 from compbench.model.result import Traversals
 from compbench.model.scenario import Operations, Scenario
 from compbench.systems.api import STORED_FROM, Client, Complete, Search, Store, Traverse
@@ -67,7 +69,7 @@ class Workload:
         seed: the same seed makes the same work.
         client: makes the requests, and reads the answers.
         data_seed: of the data set and the vectors that are searched for, whose exact neighbours are kept with it;
-            None if it is the seed of the work.
+            None if it is the scenario's.
         prepared: how many memories of the data set the server was given.
         count: how many requests.
         warm_up: how many of them come before measuring.
@@ -87,7 +89,7 @@ class Workload:
         traverses: bool = True,
     ) -> None:
         self.scenario, self.seed, self.client, self.prepared = scenario, seed, client, prepared
-        self.data_seed = seed if data_seed is None else data_seed
+        self.data_seed = scenario.data_seed if data_seed is None else data_seed
         self.kept: dict[int, bytes] = {}
         self._count, self._warm_up = count, warm_up
         self._hops = {RECALL: scenario.graph.recall_hops, SEARCH: scenario.graph.search_hops} if scenario.graph else {}
@@ -97,8 +99,8 @@ class Workload:
         checked = (count - warm_up) * float(shares[RECALL] + shares[SEARCH])
         self._keep_chance = min(1.0, SAMPLE_SIZE / max(checked, 1.0))
         self._spaces = scenario.data.memory_spaces
-        self._source = VectorSource(scenario.data)
-        self.pool = vectors.query_pool(scenario.data, POOL_SIZE, self.data_seed)
+        self._vectors = open_vectors(scenario, self.data_seed)
+        self.pool = self._vectors.queries(POOL_SIZE, prepared)
         client.take_queries(self.pool, completes=bool(shares[COMPLETION]))
         self._draws = lru_cache(_CHUNKS_REMEMBERED)(self._draw)
 
@@ -157,8 +159,9 @@ class Workload:
         Of the stored vectors the first of each 1024 requests is hashed: all come from the same generator, and drawing
         millions once more would take minutes.
         """
-        data = (self.scenario.data, self.scenario.graph, self.prepared, self._count, self._warm_up, self.traverses)
-        content = hashlib.sha256(msgspec.json.encode(data))
+        data = rows_identity(self.scenario, self.data_seed)
+        facts = (data, self.scenario.graph, self.prepared, self._count, self._warm_up, self.traverses)
+        content = hashlib.sha256(msgspec.json.encode(facts))
         content.update(self.pool.tobytes())
         for chunk in range(-(-self._count // CHUNK)):
             draws = self._draw(chunk)
@@ -181,13 +184,13 @@ class Workload:
             kinds,
             rng.integers(low, high, size=CHUNK, endpoint=True).astype(np.uint8),
             np.round(thresholds, 3).astype(np.float32),
-            rng.integers(POOL_SIZE, size=CHUNK).astype(np.uint16),
+            rng.integers(len(self.pool), size=CHUNK).astype(np.uint16),
             rng.integers(self.prepared, size=CHUNK).astype(np.uint32),
             rng.random(CHUNK, dtype=np.float32),
         )
 
     def _stored_vector(self, index: int) -> Vectors:
-        vector: Vectors = self._source.draw(vectors.stream(self.seed, vectors.STORED, index), 1)[0]
+        vector: Vectors = self._vectors.unseen(vectors.stream(self.seed, vectors.STORED, index), 1, self.prepared)[0]
         return vector
 
 

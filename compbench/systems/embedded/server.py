@@ -29,6 +29,7 @@ class Server(engram.Server):
     """The server half of the embedded server, which keeps to Engram's interface."""
 
     capabilities = Capabilities(dimension=768, edges=True, completion=True)
+    most_vectors = None
     data_format = f"{embedded.__version__} {embedded.SNAPSHOT_FORMAT}"
 
     def __init__(self, own: EmbeddedSettings, port: int) -> None:

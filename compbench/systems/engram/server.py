@@ -26,6 +26,8 @@ class Server:
     mode: Mode = "managed"
     # Its recall refuses vectors of any other dimension; edges are followed by builds that have a spreading engine.
     capabilities = Capabilities(dimension=768, completion=True, filters=True)
+    # Its hot store evicts above that (engram-cli, main.rs).
+    most_vectors: int | None = 100_000
     data_format = ""
 
     def __init__(self, own: EngramSettings, port: int) -> None:
