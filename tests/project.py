@@ -60,6 +60,7 @@ system.use = "engram"
 system.engram.root = "engram"
 expected_scenarios = {count}
 port = {port}
+scale = 1.0
 duration_s = 1
 cooldown_s = 0.1
 sample_interval_s = 0.2

@@ -36,7 +36,6 @@ SYSTEMS = {name: msgspec.to_builtins(kind.settings()) for name, kind in find_kin
 LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
 DEPENDENT = {
-    "scale": [1, EMBEDDED.default_scale],
     "systems_dir": [],
     "expected_scenarios": [SPECIFIED_SCENARIOS],
     "duration_s": [PROFILES["quick"]["duration_s"]],

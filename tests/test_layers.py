@@ -19,15 +19,16 @@ ROOMS = {
     "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
     " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation",
     "report": "notify __main__ diagnostics flamegraph trend page view scenario_charts distributions validity"
-    " circumstances pages summary comparison statistics capacities baselines groups",
+    " circumstances pages summary loaded_data comparison statistics capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "overview latency vega drawing",
     "measuring": "session serving admission phases watching quiet retries outcomes cautions data_sets driver_wait"
     " server attempt drivers driver_report",
     "preflight": "checks environment inputs memory_needs data_scale judgement findings",
-    "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
-    "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",
+    "store": "resume resume_rules attempts lock leftovers event_log runs kept_data data_set_sizes record_files"
+    " provenance",
+    "loadtest": "__main__ command_line prepare sizing capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ground_truth answers",
     "loadtest/workload": "workload batches vector_sets set_identity operations edges arrivals vectors",
@@ -49,6 +50,7 @@ PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "e
 # Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
 FILES_OF_PROGRAMS = {
     "store/kept_data.py": {"loadtest/workload", "loadtest/truth"},
+    "store/data_set_sizes.py": {"loadtest/workload"},
     "systems/embedded/server.py": {"embedded"},
 }
 # What every doit command may load besides the standard library; all else waits until a task needs it.

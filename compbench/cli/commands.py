@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compbench.cli.display import Display, span
+from compbench.cli.display import Display
 from compbench.cli.estimate import estimate_s
 from compbench.cli.exit_codes import FAILED, NOT_STARTED, PASSED, gate_is_open
 from compbench.cli.preparation import data_loaded
 from compbench.cli.suite import Suite
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
+from compbench.model.times import span
 from compbench.preflight import checks
 from compbench.report import render
 from compbench.store import leftovers, lock, runs

@@ -22,7 +22,7 @@ from compbench.model.events import (
 from compbench.model.measurement import measurement_named
 from compbench.model.metrics import CAPACITY, ERRORS, P50, P95, P99, RECALL, THROUGHPUT
 from compbench.model.notices import Phase
-from compbench.model.times import iso_utc
+from compbench.model.times import iso_utc, span
 
 PLAIN_INTERVAL_S = 10.0
 LIVE_INTERVAL_S = 1.0
@@ -103,6 +103,8 @@ class Display:
         self._ends_at = None if event.left_s is None else self.clock() + event.left_s
         left = "" if event.left_s is None else f" (about {span(event.left_s)} left in the suite)"
         self.line(f"{self._place} {event.measurement}: {event.title}{left}")
+        if event.data:
+            self.line(f"      data: {event.data}")
 
     def _begin_phase(self, event: PhaseBegan) -> None:
         self._phase, self._limit_s = event.phase, event.limit_s
@@ -224,13 +226,3 @@ def headline(event: OutcomeReached) -> str:
     elif not outcome.is_measurement:
         parts.append(f"in {outcome.phase} ({outcome.code})" if outcome.phase else f"({outcome.code})")
     return "  ".join(parts)
-
-
-def span(seconds: float) -> str:
-    """Return a length of time as a person says it: `45 s`, `3 min 20 s`, `1 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004 - seconds in a minute
-        return f"{whole} s"
-    if whole < 3600:  # noqa: PLR2004 - seconds in an hour
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

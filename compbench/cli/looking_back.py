@@ -67,7 +67,7 @@ def show_due(settings: Settings, display: Display, now: Callable[[], float] = ti
 
 def _wanted(settings: Settings) -> due.Wanted:
     system = "" if registry.is_makeshift(settings) else settings.system
-    return due.Wanted(system, settings.data_scale, scenario_names(Path(settings.scenarios_dir)))
+    return due.Wanted(system, settings.asked_scale, scenario_names(Path(settings.scenarios_dir)))
 
 
 def _due_line(newest: Past | None, now: float) -> tuple[str, str | None, int]:

@@ -15,20 +15,29 @@ from compbench.measuring.data_sets import Making
 from compbench.model.errors import UserError
 from compbench.model.events import Subscriber
 from compbench.model.scenario import Scenario
-from compbench.preflight import data_scale
-from compbench.store import kept_data
+from compbench.preflight import data_scale, inputs
+from compbench.store import data_set_sizes, kept_data
 
 
 def data_loaded(project: Project) -> dict[str, str]:
     """Return how many memories of each scenario will be loaded, in words: `200 of 200,000 memories`."""
-    counts = {name: kept_data.wanted_memories(project.settings, facts) for name, facts in project.loaded.items()}
     return {
-        name: data_scale.describe_scale(count, project.loaded[name].data.num_nodes) for name, count in counts.items()
+        name: data_scale.describe_scale(
+            data_set_sizes.wanted_memories(project.settings, facts),
+            facts.data.num_nodes,
+            data_set_sizes.reason_for(project.settings, facts),
+        )
+        for name, facts in project.loaded.items()
     }
 
 
 def has_data_set(project: Project, scenario: str) -> bool:
     """Tell whether the scenario's data set need not be made: it is kept already, or is loaded anew each time."""
+    try:
+        if data_set_sizes.wanted_memories(project.settings, project.loaded[scenario]) is None:
+            return False
+    except UserError:
+        return False
     return _is_kept(kept_data.data_set_folder, Path.is_dir, project, scenario)
 
 
@@ -38,16 +47,21 @@ def data_set_announcement(project: Project, scenario: str) -> str:
 
 
 def keep_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
-    """Make and keep the scenario's data set.
+    """Find how many memories are to be loaded, if that is not known, and keep them loaded.
 
     Raises:
         UserError: that failed.
         OSError: a disk refused it.
     """
-    facts = project.loaded[scenario]
-    folder = kept_data.data_set_folder(project.settings, facts)
-    if folder is not None:
-        data_sets.make_data_set(Making(project.settings, project.root, tell, scenario), facts, folder)
+    facts, settings = project.loaded[scenario], project.settings
+    making = Making(settings, project.root, tell, scenario)
+    memories = data_set_sizes.wanted_memories(settings, facts)
+    if memories is None:
+        data_sets.find_size(making, facts, *inputs.most_memories(settings, facts))
+        memories = data_set_sizes.wanted_memories(settings, facts)
+    folder = kept_data.data_set_folder(settings, facts)
+    if folder is not None and memories is not None and not folder.is_dir():
+        data_sets.make_data_set(making, facts, memories, folder)
 
 
 def has_ground_truth(project: Project, scenario: str) -> bool:
@@ -62,8 +76,10 @@ def keep_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None
         UserError: that failed.
         OSError: a disk refused it.
     """
-    making = Making(project.settings, project.root, tell, scenario)
-    data_sets.make_ground_truth(making, project.loaded[scenario])
+    facts = project.loaded[scenario]
+    memories = data_set_sizes.wanted_memories(project.settings, facts)
+    if memories is not None:
+        data_sets.make_ground_truth(Making(project.settings, project.root, tell, scenario), facts, memories)
 
 
 def _is_kept(

@@ -53,13 +53,13 @@ class Reporter:
             settings = project.settings
             self.display.line(
                 f"compbench {__version__}: system {settings.system}, driver {settings.driver}, profile"
-                f" {settings.profile}, data scale {settings.data_scale:g} ({settings.system_reason})"
+                f" {settings.profile}, data scale {settings.scale} ({settings.system_reason})"
             )
             self._tell_data()
 
     def _tell_data(self) -> None:
         """Say how many memories the scale leaves, before anything runs; checks tell of scenarios that can't be read."""
-        if self.suite.project.settings.data_scale == 1:
+        if self.suite.project.settings.scale == 1:
             return
         with contextlib.suppress(UserError):
             loaded = preparation.data_loaded(self.suite.project)

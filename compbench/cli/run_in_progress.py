@@ -19,7 +19,7 @@ from compbench.model.errors import UserError
 from compbench.model.events import Event, MeasurementBegan, RunClosed, RunOpened, Subscriber
 from compbench.model.measurement import Measurement
 from compbench.model.records import Capture
-from compbench.store import runs
+from compbench.store import data_set_sizes, runs
 from compbench.store.event_log import EventLog
 from compbench.store.runs import Run
 
@@ -90,7 +90,8 @@ class RunInProgress:
     def _beginning(
         self, measurement: Measurement, place: tuple[int, int], left_s: float | None, *, again: bool
     ) -> MeasurementBegan:
-        title = self.project.loaded[measurement.scenario].title
+        scenario = self.project.loaded[measurement.scenario]
+        title = scenario.title
         title = f"capacity of {title}" if measurement.kind == "capacity" else title
         return MeasurementBegan(
             at=self.effects.now(),
@@ -99,6 +100,7 @@ class RunInProgress:
             place=place[0],
             of=place[1],
             left_s=left_s,
+            data=data_set_sizes.describe_wanted(self.project.settings, scenario),
         )
 
     def write_diagnostics(self, measurement: str) -> None:

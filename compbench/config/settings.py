@@ -20,7 +20,6 @@ FOUND_KEYS = (
     "system_reason",
     "system_is_chosen",
     "auto_choice",
-    "default_scale",
     "default_limits",
     "invocation",
 )
@@ -31,7 +30,7 @@ SPECIFIED_SUITE, SPECIFIED_SCENARIOS = "competitive", 4
 PROFILES: dict[str, dict[str, Any]] = {
     # Specification 2, 3 and 8: 60 s (each scenario's own total_seconds), 30 s cooldown, a sample every 5 s.
     "full": {"cooldown_s": 30.0, "sample_interval_s": 5.0},
-    "quick": {"duration_s": 10, "cooldown_s": 1.0, "sample_interval_s": 1.0},
+    "quick": {"duration_s": 10, "cooldown_s": 1.0, "sample_interval_s": 1.0, "loading_s": 10.0},
 }
 
 # Chosen beside the steady work of `benchmarks.disturbed`: of six measurements each, -10 left two invalid, -15 one.
@@ -78,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     systems_dir: _Folder | None = None
     driver: Literal["auto", "loadtest", "builtin"] = "auto"
     profile: Literal["full", "quick"] = "full"
-    scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    scale: Annotated[float, msgspec.Meta(gt=0, le=1)] | Literal["auto"] = "auto"
     suite: _Name = SPECIFIED_SUITE
     scenarios_dir: _Folder = "scenarios/competitive"
     expected_scenarios: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -97,12 +96,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sample_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     ready_timeout_s: _Seconds = 60.0
     prepare_timeout_s: _Seconds = 600.0
+    loading_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] | None = None
     capacity_step_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
     capacity_repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
     capacity_precision_pct: Annotated[float, msgspec.Meta(ge=0.5, le=50)] = 5.0
     capacity_limit_s: _Seconds = 1800.0
     data_set_timeout_s: _Seconds = 7200.0
-    data_set_kept_from: Annotated[int, msgspec.Meta(ge=1)] = 50_000
+    data_set_kept_from: Annotated[int, msgspec.Meta(ge=1)] = 10_000
     data_set_save_every_s: _Seconds = 180.0
     driver_grace_s: _Seconds = 60.0
     stop_grace_s: _Seconds = 5.0
@@ -134,14 +134,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     system_reason: str = ""
     system_is_chosen: bool = False
     auto_choice: tuple[str, str] = ("", "")
-    default_scale: float = 1.0
     default_limits: MachineLimits = SPECIFIED_LIMITS
     invocation: tuple[str, ...] = ()
 
     @property
-    def data_scale(self) -> float:
-        """Return the share of each scenario's `num_nodes` that `prepare` loads: the system's default unless set."""
-        return self.default_scale if self.scale is None else self.scale
+    def loading_limit_s(self) -> float:
+        """Return how long loading may take where the scale is `auto`: the data set's size is found by that."""
+        return self.prepare_timeout_s if self.loading_s is None else self.loading_s
+
+    @property
+    def asked_scale(self) -> str:
+        """Return the scale as one word: a share, or `auto` with the time that loading may take."""
+        return f"auto/{self.loading_limit_s:g}s" if self.scale == "auto" else repr(self.scale)
 
     @property
     def niceness(self) -> int:

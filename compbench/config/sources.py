@@ -145,7 +145,6 @@ def _decide(
         system_is_chosen=settings.system != system_tables.AUTO,
         system_tables={name: msgspec.to_builtins(table) for name, table in own.items()},
         driver=kind.driver if settings.driver == "auto" else settings.driver,
-        default_scale=kind.default_scale,
         default_limits=small or SPECIFIED_LIMITS,
     )
 

@@ -53,7 +53,6 @@ class SystemKind:
         trace: tells whether this machine shows a trace of it, given its settings and which of them were set; None if
             `auto` does not look for it.
         is_fallback: whether `auto` means it where there is no trace of any other.
-        default_scale: the share of each scenario's `num_nodes` that is loaded unless `scale` is set.
         quick_limits: what the machine must offer in the quick profile, where that is less than usual.
         driver: the driver that `driver=auto` means.
         not_comparable: why its figures are never set beside published ones as better or worse, as the end of a sentence
@@ -68,7 +67,6 @@ class SystemKind:
     shorthands: Mapping[str, str] = field(default_factory=dict)
     trace: Callable[[Any, Collection[str]], Trace] | None = None
     is_fallback: bool = False
-    default_scale: float = 1.0
     quick_limits: MachineLimits | None = None
     driver: Literal["loadtest", "builtin"] = "builtin"
     not_comparable: str = ""

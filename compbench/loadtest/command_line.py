@@ -107,7 +107,15 @@ def _prepare(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     output = _checked_folder("--output", options.output)
     count = _count(options, scenario)
-    asked = PrepareOptions(scenario, _data_seed(options, scenario), _address(options), count, options.time_limit)
+    asked = PrepareOptions(
+        scenario,
+        _data_seed(options, scenario),
+        _address(options),
+        count,
+        options.time_limit,
+        fit=options.fit,
+        with_edges=not options.no_edges,
+    )
     with Progress(options.progress) as progress:
         result = load_data(asked, progress)
     if output:
@@ -213,6 +221,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_capacity_arguments(search)
     load = commands.add_parser("prepare", parents=[common], allow_abbrev=False, help="load the data set")
     load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
+    load.add_argument("--fit", action="store_true", help="load as many rows as the time limit allows")
+    load.add_argument("--no-edges", action="store_true", help="load the rows alone")
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.loadtest.progress import Progress
+from compbench.loadtest.sizing import OVERRUN, Step, round_numbers, will_do
 from compbench.loadtest.workload import batches
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
@@ -37,13 +38,25 @@ STORED_SHARE = 0.5
 
 
 class PrepareOptions(NamedTuple):
-    """What the command line asks of `prepare`."""
+    """What the command line asks of `prepare`.
+
+    Attributes:
+        scenario: whose data set is loaded.
+        seed: of the data set.
+        address: of the server.
+        memories: how many rows are loaded, at most if `fit` is set.
+        time_limit_s: how long that may take.
+        fit: load as many as the time allows.
+        with_edges: load the scenario's edges too.
+    """
 
     scenario: Scenario
     seed: int
     address: ServerAddress
     memories: int
     time_limit_s: float
+    fit: bool = False
+    with_edges: bool = True
 
 
 class LoadState(NamedTuple):
@@ -55,7 +68,7 @@ class LoadState(NamedTuple):
 
 
 def load_data(options: PrepareOptions, progress: Progress) -> Prepared:
-    """Load the first so many rows; stop early where that can't succeed.
+    """Load the data set's first rows; stop early where that can't succeed.
 
     Raises:
         UserError: the server can't be reached, or holds another data set.
@@ -90,6 +103,11 @@ def _not_kept(stored: int, acknowledged: int) -> str:
     return f"the server keeps {stored} of {acknowledged} acknowledged memories: it merges similar ones, or evicts"
 
 
+def _of_each_space(rows: int, spaces: int) -> list[int]:
+    """Return how many of the first rows lie in each space."""
+    return [len(range(space, rows, spaces)) for space in range(spaces)]
+
+
 class _Batch(NamedTuple):
     """One request of a load, the number of memories in it, and its name in messages."""
 
@@ -104,16 +122,17 @@ class _Loading:
     def __init__(self, options: PrepareOptions, vectors: VectorSet, client: Client, progress: Progress) -> None:
         self._options, self._vectors, self._client, self._progress = options, vectors, client, progress
         self._wanted = options.memories
-        self._found = self._acknowledged = self._sent = 0
+        self._found = self._acknowledged = self._sent = self._fits = 0
         self._note = ""
+        self._began_s = time.monotonic()
 
     async def run(self) -> Prepared:
         # One more for the questions about its count.
         transport = self._client.transport(IN_FLIGHT_LIMIT + 1)
         await transport.open()
-        began = time.monotonic()
+        self._began_s = time.monotonic()
         loading = await self._client.begin_loading(transport.ask, self._wanted)
-        await self._watched(self._load(transport, loading), transport, began)
+        await self._watched(self._load(transport, loading), transport)
         stored = await self._stored(transport)
         edges = await self._client.edges_held(transport.ask)
         transport.close()
@@ -126,19 +145,38 @@ class _Loading:
             stored=stored,
             edges=edges,
             method="one by one" if loading.rows_at_once == 1 else "bulk",
-            elapsed_s=round(time.monotonic() - began, 3),
+            elapsed_s=round(self._elapsed_s(), 3),
             complete=not self._note,
+            fits=self._fits,
             note=self._note,
         )
 
     async def _load(self, transport: Transport, loading: Loading) -> None:
         """Send the missing rows, then the missing edges, and have them indexed."""
         await self._begin_after(transport, min(sum(loading.there), self._wanted))
-        await self._send_all(transport, self._rows(loading), loading.in_flight)
-        if self._options.scenario.graph is not None and not self._note:
+        if self._options.fit:
+            await self._send_what_fits(transport, loading)
+        else:
+            await self._send_all(transport, self._rows(loading), loading.in_flight)
+        if self._options.with_edges and self._options.scenario.graph is not None and not self._note:
             await self._load_edges(transport)
         if not self._note and (problem := await self._client.build_index(transport.ask)):
             self._note = f"not indexed: {problem}"
+
+    async def _send_what_fits(self, transport: Transport, loading: Loading) -> None:
+        """Go on from one round number to the next while the time will do; the last one is what was wanted."""
+        steps: list[Step] = []
+        for number in round_numbers(self._options.memories):
+            if not will_do(steps, number, self._options.time_limit_s):
+                break
+            self._wanted = number
+            await self._send_all(transport, self._rows(loading), loading.in_flight)
+            if self._note:
+                return
+            self._fits = number
+            steps.append(Step(number, self._elapsed_s()))
+            loading = loading._replace(there=_of_each_space(number, len(loading.there)))
+        self._wanted = self._fits
 
     async def _begin_after(self, transport: Transport, found: int) -> None:
         """Skip the rows that the server has already, if they are of this data set."""
@@ -198,15 +236,16 @@ class _Loading:
         else:
             self._note = self._note or f"{batch.name}: refused: {exchange.explain()}"
 
-    async def _watched(self, load: Coroutine[Any, Any, None], transport: Transport, began: float) -> None:
+    async def _watched(self, load: Coroutine[Any, Any, None], transport: Transport) -> None:
+        limit_s = self._options.time_limit_s * (OVERRUN if self._options.fit else 1)
         states: deque[LoadState] = deque(maxlen=RATE_WINDOW)
         task = asyncio.create_task(load)
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_EVERY_S)
-            states.append(LoadState(time.monotonic() - began, self._acknowledged, await self._stored(transport)))
+            states.append(LoadState(self._elapsed_s(), self._acknowledged, await self._stored(transport)))
             self._report(states[-1])
             if not task.done():
-                self._note = self._note or why_stop(states, self._wanted, self._options.time_limit_s)
+                self._note = self._note or why_stop(states, self._wanted, limit_s)
             if self._note:
                 task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -219,6 +258,9 @@ class _Loading:
         except UserError as error:
             self._note = self._note or str(error)
             return None
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._began_s
 
     def _report(self, state: LoadState) -> None:
         self._progress.write(

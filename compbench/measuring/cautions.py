@@ -35,8 +35,6 @@ def of_result(result: Result | None, driver: str, duration_s: float, scenario: S
 
 def of_data_set(data_set: DataSet) -> Iterator[Notice]:
     """Yield each difference of the data set from the one that the scenario asks for."""
-    if data_set.scale < 1:
-        yield notice_of("scaled-down", wanted=data_set.wanted, meant=data_set.nodes_in_scenario)
     if data_set.stored == 0:
         yield notice_of("empty-data-set")
     elif not data_set.prepared or (data_set.stored is not None and data_set.stored < data_set.wanted):

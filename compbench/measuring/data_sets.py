@@ -14,20 +14,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from compbench.config.settings import Settings
 from compbench.machine import interrupts, process
 from compbench.machine.output import Output
 from compbench.machine.process import Child
-from compbench.measuring import drivers, server
+from compbench.measuring import driver_report, drivers, server
 from compbench.measuring.attempt import MEGABYTE
 from compbench.measuring.driver_wait import ProgressReader
+from compbench.measuring.drivers import DriverFiles
 from compbench.measuring.server import ServerProcess, StartError
 from compbench.model.errors import UserError
 from compbench.model.events import NoticeGiven, PhaseBegan, Subscriber
 from compbench.model.notices import notice_of
+from compbench.model.result import Prepared
 from compbench.model.scenario import Scenario
-from compbench.store import kept_data
+from compbench.store import data_set_sizes, kept_data
+from compbench.store.data_set_sizes import Bound, FoundSize
 from compbench.systems import registry
 
 _POLL_S = 0.25
@@ -44,43 +48,125 @@ class Making:
     scenario: str
 
 
-def make_ground_truth(making: Making, scenario: Scenario) -> None:
-    """Compute the exact neighbours by a child process.
+def make_ground_truth(making: Making, scenario: Scenario, memories: int) -> None:
+    """Compute the exact neighbours among so many memories by a child process.
 
     Raises:
         UserError: it failed; has the last lines of its output.
     """
     settings = making.settings
     with server.work_folder(settings, making.root) as work:
-        files = drivers.DriverFiles(work / "report.json", work / "progress")
-        argv = drivers.ground_truth_argv(settings, scenario, files)
-        _run_driver(making, argv, files.progress, work / "ground_truth.log", lambda: None)
+        files = DriverFiles(work / "report.json", work / "progress")
+        argv = drivers.ground_truth_argv(settings, scenario, files, memories)
+        log = work / "ground_truth.log"
+        _run_driver(making, argv, files.progress, log, settings.data_set_timeout_s, lambda: None)
 
 
-def make_data_set(making: Making, scenario: Scenario, folder: Path) -> None:
-    """Load the data set into a server that does nothing else, let it write its state, and keep that as `folder`.
+def find_size(making: Making, scenario: Scenario, most: int, bound: Bound) -> None:
+    """Load as many memories as fit into the time, note how many that are, and keep them where the system can be kept.
+
+    Args:
+        making: the surroundings.
+        scenario: whose data set is loaded.
+        most: not more than that.
+        bound: why not.
+
+    Raises:
+        UserError: the server did not start or did not take the data, or nothing can be kept.
+        OSError: a disk refused the note.
+    """
+    settings = making.settings
+    with server.work_folder(settings, making.root) as work:
+        order = _Order(most, settings.loading_limit_s, fit=True)
+        said = _load_rows(making, scenario, work, order, lambda _loader: lambda: None)
+        found = FoundSize(
+            memories=said.fits,
+            bound=bound if said.fits == most else "time",
+            loading_limit_s=settings.loading_limit_s,
+            took_s=said.elapsed_s,
+        )
+        data_set_sizes.keep_size(settings, scenario, found)
+        folder = kept_data.data_set_folder(settings, scenario)
+        if folder is not None and said.complete:
+            _keep(work / "data", folder)
+
+
+def make_data_set(making: Making, scenario: Scenario, memories: int, folder: Path) -> None:
+    """Load a data set, let the server write its state, and keep that as `folder`.
 
     Raises:
         UserError: the server did not start, did not take the data, or its state can't be kept.
     """
     settings, begun = making.settings, kept_data.begun_folder(folder)
     with server.work_folder(settings, making.root) as work:
-        log = Output(work / "server.log", MEGABYTE)
         hand_over(begun, work / "data")
+
+        def saving(loader: ServerProcess) -> Callable[[], None]:
+            return _Saving(making, loader, work / "data", begun).poll
+
         try:
-            with server.started(settings, work, log, making.root) as loader:
-                server.wait_until_ready(loader, settings.ready_timeout_s)
-                files = drivers.DriverFiles(work / "prepare.json", work / "prepare.progress")
-                argv = drivers.prepare_argv(settings, scenario, files, settings.data_set_timeout_s)
-                saving = _Saving(making, loader, work / "data", begun)
-                _run_driver(making, argv, files.progress, work / "prepare.log", saving.poll)
-                if problem := registry.server_of(settings).save(_SAVE_TIMEOUT_S):
-                    raise UserError(f"the server did not write its state: {problem}")
-        except StartError as error:
+            _load_rows(making, scenario, work, _Order(memories, settings.data_set_timeout_s), saving)
+        except NotStartedError as error:
             advice = f" (it was to go on from {begun}: remove that to begin anew)" if begun.is_dir() else ""
-            raise UserError(f"no server to load the data set into: {error}{advice}") from None
+            raise UserError(f"{error}{advice}") from None
         _keep(work / "data", folder)
     shutil.rmtree(begun, ignore_errors=True)
+
+
+class NotStartedError(UserError):
+    """There is no server to load a data set into."""
+
+
+class _Order(NamedTuple):
+    """How many rows are to be loaded within which time; `fit`: fewer where the time allows no more."""
+
+    memories: int
+    limit_s: float
+    fit: bool = False
+
+
+def _load_rows(
+    making: Making,
+    scenario: Scenario,
+    work: Path,
+    order: _Order,
+    each_poll_of: Callable[[ServerProcess], Callable[[], None]],
+) -> Prepared:
+    """Load rows into a server of its own, which writes its state if it can, and has ended afterwards."""
+    settings, half = making.settings, registry.server_of(making.settings)
+    files = DriverFiles(work / "prepare.json", work / "prepare.progress")
+    try:
+        with server.started(settings, work, Output(work / "server.log", MEGABYTE), making.root) as loader:
+            server.wait_until_ready(loader, settings.ready_timeout_s)
+            argv = drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)
+            argv += ["--no-edges", *(["--fit"] if order.fit else [])]
+            said = _loaded(making, argv, files, work / "prepare.log", order, each_poll_of(loader))
+            if half.data_format and (problem := half.save(_SAVE_TIMEOUT_S)):
+                raise UserError(f"the server did not write its state: {problem}")
+    except StartError as error:
+        raise NotStartedError(f"no server to load the data set into: {error}") from None
+    return said
+
+
+def _loaded(
+    making: Making, argv: list[str], files: DriverFiles, log: Path, order: _Order, each_poll: Callable[[], None]
+) -> Prepared:
+    """Run the loading driver to its end, and return what it says.
+
+    Raises:
+        UserError: it failed, and not only because a step that was thought to fit did not.
+    """
+    try:
+        _run_driver(making, argv, files.progress, log, order.limit_s, each_poll)
+    except UserError:
+        said = driver_report.read_prepared(files.report)
+        if said is None or not said.fits:
+            raise
+        return said
+    said = driver_report.read_prepared(files.report)
+    if said is None:
+        raise UserError("the driver that loaded the data set left no report")
+    return said
 
 
 def hand_over(folder: Path | None, data_dir: Path) -> bool:
@@ -98,8 +184,9 @@ def hand_over(folder: Path | None, data_dir: Path) -> bool:
     return True
 
 
-def _run_driver(making: Making, argv: list[str], progress_file: Path, log: Path, each_poll: Callable[[], None]) -> None:
-    limit_s = making.settings.data_set_timeout_s
+def _run_driver(
+    making: Making, argv: list[str], progress_file: Path, log: Path, limit_s: float, each_poll: Callable[[], None]
+) -> None:
     making.tell(PhaseBegan(at=time.time(), measurement=making.scenario, phase="prepare", limit_s=limit_s))
     with process.running(
         argv,
@@ -108,13 +195,15 @@ def _run_driver(making: Making, argv: list[str], progress_file: Path, log: Path,
         stdout=Output(log, MEGABYTE),
         stop_grace_s=making.settings.stop_grace_s,
     ) as child:
-        _follow(making, child, ProgressReader(progress_file), each_poll)
+        _follow(making, child, ProgressReader(progress_file), limit_s, each_poll)
         ended = child.exit
     if ended is None or ended.code != 0:
         raise UserError(" ".join(server.tail(log, 2)) or f"the driver ended with {ended}")
 
 
-def _follow(making: Making, child: Child, reader: ProgressReader, each_poll: Callable[[], None]) -> None:
+def _follow(
+    making: Making, child: Child, reader: ProgressReader, limit_s: float, each_poll: Callable[[], None]
+) -> None:
     """Follow a driver to its end, which its own time limit should bring.
 
     Raises:
@@ -125,10 +214,10 @@ def _follow(making: Making, child: Child, reader: ProgressReader, each_poll: Cal
         reader.read()
         each_poll()
         elapsed_s = time.monotonic() - began
-        if elapsed_s > settings.data_set_timeout_s + settings.driver_grace_s:
+        if elapsed_s > 2 * limit_s + settings.driver_grace_s:
             child.stop(settings.stop_grace_s)
             told = f"the driver was still at work after {elapsed_s:.0f} s and was ended"
-            raise UserError(f"{told}: give it more time (data_set_timeout_s)")
+            raise UserError(f"{told}: give it more time (data_set_timeout_s, or with scale=auto loading_s)")
         making.tell(reader.progress(elapsed_s, at=time.time(), measurement=making.scenario))
 
 

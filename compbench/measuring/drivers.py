@@ -34,7 +34,7 @@ class Job:
     limit_s: float
 
 
-def load_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> Job:
+def load_job(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> Job:
     """Return the job that measures a scenario under its own load; long options only, `--duration` in whole seconds."""
     own = settings.driver == "builtin"
     seconds = duration_s(settings, scenario)
@@ -45,7 +45,7 @@ def load_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> Job:
         *("--duration", str(seconds)),
     ]
     if own:
-        argv += _own_options(settings, files)
+        argv += _own_options(settings, files, memories)
         if files.hlog:
             argv += ["--hlog", str(files.hlog)]
         if settings.warm_up_s:
@@ -53,7 +53,7 @@ def load_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> Job:
     return Job(argv, files, seconds, seconds + settings.driver_grace_s)
 
 
-def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> Job:
+def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> Job:
     """Return the job that searches for the highest rate within a scenario's targets; always of compbench's own driver.
 
     Raises:
@@ -67,7 +67,7 @@ def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> 
         *_builtin(),
         "capacity",
         *_common(settings, scenario, files),
-        *_own_options(settings, files),
+        *_own_options(settings, files, memories),
         *("--p99", repr(limit_ms)),
         *("--max-error-rate", repr(scenario.validation.max_error_rate or 0.0)),
         *("--step-duration", str(settings.capacity_step_s)),
@@ -77,28 +77,30 @@ def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles) -> 
     return Job(argv, files, None, settings.capacity_limit_s)
 
 
-def prepare_argv(settings: Settings, scenario: Scenario, files: DriverFiles, time_limit_s: float) -> list[str]:
+def prepare_argv(
+    settings: Settings, scenario: Scenario, files: DriverFiles, memories: int, time_limit_s: float
+) -> list[str]:
     """Return the command line that loads a scenario's data set; always compbench's own: `loadtest` has none."""
     return [
         *_builtin(),
         "prepare",
         *_common(settings, scenario, files),
         *_system_options(settings),
-        *("--scale", repr(settings.data_scale)),
+        *("--rows", str(memories)),
         *("--progress", str(files.progress)),
-        *("--time-limit", str(round(time_limit_s))),
+        *("--time-limit", repr(time_limit_s)),
     ]
 
 
-def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:
+def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> list[str]:
     """Return the command line that computes the exact neighbours of a scenario's searches into the cache."""
     return [
         *_builtin(),
         "ground-truth",
         "--scenario",
         str(scenario.path),
-        "--scale",
-        repr(settings.data_scale),
+        "--rows",
+        str(memories),
         "--seed",
         str(scenario.seed),
         "--cache",
@@ -127,10 +129,10 @@ def _common(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[
     ]
 
 
-def _own_options(settings: Settings, files: DriverFiles) -> list[str]:
+def _own_options(settings: Settings, files: DriverFiles, memories: int) -> list[str]:
     return [
         *_system_options(settings),
-        *("--scale", repr(settings.data_scale)),
+        *("--rows", str(memories)),
         *("--cache", settings.cache_dir),
         *("--progress", str(files.progress)),
         *("--connections", str(settings.connections)),

@@ -24,11 +24,14 @@ from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
 from compbench.model.records import DataSet, DriverFacts
 from compbench.model.scenario import mean_rate
-from compbench.store import kept_data
+from compbench.store.data_set_sizes import wanted_data
 from compbench.systems import registry
 
 # Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
 _DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
+
+# With scale=auto, what was found to load within a time may take that much longer this time.
+_SLOWER_THAN_BEFORE = 1.5
 
 
 def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
@@ -38,13 +41,13 @@ def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
         ScenarioFailed: the server died, or does not hold the scenario's data set.
     """
     scenario, settings = attempt.scenario, attempt.settings
-    wanted = kept_data.wanted_memories(settings, scenario)
-    data_set = DataSet(nodes_in_scenario=scenario.data.num_nodes, scale=settings.data_scale, wanted=wanted)
+    data_set = attempt.data_set = _wanted_data(attempt)
     files = DriverFiles(work / "prepare.json", work / "prepare.progress")
     with attempt.phase("prepare", settings.prepare_timeout_s):
-        limit_s = settings.prepare_timeout_s + settings.driver_grace_s
+        time_limit_s = max(settings.prepare_timeout_s, _SLOWER_THAN_BEFORE * settings.loading_limit_s)
+        limit_s = time_limit_s + settings.driver_grace_s
         output = Output(work / "prepare.log", MEGABYTE)
-        argv = drivers.prepare_argv(settings, scenario, files, settings.prepare_timeout_s)
+        argv = drivers.prepare_argv(settings, scenario, files, data_set.wanted, time_limit_s)
         with _driver(attempt, argv, output, None) as child:
             in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
         ended = child.exit
@@ -88,11 +91,29 @@ def measure(attempt: Attempt, under_test: ServerProcess, work: Path) -> Outcome:
     return _judge(attempt, ended or Exit(None), stdout, job.files.report)
 
 
+def _wanted_data(attempt: Attempt) -> DataSet:
+    """Return what is to be loaded.
+
+    Raises:
+        ScenarioFailed: how much that is was to be found before, and could not be.
+    """
+    scenario, settings = attempt.scenario, attempt.settings
+    try:
+        data_set = wanted_data(settings, scenario)
+    except UserError as error:
+        raise ScenarioFailed(outcome_of("data-set-size-unknown", "prepare", problem=error)) from None
+    if data_set is None:
+        why = "no data set could be loaded beforehand"
+        raise ScenarioFailed(outcome_of("data-set-size-unknown", "prepare", problem=why))
+    return data_set
+
+
 def _job_of(attempt: Attempt, work: Path) -> Job:
     files = DriverFiles(attempt.partial("driver_json"), work / "measure.progress", attempt.partial("hlog"))
     job_for = drivers.capacity_job if attempt.measurement.kind == "capacity" else drivers.load_job
     try:
-        return job_for(attempt.settings, attempt.scenario, files)
+        memories = attempt.data_set.wanted if attempt.data_set else attempt.scenario.data.num_nodes
+        return job_for(attempt.settings, attempt.scenario, files, memories)
     except UserError as error:
         raise ScenarioFailed(outcome_of("no-limit", problem=error)) from None
 

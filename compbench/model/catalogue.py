@@ -65,6 +65,10 @@ OUTCOMES = {
         "the server held {held} of {wanted} memories: this is not the scenario's data set: {note}",
         "nothing was measured: it would be another workload; mend what keeps the server from its data",
     ),
+    "data-set-size-unknown": Entry(
+        "how many memories are to be loaded is not known: {problem}",
+        "see why nothing was loaded before this measurement, or set scale to a number",
+    ),
     "no-operations": Entry("the driver sent no operation", _SEE_OUTPUT),
     "all-operations-failed": Entry("all {count} operations failed", "see the driver's output, and the server's log"),
     "zero-percentiles": Entry(
@@ -159,9 +163,6 @@ OUTCOMES = {
 
 # Warnings: the measurement went on, and its figures may mean something else than they seem to.
 NOTICES = {
-    "scaled-down": Entry(
-        "the data set is scaled down: {wanted} memories instead of {meant}", "scale=1 measures the whole"
-    ),
     "empty-data-set": Entry("the server holds no memories: searches have nothing to find"),
     "incomplete-data-set": Entry("the data set is incomplete: {held} of {wanted} memories: {note}"),
     "begun-not-kept": Entry(

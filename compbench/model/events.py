@@ -34,12 +34,16 @@ class RunClosed(_Event, frozen=True, kw_only=True, tag="run-closed"):
 
 
 class MeasurementBegan(_Event, frozen=True, kw_only=True, tag="measurement-began"):
-    """A measurement begins: the `place`th of `of`; `left_s` estimates how long all that is left of them will take."""
+    """A measurement begins: the `place`th of `of`; `left_s` estimates how long all that is left of them will take.
+
+    `data` says what it is measured on.
+    """
 
     title: str
     place: int
     of: int
     left_s: float | None = None
+    data: str = ""
 
 
 class PhaseBegan(_Event, frozen=True, kw_only=True, tag="phase-began"):

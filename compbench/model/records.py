@@ -82,7 +82,11 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataSet(msgspec.Struct, frozen=True, kw_only=True):
-    """The data set as it was meant and as it was loaded; `stored` is the server's own count, None if it gives none."""
+    """The data set as it was meant and as it was loaded.
+
+    `scale` is `wanted` as a share of what the scenario means, and `reason` why that is not all. `stored` is the
+    server's own count, None if it gives none. `what` says which set it is.
+    """
 
     nodes_in_scenario: int
     scale: float
@@ -90,6 +94,19 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
     stored: int | None = None
     prepared: bool = False
     note: str = ""
+    reason: str = ""
+    what: str = ""
+
+    @property
+    def share(self) -> str:
+        """Return how much of the scenario's data is loaded: `20,000 of 1,000,000 memories`, and why no more."""
+        return f"{self.share_alone}: {self.reason}" if self.reason else self.share_alone
+
+    @property
+    def share_alone(self) -> str:
+        """Return how much of the scenario's data is loaded: `20,000 of 1,000,000 memories`."""
+        of = "" if self.wanted >= self.nodes_in_scenario else f" of {self.nodes_in_scenario:,}"
+        return f"{self.wanted:,}{of} memories"
 
     @property
     def held(self) -> str:

@@ -224,7 +224,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """How loading a data set ended: the JSON of `loadtest prepare --output`.
 
     `sent` memories were sent now, `found` were there before; `stored` is the server's own count (all spaces), None
-    if it gives none; `method` is how they were sent, `edges` how many the server says it has.
+    if it gives none; `method` is how they were sent, `edges` how many the server says it has. Where as many were to be
+    loaded as fit into a time, `wanted` is how many that are, and `fits` the largest round number that was in by then.
     """
 
     wanted: Count
@@ -235,6 +236,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     method: str = ""
     elapsed_s: Amount = 0.0
     complete: bool
+    fits: Count = 0
     note: str = ""
 
 

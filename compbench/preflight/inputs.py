@@ -22,6 +22,7 @@ from compbench.preflight import data_scale, memory_needs
 from compbench.preflight.findings import finding_of
 from compbench.preflight.judgement import GB, judge_program, judge_versions
 from compbench.store import kept_data
+from compbench.store.data_set_sizes import Bound, wanted_memories
 from compbench.systems import registry
 
 _DRIVER_MODULES = ("httptools", "orjson", "numpy", "hdrh")
@@ -100,8 +101,8 @@ def check_scale(settings: Settings, names: Sequence[str]) -> Finding:
         concerned = _scenarios(settings, names)
     except UserError:
         return _unread("scale")
-    counts = {s.name: (kept_data.wanted_memories(settings, s), s.data.num_nodes) for s in concerned}
-    return data_scale.judge_scale(counts, settings.data_scale)
+    counts = {s.name: (_wanted(settings, s), s.data.num_nodes) for s in concerned}
+    return data_scale.judge_scale(counts, settings.scale)
 
 
 def check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
@@ -113,14 +114,36 @@ def check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
         concerned = _scenarios(settings, names)
     except UserError:
         return _unread("data_set")
-    room = memory_needs.Room(
+    return memory_needs.judge_data_set([_need(settings, scenario) for scenario in concerned], _room(settings))
+
+
+def most_memories(settings: Settings, scenario: Scenario) -> tuple[int, Bound]:
+    """Return how many of a scenario's memories may be loaded at most with `scale=auto`, and what keeps it from more."""
+    half, meant, dimension = registry.server_of(settings), scenario.data.num_nodes, scenario.data.embedding_dim
+    found: list[tuple[int, Bound]] = [(meant, "set")]
+    if half.most_vectors is not None:
+        found.append((half.most_vectors, "system"))
+    if (needs := half.needs(meant, dimension)) is not None:
+        found.append((memory_needs.most_that_fit(needs, meant, _room(settings)), "memory"))
+    return min(found, key=lambda each: each[0])
+
+
+def _wanted(settings: Settings, scenario: Scenario) -> int | None:
+    """Return how many memories are loaded, None if that is to be found, or what was found can't be read."""
+    try:
+        return wanted_memories(settings, scenario)
+    except UserError:
+        return None  # loading says why
+
+
+def _room(settings: Settings) -> memory_needs.Room:
+    return memory_needs.Room(
         available_bytes=psutil.virtual_memory().available,
         reserve_bytes=round(settings.limits.min_scenario_memory_gb * GB),
         free_disk_bytes=machine.free_disk_bytes(Path(settings.cache_dir)),
         cores=os.cpu_count() or 1,
         time_limit_s=settings.data_set_timeout_s,
     )
-    return memory_needs.judge_data_set([_need(settings, scenario) for scenario in concerned], room)
 
 
 def _scenarios(settings: Settings, names: Sequence[str] = ()) -> list[Scenario]:
@@ -140,7 +163,9 @@ def _check_program(check: str, path: Path, build: str) -> Finding:
 
 
 def _need(settings: Settings, scenario: Scenario) -> memory_needs.Need:
-    folder, count = kept_data.data_set_folder(settings, scenario), kept_data.wanted_memories(settings, scenario)
+    folder, count = kept_data.data_set_folder(settings, scenario), _wanted(settings, scenario)
+    if count is None:
+        count = most_memories(settings, scenario)[0]
     needs = registry.server_of(settings).needs(count, scenario.data.embedding_dim)
     assert needs is not None  # noqa: S101 - known for one vector, so for all
     return memory_needs.Need(

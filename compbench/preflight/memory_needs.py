@@ -70,6 +70,13 @@ def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
     return finding_of("data_set", "data-sets-fit", "ok", largest=told, available_gb=room.available_bytes / GB)
 
 
+def most_that_fit(needs: Needs, count: int, room: Room) -> int:
+    """Return how many vectors fit into memory and, kept, onto the disk, given the needs of `count`: at most `count`."""
+    shares = [1.0, max(0, room.available_bytes - room.reserve_bytes) / max(1, needs.memory_bytes)]
+    shares.append(room.free_disk_bytes / max(1, 2 * needs.disk_bytes))
+    return int(count * min(shares))
+
+
 def _memory_problem(need: Need, room: Room) -> str:
     if need.memory_bytes + room.reserve_bytes <= room.available_bytes:
         return ""

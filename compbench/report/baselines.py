@@ -162,6 +162,7 @@ def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Com
 
 def caveat_of(capture: Capture) -> str:
     """Return why a capture's figures can't be compared with published ones, empty if they can."""
-    scale = capture.data_set.scale if capture.data_set else 1.0
+    data_set = capture.data_set
     titles = [kind.title for kind in registry.not_comparable([capture.system])]
-    return ", ".join(titles + ([f"data scaled to {scale:g}"] if scale < 1 else []))
+    smaller = data_set is not None and data_set.wanted < data_set.nodes_in_scenario
+    return ", ".join(titles + ([f"{data_set.share_alone} loaded"] if smaller and data_set else []))

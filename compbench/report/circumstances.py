@@ -118,7 +118,7 @@ def _amount(values: Sequence[float]) -> str:
 
 # By the lines of data set, clock, driver's CPU and other work.
 _TOLD_BESIDES = {
-    *("scaled-down", "empty-data-set", "incomplete-data-set", "closed-loop", "censored"),
+    *("empty-data-set", "incomplete-data-set", "closed-loop", "censored"),
     *("driver-saturated", "busy-machine"),
 }
 _READINGS = (

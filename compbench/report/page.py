@@ -26,6 +26,7 @@ from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
 from compbench.report.charts.vega import Spec
 from compbench.report.comparison import RunComparison, compare_runs
+from compbench.report.loaded_data import data_lines
 from compbench.report.past import comparable, history
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.past.history import Past
@@ -109,6 +110,7 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
         write_whole(folder / pictures[name], drawing.standalone(svg))
     values: dict[str, Any] = {
         "report": report,
+        "data": data_lines(report.captures),
         "not_comparable": registry.not_comparable(capture.system for capture in report.captures),
         "manifest": report.manifest,
         "provenance_git": report.manifest.provenance.git or Git(),

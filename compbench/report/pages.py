@@ -27,6 +27,7 @@ from compbench.model.times import iso_utc
 from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures
+from compbench.report.loaded_data import data_lines
 from compbench.systems import registry
 
 UNREADABLE = "not readable here"
@@ -140,6 +141,7 @@ def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
         "metadata.txt.j2",
         manifest=manifest,
         captures=captures,
+        data=data_lines(captures),
         git=manifest.provenance.git or Git(),
         system=manifest.provenance.system or Machine(),
         versions=versions,

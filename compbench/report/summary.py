@@ -13,6 +13,7 @@ from compbench.model.records import Capture, Manifest
 from compbench.report import capacities, render
 from compbench.report.baselines import Baseline, Comparison
 from compbench.report.groups import group_captures
+from compbench.report.loaded_data import data_lines
 from compbench.systems import registry
 
 
@@ -49,6 +50,7 @@ def render_summary(
         duration_s=sum(manifest.spent_s),
         repeats=repeats_of(captures),
         describe=capacities.describe_capacity,
+        data=data_lines(captures),
         not_comparable=registry.not_comparable(capture.system for capture in captures),
         capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )

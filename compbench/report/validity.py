@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from compbench.measuring.cautions import CENSORED_FROM_MS
 from compbench.model.catalogue import OUTCOMES
-from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, THROUGHPUT, given
+from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, THROUGHPUT
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, Recall
 from compbench.report import circumstances
@@ -151,11 +151,10 @@ def _data(capture: Capture) -> Doubt:
     if data is None:
         return Doubt("data set", "unknown", NOT_RECORDED)
     held = "an unknown number" if data.stored is None else f"{data.stored:,}"
-    meant = f"the scenario means {data.nodes_in_scenario:,} (scale {given(data.scale)})"
-    text = f"{held} stored of {data.wanted:,} wanted; {meant}"
+    text = f"{held} stored; wanted were {data.share}"
     if data.stored == 0:
         return Doubt("data set", "bad", f"empty: searches have nothing to find; {text}")
-    whole = data.scale == 1 and data.stored is not None and data.stored >= data.wanted
+    whole = data.wanted >= data.nodes_in_scenario and data.stored is not None and data.stored >= data.wanted
     return Doubt("data set", "ok" if whole else "warning", f"{text}{'; ' if data.note else ''}{data.note}")
 
 

@@ -12,44 +12,54 @@ import msgspec
 
 from compbench.config.settings import Settings
 from compbench.loadtest.workload.set_identity import rows_identity
-from compbench.model.scenario import Scenario, scaled_count
+from compbench.model.scenario import Scenario
+from compbench.model.times import span
+from compbench.store.data_set_sizes import wanted_memories
 from compbench.systems import registry
 
 
-def wanted_memories(settings: Settings, scenario: Scenario) -> int:
-    """Return how many memories of the scenario are loaded."""
-    return scaled_count(scenario, settings.data_scale)
-
-
 def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
-    """Return where the data set is kept, or None if it is loaded anew: it is small, or its system keeps none."""
-    count = wanted_memories(settings, scenario)
+    """Return where the data set is kept, or None if it is not: its system keeps none, or it is quickly loaded anew.
+
+    It holds the rows alone: a scenario's edges are loaded besides, so that all scenarios of one set share it.
+    """
+    memories = wanted_memories(settings, scenario)
     data_format = registry.server_of(settings).data_format
-    if not data_format or count < settings.data_set_kept_from:
+    if not data_format or memories is None:
+        return None
+    if settings.scale != "auto" and memories < settings.data_set_kept_from:
         return None
     own = registry.system_inputs(settings)
-    facts = (rows_identity(scenario, scenario.data_seed), count, settings.system, data_format, own)
+    facts = (rows_identity(scenario, scenario.data_seed), memories, settings.system, data_format, own)
     return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 
 
 def announcement(settings: Settings, scenario: Scenario) -> str:
-    """Say what is about to be loaded and kept, or nothing if no data set is to be made."""
+    """Say what is about to be loaded, or nothing if no data set is to be made."""
+    memories, meant = wanted_memories(settings, scenario), scenario.data.num_nodes
+    if memories is None:
+        limit = span(settings.loading_limit_s)
+        return f"loading as many of {meant:,} memories as fit into {limit}, once on this machine (scale=auto)"
     folder = data_set_folder(settings, scenario)
     if folder is None:
         return ""
     begun = ", going on from what was begun" if begun_folder(folder).is_dir() else ""
-    return f"loading {wanted_memories(settings, scenario)} memories once, to be kept in {folder}{begun}"
+    return f"loading {memories:,} memories once, to be kept in {folder}{begun}"
 
 
 def ground_truth_file(settings: Settings, scenario: Scenario) -> Path | None:
-    """Return where the exact neighbours are kept, or None if the driver checks no answers or sends no searches."""
-    weights = scenario.operations
+    """Return where the exact neighbours are kept, or None if nothing is to be known.
+
+    That is so if the driver checks no answers, sends no searches, or how many memories are loaded is not known.
+    """
+    weights, memories = scenario.operations, wanted_memories(settings, scenario)
     if settings.driver != "builtin" or weights.recall_weight + weights.embedding_search_weight == 0:
+        return None
+    if memories is None:
         return None
     from compbench.loadtest.truth import ground_truth  # noqa: PLC0415 - NumPy costs 0.1 s, which plan need not pay
 
-    count = wanted_memories(settings, scenario)
-    return ground_truth.path_of(Path(settings.cache_dir), scenario, count, scenario.data_seed)
+    return ground_truth.path_of(Path(settings.cache_dir), scenario, memories, scenario.data_seed)
 
 
 def begun_folder(folder: Path) -> Path:

@@ -58,7 +58,7 @@ def read_provenance(settings: Settings, root: Path) -> dict[str, Any]:
 def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, str]:
     """Return the inputs of a run as names and values or hashes; only runs of equal ones are continued."""
     inputs = setting_inputs(settings)
-    inputs |= {"scale": repr(settings.data_scale), "machine": machine.identity(), "compbench": __version__}
+    inputs |= {"scale": settings.asked_scale, "machine": machine.identity(), "compbench": __version__}
     inputs |= registry.system_inputs(settings)
     if niceness := priority.attainable(settings.niceness):  # earlier runs have no such entry, and 0 is what they had
         inputs["niceness"] = str(niceness)

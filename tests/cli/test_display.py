@@ -17,9 +17,10 @@ from typing import Any, TextIO
 
 import pytest
 
-from compbench.cli.display import Display, headline, span
+from compbench.cli.display import Display, headline
 from compbench.model.events import MeasurementBegan, NoticeGiven, OutcomeReached, PhaseBegan, ProgressMade
 from compbench.model.notices import Notice, Outcome, outcome_of
+from compbench.model.times import span
 from tests.project import Project
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

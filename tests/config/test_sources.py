@@ -134,7 +134,7 @@ def test_any_trace_of_an_engram_build_means_engram(tmp_path: Path) -> None:
     assert load_settings(tmp_path, {}, {"engram_root": str(tmp_path / "nowhere")}).system == "engram"
     (tmp_path / "target" / "release").mkdir(parents=True)
     found = load_settings(tmp_path, {}, {})
-    assert (found.system, found.driver, found.data_scale) == ("engram", "loadtest", 1.0)
+    assert (found.system, found.driver, found.scale) == ("engram", "loadtest", "auto")
     assert load_settings(tmp_path, {}, {"system": "embedded"}).driver == "builtin"
 
 

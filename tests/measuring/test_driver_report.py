@@ -254,7 +254,7 @@ def data_set(**changes: Any) -> DataSet:
         (data_set(stored=999), ["incomplete-data-set"]),
         (data_set(stored=None), []),
         (data_set(stored=None, prepared=False), ["incomplete-data-set"]),
-        (data_set(scale=0.1, wanted=100), ["scaled-down"]),
+        (data_set(scale=0.1, wanted=100), []),
     ],
 )
 def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: list[str]) -> None:

@@ -19,12 +19,12 @@ _WITH_FIGURES = ("passed", "missed")
 class Wanted:
     """The conditions for a run to count: of this system at this data scale, with these scenarios.
 
-    An empty `system` means that nobody has named one: then any counts, at any scale, whose figures may be compared with
-    those of competitors.
+    `scale` is as a run's fingerprint has it. An empty `system` means that nobody has named one: then any counts, at any
+    scale, whose figures may be compared with those of competitors.
     """
 
     system: str
-    scale: float
+    scale: str
     scenarios: Sequence[str]
 
 
@@ -66,8 +66,8 @@ def _of_another_system(past: Past, wanted: Wanted) -> list[str]:
     system, scale = past.fingerprint.get("system", "unknown"), past.fingerprint.get("scale", "")
     if system != wanted.system and (wanted.system or registry.kind_of(system).not_comparable):
         return [f"of the system {system}"]
-    if wanted.system and scale != "" and float(scale) != wanted.scale:
-        return [f"data scale {scale} and not {wanted.scale:g}"]
+    if wanted.system and scale not in ("", wanted.scale):
+        return [f"data scale {scale} and not {wanted.scale}"]
     return []
 
 

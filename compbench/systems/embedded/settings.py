@@ -20,8 +20,6 @@ KIND = SystemKind(
     shorthands={"engram_log_level": "log_level", "grpc_port": "grpc_port"},
     is_fallback=True,
     not_comparable="they say that the machinery works, and nothing about Engram or a competitor",
-    # It must fit into a laptop and two minutes.
-    default_scale=0.001,
     # The quick profile keeps to some 100 MB of memory and disk, so that a laptop can run it.
     quick_limits=MachineLimits(
         min_scenario_memory_gb=0.5,

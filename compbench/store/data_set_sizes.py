@@ -1,0 +1,130 @@
+"""How many memories of a data set are loaded: the share that is set, or with `scale=auto` what was found to load.
+
+A size that was found is kept in the cache folder for this machine, system, set and time, so that the next run has the
+same one, with a newer build of the system too: only figures of one size can be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from compbench.config.settings import Settings
+from compbench.loadtest.workload.set_identity import describe_set, rows_identity
+from compbench.machine.probes import machine
+from compbench.model.errors import UserError
+from compbench.model.records import DataSet
+from compbench.model.scenario import Scenario, scaled_count
+from compbench.model.times import span
+from compbench.store.record_files import read_record, write_record
+from compbench.systems import registry
+
+# The end of a larger data set: of its own rows, of the time, of what the system holds, of this machine's memory.
+Bound = Literal["set", "time", "system", "memory"]
+
+
+class FoundSize(msgspec.Struct, frozen=True, kw_only=True):
+    """How many memories of a set a system loaded, what kept it from more, and how long that took."""
+
+    memories: int
+    bound: Bound
+    loading_limit_s: float
+    took_s: float
+
+    def of(self, meant: int) -> int | None:
+        """Return how many of a scenario's memories are to be loaded, None if that is still to be found."""
+        if meant <= self.memories:
+            return meant
+        return None if self.bound == "set" else self.memories
+
+
+def wanted_memories(settings: Settings, scenario: Scenario) -> int | None:
+    """Return how many memories of the scenario are loaded; None if that is still to be found.
+
+    Raises:
+        UserError: the record of a size that was found can't be read.
+    """
+    if settings.scale != "auto":
+        return scaled_count(scenario, settings.scale)
+    found = read_size(settings, scenario)
+    return found.of(scenario.data.num_nodes) if found else None
+
+
+def read_size(settings: Settings, scenario: Scenario) -> FoundSize | None:
+    """Return the size that was found for the scenario's data set, None if there is none yet.
+
+    Raises:
+        UserError: its record can't be read.
+    """
+    path = _path_of(settings, scenario)
+    return read_record(path, FoundSize) if path.exists() else None
+
+
+def keep_size(settings: Settings, scenario: Scenario, found: FoundSize) -> None:
+    """Keep a size for later runs.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    path = _path_of(settings, scenario)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_record(path, found)
+
+
+def wanted_data(settings: Settings, scenario: Scenario) -> DataSet | None:
+    """Return the scenario's data set as it is to be loaded; None if how much that is, is still to be found.
+
+    Raises:
+        UserError: the record of a size that was found can't be read.
+    """
+    wanted, meant = wanted_memories(settings, scenario), scenario.data.num_nodes
+    if wanted is None:
+        return None
+    return DataSet(
+        nodes_in_scenario=meant,
+        scale=wanted / meant,
+        wanted=wanted,
+        reason=reason_for(settings, scenario),
+        what=describe_set(scenario),
+    )
+
+
+def describe_wanted(settings: Settings, scenario: Scenario) -> str:
+    """Return in words how much of which set is to be loaded; empty if that is not known."""
+    try:
+        data_set = wanted_data(settings, scenario)
+    except UserError:
+        return ""  # loading says why
+    return f"{data_set.share} ({data_set.what})" if data_set else ""
+
+
+def reason_for(settings: Settings, scenario: Scenario) -> str:
+    """Say why no more of the scenario's memories are loaded; empty if all are.
+
+    Raises:
+        UserError: the record of a size that was found can't be read.
+    """
+    wanted = wanted_memories(settings, scenario)
+    if wanted is None or wanted >= scenario.data.num_nodes:
+        return ""
+    found = read_size(settings, scenario) if settings.scale == "auto" else None
+    if found is None:
+        return f"scale={settings.scale} is set"
+    title = registry.title_of(settings.system)
+    match found.bound:
+        case "system":
+            return f"the most that {title} holds"
+        case "memory":
+            return "the most that fits into this machine"
+        case _:
+            return f"what {title} loads in {span(found.loading_limit_s)}"
+
+
+def _path_of(settings: Settings, scenario: Scenario) -> Path:
+    set_facts, own = rows_identity(scenario, scenario.data_seed), registry.system_inputs(settings)
+    facts = (set_facts, settings.system, own, machine.identity(), settings.loading_limit_s)
+    name = hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
+    return Path(settings.cache_dir) / "data_set_sizes" / f"{name}.json"
