@@ -37,6 +37,7 @@ LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
 DEPENDENT = {
     "systems_dir": [],
+    "loading_s": [PROFILES["quick"]["loading_s"]],
     "expected_scenarios": [SPECIFIED_SCENARIOS],
     "duration_s": [PROFILES["quick"]["duration_s"]],
     "cooldown_s": [PROFILES["full"]["cooldown_s"], PROFILES["quick"]["cooldown_s"]],
@@ -80,7 +81,7 @@ def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> Non
         **DEFAULTS,
         **LIMITS,
         **PROFILES["full"],
-        "scale": 1.0,
+        "loading_s": DEFAULTS["prepare_timeout_s"],
         "duration_s": 60,
         "systems_dir": "systems",
         "expected_scenarios": SPECIFIED_SCENARIOS,

@@ -31,7 +31,7 @@ from compbench.model.notices import notice_of
 from compbench.model.result import Prepared
 from compbench.model.scenario import Scenario
 from compbench.store import data_set_sizes, kept_data
-from compbench.store.data_set_sizes import Bound, FoundSize
+from compbench.store.data_set_sizes import FoundSize, SizeBound
 from compbench.systems import registry
 
 _POLL_S = 0.25
@@ -62,7 +62,7 @@ def make_ground_truth(making: Making, scenario: Scenario, memories: int) -> None
         _run_driver(making, argv, files.progress, log, settings.data_set_timeout_s, lambda: None)
 
 
-def find_size(making: Making, scenario: Scenario, most: int, bound: Bound) -> None:
+def find_size(making: Making, scenario: Scenario, most: int, bound: SizeBound) -> None:
     """Load as many memories as fit into the time, note how many that are, and keep them where the system can be kept.
 
     Args:

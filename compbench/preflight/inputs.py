@@ -22,7 +22,7 @@ from compbench.preflight import data_scale, memory_needs
 from compbench.preflight.findings import finding_of
 from compbench.preflight.judgement import GB, judge_program, judge_versions
 from compbench.store import kept_data
-from compbench.store.data_set_sizes import Bound, wanted_memories
+from compbench.store.data_set_sizes import SizeBound, wanted_memories
 from compbench.systems import registry
 
 _DRIVER_MODULES = ("httptools", "orjson", "numpy", "hdrh")
@@ -117,10 +117,10 @@ def check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
     return memory_needs.judge_data_set([_need(settings, scenario) for scenario in concerned], _room(settings))
 
 
-def most_memories(settings: Settings, scenario: Scenario) -> tuple[int, Bound]:
+def most_memories(settings: Settings, scenario: Scenario) -> tuple[int, SizeBound]:
     """Return how many of a scenario's memories may be loaded at most with `scale=auto`, and what keeps it from more."""
     half, meant, dimension = registry.server_of(settings), scenario.data.num_nodes, scenario.data.embedding_dim
-    found: list[tuple[int, Bound]] = [(meant, "set")]
+    found: list[tuple[int, SizeBound]] = [(meant, "set")]
     if half.most_vectors is not None:
         found.append((half.most_vectors, "system"))
     if (needs := half.needs(meant, dimension)) is not None:

@@ -23,14 +23,14 @@ from compbench.store.record_files import read_record, write_record
 from compbench.systems import registry
 
 # The end of a larger data set: of its own rows, of the time, of what the system holds, of this machine's memory.
-Bound = Literal["set", "time", "system", "memory"]
+SizeBound = Literal["set", "time", "system", "memory"]
 
 
 class FoundSize(msgspec.Struct, frozen=True, kw_only=True):
     """How many memories of a set a system loaded, what kept it from more, and how long that took."""
 
     memories: int
-    bound: Bound
+    bound: SizeBound
     loading_limit_s: float
     took_s: float
 

@@ -109,7 +109,15 @@ def test_each_phase_tells_what_makes_sense_in_it(phase: Any, limit_s: float, mad
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (3599, "59 min 59 s"), (3900, "1 h 5 min")],
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (600, "10 min"),
+        (200, "3 min 20 s"),
+        (3599, "59 min 59 s"),
+        (3900, "1 h 5 min"),
+    ],
 )
 def test_a_length_of_time_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
     assert span(seconds) == words

@@ -16,6 +16,8 @@ from compbench.model.measurement import Measurement
 from compbench.model.notices import outcome_of
 from compbench.model.records import Capture, Manifest
 from compbench.store import runs
+from compbench.systems.registry import load_settings
+from tests.load import scenario
 
 
 def test_a_measurement_is_told_which_one_came_before_it_also_if_that_was_its_own_spoiled_one(
@@ -34,8 +36,8 @@ def test_a_measurement_is_told_which_one_came_before_it_also_if_that_was_its_own
         return Capture(scenario=asked[1].scenario, outcome=outcome, ended_at=float(len(before)), **facts)
 
     monkeypatch.setattr(session, "measure_scenario", measured)
-    loaded = {name: SimpleNamespace(title=name.title()) for name in ("alpha", "beta")}
-    project: Any = SimpleNamespace(loaded=loaded, settings=None, root=tmp_path)
+    loaded = {name: scenario(title=name.title()) for name in ("alpha", "beta")}
+    project: Any = SimpleNamespace(loaded=loaded, settings=load_settings(tmp_path, {}, {}), root=tmp_path)
     told: list[Event] = []
     in_progress = RunInProgress(run, project, Effects(), 0.0, told.append, lambda _: None)
     for place, name in enumerate(("alpha", "beta", "alpha", "alpha"), 1):

@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Project:
     folder.mkdir(parents=True)
     for name in NAMES:
         (folder / f"{name}.toml").write_text(toml(scenario()))
-    words = {"system": "embedded", "duration_s": "10", "cooldown_s": "1", "invalid_retries": "1"}
+    words = {"system": "embedded", "duration_s": "10", "cooldown_s": "1", "invalid_retries": "1", "scale": "1"}
     return Project(tmp_path, load_settings(tmp_path, {}, words), NAMES)
 
 

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from compbench.config.scenarios import load_scenario
-from compbench.loadtest.workload import VECTORS_FORMAT
+from compbench.loadtest.workload import VECTORS_FORMAT, set_identity
 from compbench.measuring import data_sets
 from compbench.model.errors import UserError
 from compbench.store import kept_data
@@ -54,7 +54,7 @@ def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> Non
     first = project.doit("new=1")
     assert first.returncode == 0, first.stdout + first.stderr
     cache = project.root / "tmp" / "cache"
-    assert len(list((cache / "data_sets").iterdir())) == 2
+    assert len(list((cache / "data_sets").iterdir())) == 1, "both have the same rows; edges are loaded besides"
     assert len(list((cache / "ground_truth").iterdir())) == 1, "both have the same data and queries"
     for name, key in (("search", "mean"), ("walk", "exact_traversals")):
         capture = project.capture(name)
@@ -70,6 +70,35 @@ def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> Non
     assert re.search(r"removing tmp/cache/data_sets/\w+ \(cache\)", project.doit("clean").stdout)
     assert not cache.exists()
     assert project.orphans() == []
+
+
+def test_as_much_is_loaded_as_fits_into_the_time_and_the_next_run_loads_the_same(project: Project) -> None:
+    meant = 5000
+    for name, made in (("search", scenario(SEARCHES, nodes=meant)), ("walk", graph_scenario(meant))):
+        text = toml(made) if name == "search" else toml(made).replace('"Made"', '"Walk"')
+        (project.root / "scenarios" / "competitive" / f"{name}.toml").write_text(text)
+    project.set(scale="auto", loading_s=1.5, system="contrary", systems_dir=str(SYSTEMS), invalid_retries=9)
+    slow = {"STAND_IN_EMBEDDED": "row_ms=2"}
+    first = project.doit("new=1", **slow)
+    assert first.returncode == 0, first.stdout + first.stderr
+    (record,) = (project.root / "tmp" / "cache" / "data_set_sizes").iterdir()
+    found = json.loads(record.read_text())
+    assert (found["bound"], found["loading_limit_s"]) == ("time", 1.5)
+    size = found["memories"]
+    assert size in (100, 200, 500, 1000), "2 ms a row"
+    share = f"{size:,} of {meant:,} memories: what"
+    assert first.stdout.count("as many of 5,000 memories as fit into 2 s") == 1, "both scenarios have the same set"
+    assert first.stdout.count(f"data: {share}") == 2
+    assert f"of {meant:,} in search, walk - what" in project.file("summary.txt").read_text()
+    for name in ("search", "walk"):
+        data_set = project.capture(name)["data_set"]
+        assert (data_set["wanted"], data_set["stored"]) == (size, size)
+        assert project.capture(name)["server"]["memories_before"] == size, "kept, and not loaded again"
+    again = project.doit("new=1", "run:search")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"data: {share}" in again.stdout, "a faster build is measured on as much"
+    project.doit("clean")
+    assert record.is_file(), "what decides which runs can be compared is no cache"
 
 
 def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> None:
@@ -161,7 +190,7 @@ def test_a_data_set_of_other_vectors_has_another_folder(tmp_path: Path, monkeypa
     settings = load_settings(tmp_path, {}, {"scale": "1", "system": "embedded"})
     before = kept_data.data_set_folder(settings, load_scenario(path))
     assert before == kept_data.data_set_folder(settings, load_scenario(path))
-    monkeypatch.setattr(kept_data, "VECTORS_FORMAT", VECTORS_FORMAT + 1)
+    monkeypatch.setattr(set_identity, "VECTORS_FORMAT", VECTORS_FORMAT + 1)
     assert kept_data.data_set_folder(settings, load_scenario(path)) not in (before, None)
 
 

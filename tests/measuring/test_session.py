@@ -88,7 +88,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "ready_timeout_s": "10",
         "warn_load": "1000",
     }
-    settings = load_settings(tmp_path, {}, {**variables, **times, "flamegraph": "false"})
+    settings = load_settings(tmp_path, {}, {"scale": "1", **variables, **times, "flamegraph": "false"})
     scenarios = [load_scenario(tmp_path / "scenarios" / f"{name}.toml") for name in ("alpha", "beta")]
     manifest = Manifest(
         run="",

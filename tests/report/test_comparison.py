@@ -57,7 +57,7 @@ def test_published_figures_have_a_wider_limit(tmp_path: Path, run: Callable[...,
     add_run(tmp_path, 2, [0.1], system="embedded", scale=0.001)
     code, text = run(looking_back.show_comparison, base="published")
     assert code == 2, "nothing could be compared"
-    assert "not comparable (compbench's embedded server, data scaled to 0.001" in text
+    assert "not comparable (compbench's embedded server, 1,000 of 1,000,000 memories loaded" in text
     assert "improvement" not in text
 
 

@@ -43,7 +43,7 @@ def test_a_full_run_is_due_after_ninety_days(
         ({"profile": "quick"}, {}, "profile quick"),
         ({}, {"duration_s": "1"}, "1 s a scenario in place of the scenario's own duration"),
         ({"system": "embedded"}, {}, "of the system embedded"),
-        ({"scale": 0.001}, {}, "data scale 0.001 and not 1"),
+        ({"scale": 0.001}, {}, "data scale 0.001 and not auto/600s"),
         ({"verdict": "invalid"}, {}, f"{QDRANT} invalid"),
         ({"verdict": "failed"}, {}, f"{QDRANT} failed"),
     ],
@@ -74,5 +74,5 @@ def test_a_run_that_lacks_a_scenario_or_is_of_an_unnamed_toy_does_not_count(
     code, text = run(looking_back.show_due, now=NOON + DAY_S)
     assert code == 1
     assert f"{name}: of the system embedded, without hybrid_production_100k" in text
-    asked = {**only_qdrant, "system": "embedded"}
+    asked = {**only_qdrant, "system": "embedded", "scale": "0.001"}
     assert run(looking_back.show_due, now=NOON + DAY_S, **asked)[0] == 0, "it is what was asked for"

@@ -72,7 +72,7 @@ def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
             made(data_set=DataSet(nodes_in_scenario=9, scale=0.5, wanted=4, stored=4)),
             "data set",
             "warning",
-            "scale 0.5",
+            "wanted were 4 of 9 memories",
         ),
         (made(data_set=None), "data set", "unknown", "not recorded"),
         (made(spoiled_attempts=2), "spoiled attempts", "warning", "2 before this one: driver or machine spoiled them"),

@@ -1,11 +1,13 @@
 """The embedded server, told by STAND_IN_EMBEDDED to answer wrongly. Its command line is that of the embedded server.
 
 Words, separated by commas: `refuse_rows_below=N` refuses rows loaded in bulk whose first number is below N;
-`ignore_vectors` searches for the same vector whatever is asked; `fail_each=N` answers each N-th search with 500.
+`row_ms=N` takes so long for each row loaded in bulk; `ignore_vectors` searches for the same vector whatever is asked;
+`fail_each=N` answers each N-th search with 500.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import re
@@ -33,6 +35,9 @@ class Contrary(Application):
             answer = wire.refusal_answer(wire.bad_input(f"told to refuse row {int(first[1])}"))
             await refuse(receive, send, answer.status, answer.body)
             return
+        if scope["method"] == "POST" and first and "row_ms" in TOLD:
+            length = int(dict(scope["headers"])[b"content-length"])
+            await asyncio.sleep(length / (4 * DIMENSION) * float(TOLD["row_ms"]) / 1000)
         if "fail_each" in TOLD and b"embedding=" in query and next(SEARCHES) % int(TOLD["fail_each"]) == 0:
             await refuse(receive, send, 500, b'{"error":{"message":"told to fail"}}')
             return

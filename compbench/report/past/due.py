@@ -14,6 +14,9 @@ from compbench.systems import registry
 # Verdicts that come with figures; a target that was missed is a result too.
 _WITH_FIGURES = ("passed", "missed")
 
+# A run of whole data sets tells no less than one of as much as loads in time.
+_WHOLE = ("1", "1.0")
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -66,7 +69,8 @@ def _of_another_system(past: Past, wanted: Wanted) -> list[str]:
     system, scale = past.fingerprint.get("system", "unknown"), past.fingerprint.get("scale", "")
     if system != wanted.system and (wanted.system or registry.kind_of(system).not_comparable):
         return [f"of the system {system}"]
-    if wanted.system and scale not in ("", wanted.scale):
+    whole = ("", wanted.scale, *(_WHOLE if wanted.scale.startswith("auto") else ()))
+    if wanted.system and scale not in whole:
         return [f"data scale {scale} and not {wanted.scale}"]
     return []
 
