@@ -11,22 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compbench.loadtest.workload.streams import CHUNK, PREPARED, QUERIES, stream
 from compbench.model.scenario import Clustered, Data, HotSpot, Uniform
 from compbench.systems.api import Shape
 
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
 
-# Independent streams of random numbers from one seed.
-PREPARED, QUERIES, DRAWS, ARRIVALS, WARM_UP, STORED, EDGES = range(7)
 # Spread of the vectors around the centre of a hot spot.
 HOT_SPOT_STD_DEV = 0.1
-CHUNK = 1024
-
-
-def stream(seed: int, purpose: int, part: int = 0) -> np.random.Generator:
-    """Return the seed's random numbers for one part of one purpose; any two streams are independent."""
-    return np.random.default_rng([seed, purpose, part])
 
 
 class VectorSource:
