@@ -43,15 +43,15 @@ QueryKind = Literal["held-out", "jittered", "out-of-distribution"]
 
 # The published parameters. Shares of a row's squared length: what all rows share, and what none shares with another.
 # Noise bounds the cosine of any two rows by 1 - NOISE: some databases merge vectors from 0.95 on.
-MEAN, NOISE = 0.10, 0.056
+MEAN, NOISE = 0.06, 0.056
 # Dimensions of the latent space; number i has a standard deviation in proportion to i to the power of -LATENT_DECAY.
-LATENT, LATENT_DECAY = 24, 0.3
+LATENT, LATENT_DECAY = 24, 0.35
 # How fast rows turn with their place: standard deviation of a dimension's angle over the whole set, in radians.
-ANGLE = 1.8
+ANGLE = 1.7
 # How many topics; their shares of the rows fall as the topic's number to the power of -TOPIC_DECAY.
-TOPICS, TOPIC_DECAY = 1024, 0.5
+TOPICS, TOPIC_DECAY = 1024, 0.45
 # Share of the latent variance that lies between the topics, and spread of their radii (of the logarithm).
-BETWEEN_TOPICS, RADIUS_SPREAD = 0.6, 0.3
+BETWEEN_TOPICS, RADIUS_SPREAD = 0.65, 0.1
 # Cosines of near duplicates to their originals, of jittered queries to their rows.
 NEAR_DUPLICATE = (0.96, 0.999)
 JITTERED_TO = 0.98
@@ -179,6 +179,7 @@ def _beside(rows: Vectors, rng: np.random.Generator, cosines: NDArray[np.float64
     """Return a row in a random direction beside each row (n, dimension), at the cosine given for it, shape (n,)."""
     aside = _noise(rng, rows.shape, 1)
     aside -= np.einsum("ij,ij->i", aside, rows)[:, None] * rows
-    along = cosines.astype(np.float32)[:, None]
-    across = np.sqrt(1 - along**2, dtype=np.float32)
-    return _directions(along * rows + across * _directions(aside))
+    along: Vectors = cosines.astype(np.float32)[:, None]
+    across: Vectors = np.sqrt(1 - np.square(along))
+    near: Vectors = along * rows + across * _directions(aside)
+    return _directions(near)
