@@ -31,7 +31,8 @@ ROOMS = {
     "loadtest": "__main__ command_line prepare sizing capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ground_truth answers",
-    "loadtest/workload": "workload batches vector_sets set_identity operations edges arrivals vectors",
+    "loadtest/workload": "workload batches vector_sets set_identity operations edges arrivals vectors embeddings"
+    " streams",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
     "systems": "registry clients discovery api",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compbench.loadtest.workload import vectors
+from compbench.loadtest.workload import streams
 from compbench.loadtest.workload.arrivals import CHUNK, Schedule, Seconds, due_times
 from compbench.model.scenario import Arrival, Constant, Exponential, PeriodicBurst, Poisson
 
@@ -14,7 +14,7 @@ PATTERNS = (Constant(rate=777), Poisson(lambda_=777), Exponential(lambda_=777), 
 
 
 def all_due(arrival: Arrival, duration_s: float, seed: int = 1) -> Seconds:
-    return np.concatenate([np.empty(0), *due_times(arrival, duration_s, seed, vectors.ARRIVALS)])
+    return np.concatenate([np.empty(0), *due_times(arrival, duration_s, seed, streams.ARRIVALS)])
 
 
 def test_constant_arrivals_are_evenly_spaced_from_0_and_none_is_at_the_end() -> None:

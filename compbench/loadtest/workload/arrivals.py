@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.loadtest.workload import vectors
+from compbench.loadtest.workload import streams
 from compbench.model.scenario import Arrival, Constant, Exponential, PeriodicBurst, Poisson
 
 Seconds = NDArray[np.float64]
@@ -41,8 +41,8 @@ class Schedule(NamedTuple):
 
     def chunks(self) -> Iterator[Seconds]:
         """Yield when requests are due, seconds from the start, ascending; up to 1024 in a chunk."""
-        yield from due_times(self.arrival, self.warm_up_s, self.seed, vectors.WARM_UP)
-        for chunk in due_times(self.arrival, self.duration_s, self.seed, vectors.ARRIVALS):
+        yield from due_times(self.arrival, self.warm_up_s, self.seed, streams.WARM_UP)
+        for chunk in due_times(self.arrival, self.duration_s, self.seed, streams.ARRIVALS):
             yield self.warm_up_s + chunk
 
     def shard(self, number: int, shards: int) -> Iterator[tuple[int, float]]:
@@ -55,9 +55,9 @@ class Schedule(NamedTuple):
 
     def offered(self) -> tuple[int, list[int]]:
         """Return how many requests the warm-up has, and how many are measured in each second after it."""
-        warm_up = sum(len(chunk) for chunk in due_times(self.arrival, self.warm_up_s, self.seed, vectors.WARM_UP))
+        warm_up = sum(len(chunk) for chunk in due_times(self.arrival, self.warm_up_s, self.seed, streams.WARM_UP))
         seconds = np.zeros(max(1, int(np.ceil(self.duration_s))), np.int64)
-        for chunk in due_times(self.arrival, self.duration_s, self.seed, vectors.ARRIVALS):
+        for chunk in due_times(self.arrival, self.duration_s, self.seed, streams.ARRIVALS):
             seconds += np.bincount(chunk.astype(np.int64), minlength=len(seconds))
         return warm_up, seconds.tolist()
 
@@ -87,7 +87,7 @@ def _evenly(times_s: Seconds, counts: Seconds) -> Iterator[Seconds]:
 def _poisson(rate: float, duration_s: float, seed: int, purpose: int) -> Iterator[Seconds]:
     last, number = 0.0, 0
     while last < duration_s:
-        due = last + np.cumsum(vectors.stream(seed, purpose, number).exponential(1 / rate, size=CHUNK))
+        due = last + np.cumsum(streams.stream(seed, purpose, number).exponential(1 / rate, size=CHUNK))
         last, number = float(due[-1]), number + 1
         yield due[due < duration_s]
 

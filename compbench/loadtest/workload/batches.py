@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from compbench.loadtest.workload.edges import edge_chunks
-from compbench.loadtest.workload.vectors import CHUNK, VectorSet, prepared_vectors
+from compbench.loadtest.workload.streams import CHUNK
+from compbench.loadtest.workload.vectors import VectorSet, prepared_vectors
 from compbench.model.scenario import Scenario
 from compbench.systems.api import Loading
 

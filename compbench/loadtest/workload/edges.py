@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compbench.loadtest.workload.vectors import CHUNK, EDGES, stream
+from compbench.loadtest.workload.streams import CHUNK, EDGES, stream
 
 if TYPE_CHECKING:
     from compbench.systems.api import Pairs

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from compbench.loadtest.workload.embeddings import Embeddings
 from compbench.loadtest.workload.vectors import DistributedSet, VectorSet
 from compbench.model.errors import UserError
-from compbench.model.scenario import GeneratedSet, OwnSet, Scenario
+from compbench.model.scenario import GeneratedSet, OwnSet, Scenario, SimilarityMetric
 from compbench.systems.api import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compbench.systems.api import Vectors
 
 
 def open_vectors(scenario: Scenario, seed: int) -> VectorSet:
@@ -20,11 +28,34 @@ def open_vectors(scenario: Scenario, seed: int) -> VectorSet:
     """
     match scenario.data_set:
         case GeneratedSet():
-            raise UserError("embeddings: to come")
+            return _GeneratedVectors(scenario.data_set, scenario.data.embedding_dim, seed)
         case OwnSet():
             raise UserError("files: to come")
         case None:
             return DistributedSet(scenario.data, seed)
+
+
+class _GeneratedVectors:
+    """Generated embeddings, with the queries that a scenario asks for."""
+
+    metric: SimilarityMetric = "cosine"
+    size: int | None = None
+
+    def __init__(self, asked: GeneratedSet, dimension: int, seed: int) -> None:
+        self.dimension, self._queries = dimension, asked.queries
+        self._embeddings = Embeddings(dimension, seed, asked.near_duplicates)
+
+    def rows(self, part: int) -> Vectors:
+        """Return the rows from 1024 x `part` on, shape (1024, dimension)."""
+        return self._embeddings.rows(part)
+
+    def queries(self, count: int, among: int) -> Vectors:
+        """Return vectors to search for among the first so many rows, shape (count, dimension)."""
+        return self._embeddings.queries(self._queries, count, among)
+
+    def unseen(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
+        """Return further embeddings of the kind, shape (count, dimension)."""
+        return self._embeddings.unseen(rng, count, among)
 
 
 def shape_of(scenario: Scenario, vectors: VectorSet) -> Shape:

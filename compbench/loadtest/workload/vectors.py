@@ -11,21 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from compbench.loadtest.workload.streams import CHUNK, PREPARED, QUERIES, stream
 from compbench.model.scenario import Clustered, Data, HotSpot, SimilarityMetric, Uniform
 
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
 
-# Independent streams of random numbers from one seed.
-PREPARED, QUERIES, DRAWS, ARRIVALS, WARM_UP, STORED, EDGES = range(7)
 # Spread of the vectors around the centre of a hot spot.
 HOT_SPOT_STD_DEV = 0.1
-CHUNK = 1024
-
-
-def stream(seed: int, purpose: int, part: int = 0) -> np.random.Generator:
-    """Return the seed's random numbers for one part of one purpose; any two streams are independent."""
-    return np.random.default_rng([seed, purpose, part])
 
 
 class VectorSet(Protocol):
@@ -35,13 +28,11 @@ class VectorSet(Protocol):
         dimension: of every vector.
         metric: how vectors are compared.
         size: how many rows there are, None if as many as are asked for.
-        described: what it is, for readers: a few words.
     """
 
     dimension: int
     metric: SimilarityMetric
     size: int | None
-    described: str
 
     def rows(self, part: int) -> Vectors:
         """Return the rows from 1024 x `part` on, shape (1024, dimension), fewer at the end of a set that has one."""
@@ -58,7 +49,6 @@ class DistributedSet:
 
     metric: SimilarityMetric = "cosine"
     size: int | None = None
-    described: str
 
     def __init__(self, data: Data, seed: int) -> None:
         self.dimension = data.embedding_dim
@@ -67,15 +57,12 @@ class DistributedSet:
             case Clustered(num_clusters=count, std_dev=std_dev):
                 self._centres = _centres(count, data.embedding_dim)
                 self._std_dev = std_dev
-                self.described = f"{count} Gaussian clusters"
             case HotSpot(center=center):
                 padded = np.zeros((1, data.embedding_dim), np.float32)
                 padded[0, : min(len(center), data.embedding_dim)] = center[: data.embedding_dim]
                 self._centres, self._std_dev = padded, HOT_SPOT_STD_DEV
-                self.described = "one Gaussian cluster"
             case Uniform():
                 self._centres = np.zeros((0, data.embedding_dim), np.float32)
-                self.described = "uniform vectors"
 
     def rows(self, part: int) -> Vectors:
         """Return the rows from 1024 x `part` on, shape (1024, dimension)."""

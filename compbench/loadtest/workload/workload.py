@@ -16,11 +16,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.loadtest.workload import operations, vectors
+from compbench.loadtest.workload import operations, streams
 from compbench.loadtest.workload.operations import COMPLETION, LABELS, RECALL, SEARCH, STORE
 from compbench.loadtest.workload.set_identity import rows_identity
+from compbench.loadtest.workload.streams import CHUNK
 from compbench.loadtest.workload.vector_sets import open_vectors
-from compbench.loadtest.workload.vectors import CHUNK
 from compbench.model.result import Traversals
 from compbench.model.scenario import Operations, Scenario
 from compbench.systems.api import STORED_FROM, Client, Complete, Search, Store, Traverse
@@ -174,7 +174,7 @@ class Workload:
         return content.hexdigest()
 
     def _draw(self, chunk: int) -> Draws:
-        rng = vectors.stream(self.seed, vectors.DRAWS, chunk)
+        rng = streams.stream(self.seed, streams.DRAWS, chunk)
         kinds = np.searchsorted(self._bounds, rng.random(CHUNK), side="right").astype(np.uint8)
         recall = kinds == RECALL
         limits = zip(operations.RECALL_LIMITS, operations.SEARCH_LIMITS, strict=True)
@@ -190,7 +190,7 @@ class Workload:
         )
 
     def _stored_vector(self, index: int) -> Vectors:
-        vector: Vectors = self._vectors.unseen(vectors.stream(self.seed, vectors.STORED, index), 1, self.prepared)[0]
+        vector: Vectors = self._vectors.unseen(streams.stream(self.seed, streams.STORED, index), 1, self.prepared)[0]
         return vector
 
 

@@ -1,0 +1,184 @@
+"""Embeddings as models make them: their shape is published here, their directions are drawn from the seed.
+
+What an index meets in a set of real embeddings is its geometry: how many dimensions a neighbourhood has, how unevenly
+the variance is spread over the directions, how far the nearest neighbours are. All of that survives a rotation, so a
+few numbers, fitted to a real set (`docs/data.md`), and random directions give a set of any size that no one has to
+download.
+
+A model maps the few things in which texts or pictures differ onto many dimensions, continuously and not linearly. So is
+a row made here:
+
+- a place in a latent space of few dimensions: a topic, of which some are much commoner and some much narrower than
+  others, and the row's own deviation from it;
+- the sine of random linear functions of the place, one for each dimension of the row. Places that are near give rows
+  that are near; places that are far give rows at a right angle, in all dimensions of the space;
+- the mean of the set, which all rows share, and noise, which none shares with another.
+
+Rows are independent of each other, so their order is random, and any beginning of a set is a smaller set of the same
+kind. They come in chunks of 1024; a chunk is a function of seed and number alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compbench.loadtest.workload.streams import (
+    CHUNK,
+    DIRECTIONS,
+    FOREIGN,
+    HELD_OUT,
+    JITTERED,
+    MEMBERS,
+    NEAR_DUPLICATES,
+    stream,
+)
+from compbench.model.scenario import QueryKind
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
+
+# The published parameters. Shares of a row's squared length: what all rows share, and what none shares with another.
+# Noise bounds the cosine of any two rows by 1 - NOISE: some databases merge vectors from 0.95 on.
+MEAN, NOISE = 0.06, 0.056
+# Dimensions of the latent space; number i has a standard deviation in proportion to i to the power of -LATENT_DECAY.
+LATENT, LATENT_DECAY = 24, 0.35
+# How fast rows turn with their place: standard deviation of a dimension's angle over the whole set, in radians.
+ANGLE = 1.7
+# How many topics; their shares of the rows fall as the topic's number to the power of -TOPIC_DECAY.
+TOPICS, TOPIC_DECAY = 1024, 0.45
+# Share of the latent variance that lies between the topics, and spread of their radii (of the logarithm).
+BETWEEN_TOPICS, RADIUS_SPREAD = 0.65, 0.1
+# Cosines of near duplicates to their originals, of jittered queries to their rows.
+NEAR_DUPLICATE = (0.96, 0.999)
+JITTERED_TO = 0.98
+# Shares of a foreign query's squared length: a mean of its own, and what it has of the rows' kind; the rest is noise.
+FOREIGN_MEAN, FOREIGN_KIN = 0.3, 0.2
+
+
+class Embeddings:
+    """A set of embeddings of any number of rows; each row is float32 and of length 1.
+
+    Args:
+        dimension: of a row; the published parameters are those of 768 dimensions and hold for 64 to 4096. With fewer
+            the latent space has half as many.
+        seed: chooses all directions and places.
+        near_duplicates: share of the rows that are near duplicates of another row, at a cosine of 0.96 to 0.999.
+            Without them no two rows are at 0.95 or nearer, from 64 dimensions up.
+    """
+
+    def __init__(self, dimension: int, seed: int, near_duplicates: float = 0.0) -> None:
+        self._dimension = dimension
+        self._seed = seed
+        self._near_duplicates = near_duplicates
+        rng = stream(seed, DIRECTIONS)
+        latent = min(LATENT, dimension // 2)
+        deviations = np.arange(1, latent + 1) ** -LATENT_DECAY
+        deviations /= np.linalg.norm(deviations)
+        self._mean = _directions(rng.standard_normal((1, dimension), np.float32))[0]
+        # What an angle's part of each latent dimension is, so that the angles vary by ANGLE.
+        self._turns = rng.standard_normal((latent, dimension), np.float32)
+        self._turns *= (deviations * ANGLE).astype(np.float32)[:, None]
+        shares = np.arange(1, TOPICS + 1) ** -TOPIC_DECAY
+        self._topics_up_to = np.cumsum(shares) / shares.sum()
+        self._topics = rng.standard_normal((TOPICS, latent), np.float32) * np.float32(np.sqrt(BETWEEN_TOPICS))
+        radii = np.exp(RADIUS_SPREAD * rng.standard_normal((TOPICS, 1)) - RADIUS_SPREAD**2)
+        self._radii = (radii * np.sqrt(1 - BETWEEN_TOPICS)).astype(np.float32)
+
+    def rows(self, part: int) -> Vectors:
+        """Return rows part * 1024 to part * 1024 + 1023 of the set, shape (1024, dimension)."""
+        rows = self._draw(stream(self._seed, MEMBERS, part), CHUNK)
+        if self._near_duplicates:
+            self._duplicate(rows, stream(self._seed, NEAR_DUPLICATES, part))
+        return rows
+
+    def queries(self, kind: QueryKind, count: int, among: int) -> Vectors:
+        """Return queries for the set of the first `among` rows, shape (count, dimension), of length 1.
+
+        Args:
+            kind: `held-out` are rows that are not in the set, of the same kind; `jittered` are rows of the set with
+                noise, at a cosine of 0.98, which flatters an index; `out-of-distribution` have another mean, more
+                noise and so much farther neighbours, as texts that are searched for among pictures.
+            count: how many.
+            among: rows of the set, at least one.
+        """
+        match kind:
+            case "held-out":
+                return self._draw(stream(self._seed, HELD_OUT), count)
+            case "jittered":
+                return self._jittered(stream(self._seed, JITTERED), count, among)
+            case "out-of-distribution":
+                return self._foreign(stream(self._seed, FOREIGN), count)
+
+    def unseen(self, rng: np.random.Generator, count: int, among: int) -> Vectors:  # noqa: ARG002
+        """Return new rows of the kind that the first `among` rows are, whatever their number: (count, dimension)."""
+        return self._draw(rng, count)
+
+    def _draw(self, rng: np.random.Generator, count: int) -> Vectors:
+        """Draw new rows, shape (count, dimension)."""
+        rows = self._places_mapped(rng, count)
+        rows *= np.float32(np.sqrt(1 - MEAN - NOISE))
+        rows += np.float32(np.sqrt(MEAN)) * self._mean
+        rows += _noise(rng, rows.shape, NOISE)
+        return _directions(rows)
+
+    def _places_mapped(self, rng: np.random.Generator, count: int) -> Vectors:
+        """Draw places in the latent space and return what they map to, shape (count, dimension), of length 1."""
+        topics = np.searchsorted(self._topics_up_to, rng.random(count))
+        places = rng.standard_normal((count, len(self._turns)), np.float32)
+        places *= self._radii[topics]
+        places += self._topics[topics]
+        angles = places @ self._turns
+        return _directions(np.sin(angles, out=angles))
+
+    def _duplicate(self, rows: Vectors, rng: np.random.Generator) -> None:
+        """Replace the share of a chunk's rows that is asked for by near duplicates of others, in place."""
+        count = min(int(self._near_duplicates * CHUNK + rng.random()), CHUNK - 1)
+        order = rng.permutation(CHUNK)
+        originals = rows[order[count:][rng.integers(CHUNK - count, size=count)]]
+        rows[order[:count]] = _beside(originals, rng, rng.uniform(*NEAR_DUPLICATE, size=count))
+
+    def _jittered(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
+        numbers = rng.integers(among, size=count)
+        rows = np.empty((count, self._dimension), np.float32)
+        for part in np.unique(numbers // CHUNK):
+            here = numbers // CHUNK == part
+            rows[here] = self.rows(int(part))[numbers[here] % CHUNK]
+        return _beside(rows, rng, np.full(count, JITTERED_TO))
+
+    def _foreign(self, rng: np.random.Generator, count: int) -> Vectors:
+        mean = _directions(rng.standard_normal((1, self._dimension), np.float32))
+        rows = self._places_mapped(rng, count) * np.float32(np.sqrt(FOREIGN_KIN))
+        rows += np.float32(np.sqrt(FOREIGN_MEAN)) * mean
+        rows += _noise(rng, rows.shape, 1 - FOREIGN_MEAN - FOREIGN_KIN)
+        return _directions(rows)
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, int], share: float) -> Vectors:
+    """Return vectors in random directions whose squared lengths are about `share`, shape (n, dimension).
+
+    Of random bytes, which cost a tenth of normal numbers; the sum over hundreds of dimensions does not show it.
+    """
+    drawn = np.frombuffer(rng.bytes(shape[0] * shape[1]), np.uint8).reshape(shape).astype(np.float32)
+    drawn -= np.float32(127.5)
+    # The variance of a whole number from 0 to 255.
+    drawn *= np.float32(np.sqrt(share / shape[1] / ((256**2 - 1) / 12)))
+    return drawn
+
+
+def _directions(rows: Vectors) -> Vectors:
+    """Scale rows (n, dimension) to length 1, in place, and return them."""
+    rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+    return rows
+
+
+def _beside(rows: Vectors, rng: np.random.Generator, cosines: NDArray[np.float64]) -> Vectors:
+    """Return a row in a random direction beside each row (n, dimension), at the cosine given for it, shape (n,)."""
+    aside = _noise(rng, rows.shape, 1)
+    aside -= np.einsum("ij,ij->i", aside, rows)[:, None] * rows
+    along: Vectors = cosines.astype(np.float32)[:, None]
+    across: Vectors = np.sqrt(1 - np.square(along))
+    near: Vectors = along * rows + across * _directions(aside)
+    return _directions(near)
