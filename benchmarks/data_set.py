@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index
 
-from compbench.loadtest.workload.embeddings import Embeddings, QueryKind
+from compbench.loadtest.workload.embeddings import Embeddings
 from compbench.loadtest.workload.streams import CHUNK
+from compbench.model.scenario import QueryKind
 
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
