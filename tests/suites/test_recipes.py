@@ -42,8 +42,7 @@ def test_the_system_of_the_recipe_is_measured_by_the_recipes_own_commands(projec
     files = {"__init__": '"""MyDB."""\n', "settings": settings, "server": server, "client": client}
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
-    # At the scale that the recipe gives its system these are 500 memories.
-    made = scenario(SEARCHES, nodes=500_000)
+    made = scenario(SEARCHES, nodes=500)
     (project.root / "scenarios" / "competitive" / "alpha.toml").write_text(toml(made))
     project.set(invalid_retries=9)
     plan, quick = commands_of("Add a system")
