@@ -18,6 +18,20 @@ from compbench.systems.engram.settings import EngramSettings
 
 _REQUEST_TIMEOUT_S = 2.0
 _CARGO_TIME_LIMIT_S = 20.0
+# Measured with engram-cli 0.1.0 (its commit 5d54816, release profile), 20,000 unit vectors of 768 dimensions in one
+# space, 16 stores in flight. It starts with reading a sparse file of 3.1 GB (`warm_tier.dat`) whole, and a copy of it
+# for a checksum: its peak. The file's pages stay mapped, and what is stored adds to them; copies that searches make of
+# what they find, 3 kB a vector above their threshold, are left out.
+_BYTES_AT_START = 6_290_000_000
+_BYTES_MAPPED = 3_150_000_000
+_MEMORY_BYTES_A_NUMBER = 30
+# A record of its log, which is all that it writes: the numbers, and id, text and header.
+_LOG_BYTES_A_VECTOR = 231
+_LOG_BYTES_A_NUMBER = 4
+# The time of a core for one store, and by how much that grows with each vector held: half of it goes into a comparison
+# with all of them, half into the index. Both are one thread's work, so more than two cores add nothing.
+_STORE_S = 0.0002
+_STORE_S_A_HELD = 1.75e-6
 
 
 class Server:
@@ -26,8 +40,10 @@ class Server:
     mode: Mode = "managed"
     # Its recall refuses vectors of any other dimension; edges are followed by builds that have a spreading engine.
     capabilities = Capabilities(dimension=768, completion=True, filters=True)
-    # Its hot store evicts above that (engram-cli, main.rs).
-    most_vectors: int | None = 100_000
+    # The more it holds, the less of its confidence (0.9, as the client sends it) a vector keeps: half at 100,000.
+    # Below 0.7 it is kept where a search looks at no vector, so those that come after these are not found.
+    most_vectors: int | None = 44_444
+    # It counts and lists what it reads back when it starts, and finds none of it by vector.
     data_format = ""
 
     def __init__(self, own: EngramSettings, port: int) -> None:
@@ -94,9 +110,9 @@ class Server:
         return None
 
     def save(self, timeout_s: float) -> str:
-        """Refuse: nothing starts on the files of another Engram."""
+        """Refuse: what it reads back from its log it counts and lists, but does not index."""
         del timeout_s
-        return "Engram has no state that another server could start on"
+        return "Engram finds nothing by vector that it did not store since its start, so its data is not kept"
 
     def pages(self) -> dict[str, str]:
         """Return health and metrics."""
@@ -110,9 +126,17 @@ class Server:
         return Script(script, note) if script.is_file() else None
 
     def needs(self, count: int, dimension: int) -> Needs | None:
-        """Return None: the needs of Engram are not known here."""
-        del count, dimension
-        return None
+        """Return the needs as they were measured; they grow with the square of the count."""
+        held = count * dimension * _MEMORY_BYTES_A_NUMBER
+        return Needs(
+            memory_bytes=max(_BYTES_AT_START, _BYTES_MAPPED + held),
+            disk_bytes=count * (dimension * _LOG_BYTES_A_NUMBER + _LOG_BYTES_A_VECTOR),
+            added_a_core_s=1 / (_STORE_S + _STORE_S_A_HELD * count / 2),
+            explanation=(
+                f"{count:,} x {dimension} x {_MEMORY_BYTES_A_NUMBER} bytes = {held / 1e9:.1f} GB + a mapped file of"
+                f" {_BYTES_MAPPED / 1e9:.1f} GB, and at least {_BYTES_AT_START / 1e9:.1f} GB when it starts"
+            ),
+        )
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise it by its executable: a substring of a command line proves nothing."""
