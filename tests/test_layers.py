@@ -25,12 +25,13 @@ ROOMS = {
     "report/charts": "overview latency vega drawing",
     "measuring": "session serving admission phases watching quiet retries outcomes cautions data_sets driver_wait"
     " server attempt drivers driver_report",
-    "preflight": "checks environment inputs memory_needs data_scale judgement findings",
+    "preflight": "checks environment own_vectors inputs memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
     "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ground_truth answers",
-    "loadtest/workload": "workload batches vector_sets set_identity operations edges arrivals vectors",
+    "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
+    " vector_files vectors",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
     "systems": "registry clients discovery api",
@@ -39,16 +40,18 @@ ROOMS = {
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
     " interrupts guard effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
-    "config": "sources settings scenarios system_tables toml_tables folders",
-    "files": "regular whole",
+    "config": "sources settings scenarios set_files system_tables toml_tables folders",
+    "files": "content_hashes regular whole",
     "model": "events scenario records sample notices catalogue metrics result file_names measurement texts"
     " times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}
-# Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
+# Who else may import a program: only what needs to know where the files that it makes are kept, and in which format;
+# or who checks what it will read, before it does.
 FILES_OF_PROGRAMS = {
     "store/kept_data.py": {"loadtest/workload", "loadtest/truth"},
+    "preflight/own_vectors.py": {"loadtest/workload"},
     "systems/embedded/server.py": {"embedded"},
 }
 # What every doit command may load besides the standard library; all else waits until a task needs it.

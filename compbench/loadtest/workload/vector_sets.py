@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compbench.loadtest.workload.own_sets import FileSet
 from compbench.loadtest.workload.vectors import DistributedSet, VectorSet
 from compbench.model.errors import UserError
 from compbench.model.scenario import GeneratedSet, OwnSet, Scenario
@@ -22,7 +23,7 @@ def open_vectors(scenario: Scenario, seed: int) -> VectorSet:
         case GeneratedSet():
             raise UserError("embeddings: to come")
         case OwnSet():
-            raise UserError("files: to come")
+            return FileSet(scenario)
         case None:
             return DistributedSet(scenario.data, seed)
 

@@ -1,0 +1,86 @@
+"""Which files a scenario's own set is made of, and their hashes. Opens none of them, and is light."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import NamedTuple
+
+from compbench.files.content_hashes import content_hash, joined_hash
+from compbench.model.errors import UserError
+from compbench.model.scenario import GeneratedSet, OwnSet, Scenario
+
+HDF5_ENDINGS = (".hdf5", ".h5")
+
+
+class SetFiles(NamedTuple):
+    """The files of an own set; `rows` are the parts of one table, in order."""
+
+    rows: tuple[Path, ...]
+    queries: Path | None
+    neighbours: Path | None
+
+
+def set_files(scenario: Scenario) -> SetFiles:
+    """Return the files of a scenario's own set; `rows` may have `*`, `?` and `[...]` for a set in several parts.
+
+    Raises:
+        UserError: a file is missing, or no own set is asked for; has file, key, value and what to do.
+    """
+    own, folder = scenario.data_set, scenario.path.parent
+    if not isinstance(own, OwnSet):
+        raise UserError(f"{scenario.path}: data_set: no set of files")
+    rows = [folder / own.rows]
+    if not rows[0].is_file():  # a file may be called so
+        pattern = str(Path(glob.escape(str(folder))) / own.rows)
+        rows = [Path(name) for name in sorted(glob.glob(pattern))] or rows  # noqa: PTH207 - takes absolute ones too
+    named = {"rows": own.rows, "queries": own.queries, "neighbours": own.neighbours}
+    places = {key: folder / name for key, name in named.items() if name is not None and key != "rows"}
+    for key, path in (*(("rows", path) for path in rows), *places.items()):
+        if not path.is_file():
+            raise UserError(
+                f"{scenario.path}: data_set.{key} = {named[key]!r}: there is no file {path}: put it there, or write"
+                " its path, which begins at the scenario file's folder"
+            )
+    return SetFiles(tuple(rows), places.get("queries"), places.get("neighbours"))
+
+
+def rows_hash(scenario: Scenario, cache: Path | None) -> str:
+    """Return the SHA-256 of the files of the rows, None for `cache` to keep it in this process only.
+
+    Raises:
+        UserError: a file is missing or can't be read.
+    """
+    return _hash_of(scenario, list(set_files(scenario).rows), cache)
+
+
+def set_hashes(scenario: Scenario, cache: Path | None) -> tuple[str, ...]:
+    """Return the SHA-256 of the files of rows, queries and neighbours; empty for one that is not there.
+
+    Raises:
+        UserError: a file is missing or can't be read.
+    """
+    files = set_files(scenario)
+    lists = (list(files.rows), *([path] if path else [] for path in (files.queries, files.neighbours)))
+    return tuple(_hash_of(scenario, paths, cache) if paths else "" for paths in lists)
+
+
+def describe_set(scenario: Scenario) -> str:
+    """Return a few words on the vectors that the scenario is about, for readers; opens no file."""
+    match scenario.data_set:
+        case OwnSet(rows=rows, queries=queries):
+            if queries is not None:
+                return f"own set {Path(rows).name}, queries of {Path(queries).name}"
+            is_hdf5 = Path(rows).suffix.lower() in HDF5_ENDINGS
+            return f"own set {Path(rows).name}" + ("" if is_hdf5 else ", its last rows held back as queries")
+        case GeneratedSet(queries=kind):
+            return f"generated embeddings, {kind} queries"
+        case None:
+            return f"vectors of the distribution {type(scenario.data.embedding_distribution).__name__.lower()}"
+
+
+def _hash_of(scenario: Scenario, paths: list[Path], cache: Path | None) -> str:
+    try:
+        return joined_hash([content_hash(path, cache) for path in paths])
+    except OSError as error:
+        raise UserError(f"{scenario.path}: data_set: {error.filename}: can't be read ({error.strerror})") from None
