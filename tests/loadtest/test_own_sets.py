@@ -23,7 +23,7 @@ from compbench.config.set_files import describe_set, set_hashes
 from compbench.config.settings import Settings
 from compbench.files import content_hashes
 from compbench.loadtest.truth import ground_truth
-from compbench.loadtest.workload import own_sets, set_scan
+from compbench.loadtest.workload import own_sets, set_scan, vector_files
 from compbench.loadtest.workload.own_sets import FileSet
 from compbench.loadtest.workload.set_identity import queries_identity, rows_identity
 from compbench.loadtest.workload.vector_sets import open_vectors
@@ -264,6 +264,30 @@ def test_the_metric_is_what_the_file_tells_in_either_projects_words(tmp_path: Pa
     hdf5(tmp_path / "set.hdf5", distance, train=ROWS, test=ASKED)
     assert FileSet(made(tmp_path, {"rows": "set.hdf5"})).metric == metric
     assert FileSet(made(tmp_path, {"rows": "set.hdf5", "metric": "dot"})).metric == "dot"
+
+
+EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```toml\n(.*?)```", (ROOT / "docs/own-sets.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize(("code", "table"), EXAMPLES)
+def test_the_examples_of_the_documentation_are_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, table: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"rows": ROWS, "queries": ASKED, "nearest": NEAREST, "np": np, "h5py": h5py, "pa": pa, "pq": pq})
+    path = told(tmp_path, {})
+    path.write_text(path.read_text().partition("[data_set]")[0] + table)
+    vectors, facts = set_scan.examine(load_scenario(path), tmp_path / "cache")
+    assert (facts.count, np.array_equal(vectors.rows(0), ROWS[:1024])) == (COUNT, True)
+    known = vectors.known_neighbours(QUERIES, COUNT)
+    assert (known is None) is ("neighbours" not in table and "hdf5" not in table)
+
+
+def test_the_documentation_has_an_example_of_each_kind_of_format() -> None:
+    tables = "".join(table for _, table in EXAMPLES)
+    assert [ending for ending in ("hdf5", "fbin", "fvecs", "npy", "parquet") if f".{ending}" not in tables] == []
+    page = (ROOT / "docs/own-sets.md").read_text()
+    assert [ending for ending in vector_files.ENDINGS if f"`{ending}`" not in page] == []
 
 
 # -- mistakes ---------------------------------------------------------------------------------------------------------
