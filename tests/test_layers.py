@@ -47,11 +47,9 @@ ROOMS = {
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}
-# Who else may import a program: only what needs to know where the files that it makes are kept, and in which format;
-# or who checks what it will read, before it does.
+# Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
 FILES_OF_PROGRAMS = {
     "store/kept_data.py": {"loadtest/workload", "loadtest/truth"},
-    "preflight/own_vectors.py": {"loadtest/workload"},
     "systems/embedded/server.py": {"embedded"},
 }
 # What every doit command may load besides the standard library; all else waits until a task needs it.

@@ -1,4 +1,4 @@
-"""Which files a scenario's own set is made of, and their hashes. Opens none of them, and is light."""
+"""Which files a scenario's own set is made of, their hashes, and what was seen in them. Opens none, and is light."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import glob
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from compbench.files.content_hashes import content_hash, joined_hash
 from compbench.model.errors import UserError
-from compbench.model.scenario import GeneratedSet, OwnSet, Scenario
+from compbench.model.scenario import GeneratedSet, OwnSet, Scenario, SimilarityMetric
 
 HDF5_ENDINGS = (".hdf5", ".h5")
 
@@ -19,6 +21,20 @@ class SetFiles(NamedTuple):
     rows: tuple[Path, ...]
     queries: Path | None
     neighbours: Path | None
+
+
+class OwnSetSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """An own set that can be searched in: the JSON of `loadtest check-set`.
+
+    `described` is what it is, for readers; `repeats` of the `compared` rows are exactly equal to an earlier one: of a
+    large set not all `rows` are compared.
+    """
+
+    described: str
+    metric: SimilarityMetric
+    rows: int
+    compared: int
+    repeats: int
 
 
 def set_files(scenario: Scenario) -> SetFiles:

@@ -25,6 +25,7 @@ from compbench.loadtest.prepare import PrepareOptions, load_data
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
+from compbench.loadtest.workload import set_scan
 from compbench.model.errors import UserError
 from compbench.model.scenario import NODES_LIMIT, RATE_LIMIT, U64_MAX, Constant, Scenario, scaled_count
 from compbench.systems.clients import ServerAddress
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "capacity": _capacity,
         "prepare": _prepare,
         "ground-truth": _ground_truth,
+        "check-set": _check_set,
         "list": _list,
     }
     try:
@@ -142,6 +144,12 @@ def _ground_truth(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_set(options: argparse.Namespace) -> int:
+    seen = set_scan.seen_in(load_scenario(options.scenario), options.cache)
+    print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
+    return 0
+
+
 def _list(_options: argparse.Namespace) -> int:
     names = scenario_names(SCENARIOS)
     if not names:
@@ -214,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     load = commands.add_parser("prepare", parents=[common], allow_abbrev=False, help="load the data set")
     load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
+    commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser
 

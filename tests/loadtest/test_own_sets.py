@@ -534,6 +534,7 @@ def suite_settings(folder: Path, **more: str) -> Settings:
     return load_settings(folder, {}, variables)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("table", "keys", "level", "code", "found"),
     [
@@ -553,6 +554,15 @@ def test_preflight_says_what_the_vectors_are_or_what_is_wrong_with_them(
     assert (finding.level, finding.code) == (level, code), finding
     assert found in finding.found
     assert checks.run_check("data_set", suite_settings(tmp_path), tmp_path).level == "ok"
+
+
+def test_preflight_survives_a_file_that_ends_the_program_which_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain(tmp_path)
+    monkeypatch.setattr(sys, "executable", "false")
+    finding = checks.run_check("own_sets", suite_settings(tmp_path), tmp_path)
+    assert finding.found == f"{tmp_path}/own.toml: data_set: reading it ended the program that reads: 1"
 
 
 def test_preflight_is_quick_and_says_so_where_no_scenario_has_its_own_vectors() -> None:

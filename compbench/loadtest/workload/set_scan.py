@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from compbench.config.set_files import rows_hash
+from compbench.config.set_files import OwnSetSeen, rows_hash
 from compbench.files.content_hashes import kept_file
 from compbench.files.whole import write_whole
 from compbench.loadtest.workload.own_sets import FileSet, as_vectors, first_not_finite, first_zero
@@ -60,6 +60,22 @@ def examine(scenario: Scenario, cache: Path) -> tuple[FileSet, RowFacts]:
             name = vectors.table.path.name
             raise UserError(f"{scenario.path}: data_set.rows: row {row} of {name} has {what}: leave it out of the file")
     return vectors, facts
+
+
+def seen_in(scenario: Scenario, cache: Path) -> OwnSetSeen:
+    """Return what `examine` finds, for a reader in another process.
+
+    Raises:
+        UserError: as `examine`, or the scenario has no own set.
+    """
+    vectors, facts = examine(scenario, cache)
+    return OwnSetSeen(
+        described=vectors.described,
+        metric=vectors.metric,
+        rows=facts.count,
+        compared=facts.compared,
+        repeats=facts.repeats,
+    )
 
 
 def scan_rows(table: NumberTable, compared_at_most: int = _COMPARED) -> RowFacts:
