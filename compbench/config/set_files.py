@@ -58,6 +58,11 @@ def set_files(scenario: Scenario) -> SetFiles:
                 f"{scenario.path}: data_set.{key} = {named[key]!r}: there is no file {path}: put it there, or write"
                 " its path, which begins at the scenario file's folder"
             )
+        if key != "rows" and path in rows:
+            raise UserError(
+                f"{scenario.path}: data_set.rows = {own.rows!r}: has the file of {key}, {named[key]}, too: name"
+                " the rows alone"
+            )
     return SetFiles(tuple(rows), places.get("queries"), places.get("neighbours"))
 
 

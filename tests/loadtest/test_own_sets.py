@@ -320,6 +320,8 @@ def test_a_set_that_does_not_fit_its_scenario_is_refused_with_key_and_value(tmp_
     assert f"data_set.queries = 'none.npy': there is no file {tmp_path}/none.npy" in line
     assert "data_set.rows = '*.hdf5': there is no file" in refused_set(tmp_path, {"rows": "*.hdf5"})
     assert "data_set.neighbours: whose" in refused_set(tmp_path, {"rows": "base.npy", "neighbours": "truth.npy"})
+    line = refused_set(tmp_path, {"rows": "*.npy", "queries": "query.npy"})
+    assert "data_set.rows = '*.npy': has the file of queries, query.npy, too: name the rows alone" in line
     np.save(tmp_path / "few.npy", ROWS[:5])
     assert "few.npy has 5 rows, which leaves none to search for" in refused_set(tmp_path, {"rows": "few.npy"}, 5)
 
@@ -331,6 +333,7 @@ def test_a_set_that_does_not_fit_its_scenario_is_refused_with_key_and_value(tmp_
         ("queries", ASKED[:39], "neighbours: truth.npy has those of 40 queries, there are 39"),
         ("neighbours", NEAREST + 100, r"neighbours: neighbour \d+ of query \d+ is none of the 2100 rows"),
         ("neighbours", NEAREST - 5, r"neighbours: neighbour \d+ of query \d+ is none of the 2100 rows"),
+        ("neighbours", NEAREST + 0.5, "neighbours: values of type float64, no whole numbers"),
         ("neighbours", np.insert(NEAREST, 2, -1, axis=1), "query 0 has -1 in front of a neighbour"),
         (
             "queries",

@@ -152,6 +152,10 @@ class FileSet:
 
     def _placed(self, neighbours: NDArray[np.generic]) -> NDArray[np.int64]:
         """Return the places of the rows that these neighbours name, shape as given; -1 stays."""
+        if neighbours.dtype.kind not in "iu":
+            raise self._error(
+                f"data_set.neighbours: values of type {neighbours.dtype}, no whole numbers: give those of the rows"
+            )
         named = neighbours.astype(np.int64)
         if self._names is None:
             return named

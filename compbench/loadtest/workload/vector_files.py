@@ -79,7 +79,7 @@ def open_table(path: Path, content: Content) -> NumberTable:
             return _MappedTable(path, np.load(path, mmap_mode="r", allow_pickle=False))
         if ending == ".parquet":
             return _ParquetTable(path, _COLUMNS[content])
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, NotImplementedError) as error:
         raise UserError(f"{path}: can't be read as {ending}: {error}") from None
     raise UserError(f"{path}: unknown ending {ending!r}: known are {', '.join(ENDINGS)}")
 
@@ -251,7 +251,12 @@ class _ParquetTable:
             self._first += len(self._rows)
             try:
                 self._rows = self._decoded(next(self._batches).column(0))
-            except (OSError, ValueError, StopIteration) as error:  # Arrow's own errors are among these
+            except (
+                OSError,
+                ValueError,
+                NotImplementedError,
+                StopIteration,
+            ) as error:  # Arrow's own errors are among these
                 raise UserError(f"{self.path}: damaged: {error}") from None
 
     def _decoded(self, column: Any) -> Numbers:
