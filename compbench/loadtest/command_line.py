@@ -122,6 +122,12 @@ def _prepare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_set(options: argparse.Namespace) -> int:
+    seen = set_scan.seen_in(load_scenario(options.scenario), options.cache)
+    print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
+    return 0
+
+
 def _ground_truth(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     count = _count(options, scenario)
@@ -141,12 +147,6 @@ def _ground_truth(options: argparse.Namespace) -> int:
 
         ground_truth.find_neighbours(options.cache, scenario, count, seed, tick)
     print(ground_truth.path_of(options.cache, scenario, count, seed))  # noqa: T201 - the answer
-    return 0
-
-
-def _check_set(options: argparse.Namespace) -> int:
-    seen = set_scan.seen_in(load_scenario(options.scenario), options.cache)
-    print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
     return 0
 
 
