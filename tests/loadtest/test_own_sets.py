@@ -239,7 +239,7 @@ def test_lists_of_neighbours_may_have_different_lengths_in_parquet(tmp_path: Pat
 
 
 def test_what_the_driver_takes_for_known_is_what_answers_are_checked_with() -> None:
-    assert (own_sets.NEIGHBOURS_NEEDED, own_sets.HELD_BACK) == (vars(ground_truth)["DEPTH"], POOL_SIZE)
+    assert (vars(ground_truth)["DEPTH"], POOL_SIZE) == (own_sets.NEIGHBOURS_NEEDED, own_sets.HELD_BACK)
 
 
 @pytest.mark.parametrize("among", [1000, COUNT])
