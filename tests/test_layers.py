@@ -25,14 +25,14 @@ ROOMS = {
     "report/charts": "overview latency vega drawing",
     "measuring": "session serving admission phases watching quiet retries outcomes cautions data_sets driver_wait"
     " server attempt drivers driver_report",
-    "preflight": "checks environment inputs memory_needs data_scale judgement findings",
+    "preflight": "checks environment own_vectors inputs memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs kept_data data_set_sizes record_files"
     " provenance",
     "loadtest": "__main__ command_line prepare sizing capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ground_truth answers",
-    "loadtest/workload": "workload batches vector_sets set_identity operations edges arrivals vectors embeddings"
-    " streams",
+    "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
+    " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
     "systems": "registry clients discovery api",
@@ -41,8 +41,8 @@ ROOMS = {
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
     " interrupts guard effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
-    "config": "sources settings scenarios system_tables toml_tables folders",
-    "files": "regular whole",
+    "config": "sources settings scenarios set_files system_tables toml_tables folders",
+    "files": "content_hashes regular whole",
     "model": "events scenario records sample notices catalogue metrics result file_names measurement texts"
     " times errors",
 }

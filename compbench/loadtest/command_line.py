@@ -25,6 +25,7 @@ from compbench.loadtest.prepare import PrepareOptions, load_data
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
+from compbench.loadtest.workload import set_scan
 from compbench.model.errors import UserError
 from compbench.model.scenario import NODES_LIMIT, RATE_LIMIT, U64_MAX, Constant, Scenario, scaled_count
 from compbench.systems.clients import ServerAddress
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "capacity": _capacity,
         "prepare": _prepare,
         "ground-truth": _ground_truth,
+        "check-set": _check_set,
         "list": _list,
     }
     try:
@@ -125,6 +127,12 @@ def _prepare(options: argparse.Namespace) -> int:
         return 1
     rate = result.sent / max(result.elapsed_s, 1e-9)
     print(f"Loaded {result.wanted} memories in {result.elapsed_s:.2f}s ({rate:.0f}/s)")  # noqa: T201 - the answer
+    return 0
+
+
+def _check_set(options: argparse.Namespace) -> int:
+    seen = set_scan.seen_in(load_scenario(options.scenario), options.cache)
+    print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
     return 0
 
 
@@ -224,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--fit", action="store_true", help="load as many rows as the time limit allows")
     load.add_argument("--no-edges", action="store_true", help="load the rows alone")
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
+    commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser
 

@@ -13,7 +13,7 @@ from compbench.config.settings import Settings
 from compbench.machine import priority
 from compbench.machine.probes import machine
 from compbench.model.records import Finding
-from compbench.preflight import environment, inputs
+from compbench.preflight import environment, inputs, own_vectors
 from compbench.preflight.judgement import judge_governors, judge_most, judge_priority
 
 
@@ -46,6 +46,11 @@ _LIST = [
     Check("versions", "the binaries' versions are those of the checkout", lambda a: inputs.check_versions(a.settings)),
     Check(
         "scenarios", "all scenario files are there, valid and distinct", lambda a: inputs.check_scenarios(a.settings)
+    ),
+    Check(
+        "own_sets",
+        "vectors of your own can be searched in",
+        lambda a: own_vectors.check_own_sets(a.settings, a.scenarios),
     ),
     Check("output_dir", "results can be written", lambda a: environment.check_output_dir(a.settings)),
     Check(

@@ -61,6 +61,16 @@ FINDINGS = {
         "{dimension}",
         "set it to {dimension}: {title} refuses every other dimension",
     ),
+    "own-sets": Template("{described}"),
+    "own-sets-repeat": Template(
+        "{remarks}", "rows that differ", "leave repetitions out of the file, unless the set is meant to have them"
+    ),
+    "own-sets-refused": Template("{problems}", "files of vectors that fit their scenarios"),
+    "metric-refused": Template(
+        "{odd}",
+        "a metric that {title} searches by: {offered}",
+        "set data_set.metric to such a one, or measure another system",
+    ),
     "scale": Template("{counts}", _MANY_MEMORIES),
     "scale-too-small": Template(
         "{counts}", _MANY_MEMORIES, "set scale={least:.2g} or more: of so few memories every answer is right"

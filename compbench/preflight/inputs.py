@@ -83,7 +83,7 @@ def check_versions(settings: Settings) -> Finding:
 def check_scenarios(settings: Settings) -> Finding:
     """Check the scenario files, and that the server takes vectors of their dimensions."""
     try:
-        found = _scenarios(settings)
+        found = asked_scenarios(settings)
     except UserError as error:
         return finding_of("scenarios", "scenarios-invalid", "critical", problem=error)
     dimension = registry.server_of(settings).capabilities.dimension
@@ -98,7 +98,7 @@ def check_scenarios(settings: Settings) -> Finding:
 def check_scale(settings: Settings, names: Sequence[str]) -> Finding:
     """Check that the scale leaves the named scenarios, or all, something to search."""
     try:
-        concerned = _scenarios(settings, names)
+        concerned = asked_scenarios(settings, names)
     except UserError:
         return _unread("scale")
     counts = {s.name: (_wanted(settings, s), s.data.num_nodes) for s in concerned}
@@ -111,10 +111,10 @@ def check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
         why = f"what {registry.title_of(settings.system)} needs for its data is not known here"
         return finding_of("data_set", "not-judged", "ok", why=why)
     try:
-        concerned = _scenarios(settings, names)
-    except UserError:
-        return _unread("data_set")
-    return memory_needs.judge_data_set([_need(settings, scenario) for scenario in concerned], _room(settings))
+        needs = [_need(settings, scenario) for scenario in asked_scenarios(settings, names)]
+    except UserError:  # a scenario's file, or a file of vectors that it names
+        return finding_of("data_set", "not-judged", "ok", why="see the checks of the scenarios and of their own sets")
+    return memory_needs.judge_data_set(needs, _room(settings))
 
 
 def most_memories(settings: Settings, scenario: Scenario) -> tuple[int, SizeBound]:
@@ -146,7 +146,12 @@ def _room(settings: Settings) -> memory_needs.Room:
     )
 
 
-def _scenarios(settings: Settings, names: Sequence[str] = ()) -> list[Scenario]:
+def asked_scenarios(settings: Settings, names: Sequence[str] = ()) -> list[Scenario]:
+    """Return the named scenarios, or all.
+
+    Raises:
+        UserError: a scenario's file is wrong.
+    """
     found = load_scenarios(Path(settings.scenarios_dir), settings.expected_scenarios)
     return [scenario for scenario in found if not names or scenario.name in names]
 

@@ -12,8 +12,9 @@ from typing import Literal
 
 import msgspec
 
+from compbench.config.set_files import describe_set
 from compbench.config.settings import Settings
-from compbench.loadtest.workload.set_identity import describe_set, rows_identity
+from compbench.loadtest.workload.set_identity import rows_identity
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
 from compbench.model.records import DataSet
@@ -124,7 +125,8 @@ def reason_for(settings: Settings, scenario: Scenario) -> str:
 
 
 def _path_of(settings: Settings, scenario: Scenario) -> Path:
-    set_facts, own = rows_identity(scenario, scenario.data_seed), registry.system_inputs(settings)
+    set_facts = rows_identity(scenario, scenario.data_seed, Path(settings.cache_dir))
+    own = registry.system_inputs(settings)
     facts = (set_facts, settings.system, own, machine.identity(), settings.loading_limit_s)
     name = hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
     return Path(settings.cache_dir) / "data_set_sizes" / f"{name}.json"

@@ -30,7 +30,13 @@ def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
     if settings.scale != "auto" and memories < settings.data_set_kept_from:
         return None
     own = registry.system_inputs(settings)
-    facts = (rows_identity(scenario, scenario.data_seed), memories, settings.system, data_format, own)
+    facts = (
+        rows_identity(scenario, scenario.data_seed, Path(settings.cache_dir)),
+        memories,
+        settings.system,
+        data_format,
+        own,
+    )
     return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 
 

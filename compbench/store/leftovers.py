@@ -20,9 +20,9 @@ from compbench.machine.probes import machine
 from compbench.model.errors import UserError
 from compbench.store.runs import list_runs, never_opened, open_runs
 
-_MADE_NAME = re.compile(r"[0-9a-f]{24}(\.begun|\.partial|\.begun\.partial|\.npz)?")
+_MADE_NAME = re.compile(r"[0-9a-f]{24}(\.begun|\.partial|\.begun\.partial|\.npz|\.json)?")
 _SCRIPT_NAME = re.compile(r"vega-[\w.-]+\.js")
-_CACHE_FOLDERS = ("data_sets", "ground_truth")
+_CACHE_FOLDERS = ("data_sets", "ground_truth", "own_sets")
 # The guards of a runner that was killed end its server and driver within 3 s; this is patience for a busy machine.
 _GUARDS_TIME_S = 10.0
 _GUARDS_POLL_S = 0.1
@@ -91,7 +91,7 @@ def clear_work_folders(work_dir: Path, root: Path, effects: Effects) -> None:
 
 
 def in_cache(cache_dir: Path) -> list[Path]:
-    """Return the caches: data sets, exact neighbours, the charts' script."""
+    """Return the caches: data sets, exact neighbours, facts of own sets, the charts' script."""
     made = [path for name in _CACHE_FOLDERS for path in _children(cache_dir / name) if _MADE_NAME.fullmatch(path.name)]
     return made + [path for path in _children(cache_dir) if _SCRIPT_NAME.fullmatch(path.name)]
 

@@ -17,12 +17,15 @@ import msgspec
 import psutil
 
 from compbench import __version__
+from compbench.config.set_files import set_hashes
 from compbench.config.settings import Settings
+from compbench.files.content_hashes import joined_hash
 from compbench.files.regular import read_regular
 from compbench.machine import priority
 from compbench.machine.probes import binaries, machine
 from compbench.machine.probes.counters import ROOT
-from compbench.model.scenario import Scenario
+from compbench.model.errors import UserError
+from compbench.model.scenario import OwnSet, Scenario
 from compbench.systems import registry
 
 _TIME_LIMIT_S = 5.0
@@ -63,6 +66,8 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
     if niceness := priority.attainable(settings.niceness):  # earlier runs have no such entry, and 0 is what they had
         inputs["niceness"] = str(niceness)
     inputs |= _binary_hashes(settings)
+    for scenario in scenarios:
+        inputs |= _own_set(settings, scenario)
     return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
 
 
@@ -72,12 +77,12 @@ def setting_inputs(settings: Settings) -> dict[str, str]:
 
 
 def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:
-    """Return the entries of a fingerprint for one measurement's files, read anew: its scenario and the binaries."""
+    """Return the entries of a fingerprint for one measurement's files: its scenario, vectors and the binaries."""
     try:
         found = {f"scenario:{scenario.name}": hashlib.sha256(read_regular(scenario.path)).hexdigest()}
     except OSError:
         found = {}
-    return found | _binary_hashes(settings)
+    return found | _own_set(settings, scenario) | _binary_hashes(settings)
 
 
 def repository_state(folder: Path) -> dict[str, Any] | None:
@@ -116,6 +121,15 @@ def _is_virtual(device: Path, root: Path) -> bool:
     """Tell whether a disk is one of virtio's (which some virtual machines alone tell), or the machine is virtual."""
     by_virtio = any(part.startswith("virtio") for part in device.resolve().parts)
     return by_virtio or (machine.virtualization(root) or "").startswith(machine.VIRTUAL)
+
+
+def _own_set(settings: Settings, scenario: Scenario) -> dict[str, str]:
+    """Return the hash of the files of the user's own vectors; nothing where there are none, or none to be read."""
+    if not isinstance(scenario.data_set, OwnSet):
+        return {}
+    with contextlib.suppress(UserError):
+        return {f"set:{scenario.name}": joined_hash([*set_hashes(scenario, Path(settings.cache_dir))])}
+    return {}
 
 
 def _binaries(settings: Settings) -> dict[str, binaries.Binary]:

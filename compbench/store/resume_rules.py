@@ -54,7 +54,8 @@ def fingerprint_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[
 
 def input_changes(fingerprint: Mapping[str, str], scenario: str, now: Mapping[str, str]) -> list[str]:
     """Return the changes of one measurement's files since its run was opened, as `fingerprint_changes` does."""
-    names = [name for name in fingerprint if name.startswith("binary:") or name == f"{_SCENARIO_KEY}{scenario}"]
+    own = (f"{_SCENARIO_KEY}{scenario}", f"set:{scenario}")
+    names = [name for name in fingerprint if name.startswith("binary:") or name in own]
     return fingerprint_changes({name: fingerprint[name] for name in names}, now)
 
 

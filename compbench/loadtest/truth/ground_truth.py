@@ -65,7 +65,7 @@ class NotKeptError(UserError):
 
 def path_of(folder: Path, scenario: Scenario, count: int, seed: int) -> Path:
     """Return where the neighbours for the first `count` rows of this scenario's data set are, or would be."""
-    facts = (FORMAT, queries_identity(scenario, seed), count, POOL_SIZE, DEPTH)
+    facts = (FORMAT, queries_identity(scenario, seed, folder), count, POOL_SIZE, DEPTH)
     return folder / "ground_truth" / f"{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]}.npz"
 
 

@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from compbench.config.set_files import rows_hash, set_hashes
 from compbench.loadtest.workload import VECTORS_FORMAT
-from compbench.model.errors import UserError
-from compbench.model.scenario import GeneratedSet, OwnSet, QueryKind, Scenario
-
-_QUERIES: dict[QueryKind, str] = {
-    "held-out": "held-out draws of the same kind",
-    "jittered": "members of the set, moved a little",
-    "out-of-distribution": "of another distribution",
-}
+from compbench.model.scenario import GeneratedSet, OwnSet, Scenario
 
 
-def rows_identity(scenario: Scenario, seed: int) -> tuple[object, ...]:
-    """Return what decides a scenario's rows, apart from their number: to be hashed into names of kept files."""
+def rows_identity(scenario: Scenario, seed: int, cache: Path | None = None) -> tuple[object, ...]:
+    """Return what decides a scenario's rows, apart from their number: to be hashed into names of kept files.
+
+    Args:
+        scenario: whose rows are meant.
+        seed: of the set; sets from files have none.
+        cache: the cache folder, which keeps the hashes of files, so that they are read once; None keeps them in this
+            process only.
+
+    Raises:
+        UserError: a file of the user's own set is missing, or can't be read.
+    """
     data = scenario.data
     shape = (VECTORS_FORMAT, data.embedding_dim, data.memory_spaces)
     match scenario.data_set:
         case GeneratedSet(near_duplicates=share):
             return (*shape, "embeddings", seed, share)
-        case OwnSet():
-            raise UserError("files: to come")
+        case OwnSet(metric=metric):
+            # An index that is kept with the rows is made for a metric, which the file tells unless the scenario does.
+            return (*shape, "files", rows_hash(scenario, cache), metric)
         case None:
             return (*shape, "distribution", seed, data.embedding_distribution)
 
 
-def describe_set(scenario: Scenario) -> str:
-    """Return which set a scenario is about, and what is searched for in it, in a few words."""
+def queries_identity(scenario: Scenario, seed: int, cache: Path | None = None) -> tuple[object, ...]:
+    """Return what decides which vectors are searched for, besides the rows and their number, as `rows_identity` does.
+
+    Of the user's own set the known neighbours belong to it, since they are taken as they are.
+    """
+    rows = rows_identity(scenario, seed, cache)
     match scenario.data_set:
-        case GeneratedSet(seed=seed, queries=queries, near_duplicates=share):
-            repeated = f", {100 * share:g} % near duplicates" if share else ""
-            return f"generated embeddings, seed {seed}{repeated}; queries: {_QUERIES[queries]}"
-        case OwnSet(rows=rows):
-            return f"own set {rows}"
+        case OwnSet():
+            return (*rows, *set_hashes(scenario, cache))
+        case GeneratedSet(queries=kind):
+            return (*rows, kind)
         case None:
-            kind = str(scenario.data.embedding_distribution.__struct_config__.tag).replace("_", " ")
-            return f"{kind} random vectors, seed {scenario.data_seed}"
-
-
-def queries_identity(scenario: Scenario, seed: int) -> tuple[object, ...]:
-    """Return what decides which vectors are searched for, besides the rows and their number."""
-    kind = scenario.data_set.queries if isinstance(scenario.data_set, GeneratedSet) else "own"
-    return (*rows_identity(scenario, seed), kind)
+            return (*rows, "own")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from compbench.loadtest.workload.embeddings import Embeddings
+from compbench.loadtest.workload.own_sets import FileSet
 from compbench.loadtest.workload.vectors import DistributedSet, VectorSet
-from compbench.model.errors import UserError
 from compbench.model.scenario import GeneratedSet, OwnSet, Scenario, SimilarityMetric
 from compbench.systems.api import Shape
 
@@ -30,7 +30,7 @@ def open_vectors(scenario: Scenario, seed: int) -> VectorSet:
         case GeneratedSet():
             return _GeneratedVectors(scenario.data_set, scenario.data.embedding_dim, seed)
         case OwnSet():
-            raise UserError("files: to come")
+            return FileSet(scenario)
         case None:
             return DistributedSet(scenario.data, seed)
 

@@ -30,7 +30,7 @@ class FoundCapacity:
 
 def differences(base: Past, head: Past, scenario: str = "") -> list[str]:
     """Return the differences that make two runs incomparable, each as `name: base -> head`."""
-    names = [*SAME, *([f"scenario:{scenario}", f"stored:{scenario}"] if scenario else [])]
+    names = [*SAME, *(_own(scenario) if scenario else ())]
     return [
         f"{name}: {_short(base, name)} -> {_short(head, name)}"
         for name in names
@@ -77,7 +77,7 @@ def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> 
     found = {}
     for past in history:
         for scenario, facts in past.capacities.items():
-            names = ("machine", "system", "scale", f"scenario:{scenario}")
+            names = ("machine", "system", "scale", f"scenario:{scenario}", f"set:{scenario}")
             if all(past.fingerprint.get(name) == fingerprint.get(name) for name in names):
                 found[scenario] = FoundCapacity(past.run, facts)
     return found
@@ -85,20 +85,25 @@ def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> 
 
 def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
     """Return the facts that a scenario's comparable runs have in common."""
-    return tuple(past.fingerprint.get(name) for name in (*SAME, f"scenario:{scenario}", f"stored:{scenario}"))
+    return tuple(past.fingerprint.get(name) for name in (*SAME, *_own(scenario)))
 
 
 def series_names(points: Iterable[Past], scenario: str) -> dict[tuple[str | None, ...], str]:
     """Return how a reader knows each series of a scenario's comparable runs, by its key; no two have one name."""
     series = {series_key(past, scenario): past for past in points}
     names = {key: _series_name(past) for key, past in series.items()}
-    fields = (*SAME, "scenario's file", "vectors stored")
+    fields = (*SAME, "scenario's file", "its own vectors", "vectors stored")
     for name in {name for name in names.values() if list(names.values()).count(name) > 1}:
         alike = [key for key in names if names[key] == name]
         telling = [place for place in range(len(fields)) if len({key[place] for key in alike}) > 1]
         for key in alike:
             names[key] += "".join(f", {fields[place]} {(key[place] or '(absent)')[:12]}" for place in telling)
     return names
+
+
+def _own(scenario: str) -> tuple[str, ...]:
+    """Return the names of the parts of a fingerprint that are about a scenario."""
+    return f"scenario:{scenario}", f"set:{scenario}", f"stored:{scenario}"
 
 
 def _series_name(past: Past) -> str:
