@@ -29,7 +29,7 @@ ROOMS = {
     "store": "resume resume_rules attempts lock leftovers event_log runs record_files kept_data provenance",
     "loadtest": "__main__ command_line prepare capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
-    "loadtest/truth": "recall traversals ground_truth answers",
+    "loadtest/truth": "recall traversals ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_identity operations edges arrivals vectors",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",

@@ -21,7 +21,8 @@ from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import DriverPhase, Progress
 from compbench.loadtest.truth import answers, ground_truth, recall
-from compbench.loadtest.truth.ground_truth import NotKeptError, Truth
+from compbench.loadtest.truth.ground_truth import NotKeptError
+from compbench.loadtest.truth.nearest import Truth
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
 from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
