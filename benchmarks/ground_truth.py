@@ -67,12 +67,15 @@ def median_s(act: Callable[[], object]) -> float:
     return statistics.median(took[1:])
 
 
-def multiplied_flops(dimension: int) -> float:
-    """Return the floating-point operations a second that NumPy's BLAS reaches on a block."""
+def multiplied(dimension: int) -> tuple[float, float]:
+    """Return the floating-point operations a second that NumPy's BLAS reaches on a block, and CPU seconds a row."""
     rng, rows = np.random.default_rng(0), rows_at_once(dimension)
     pool, block = (rng.random((count, dimension), np.float32) for count in (POOL_SIZE, rows))
     out = np.empty((POOL_SIZE, rows), np.float32)
-    return 2 * POOL_SIZE * rows * dimension / median_s(lambda: np.matmul(pool, block.T, out=out))
+    before_s = time.process_time()
+    took_s = median_s(lambda: np.matmul(pool, block.T, out=out))
+    cpu_s = (time.process_time() - before_s) / (REPEATS + 1)
+    return 2 * POOL_SIZE * rows * dimension / took_s, cpu_s / rows
 
 
 def copied_bytes_s() -> float:
@@ -114,11 +117,12 @@ def main(words: list[str]) -> int:
     drawn = min(DRAWN, count)
     drawing_s, drawing_cpu_s = timed(lambda: draw_all(scenario, drawn))
     # After the peak was read, which they would hide.
-    flops, copied = multiplied_flops(dimension), copied_bytes_s()
+    (flops, multiplying_cpu_s), copied = multiplied(dimension), copied_bytes_s()
     drawn_bytes = 4 * dimension * drawn
     needed = 2 * POOL_SIZE * dimension * count / spaces
     print(
-        f"the machine: {flops / 1e9:.0f} GFLOP/s multiplying in single precision, {copied / 1e9:.1f} GB/s copying\n"
+        f"the machine: {flops / 1e9:.0f} GFLOP/s multiplying in single precision"
+        f" ({multiplying_cpu_s / spaces * 1e6:.1f} us of CPU a row), {copied / 1e9:.1f} GB/s copying\n"
         f"drawing {drawn} rows alone: {drawn / drawing_s:.0f} rows/s"
         f" ({drawing_cpu_s / drawn * 1e6:.1f} us of CPU a row), {drawn_bytes / drawing_s / copied:.3f} of copying\n"
         f"comparing {count} rows with {POOL_SIZE}: {count / Timed.spent_s:.0f} rows/s,"

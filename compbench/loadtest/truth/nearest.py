@@ -29,8 +29,9 @@ _ROUNDING = 2e-5
 # Of more candidates than this, for one query in one block, the best by single precision are looked at. More are only
 # found at the start, where nothing is known, and among rows that are all equally near.
 _CANDIDATES = DEPTH + 16
-# Vectors that are compared in double precision at once, as bytes.
-_PAIRS_BYTES = 4_000_000
+# Vectors that are compared in double precision at once, as bytes. From 4 MB on, an array is new memory from the kernel
+# each time, which took ten times as long as the computation.
+_PAIRS_BYTES = 500_000
 
 
 class Truth(NamedTuple):
