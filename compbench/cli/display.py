@@ -20,7 +20,7 @@ from compbench.model.events import (
     ProgressMade,
 )
 from compbench.model.measurement import measurement_named
-from compbench.model.metrics import CAPACITY, ERRORS, P50, P95, P99, RECALL, THROUGHPUT
+from compbench.model.metrics import CAPACITY, ERRORS, P50, P95, P99, RECALL, RECALL_BELOW, RECALL_P5, THROUGHPUT
 from compbench.model.notices import Phase
 from compbench.model.times import iso_utc, span
 
@@ -189,7 +189,9 @@ class Display:
         if total_s is not None and self._phase in ("measure", "cooldown", "quiet"):
             parts.append(f"{max(0.0, total_s - elapsed_s):.0f}s left")
         if progress.wanted and self._phase == "prepare":
-            parts.append(f"{progress.done or 0:g} of {progress.wanted:g} memories")
+            parts.append(f"{progress.done or 0:,} of {progress.wanted:,} {progress.work or 'memories'}")
+            if progress.total_s is not None:
+                parts.append(f"about {span(max(0.0, progress.total_s - elapsed_s))} left")
         elif progress.offered_ops_s is not None and progress.achieved_ops_s is not None:
             parts.append(f"offered {progress.offered_ops_s:.0f}/s, achieved {progress.achieved_ops_s:.0f}/s")
         if progress.note:
@@ -218,7 +220,7 @@ def headline(event: OutcomeReached) -> str:
     """Return an outcome's figures, and what was missed or where it went wrong, as one line."""
     outcome, figures = event.outcome, event.figures
     parts = []
-    for metric in (P50, P95, P99, THROUGHPUT, ERRORS, RECALL, CAPACITY):
+    for metric in (P50, P95, P99, THROUGHPUT, ERRORS, RECALL, RECALL_P5, RECALL_BELOW, CAPACITY):
         if metric.name in figures:
             parts.append(metric.in_words(figures[metric.name]))
     if outcome.is_measurement and outcome.reason:

@@ -141,21 +141,32 @@ def _ground_truth(options: argparse.Namespace) -> int:
     count = _count(options, scenario)
     seed = _data_seed(options, scenario)
     with Progress(options.progress) as progress:
-
-        def tick(elapsed_s: float, done: int) -> None:
-            progress.write(
-                "prepare",
-                elapsed_s=elapsed_s,
-                total_s=None,
-                offered_ops_s=None,
-                operations=done,
-                errors=0,
-                wanted=count,
-            )
-
-        ground_truth.find_neighbours(options.cache, scenario, count, seed, tick)
+        ground_truth.find_neighbours(options.cache, scenario, count, seed, _Comparing(progress, count))
     print(ground_truth.path_of(options.cache, scenario, count, seed))  # noqa: T201 - the answer
     return 0
+
+
+class _Comparing:
+    """Writes how many of the rows are compared, and how long all of them will take."""
+
+    def __init__(self, progress: Progress, count: int) -> None:
+        self._progress, self._count = progress, count
+        self._first: tuple[float, int] | None = None
+
+    def __call__(self, elapsed_s: float, done: int) -> None:
+        """Take the seconds since the start, and how many rows are compared, those of earlier calls included."""
+        began_s, begun = self._first = self._first or (elapsed_s, done)
+        left_s = (self._count - done) * (elapsed_s - began_s) / (done - begun) if done > begun else None
+        self._progress.write(
+            "prepare",
+            elapsed_s=elapsed_s,
+            total_s=None if left_s is None else round(elapsed_s + left_s, 1),
+            offered_ops_s=None,
+            operations=done,
+            errors=0,
+            wanted=self._count,
+            work="rows compared for exact neighbours",
+        )
 
 
 def _list(_options: argparse.Namespace) -> int:

@@ -47,8 +47,13 @@ class Progress:
         operations: int,
         errors: int,
         wanted: int,
+        work: str = "",
     ) -> None:
-        """Append one line; `operations` are the finished ones of the phase so far, of which `errors` failed."""
+        """Append one line.
+
+        `operations` are the finished ones of the phase so far, of which `errors` failed; `work` says what they are, if
+        not requests. `total_s` is how long the phase takes in all, estimated where it depends on the work.
+        """
         if not self._file:
             return
         line = {
@@ -62,6 +67,7 @@ class Progress:
             "errors": errors,
             "done": operations - errors,
             "wanted": wanted,
+            **({"work": work} if work else {}),
         }
         self._file.write(orjson.dumps(line).decode() + "\n")
         self._file.flush()

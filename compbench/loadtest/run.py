@@ -21,11 +21,13 @@ from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import DriverPhase, Progress
 from compbench.loadtest.truth import answers, ground_truth, recall
-from compbench.loadtest.truth.ground_truth import NotKeptError, Truth
+from compbench.loadtest.truth.ground_truth import NotKeptError
+from compbench.loadtest.truth.nearest import Truth
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
 from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
 from compbench.loadtest.workload.workload import Workload
+from compbench.model.errors import UserError
 from compbench.model.result import DETAILS_SCHEMA, Details, Recall
 from compbench.model.scenario import Scenario, mean_rate
 from compbench.systems.api import Ask, Client, Shape
@@ -150,6 +152,9 @@ def _truth(options: RunOptions, count: int) -> tuple[Truth | None, str]:
         ), ""
     except NotKeptError as error:
         return error.truth, str(error)
+    except UserError as error:  # a set whose neighbours are wrong: what was measured stays measured
+        _log("WARN", str(error))
+        return None, ""
 
 
 class _Watch:

@@ -120,9 +120,13 @@ class ProgressReader:
 
     def progress(self, elapsed_s: float, *, at: float, measurement: str) -> ProgressMade:
         """Return the newest word as an event, with the time since the phase began as seen from here."""
-        names = ("offered_ops_s", "achieved_ops_s", "done", "wanted")
+        names = ["offered_ops_s", "achieved_ops_s", "done", "wanted"]
+        if self.phase == "prepare":
+            names.append("total_s")  # an estimate; how long a load is measured is known without the driver
         known = {name: self.last.get(name) for name in names if isinstance(self.last.get(name), int | float)}
         facts = {"event": "progress-made", "at": at, "measurement": measurement, "elapsed_s": elapsed_s, **known}
+        if isinstance(work := self.last.get("work"), str):
+            facts["work"] = work
         return msgspec.convert(facts, ProgressMade, strict=False)
 
 

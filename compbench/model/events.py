@@ -56,7 +56,8 @@ class PhaseBegan(_Event, frozen=True, kw_only=True, tag="phase-began"):
 class ProgressMade(_Event, frozen=True, kw_only=True, tag="progress-made"):
     """How far the phase is, told several times a second; rates in operations a second, where the driver tells them.
 
-    `done` of `wanted` memories are loaded; `note` is what is waited for.
+    `done` of `wanted` memories are loaded, or what else `work` says; `note` is what is waited for. `total_s` is how
+    long the phase takes in all, where that is known or can be estimated.
     """
 
     elapsed_s: float
@@ -65,6 +66,7 @@ class ProgressMade(_Event, frozen=True, kw_only=True, tag="progress-made"):
     achieved_ops_s: float | None = None
     done: int | None = None
     wanted: int | None = None
+    work: str = ""
     note: str = ""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from compbench.model.result import Capacity, Details, Result
+from compbench.model.result import Capacity, Details, Recall, Result
 
 Read = Callable[[Result | None, Capacity | None], float | None]
 # Where there is no figure.
@@ -64,7 +64,8 @@ class Metric:
         """Return the figure within a line of several: `P99 1.25 ms`, `1000 ops/s`, `0.10 % errors`."""
         if self is THROUGHPUT:
             return self.shown(value)
-        return f"{self.shown(value)} {self.label}" if self is ERRORS else f"{self.label} {self.shown(value)}"
+        is_share = self in (ERRORS, RECALL_BELOW)
+        return f"{self.shown(value)} {self.label}" if is_share else f"{self.label} {self.shown(value)}"
 
     def number(self, value: float | None) -> str:
         """Return a measured figure as a person reads it, where its unit stands beside it; `-` if there is none."""
@@ -108,9 +109,14 @@ def _of_details(find: Callable[[Details], float | None]) -> Read:
     return _of_result(lambda result: find(result.details) if result.details else None)
 
 
-def _recall_pct(result: Result) -> float | None:
-    reached = result.recall.reached if result.recall else None
-    return None if reached is None else 100 * reached
+def _of_recall(find: Callable[[Recall], float | None]) -> Read:
+    """Return the reader of a share of the checked searches, in per cent."""
+
+    def read(result: Result) -> float | None:
+        share = find(result.recall) if result.recall else None
+        return None if share is None else 100 * share
+
+    return _of_result(read)
 
 
 P50 = Metric(
@@ -159,11 +165,35 @@ RECALL = Metric(
     "%",
     "higher",
     _two_decimals,
-    _of_result(_recall_pct),
+    _of_recall(lambda recall: recall.reached),
     least_effect_pct=1.0,
     absolute=True,
     is_followed=True,
     gauge=Gauge("compbench_recall_ratio", "Share of the true neighbours that were found", 100),
+)
+# The tail that a mean hides. A 5th percentile is coarse, its values a fifth apart at k = 5: less than five percentage
+# points are no change.
+RECALL_P5 = Metric(
+    "recall_p5_pct",
+    "recall P5",
+    "%",
+    "higher",
+    _two_decimals,
+    _of_recall(lambda recall: recall.p5),
+    absolute=True,
+    is_followed=True,
+    gauge=Gauge("compbench_recall_p5_ratio", "Share of the true neighbours that 95 % of the searches found", 100),
+)
+RECALL_BELOW = Metric(
+    "recall_below_080_pct",
+    "searches below recall 0.8",
+    "%",
+    "lower",
+    _two_decimals,
+    _of_recall(lambda recall: recall.below_080),
+    absolute=True,
+    is_followed=True,
+    gauge=Gauge("compbench_recall_below_080_ratio", "Share of the searches that found less than 80 %", 100),
 )
 ERRORS = Metric(
     "error_rate_pct",
@@ -189,7 +219,7 @@ CAPACITY = Metric(
 OFFERED = Metric(
     "offered_ops_s", "offered", "ops/s", "higher", _whole, _of_details(lambda details: details.offered_ops_s)
 )
-ALL = (P50, P95, P99, P999, OFFERED, THROUGHPUT, RECALL, ERRORS, CAPACITY)
+ALL = (P50, P95, P99, P999, OFFERED, THROUGHPUT, RECALL, RECALL_P5, RECALL_BELOW, ERRORS, CAPACITY)
 FOLLOWED = tuple(metric for metric in ALL if metric.is_followed)
 
 

@@ -55,9 +55,10 @@ class Recall(msgspec.Struct, frozen=True):
     """The quality of the checked answers.
 
     `mean` is the mean recall of `checked` vector searches with its 95 % confidence interval (`low`, `high`; normal
-    approximation), over result limits from `k_min` to `k_max`; None where it can't be told. `exact_traversals` is the
-    share of `traversals` whose answer was exactly right. `answers` is the verdict on the answers as such. `not_kept`
-    says why the exact neighbours, by which it is judged, could not be kept for later runs.
+    approximation), over result limits from `k_min` to `k_max`; None where it can't be told. `p5` is the recall that all
+    but 5 % of the checked searches reach, `below_080` the share of the checked searches whose recall is below 0.8.
+    `exact_traversals` is the share of `traversals` whose answer was exactly right. `answers` is the verdict on the
+    answers as such. `not_kept` says why the exact neighbours, by which it is judged, could not be kept for later runs.
     """
 
     answers: Answers | None = None
@@ -71,6 +72,8 @@ class Recall(msgspec.Struct, frozen=True):
     traversals: Count = 0
     exact_traversals: Fraction | None = None
     not_kept: str = ""
+    p5: Fraction | None = None
+    below_080: Fraction | None = None
 
     @property
     def reached(self) -> float | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from compbench.files.whole import write_whole
 from compbench.model import file_names
-from compbench.model.metrics import FOLLOWED, RECALL, Metric, change_pct
+from compbench.model.metrics import FOLLOWED, RECALL, RECALL_P5, Metric, change_pct
 from compbench.model.times import iso_utc
 from compbench.report import render
 from compbench.report.charts import drawing
@@ -195,7 +195,7 @@ def _chart(rows: Sequence[Datum], metric: Metric, changes: Sequence[Datum], mach
         "title": None,
         "axis": {"grid": False, "labelOverlap": True, "labelSeparation": 8, "format": "%Y-%m-%d"},
     }
-    y = y_axis("value", metric.title, zero=metric is not RECALL)
+    y = y_axis("value", metric.title, zero=metric not in (RECALL, RECALL_P5))
     tooltip = tooltips(run="run", shown=metric.label, commit="commit", state="outcome", series="measured on")
     legend = {"columns": 1, "symbolType": "stroke", "labelLimit": _LABEL_PX} if len(series) > 1 else None
     base = {"x": x, "y": y, "color": {**colour_by(series, "series"), "legend": legend}}

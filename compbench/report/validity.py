@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from compbench.measuring.cautions import CENSORED_FROM_MS
 from compbench.model.catalogue import OUTCOMES
-from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, THROUGHPUT
+from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, RECALL_BELOW, RECALL_P5, THROUGHPUT
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Details, Recall
 from compbench.report import circumstances
@@ -134,8 +134,14 @@ def _answers(recall: Recall | None) -> Doubt:
     bounds = ""
     if recall.low is not None and recall.high is not None:
         bounds = f" (95 %: {RECALL.number(100 * recall.low)} to {RECALL.number(100 * min(1, recall.high))})"
-    text = f"{RECALL.in_words(100 * recall.mean)}{bounds} over {recall.checked} answers{note}"
+    text = f"{RECALL.in_words(100 * recall.mean)}{bounds} over {recall.checked} answers{_tail_of(recall)}{note}"
     return Doubt("answers", "ok", text)
+
+
+def _tail_of(recall: Recall) -> str:
+    """Return the recall of the worst answers as further words, empty if that was not recorded."""
+    told = ((RECALL_P5, recall.p5), (RECALL_BELOW, recall.below_080))
+    return "".join(f", {metric.in_words(100 * share)}" for metric, share in told if share is not None)
 
 
 def _traversal(details: Details) -> Iterator[Doubt]:

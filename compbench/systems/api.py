@@ -30,6 +30,8 @@ Mode = Literal["managed", "container", "endpoint"]
 Call = Any
 # The data set's row i is i everywhere. What a run stores itself begins here, far above any data set's rows.
 STORED_FROM = 2**40
+# The threshold of a search that is to find the nearest vectors however far they are.
+NO_THRESHOLD = float("-inf")
 # In an answer: what neither the data set nor a run's own stores can be.
 UNKNOWN = -1
 
@@ -181,7 +183,10 @@ class Store(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Find the nearest vectors to number `query` of the pool, at least as similar as the threshold."""
+    """Find the nearest vectors to number `query` of the pool, at least as similar as the threshold.
+
+    Only searches by cosine have one; by another metric it is `NO_THRESHOLD`, which is to be left out of the request.
+    """
 
     query: int
     limit: int

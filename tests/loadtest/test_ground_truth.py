@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from compbench.loadtest.truth import ground_truth
-from compbench.loadtest.truth.ground_truth import DEPTH, NotKeptError, Truth
+from compbench.loadtest.truth.ground_truth import NotKeptError
+from compbench.loadtest.truth.nearest import DEPTH, Truth
 from compbench.loadtest.workload import vectors
+from compbench.loadtest.workload.streams import CHUNK
 from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.loadtest.workload.workload import POOL_SIZE
+from compbench.model.errors import UserError
+from compbench.model.scenario import SimilarityMetric
 from tests.load import scenario, toml
 
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
+
 ROOT = Path(__file__).resolve().parent.parent.parent
+DIMENSION, SMALL = 24, 20_000
 
 
 def computed(nodes: int, spaces: int = 1) -> Truth:
@@ -37,6 +48,203 @@ def test_neighbours_are_those_of_comparing_all_with_all(nodes: int, spaces: int)
         best = np.sort(similarity)[::-1][:DEPTH]
         assert np.allclose(truth.similarities[number], best, atol=1e-5)
         assert np.allclose(similarity[truth.numbers[number]], best, atol=1e-5)
+
+
+class PlainSet:
+    """Rows that are given, as a file's are; the queries are near some of them."""
+
+    described = "given rows"
+
+    def __init__(self, rows: Vectors, metric: SimilarityMetric, listed: NDArray[np.int64] | None = None) -> None:
+        self.size, self.dimension = rows.shape
+        self.metric, self._rows, self._listed = metric, rows, listed
+
+    def rows(self, part: int) -> Vectors:
+        return self._rows[part * CHUNK : (part + 1) * CHUNK]
+
+    def queries(self, count: int, among: int) -> Vectors:
+        rng = np.random.default_rng(5)
+        near = self._rows[rng.choice(among, min(count, among), replace=False)]
+        return np.asarray(near + rng.normal(0, 0.3, near.shape) * near.std(), np.float32)
+
+    def unseen(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
+        return self._rows[rng.integers(among, size=count)]
+
+    def known_neighbours(self, count: int, among: int) -> NDArray[np.int64] | None:
+        del among
+        return None if self._listed is None else self._listed[:count]
+
+
+def spread_rows(count: int = SMALL) -> Vectors:
+    """Return rows of very different lengths, far from the origin, some of them repeated, in no space of their own."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(5, 1, (count, DIMENSION)) * rng.lognormal(0, 1, (count, 1))
+    rows[rng.choice(count, count // 10)] = rows[0]
+    return rows.astype(np.float32)
+
+
+def brute(rows: Vectors, query: Vectors, metric: SimilarityMetric) -> NDArray[np.float64]:
+    """Return the similarity of every row to one query, in double precision."""
+    one, all_rows = query.astype(np.float64), rows.astype(np.float64)
+    if metric == "euclidean":
+        return -np.asarray(np.linalg.norm(all_rows - one, axis=1))
+    products = all_rows @ one
+    if metric == "dot":
+        return np.asarray(products)
+    return np.asarray(products / np.linalg.norm(all_rows, axis=1) / np.linalg.norm(one))
+
+
+def of_set(monkeypatch: pytest.MonkeyPatch, made: PlainSet, spaces: int = 1) -> Truth:
+    monkeypatch.setattr(ground_truth, "open_vectors", lambda _scenario, _seed: made)
+    of = scenario(nodes=made.size, spaces=spaces)
+    return ground_truth.compute(of, made.size, 7, lambda _elapsed_s, _done: None)
+
+
+METRICS: list[SimilarityMetric] = ["cosine", "euclidean", "dot"]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("spaces", [1, 3])
+def test_neighbours_by_any_metric_are_exact(
+    monkeypatch: pytest.MonkeyPatch, metric: SimilarityMetric, spaces: int
+) -> None:
+    rows = spread_rows()
+    made = PlainSet(rows, metric)
+    truth, pool = of_set(monkeypatch, made, spaces), made.queries(POOL_SIZE, SMALL)
+    assert truth.metric == metric
+    for number in range(0, POOL_SIZE, 20):
+        similarity = brute(rows, pool[number], metric)
+        similarity[np.arange(SMALL) % spaces != number % spaces] = -np.inf
+        best = np.sort(similarity)[::-1][:DEPTH]
+        assert np.allclose(truth.similarities[number], best, rtol=1e-6, atol=3e-7)
+        assert np.allclose(similarity[truth.numbers[number]], best, rtol=1e-6, atol=3e-7)
+
+
+def test_rows_equally_near_stay_in_their_order_and_are_each_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = of_set(monkeypatch, PlainSet(np.ones((30_000, DIMENSION), np.float32), "cosine"))
+    assert all(len(set(numbers)) == DEPTH for numbers in truth.numbers.tolist())
+    assert np.allclose(truth.similarities, truth.similarities[:, :1])
+
+
+def test_more_rows_take_no_more_memory() -> None:
+    def peak_bytes(nodes: int) -> int:
+        tracemalloc.start()
+        computed(nodes)
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak = peak_bytes(17_000)
+    assert peak < 200_000_000
+    assert peak_bytes(34_000) < 1.02 * peak
+
+
+def test_what_is_killed_goes_on_from_its_last_state_and_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, ticks = scenario(nodes=20_000), list[int]()
+    path = ground_truth.path_of(tmp_path, made, 20_000, 7)
+    begun = ground_truth.begun_file(path)
+    monkeypatch.setattr(ground_truth, "_SAVE_EVERY_S", 0.0)
+
+    def killed(_elapsed_s: float, done: int) -> None:
+        if done > 10_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ground_truth.find_neighbours(tmp_path, made, 20_000, 7, killed)
+    assert begun.is_file()
+    assert not path.exists()
+    other = ground_truth.path_of(tmp_path, made, 20_001, 7)
+    assert ground_truth.begun_file(other) != begun
+    found = ground_truth.find_neighbours(tmp_path, made, 20_000, 7, lambda _elapsed_s, done: ticks.append(done))
+    assert ticks == [20_000]
+    assert not begun.exists()
+    whole = computed(20_000)
+    assert found is not None
+    assert np.array_equal(found.numbers, whole.numbers)
+    assert np.array_equal(found.similarities, whole.similarities)
+
+
+def test_a_damaged_state_is_none_and_one_that_cannot_be_saved_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scenario(nodes=9000)
+    begun = ground_truth.begun_file(ground_truth.path_of(tmp_path, made, 9000, 7))
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"PK\x03\x04 and no more")
+    monkeypatch.setattr(ground_truth, "_SAVE_EVERY_S", 0.0)
+    (tmp_path / "file").touch()
+    ticks: list[int] = []
+    ground_truth.compute(made, 9000, 7, lambda _elapsed_s, done: ticks.append(done), begun=begun)
+    refused = tmp_path / "file" / "x.begun"
+    ground_truth.compute(made, 9000, 7, lambda _elapsed_s, done: ticks.append(done), begun=refused)
+    assert ticks == [8192, 9000] * 2
+
+
+# -- neighbours that a set brings --------------------------------------------------------------------------------------
+
+
+def listed_by(rows: Vectors, metric: SimilarityMetric, depth: int = 100) -> NDArray[np.int64]:
+    pool = PlainSet(rows, metric).queries(POOL_SIZE, len(rows))
+    return np.array([np.argsort(-brute(rows, query, metric), kind="stable")[:depth] for query in pool])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_listed_neighbours_are_taken_with_similarities_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, metric: SimilarityMetric
+) -> None:
+    rows = spread_rows(3000)
+    computed_truth = of_set(monkeypatch, PlainSet(rows, metric))
+    listed = listed_by(rows, metric)
+    monkeypatch.setattr(ground_truth, "Nearest", None)  # nothing is searched for but the sample
+    taken = of_set(monkeypatch, PlainSet(rows, metric, listed[:, ::-1][:, -DEPTH:]))
+    assert np.allclose(taken.similarities, computed_truth.similarities, rtol=1e-6, atol=3e-7)
+    assert taken.metric == metric
+    assert all(set(mine) <= set(theirs) for mine, theirs in zip(taken.numbers.tolist(), listed.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("depth", "spaces"), [(DEPTH - 1, 1), (DEPTH, 2)])
+def test_listed_neighbours_that_are_too_few_or_of_other_rows_are_computed(
+    monkeypatch: pytest.MonkeyPatch, depth: int, spaces: int
+) -> None:
+    rows = spread_rows(3000)
+    made = PlainSet(rows, "cosine", np.zeros((POOL_SIZE, depth), np.int64))
+    assert np.array_equal(
+        of_set(monkeypatch, made, spaces).numbers, of_set(monkeypatch, PlainSet(rows, "cosine"), spaces).numbers
+    )
+
+
+def test_a_row_equally_near_may_be_listed_in_anothers_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = spread_rows(3000)
+    rows[1500:] = rows[:1500]
+    listed = listed_by(rows, "euclidean")[:, :DEPTH]
+    other = (listed + 1500) % 3000
+    of_set(monkeypatch, PlainSet(rows, "euclidean", other))
+
+
+def test_wrong_listed_neighbours_are_refused_with_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = spread_rows(3000)
+    listed = listed_by(rows, "euclidean")
+    listed[:, 3] = listed[:, 90]
+    said = (
+        r"neighbours of \d+ of 20 checked queries are wrong, e\.g\. query \d+: distance [\d.]+ listed,"
+        r" [\d.]+ found at row \d+; remove `neighbours` to have them computed"
+    )
+    with pytest.raises(UserError, match=said):
+        of_set(monkeypatch, PlainSet(rows, "euclidean", listed[:, :DEPTH]))
+    with pytest.raises(UserError, match=r"of 20 checked .* cosine "):
+        of_set(monkeypatch, PlainSet(rows, "cosine", listed_by(rows, "dot")))
+
+
+@pytest.mark.parametrize(("number", "said"), [(3000, "row 3000 of 3000 rows"), (-1, "row -1 of 3000"), (None, "twice")])
+def test_listed_rows_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, number: int | None, said: str) -> None:
+    rows = spread_rows(3000)
+    listed = listed_by(rows, "cosine")
+    listed[7, 5] = listed[7, 6] if number is None else number
+    with pytest.raises(UserError, match=f"query 7: .*{said}"):
+        of_set(monkeypatch, PlainSet(rows, "cosine", listed))
 
 
 def test_a_small_data_set_has_fewer_neighbours() -> None:
@@ -92,4 +300,4 @@ def test_the_command_line_computes_once_and_tells_its_progress(tmp_path: Path) -
     argv += ["--cache", str(tmp_path / "cache"), "--progress", str(progress)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert Path(done.stdout.strip()).is_file()
-    assert '"done":2000,"wanted":2000' in progress.read_text()
+    assert '"done":2000,"wanted":2000,"work":"rows compared for exact neighbours"' in progress.read_text()

@@ -13,12 +13,14 @@ import pytest
 
 from compbench.loadtest.run import workload_digest
 from compbench.loadtest.truth import ground_truth, recall
-from compbench.loadtest.truth.ground_truth import Truth
+from compbench.loadtest.truth.nearest import DEPTH, Truth
+from compbench.loadtest.truth.recall import _Search, _share
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.edges import ExpectedGraph
 from compbench.loadtest.workload.workload import Query, Workload
 from compbench.model.result import Recall
-from compbench.model.scenario import Scenario
+from compbench.model.scenario import Scenario, SimilarityMetric
+from compbench.systems.api import NO_THRESHOLD
 from tests.embedded_server import embedded, wrong_answers
 from tests.load import SEARCHES, graph_scenario, scenario, toml, workload
 
@@ -59,6 +61,35 @@ def test_recall_is_the_mean_share_that_was_found_with_its_interval(truth: Truth)
     half = 1.96 * shares.std(ddof=1) / 300**0.5
     assert found.low == pytest.approx(shares.mean() - half)
     assert found.high == pytest.approx(shares.mean() + half)
+
+
+def test_the_tail_that_the_mean_hides_is_told(truth: Truth) -> None:
+    made = workload(scenario(SEARCHES, NODES), count=300)
+    numbers = {made.query(i).number for i in range(300)}
+    poor = set(sorted(numbers)[: len(numbers) // 10])
+    found = judged(truth, lambda query: exact(truth, query)[: 1 if query.number in poor else query.limit])
+    shares = [1 / made.query(i).limit if made.query(i).number in poor else 1.0 for i in range(300)]
+    assert found.mean is not None
+    assert found.mean > 0.85
+    assert found.p5 == pytest.approx(np.sort(shares)[14])
+    assert found.below_080 == pytest.approx(np.mean(np.array(shares) < 0.8))
+
+
+def test_four_of_five_are_not_below_080(truth: Truth) -> None:
+    found = judged(truth, lambda query: exact(truth, query)[: -(-4 * query.limit // 5)])
+    assert found.below_080 == 0.0
+    assert found.p5 == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "dot"])
+def test_ties_count_by_any_metric_and_what_is_truly_farther_does_not(metric: SimilarityMetric) -> None:
+    # Like pixels: values so large that rounding alone is far over 0.00001.
+    numbers = np.arange(DEPTH)
+    similarities = (-1e6 if metric == "euclidean" else 1e6) - 100 * (numbers // 2) - 0.5 * (numbers % 2)
+    known = Truth(np.tile(numbers, (10, 1)), np.tile(similarities.astype(np.float32), (10, 1)), metric)
+    answer = _Search(Query(3, 5, NO_THRESHOLD), [0, 1, 2, 3, 5], 0)
+    assert _share(known, answer.query, answer) == 1.0
+    assert _share(known, answer.query, answer._replace(nodes=[0, 1, 2, 3, 6])) == 0.8
 
 
 def test_what_the_run_stored_is_left_out_on_both_sides(truth: Truth) -> None:

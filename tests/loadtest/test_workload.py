@@ -19,6 +19,7 @@ from compbench.loadtest.workload.vectors import DistributedSet
 from compbench.loadtest.workload.workload import POOL_SIZE, SAMPLE_SIZE
 from compbench.model.result import Traversals
 from compbench.model.scenario import Data, HotSpot, Operations, Uniform
+from compbench.systems.api import NO_THRESHOLD
 from tests.load import SEARCHES, graph_scenario, scenario, workload
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -82,6 +83,14 @@ def test_each_operation_is_the_request_that_engram_knows() -> None:
     assert len(json.loads(body)["embedding"]) == 768
     slots = json.loads(made.build(first[COMPLETION]).split(b"\r\n\r\n")[1])["partial_episode"]["partial_embedding"]
     assert [slot is None for slot in slots] == [False, True] * 384
+
+
+def test_a_search_by_another_metric_has_no_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    cosine = workload(count=1000)
+    monkeypatch.setattr(DistributedSet, "metric", "euclidean")
+    other = workload(count=1000)
+    assert {other.query(index).threshold for index in range(1000)} == {NO_THRESHOLD}
+    assert [other.query(i)[:2] for i in range(1000)] == [cosine.query(i)[:2] for i in range(1000)], "all else is alike"
 
 
 def test_a_search_sends_the_vector_limit_and_threshold_that_are_judged_later() -> None:

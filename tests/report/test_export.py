@@ -46,7 +46,7 @@ RUN_COLUMNS = ["run", "opened_at", "commit", "uncommitted", "machine", "system",
 MEASURED_COLUMNS = ["scenario", "repeat", "outcome", "duration_s"]
 FIGURE_COLUMNS = [
     *("p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "p999_latency_ms", "offered_ops_s", "throughput_ops_s"),
-    *("recall_pct", "error_rate_pct", "capacity_ops_s"),
+    *("recall_pct", "recall_p5_pct", "recall_below_080_pct", "error_rate_pct", "capacity_ops_s"),
 ]
 
 

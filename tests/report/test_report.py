@@ -72,6 +72,30 @@ def test_the_page_says_how_each_scenario_stands_and_with_which_caveats(folder: P
     assert "What to make faster first" in text
 
 
+def test_the_recall_of_the_worst_searches_is_told_wherever_recall_is(folder: Path) -> None:
+    page = html.unescape(text_of(folder, "report.html"))
+    assert "120 answers checked; P5 89.30 %, 2.10 % searches below recall 0.8" in page
+    assert "over 120 answers, recall P5 89.30 %, 2.10 % searches below recall 0.8" in page, "also among the doubts"
+    assert "| 99.30 % | 89.30 % | 2.10 % |" in text_of(folder, "report.md")
+    assert "| - | - | - |" in text_of(folder, "report.md"), "also where it was not recorded"
+    write_pages(folder)
+    assert "over 120 answers, P5 89.30 %, 2.10 % searches below recall 0.8" in text_of(folder, "summary.txt")
+
+
+def test_what_an_older_driver_told_of_recall_is_shown_as_it_was(tmp_path: Path) -> None:
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=[Recipe(NAMES[0], duration_s=2)]))
+    path = folder / f"{folder.name}_{NAMES[0]}_capture.json"
+    capture = json.loads(path.read_text())
+    capture["result"]["details"]["recall"] = {"mean": 0.98, "checked": 100}
+    path.write_text(json.dumps(capture))
+    render(folder)
+    write_pages(folder)
+    for ending in ("report.html", "summary.txt"):
+        text = text_of(folder, ending)
+        assert "98.00" in text
+        assert "searches below" not in text
+
+
 def test_a_reason_of_one_repeat_has_the_verdict_of_that_repeat(tmp_path: Path) -> None:
     recipes = [
         Recipe(NAMES[0], duration_s=2, repeat=1, verdict="failed", reason="the server crashed"),

@@ -57,6 +57,12 @@ def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
         (with_own(recall={"answers": "ignores-query", "mean": 0.1, "checked": 9}), "answers", "bad", "same answers"),
         (with_own(recall={"mean": 0.98, "low": 0.97, "high": 0.99, "checked": 9}), "answers", "ok", "97.00 to 99.00"),
         (
+            with_own(recall={"mean": 0.98, "checked": 9, "p5": 0.8, "below_080": 0.03}),
+            "answers",
+            "ok",
+            "over 9 answers, recall P5 80.00 %, 3.00 % searches below recall 0.8",
+        ),
+        (
             with_own(recall={"checked": 0, "traversals": 40, "exact_traversals": 0.975}),
             "answers",
             "ok",

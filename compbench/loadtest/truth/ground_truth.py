@@ -5,50 +5,35 @@ The file's name is a hash of everything that the neighbours depend on, so a cach
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from compbench.files.whole import write_whole_by
-from compbench.loadtest.workload import vectors
-from compbench.loadtest.workload.operations import SEARCH_LIMITS
+from compbench.loadtest.truth.listed import listed_numbers, verified_truth
+from compbench.loadtest.truth.nearest import DEPTH, Nearest, Truth
+from compbench.loadtest.truth.row_blocks import row_blocks
 from compbench.loadtest.workload.set_identity import queries_identity
 from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
-from compbench.model.scenario import Scenario
-
-if TYPE_CHECKING:
-    from compbench.systems.api import Vectors
+from compbench.model.scenario import Scenario, SimilarityMetric
 
 # To be raised whenever pool or file change, so that files cached before are not used.
-FORMAT = 1
-# More than any search asks for, so that memories as near as the last one expected are known too.
-DEPTH = SEARCH_LIMITS[1] + 14
+FORMAT = 2
 # The time that a run may spend on neighbours that are not cached.
 SHORT_LIMIT_S = 20.0
-# Chunks of vectors that are compared at once: 8192 vectors with 1000 queries are 33 MB of similarities.
-_CHUNKS_AT_ONCE = 8
+# A state is 1 MB, written to the disk's medium; an interruption costs as much work as this at most.
+_SAVE_EVERY_S = 10.0
 
 Tick = Callable[[float, int], None]
-
-
-class Truth(NamedTuple):
-    """The nearest prepared memories of each query of the pool, best first: numbers and cosines, shape (queries, 64).
-
-    Where there are fewer memories, numbers are -1 and cosines minus infinity. A query finds memories of its own space
-    only: query q searches space q % spaces, memory i lies in space i % spaces.
-    """
-
-    numbers: NDArray[np.int64]
-    similarities: NDArray[np.float32]
 
 
 class OutOfTimeError(Exception):
@@ -69,13 +54,15 @@ def path_of(folder: Path, scenario: Scenario, count: int, seed: int) -> Path:
     return folder / "ground_truth" / f"{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]}.npz"
 
 
+def begun_file(path: Path) -> Path:
+    """Return where the state of neighbours is kept while they are computed; its name has the same hash."""
+    return path.with_name(f"{path.name}.begun")
+
+
 def load(path: Path) -> Truth | None:
     """Return the cached neighbours, or None if there are none; a damaged file counts as none."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return Truth(file["numbers"], file["similarities"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
+    state = _read(path)
+    return None if state is None else state.truth
 
 
 def save_neighbours(path: Path, truth: Truth) -> None:
@@ -86,7 +73,7 @@ def save_neighbours(path: Path, truth: Truth) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole_by(path, lambda file: np.savez(file, numbers=truth.numbers, similarities=truth.similarities))
+        _write(path, truth)
     except OSError as error:
         text = f"{path}: can't be written ({error.strerror}): mend that, or set another cache folder"
         raise NotKeptError(text, truth) from None
@@ -97,22 +84,39 @@ def find_neighbours(
 ) -> Truth | None:
     """Return the neighbours from the cache, or compute and cache them; None if that takes longer than the limit.
 
+    What is computed is saved now and then (`begun_file`), so that the next call goes on from there, also if this one
+    is killed or given up.
+
     Raises:
         NotKeptError: they can't be written; it has them all the same.
+        UserError: the data set can't be read, or brings neighbours that are wrong.
     """
     path = path_of(folder, scenario, count, seed)
     truth = load(path)
     if truth is None:
+        begun = begun_file(path)
         try:
-            truth = compute(scenario, count, seed, tick, time_limit_s)
+            truth = compute(scenario, count, seed, tick, time_limit_s, begun)
         except OutOfTimeError:
             return None
         save_neighbours(path, truth)
+        with contextlib.suppress(OSError):  # it is of no use any more, and does no harm
+            begun.unlink(missing_ok=True)
     return truth
 
 
-def compute(scenario: Scenario, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")) -> Truth:
-    """Compare every query of the pool with every prepared memory, in blocks, so that memory stays small.
+def compute(
+    scenario: Scenario,
+    count: int,
+    seed: int,
+    tick: Tick,
+    time_limit_s: float = float("inf"),
+    begun: Path | None = None,
+) -> Truth:
+    """Compare every query of the pool with every prepared memory, or take the neighbours that the set brings.
+
+    Blocks of rows keep memory under 200 MB however many rows there are, at up to 4096 dimensions: two blocks of 25 MB,
+    their similarities to 1000 queries, and what drawing 1024 rows takes.
 
     Args:
         scenario: whose data set it is.
@@ -120,40 +124,78 @@ def compute(scenario: Scenario, count: int, seed: int, tick: Tick, time_limit_s:
         seed: of the data set and the pool.
         tick: told the seconds since the start and how many memories are compared, after each block.
         time_limit_s: after so long it is given up.
+        begun: where the state is saved now and then, and taken up; None to compute at one go.
 
     Raises:
         OutOfTimeError: the time limit was reached.
+        UserError: the data set can't be read, or brings neighbours that are wrong.
     """
-    began = time.monotonic()
     rows, spaces = open_vectors(scenario, seed), scenario.data.memory_spaces
-    pool = vectors.directions(rows.queries(POOL_SIZE, count))
-    space_of = np.arange(len(pool)) % spaces
-    best = Truth(np.full((len(pool), DEPTH), -1), np.full((len(pool), DEPTH), -np.inf, np.float32))
-    waiting: list[Vectors] = []
-    first = 0
-    for begin, chunk in vectors.prepared_vectors(rows, count):
-        waiting.append(chunk)
-        done = begin + len(chunk)
-        if len(waiting) < _CHUNKS_AT_ONCE and done < count:
-            continue
-        numbers = np.arange(first, done)
-        similarity = pool @ vectors.directions(np.concatenate(waiting)).T
-        if spaces > 1:
-            similarity[space_of[:, None] != numbers[None, :] % spaces] = -np.inf
-        best = _better(best, numbers, similarity)
-        waiting, first = [], done
-        elapsed_s = time.monotonic() - began
-        tick(elapsed_s, done)
-        if elapsed_s > time_limit_s and done < count:
+    pool = rows.queries(POOL_SIZE, count)
+    pace = _Pace(tick, time_limit_s, count)
+    numbers = listed_numbers(rows, len(pool), count, spaces)
+    if numbers is not None:
+        return verified_truth(rows, pool, numbers, count, pace.step)
+    state = (_read(begun) if begun else None) or _State(None, 0)
+    nearest = Nearest(pool, rows.metric, spaces, state.truth)
+    saved_at = time.monotonic()
+    for first, block in row_blocks(rows, count, state.done):
+        nearest.take(first, block)
+        done = first + len(block)
+        if begun and time.monotonic() - saved_at >= _SAVE_EVERY_S and done < count:
+            _save_begun(begun, nearest.best, done)
+            saved_at = time.monotonic()
+        pace.step(done)
+    return nearest.best
+
+
+class _State(NamedTuple):
+    """The nearest of the first `done` rows; of a whole data set `done` is 0."""
+
+    truth: Truth | None
+    done: int
+
+
+class _Pace:
+    """Tells how far a computation is, and ends it at its time limit."""
+
+    def __init__(self, tick: Tick, time_limit_s: float, count: int) -> None:
+        self._tick, self._limit_s, self._count, self._began = tick, time_limit_s, count, time.monotonic()
+
+    def step(self, done: int) -> None:
+        """Tell that so many rows are compared.
+
+        Raises:
+            OutOfTimeError: the time limit was reached, with rows left.
+        """
+        elapsed_s = time.monotonic() - self._began
+        self._tick(elapsed_s, done)
+        if elapsed_s > self._limit_s and done < self._count:
             raise OutOfTimeError
-    return best
 
 
-def _better(best: Truth, numbers: NDArray[np.int64], similarity: Vectors) -> Truth:
-    """Merge the best so far with a block, shape (queries, memories), of similarities."""
-    depth = min(DEPTH, similarity.shape[1])
-    places = np.argpartition(similarity, -depth, axis=1)[:, -depth:]
-    all_numbers = np.concatenate([best.numbers, numbers[places]], axis=1)
-    all_similarities = np.concatenate([best.similarities, np.take_along_axis(similarity, places, axis=1)], axis=1)
-    order = np.argsort(-all_similarities, axis=1, kind="stable")[:, :DEPTH]
-    return Truth(np.take_along_axis(all_numbers, order, axis=1), np.take_along_axis(all_similarities, order, axis=1))
+def _read(path: Path) -> _State | None:
+    """Return neighbours or the state of begun ones, None if there is no whole file of them."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            metric = msgspec.convert(str(file["metric"]), SimilarityMetric)
+            return _State(Truth(file["numbers"], file["similarities"], metric), int(file["done"]))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, msgspec.ValidationError):
+        return None
+
+
+def _write(path: Path, truth: Truth, done: int = 0) -> None:
+    metric = np.array(truth.metric)
+    write_whole_by(
+        path,
+        lambda file: np.savez(
+            file, numbers=truth.numbers, similarities=truth.similarities, metric=metric, done=np.array(done)
+        ),
+    )
+
+
+def _save_begun(begun: Path, truth: Truth, done: int) -> None:
+    """Save the state; where that fails, only an interruption costs more, and the neighbours' own file tells of it."""
+    with contextlib.suppress(OSError):
+        begun.parent.mkdir(parents=True, exist_ok=True)
+        _write(begun, truth, done)

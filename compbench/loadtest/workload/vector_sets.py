@@ -57,6 +57,10 @@ class _GeneratedVectors:
         """Return further embeddings of the kind, shape (count, dimension)."""
         return self._embeddings.unseen(rng, count, among)
 
+    def known_neighbours(self, count: int, among: int) -> None:
+        """Return None: the exact neighbours are to be computed."""
+        del count, among
+
 
 def shape_of(scenario: Scenario, vectors: VectorSet) -> Shape:
     """Return what a system has to be made for."""

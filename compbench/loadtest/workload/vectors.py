@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compbench.loadtest.workload.streams import CHUNK, PREPARED, QUERIES, stream
 from compbench.model.scenario import Clustered, Data, HotSpot, SimilarityMetric, Uniform
@@ -42,6 +43,12 @@ class VectorSet(Protocol):
 
     def unseen(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
         """Return vectors that fit the first so many rows and are none of them, shape (count, dimension)."""
+
+    def known_neighbours(self, count: int, among: int) -> NDArray[np.int64] | None:
+        """Return the rows nearest to each of the first `count` queries among the first so many rows, best first.
+
+        None if the set brings none. They are verified before anything is judged by them.
+        """
 
 
 class DistributedSet:
@@ -77,6 +84,9 @@ class DistributedSet:
         """Return draws of the same distribution, shape (count, dimension)."""
         del among
         return self._draw(rng, count)
+
+    def known_neighbours(self, count: int, among: int) -> None:
+        """Return None: nobody has listed the neighbours of vectors that are only drawn."""
 
     def _draw(self, rng: np.random.Generator, count: int) -> Vectors:
         shape = (count, self.dimension)

@@ -23,7 +23,7 @@ from compbench.loadtest.workload.streams import CHUNK
 from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.model.result import Traversals
 from compbench.model.scenario import Operations, Scenario
-from compbench.systems.api import STORED_FROM, Client, Complete, Search, Store, Traverse
+from compbench.systems.api import NO_THRESHOLD, STORED_FROM, Client, Complete, Search, Store, Traverse
 
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
@@ -47,7 +47,7 @@ class Draws(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A vector search as it was sent: the number of its vector in the pool, result limit, least similarity."""
+    """A vector search as it was sent: the number of its vector in the pool, result limit, least similarity if any."""
 
     number: int
     limit: int
@@ -180,6 +180,9 @@ class Workload:
         limits = zip(operations.RECALL_LIMITS, operations.SEARCH_LIMITS, strict=True)
         low, high = (np.where(recall, *pair) for pair in limits)
         thresholds = np.where(recall, rng.uniform(*operations.RECALL_THRESHOLDS, size=CHUNK), 0.0)
+        if self._vectors.metric != "cosine":
+            # They mean cosines, and no other number excludes as much of every data set.
+            thresholds[:] = NO_THRESHOLD
         return Draws(
             kinds,
             rng.integers(low, high, size=CHUNK, endpoint=True).astype(np.uint8),

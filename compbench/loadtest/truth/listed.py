@@ -1,0 +1,108 @@
+"""The neighbours that a data set brings with it: taken if a sample of them is right, refused with a figure if not.
+
+Only which rows are listed counts. How near they are is computed anew, since files have squared distances, other
+similarities, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compbench.loadtest.truth.nearest import DEPTH, Nearest, Truth
+from compbench.loadtest.truth.row_blocks import row_blocks
+from compbench.loadtest.workload.vectors import VectorSet
+from compbench.model.errors import UserError
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
+
+# The queries whose neighbours are searched for exactly. Of a file that is wrong in a fifth of them, or for another
+# metric or other rows, which is wrong in all, one is among so many with 99 %.
+CHECKED = 20
+_ADVICE = "remove `neighbours` to have them computed"
+_NAMES = {"cosine": "cosine", "dot": "inner product", "euclidean": "distance"}
+
+
+def listed_numbers(rows: VectorSet, queries: int, count: int, spaces: int) -> NDArray[np.int64] | None:
+    """Return the neighbours that the set brings for that many queries, shape (queries, 64), best first, or None.
+
+    None are of use where they are fewer than 64, or not those among exactly the rows that are searched: of a part of
+    the set, or of one space of several.
+
+    Raises:
+        UserError: they name rows that the set has not, or one row twice.
+    """
+    if spaces > 1 or rows.size != count:
+        return None
+    known = rows.known_neighbours(queries, count)
+    if known is None or len(known) < queries or known.shape[1] < DEPTH:
+        return None
+    numbers = np.asarray(known[:queries, :DEPTH], np.int64)
+    outside = (numbers < 0) | (numbers >= count)
+    if outside.any():
+        query, place = np.argwhere(outside)[0]
+        raise UserError(f"neighbours of query {query}: row {numbers[query, place]} of {count} rows; {_ADVICE}")
+    in_order = np.sort(numbers, axis=1)
+    repeated = (in_order[:, 1:] == in_order[:, :-1]).any(axis=1)
+    if repeated.any():
+        raise UserError(f"neighbours of query {np.argmax(repeated)}: a row is listed twice; {_ADVICE}")
+    return numbers
+
+
+def verified_truth(
+    rows: VectorSet, pool: Vectors, numbers: NDArray[np.int64], count: int, step: Callable[[int], None]
+) -> Truth:
+    """Return the listed neighbours, shape (queries, 64), with their similarities, once a sample of them is verified.
+
+    All rows go by once: for the listed ones' similarities, and for an exact search of 20 queries.
+
+    Args:
+        rows: the data set.
+        pool: what is searched for, shape (queries, dimension).
+        numbers: the neighbours that the set lists, each a row of it.
+        count: how many rows it has.
+        step: told how many rows have gone by, after each block.
+
+    Raises:
+        UserError: a neighbour of a verified query is farther than one that is not listed.
+    """
+    checked = np.sort(np.random.default_rng(0).choice(len(pool), min(CHECKED, len(pool)), replace=False))
+    search, measure = Nearest(pool[checked], rows.metric), Nearest(pool, rows.metric)
+    order = np.argsort(numbers, axis=None, kind="stable")
+    ascending, similarities = numbers.ravel()[order], np.empty(numbers.size, np.float32)
+    for first, block in row_blocks(rows, count):
+        search.take(first, block)
+        begin, end = np.searchsorted(ascending, (first, first + len(block)))
+        pairs = order[begin:end]
+        similarities[pairs] = measure.similarities(pairs // DEPTH, block, ascending[begin:end] - first)
+        step(first + len(block))
+    listed = _sorted(Truth(numbers, similarities.reshape(numbers.shape), rows.metric))
+    _refuse_wrong(checked, Truth(listed.numbers[checked], listed.similarities[checked], rows.metric), search.best)
+    return listed
+
+
+def _sorted(truth: Truth) -> Truth:
+    order = np.argsort(-truth.similarities, axis=1, kind="stable")
+    numbers = np.take_along_axis(truth.numbers, order, axis=1)
+    return Truth(numbers, np.take_along_axis(truth.similarities, order, axis=1), truth.metric)
+
+
+def _refuse_wrong(queries: NDArray[np.intp], listed: Truth, found: Truth) -> None:
+    """Compare by similarity, not by number: of rows equally near either may be listed."""
+    tolerances = np.array([[found.tolerance(place)] for place in range(len(queries))])
+    nearer = found.similarities > listed.similarities + tolerances
+    wrong = np.flatnonzero(nearer.any(axis=1))
+    if not len(wrong):
+        return
+    one = wrong[0]
+    place = np.argmax(nearer[one])
+    sign = -1 if found.metric == "euclidean" else 1
+    figures = [f"{sign * truth.similarities[one, place]:.6g}" for truth in (listed, found)]
+    raise UserError(
+        f"neighbours of {len(wrong)} of {len(queries)} checked queries are wrong, e.g. query {queries[one]}:"
+        f" {_NAMES[found.metric]} {figures[0]} listed, {figures[1]} found at row {found.numbers[one, place]}; {_ADVICE}"
+    )

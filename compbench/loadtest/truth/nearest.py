@@ -1,0 +1,168 @@
+"""The nearest rows of each query, while a data set goes by block by block.
+
+Every row is compared with every query in single precision, which a BLAS does at the machine's full speed. That only
+finds candidates: those at least as near as the 64th best so far, less what rounding may hide. Their similarities are
+computed anew in double precision, so that what is kept is exact however the vectors lie.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compbench.loadtest.workload import vectors
+from compbench.loadtest.workload.operations import SEARCH_LIMITS
+from compbench.model.scenario import SimilarityMetric
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
+
+# More than any search asks for, so that memories as near as the last one expected are known too.
+DEPTH = SEARCH_LIMITS[1] + 14
+# Two rows whose similarities differ by no more count as equally near: a cosine by so much, else relatively.
+TOLERANCE = 1e-5
+# An inner product in single precision is right up to this share of both lengths. BLAS kernels sum in 16 lanes or more:
+# 4096 numbers make chains of 256 sums, each rounded by 6e-8.
+_ROUNDING = 2e-5
+# Of more candidates than this, for one query in one block, the best by single precision are looked at. More are only
+# found at the start, where nothing is known, and among rows that are all equally near.
+_CANDIDATES = DEPTH + 16
+# Vectors that are compared in double precision at once, as bytes. From 4 MB on, an array is new memory from the kernel
+# each time, which took ten times as long as the computation.
+_PAIRS_BYTES = 500_000
+
+
+class Truth(NamedTuple):
+    """The nearest prepared memories of each query of the pool, best first: numbers and similarities, (queries, 64).
+
+    A similarity is a cosine, an inner product (`dot`), or the distance below zero (`euclidean`): more is nearer. Where
+    there are fewer memories, numbers are -1 and similarities minus infinity. A query finds memories of its own space
+    only: query q searches space q % spaces, memory i lies in space i % spaces.
+    """
+
+    numbers: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+    metric: SimilarityMetric = "cosine"
+
+    def tolerance(self, query: int) -> float:
+        """Return by how much two similarities to that query may differ and count as equal: cosines by 0.00001.
+
+        Inner products and distances by that share of the greatest of its list, since rounding grows with them.
+        """
+        if self.metric == "cosine":
+            return TOLERANCE
+        known = self.similarities[query][self.numbers[query] >= 0]
+        return TOLERANCE * float(np.abs(known).max(initial=0.0))
+
+
+class Nearest:
+    """The nearest rows so far of each query of a pool.
+
+    Args:
+        pool: what is searched for, shape (queries, dimension).
+        metric: how vectors are compared.
+        spaces: how many spaces hold the rows apart.
+        so_far: the nearest of the rows that have gone by before, None if none have.
+    """
+
+    def __init__(self, pool: Vectors, metric: SimilarityMetric, spaces: int = 1, so_far: Truth | None = None) -> None:
+        self._pool = comparable_vectors(pool, metric)
+        self._lengths = np.linalg.norm(self._pool, axis=1).astype(np.float32)
+        self._metric, self._spaces = metric, spaces
+        self._scores = np.zeros(0, np.float32)
+        shape = (len(pool), DEPTH)
+        self.best = so_far or Truth(np.full(shape, -1), np.full(shape, -np.inf, np.float32), metric)
+
+    def take(self, first: int, rows: Vectors) -> None:
+        """Compare rows, shape (n, dimension), with the pool: those from number `first` on, as `row_blocks` has them."""
+        for space in range(min(self._spaces, len(self._pool))):
+            offset = (space - first) % self._spaces
+            own = rows[offset :: self._spaces]
+            if len(own):
+                numbers = np.arange(first + offset, first + len(rows), self._spaces)
+                self._compare(np.arange(space, len(self._pool), self._spaces), numbers, own)
+
+    def _compare(self, queries: NDArray[np.intp], numbers: NDArray[np.int64], rows: Vectors) -> None:
+        """Take rows of the space that these queries search."""
+        lengths_squared = np.einsum("ij,ij->i", rows, rows)
+        scores = self._room(len(queries), len(rows))
+        # A slice of the pool is a view, and its rows may be apart: BLAS needs no copy.
+        np.matmul(self._pool[queries[0] :: self._spaces], rows.T, out=scores)
+        if self._metric == "euclidean":
+            scores -= lengths_squared / 2
+        floors = self._floors(queries, float(lengths_squared.max()))
+        hit = np.flatnonzero(scores.max(axis=1) >= floors)
+        if len(hit):
+            self._keep(queries[hit], [_candidates(scores[each], floors[each]) for each in hit], numbers, rows)
+
+    def _room(self, queries: int, rows: int) -> Vectors:
+        """Return the array that all blocks share; a new one for each would be given its memory page by page."""
+        if self._scores.size < queries * rows:
+            self._scores = np.empty(queries * rows, np.float32)
+        return self._scores[: queries * rows].reshape(queries, rows)
+
+    def _floors(self, queries: NDArray[np.intp], longest_squared: float) -> Vectors:
+        """Return the score that a row needs, to be perhaps among the nearest of each query."""
+        last, lengths = self.best.similarities[queries, -1], self._lengths[queries]
+        unsure = _ROUNDING * lengths * np.sqrt(longest_squared)
+        if self._metric != "euclidean":
+            floors: Vectors = last - unsure
+            return floors
+        # The distance squared is the query's length squared less twice the score.
+        reached = (lengths.astype(np.float64) ** 2 - last.astype(np.float64) ** 2) / 2
+        return np.asarray(reached - unsure - _ROUNDING * longest_squared, np.float32)
+
+    def _keep(
+        self,
+        queries: NDArray[np.intp],
+        found: list[NDArray[np.intp]],
+        numbers: NDArray[np.int64],
+        rows: Vectors,
+    ) -> None:
+        """Merge the best so far with candidates, the places of rows for each of these queries."""
+        counts, places = np.array([len(each) for each in found]), np.concatenate(found)
+        similarities = self.similarities(np.repeat(queries, counts), rows, places)
+        filled = np.arange(counts.max()) < counts[:, None]
+        new_numbers = np.full(filled.shape, -1)
+        new_similarities = np.full(filled.shape, -np.inf, np.float32)
+        new_numbers[filled], new_similarities[filled] = numbers[places], similarities
+        all_numbers = np.concatenate([self.best.numbers[queries], new_numbers], axis=1)
+        all_similarities = np.concatenate([self.best.similarities[queries], new_similarities], axis=1)
+        # Stable: of rows equally near the first ones stay, whatever the blocks are.
+        order = np.argsort(-all_similarities, axis=1, kind="stable")[:, :DEPTH]
+        self.best.numbers[queries] = np.take_along_axis(all_numbers, order, axis=1)
+        self.best.similarities[queries] = np.take_along_axis(all_similarities, order, axis=1)
+
+    def similarities(self, queries: NDArray[np.intp], rows: Vectors, places: NDArray[np.intp]) -> Vectors:
+        """Return how near query number `queries[i]` is to `rows[places[i]]`, computed in double precision."""
+        found = np.empty(len(places), np.float32)
+        step = max(1, _PAIRS_BYTES // (8 * rows.shape[1]))
+        for begin in range(0, len(places), step):
+            part = slice(begin, begin + step)
+            pair = self._pool[queries[part]].astype(np.float64), rows[places[part]].astype(np.float64)
+            found[part] = _similarity(*pair, self._metric)
+        return found
+
+
+def comparable_vectors(rows: Vectors, metric: SimilarityMetric) -> Vectors:
+    """Return the vectors, shape (n, dimension), as they are compared: of cosines the directions alone."""
+    return vectors.directions(rows) if metric == "cosine" else rows
+
+
+def _candidates(scores: Vectors, floor: np.float32) -> NDArray[np.intp]:
+    """Return the places of the scores from the floor on, ascending; of too many the highest ones."""
+    places = np.flatnonzero(scores >= floor)
+    if len(places) > _CANDIDATES:
+        places = np.sort(places[np.argpartition(scores[places], -_CANDIDATES)[-_CANDIDATES:]])
+    return places
+
+
+def _similarity(one: NDArray[np.float64], other: NDArray[np.float64], metric: SimilarityMetric) -> NDArray[np.float64]:
+    """Return the similarities of comparable vectors, pair by pair, shape (n, dimension) each."""
+    if metric == "euclidean":
+        distances: NDArray[np.float64] = np.linalg.norm(one - other, axis=1)
+        return -distances
+    products: NDArray[np.float64] = np.einsum("ij,ij->i", one, other)
+    return products
