@@ -25,7 +25,7 @@ FROM_DIMENSION_IN_16_BITS = 256
 # Links of a vector, twice as many in the lowest layer.
 LINKS = 16
 # Candidates that an insert and a search look at: more find more, and cost more in proportion.
-INSERT_CANDIDATES = 64
+INSERT_CANDIDATES = 96
 SEARCH_CANDIDATES = 96
 
 _USEARCH_METRICS: dict[Metric, str] = {"cosine": "cos", "dot": "ip", "euclidean": "l2sq"}
