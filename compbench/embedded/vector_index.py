@@ -56,6 +56,15 @@ class VectorIndex:
             expansion_search=SEARCH_CANDIDATES,
         )
 
+    @property
+    def search_candidates(self) -> int:
+        """Candidates that a search looks at, or as many as it is to find if those are more."""
+        return int(self._index.expansion_search)
+
+    @search_candidates.setter
+    def search_candidates(self, count: int) -> None:
+        self._index.expansion_search = count  # type: ignore[misc]  # its setter is hidden from mypy
+
     def add(self, keys: Keys, vectors: Vector, threads: int) -> None:
         """Add vectors, shape (n, dimension), under new keys, shape (n,)."""
         self._index.add(keys, vectors, threads=threads)
