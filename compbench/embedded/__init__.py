@@ -2,4 +2,4 @@
 
 __version__ = "0.1.0"
 # To be raised whenever a snapshot holds something else, or the index is built otherwise: kept data sets are made anew.
-SNAPSHOT_FORMAT = 1
+SNAPSHOT_FORMAT = 2

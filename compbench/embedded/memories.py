@@ -1,7 +1,11 @@
 """Memory spaces: stored memories, and the searches for them. Knows nothing of HTTP or JSON.
 
-A memory with an embedding lies in a vector index (HNSW, cosine, 16 bit floats). There is no language model here, so
+A memory with an embedding lies in a vector index, which its space shares in turns. There is no language model here, so
 a text is never turned into a vector: texts are compared by the words they share. Everything is held in main memory.
+
+Coroutines may overlap. What they change of a space beside its index they change without a pause, in which they also
+take their turns at the index: so both go the same way in the same order, and a key that a search returns may be that of
+a memory that is replaced by then.
 """
 
 from __future__ import annotations
@@ -9,24 +13,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from usearch.index import Index
 
 from compbench.embedded.graph import DirectedGraph, EdgePairs
 from compbench.embedded.rows import Memory, MemoryRange
+from compbench.embedded.turns import CORES, IndexTurns
+from compbench.embedded.vector_index import Metric, Vector, VectorIndex
 
-DIMENSION = 768
-Vector = NDArray[np.float32]
-
-# Candidates that an insert and a search look at. More find more of dense clusters but cost the one core that serves:
-# with 128 and 256, 1000 operations a second, a third of them inserts, overran it within a minute on 2 cores.
-# 16 bit floats cost a third less than 32 bit ones and found the same 94.8 % of the nearest ten among 19,000 vectors.
-INSERT_CANDIDATES = 64
-SEARCH_CANDIDATES = 96
 COMPLETION_CANDIDATES = 32
 # A word that stands in more memories than this says little: only the first ones count, so that a search stays quick.
 WORD_LIMIT = 1000
@@ -41,7 +40,7 @@ class ConflictError(Exception):
 
 
 class Match(NamedTuple):
-    """A memory and how well it fits: cosine similarity of vectors, or the share of the query's words it holds."""
+    """A memory and how well it fits: similarity of vectors by the space's metric, or the share of the query's words."""
 
     memory: Memory
     similarity: float
@@ -55,19 +54,21 @@ class Completion(NamedTuple):
 
 
 class MemorySpace:
-    """The memories of one space, found by id, by nearness of vectors, by words, or along edges."""
+    """The memories of one space, found by id, by nearness of vectors, by words, or along edges.
 
-    def __init__(self) -> None:
+    Args:
+        executor: has the threads that work on the index.
+
+    Attributes:
+        turns: the index; None until a first vector has fixed dimension and metric.
+    """
+
+    def __init__(self, executor: Executor) -> None:
         self.rows: MemoryRange | None = None
         self.replaced: set[int] = set()
         self.graph = DirectedGraph()
-        self.index = Index(
-            ndim=DIMENSION,
-            metric="cos",
-            dtype="f16",
-            expansion_add=INSERT_CANDIDATES,
-            expansion_search=SEARCH_CANDIDATES,
-        )
+        self.turns: IndexTurns | None = None
+        self._executor = executor
         self._memories: dict[str, Memory] = {}
         self._by_key: dict[int, Memory] = {}
         self._keys_of_word: dict[str, list[int]] = {}
@@ -76,7 +77,22 @@ class MemorySpace:
     def __len__(self) -> int:
         return len(self._memories) + (self.rows.count if self.rows else 0) - len(self.replaced)
 
-    def store(
+    @property
+    def dimension(self) -> int | None:
+        """Return the dimension that vectors must have, None as long as it may be any."""
+        return self.turns.dimension if self.turns else None
+
+    @property
+    def metric(self) -> Metric | None:
+        """Return what vectors are compared by, None as long as that is open."""
+        return self.turns.metric if self.turns else None
+
+    def open(self, index: VectorIndex) -> IndexTurns:
+        """Give this, so far open, space its index."""
+        self.turns = IndexTurns(index, self._executor)
+        return self.turns
+
+    async def store(
         self,
         *,
         memory_id: str,
@@ -87,7 +103,10 @@ class MemorySpace:
         stored_at: str,
         embedding: Vector | None,
     ) -> Memory:
-        """Keep a memory; one of the same id is replaced. Only a memory with an embedding is found by vectors."""
+        """Keep a memory; one of the same id is replaced. Only a memory with an embedding is found by vectors.
+
+        An embedding has the space's dimension; the first one fixes it.
+        """
         if (old := self.get(memory_id)) is not None:
             self._forget(old)
         memory = Memory(
@@ -100,24 +119,34 @@ class MemorySpace:
             stored_at=stored_at,
             has_embedding=embedding is not None,
         )
-        if embedding is not None:
-            self.index.add(memory.key, embedding, threads=1)
         self.keep(memory)
+        if embedding is not None:
+            await self._opened(len(embedding)).add(memory.key, embedding)
         return memory
 
     def keep(self, memory: Memory) -> None:
-        """List a memory whose vector, if it has one, is in the index already."""
+        """List a memory; its vector, if it has one, is in the index or on its way there."""
         self._next_key = max(self._next_key, memory.key + 1)
         for word in _words(memory.content):
             self._keys_of_word.setdefault(word, []).append(memory.key)
         self._memories[memory.id] = self._by_key[memory.key] = memory
 
-    def load_rows(self, prefix: str, first: int, step: int, vectors: Vector, stored_at: str) -> MemoryRange:
-        """Keep vectors, shape (n, 768), as the memories `prefix` + first, first + step, ...; uses every core.
+    async def load_rows(
+        self, prefix: str, first: int, step: int, vectors: Vector, metric: Metric | None, stored_at: str
+    ) -> MemoryRange:
+        """Keep vectors, shape (n, dimension), as the memories `prefix` + first, first + step, ...; uses every core.
+
+        Args:
+            prefix: what their ids begin with.
+            first: the number of the first one.
+            step: how far the numbers are apart.
+            vectors: of the space's dimension; the first ones fix it.
+            metric: what they are compared by; None is cosine for the first ones, and later whatever it is.
+            stored_at: RFC 3339 time.
 
         Raises:
-            ConflictError: they don't continue the rows that are there, or a memory that was stored singly has one of
-            the ids.
+            ConflictError: they don't continue the rows that are there, the space has another metric, or a memory that
+            was stored singly has one of the ids.
         """
         rows = self.rows or MemoryRange(prefix=prefix, first=first, step=step, count=0, stored_at=stored_at)
         if (prefix, step, first) != (rows.prefix, rows.step, rows.next_number):
@@ -127,11 +156,12 @@ class MemorySpace:
             raise ConflictError(f"a row's number must be below {FIRST_OWN_KEY}")
         if self._memories and (taken := [n for n in numbers if f"{prefix}{n}" in self._memories]):
             raise ConflictError(f"{prefix}{taken[0]} is there already")
-        self.index.add(np.arange(first, numbers.stop, step, dtype=np.uint64), vectors, threads=0)
-        self.rows = MemoryRange(
-            prefix=prefix, first=rows.first, step=step, count=rows.count + len(vectors), stored_at=stored_at
-        )
-        return self.rows
+        if self.turns and metric not in {None, self.metric}:
+            raise ConflictError(f"vectors are compared by {self.metric} here, not by {metric}")
+        loaded = self.rows = msgspec.structs.replace(rows, count=rows.count + len(vectors), stored_at=stored_at)
+        keys = np.arange(first, numbers.stop, step, dtype=np.uint64)
+        await self._opened(vectors.shape[1], metric or "cosine").call(lambda index: index.add(keys, vectors, CORES))
+        return loaded
 
     def load_edges(self, pairs: EdgePairs) -> None:
         """Connect rows by their numbers, shape (edges, 2).
@@ -162,18 +192,22 @@ class MemorySpace:
         """Return up to `limit` memories without the first `offset`: rows first, then the others as they came."""
         return list(islice(self._all(), offset, offset + limit))
 
-    def embedding_of(self, memory: Memory) -> Vector | None:
-        """Return the vector that came with the memory, shape (768,), or None if none did."""
-        return self._vectors([memory.key])[0] if memory.has_embedding else None
+    async def embeddings_of(self, memories: list[Memory]) -> list[Vector | None]:
+        """Return the vectors that came with memories, each of shape (dimension,), None where none did."""
+        keys = [memory.key for memory in memories if memory.has_embedding]
+        vectors = await self.turns.call(lambda index: index.vectors(keys)) if self.turns and keys else []
+        by_key = dict(zip(keys, vectors, strict=True))
+        return [by_key.get(memory.key) for memory in memories]
 
-    def nearest(self, vector: Vector, limit: int, threshold: float) -> list[Match]:
-        """Return up to `limit` memories of cosine similarity `threshold` or more to `vector` (768,), best first."""
-        found = self.index.search(vector, limit, threads=1)
-        similarities = (1.0 - found.distances).tolist()
+    async def nearest(self, vector: Vector, limit: int, threshold: float) -> list[Match]:
+        """Return up to `limit` memories of similarity `threshold` or more to `vector` (dimension,), best first."""
+        if self.turns is None:
+            return []
+        found = await self.turns.search(vector, limit)
         return [
-            Match(self._memory(key), similarity)
-            for key, similarity in zip(found.keys.tolist(), similarities, strict=True)
-            if similarity >= threshold
+            Match(memory, similarity)
+            for key, similarity in zip(found.keys, found.similarities, strict=True)
+            if similarity >= threshold and (memory := self._memory(key)) is not None
         ]
 
     def spread(self, cue: str, hops: int, limit: int) -> list[Match]:
@@ -185,10 +219,10 @@ class MemorySpace:
         if start is None:
             return []
         found = (
-            Match(self._memory(number), 0.5**step)
+            Match(memory, 0.5**step)
             for step, numbers in enumerate(self.graph.levels(start.key, hops))
             for number in numbers
-            if number not in self.replaced
+            if (memory := self._memory(number)) is not None
         )
         return list(islice(found, limit))
 
@@ -201,9 +235,9 @@ class MemorySpace:
             if self.rows:
                 counts.update(n for n in self.rows.numbers_with_word(word, WORD_LIMIT) if n not in self.replaced)
         shares = ((self._memory(key), count / len(words)) for key, count in counts.most_common(limit))
-        return [Match(memory, share) for memory, share in shares if share >= threshold]
+        return [Match(memory, share) for memory, share in shares if memory is not None and share >= threshold]
 
-    def complete(
+    async def complete(
         self, partial: Vector, known: NDArray[np.bool_], threshold: float, hypotheses: int
     ) -> Completion | None:
         """Fill the gaps of a vector from the memories that are nearest to its known part.
@@ -212,30 +246,40 @@ class MemorySpace:
         known coordinates alone, and the best ones' mean, weighted by that similarity, fills the gaps.
 
         Args:
-            partial: shape (768,); the values in the gaps are ignored.
-            known: shape (768,); True where `partial` is known.
+            partial: shape (dimension,); the values in the gaps are ignored.
+            known: shape (dimension,); True where `partial` is known.
             threshold: the least similarity of the known part.
             hypotheses: how many memories may take part.
 
         Returns:
             None if no memory is similar enough.
         """
-        cue = np.where(known, partial, np.float32(0))
-        keys = self.index.search(cue, COMPLETION_CANDIDATES, threads=1).keys.tolist()
-        if not keys:
+        if self.turns is None:
             return None
-        vectors = self._vectors(keys)
+        cue = np.where(known, partial, np.float32(0))
+        candidates = await self.turns.call(lambda index: _nearest_vectors(index, cue, COMPLETION_CANDIDATES))
+        there = [(memory, vector) for key, vector in candidates if (memory := self._memory(key)) is not None]
+        if not there:
+            return None
+        vectors = np.stack([vector for _, vector in there])
         similarity = _cosine(vectors[:, known], cue[known])
         chosen = [int(i) for i in np.argsort(-similarity)[:hypotheses] if similarity[i] >= threshold]
         if not chosen:
             return None
         weights = np.maximum(similarity[chosen], np.float32(1e-6))
         filling = np.average(vectors[chosen], axis=0, weights=weights).astype(np.float32)
-        sources = [Match(self._memory(keys[i]), float(similarity[i])) for i in chosen]
+        sources = [Match(there[i][0], float(similarity[i])) for i in chosen]
         return Completion(np.where(known, partial, filling), sources)
 
-    def _memory(self, key: int) -> Memory:
-        return self.rows.memory(key) if self.rows and key < FIRST_OWN_KEY else self._by_key[key]
+    def _opened(self, dimension: int, metric: Metric = "cosine") -> IndexTurns:
+        """Return the index, made for this dimension and metric if the space was open."""
+        return self.turns or self.open(VectorIndex(dimension, metric))
+
+    def _memory(self, key: int) -> Memory | None:
+        """Return the memory of a key, None if it has been replaced."""
+        if key >= FIRST_OWN_KEY:
+            return self._by_key.get(key)
+        return self.rows.memory(key) if self.rows and key not in self.replaced else None
 
     def _all(self) -> Iterator[Memory]:
         if self.rows:
@@ -244,8 +288,8 @@ class MemorySpace:
         yield from self._memories.values()
 
     def _forget(self, memory: Memory) -> None:
-        if memory.has_embedding:
-            self.index.remove(memory.key)
+        if memory.has_embedding and self.turns:
+            self.turns.call(lambda index: index.remove(memory.key))
         if memory.key < FIRST_OWN_KEY:
             self.replaced.add(memory.key)
             return
@@ -253,12 +297,15 @@ class MemorySpace:
         for word in _words(memory.content):
             self._keys_of_word[word].remove(memory.key)
 
-    def _vectors(self, keys: list[int]) -> Vector:
-        return np.asarray(self.index.get(np.array(keys, dtype=np.uint64)), dtype=np.float32)
-
 
 def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.lower()))
+
+
+def _nearest_vectors(index: VectorIndex, vector: Vector, limit: int) -> list[tuple[int, Vector]]:
+    """Return keys and vectors of the nearest ones."""
+    keys = index.search(vector[np.newaxis], limit, threads=1)[0].keys
+    return [(key, near) for key, near in zip(keys, index.vectors(keys), strict=True) if near is not None]
 
 
 def _cosine(rows: Vector, vector: Vector) -> Vector:

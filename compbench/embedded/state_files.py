@@ -7,8 +7,11 @@ links to them keep their content. Of several snapshots the one with the highest 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,43 +19,45 @@ import numpy as np
 
 from compbench.embedded.memories import MemorySpace
 from compbench.embedded.rows import Memory, MemoryRange
+from compbench.embedded.vector_index import Metric, VectorIndex
 
 _NAME = re.compile(r"snapshot-(\d{1,9})")
 _PARTIAL = "snapshot.partial"
+_INDEX = "index.usearch"
 
 
 class _Facts(msgspec.Struct, kw_only=True):
-    """The data of a space besides vectors and edges."""
+    """The data of a space besides vectors and edges; without a dimension it has no index."""
 
+    dimension: int | None
+    metric: Metric | None
     rows: MemoryRange | None
     replaced: list[int]
     memories: list[Memory]
 
 
-def save_state(spaces: dict[str, MemorySpace], data_dir: Path) -> Path:
-    """Write every space; return the snapshot's folder.
+async def save_state(spaces: dict[str, MemorySpace], data_dir: Path) -> Path:
+    """Write every space as it is now; return the snapshot's folder. Calls must not overlap.
+
+    What is asked of the indexes meanwhile waits until they are written.
 
     Raises:
         OSError: it can't be written; an older snapshot is still whole.
     """
     older = _snapshots(data_dir)
-    partial = data_dir / _PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)
-    for name, space in spaces.items():
-        folder = partial / name
-        folder.mkdir(parents=True)
-        space.index.save(str(folder / "index.usearch"))
-        np.save(folder / "edges.npy", space.graph.pairs())
-        facts = _Facts(rows=space.rows, replaced=sorted(space.replaced), memories=space.own_memories())
-        (folder / "facts.json").write_bytes(msgspec.json.encode(facts))
+    partial_folder = data_dir / _PARTIAL
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    # No pause in this loop: what changes later is in neither file of a space.
+    indexes = [_write_space(space, partial_folder / name) for name, space in spaces.items()]
+    await asyncio.gather(*(written for written in indexes if written))
     number = max(older, default=0) + 1
-    partial.rename(data_dir / f"snapshot-{number}")
+    partial_folder.rename(data_dir / f"snapshot-{number}")
     for path in older.values():
         shutil.rmtree(path)
     return data_dir / f"snapshot-{number}"
 
 
-def recover(data_dir: Path) -> dict[str, MemorySpace]:
+def recover(data_dir: Path, executor: Executor) -> dict[str, MemorySpace]:
     """Read the newest snapshot into main memory; empty if there is none.
 
     Raises:
@@ -63,16 +68,34 @@ def recover(data_dir: Path) -> dict[str, MemorySpace]:
         return {}
     newest = found[max(found)]
     try:
-        return {folder.name: _read_space(folder) for folder in sorted(newest.iterdir())}
+        return {folder.name: _read_space(folder, executor) for folder in sorted(newest.iterdir())}
     except (msgspec.MsgspecError, ValueError, RuntimeError) as error:
         raise OSError(f"{newest} can't be read ({error}): remove it, or name another ENGRAM_DATA_DIR") from None
 
 
-def _read_space(folder: Path) -> MemorySpace:
-    space = MemorySpace()
-    space.index.load(str(folder / "index.usearch"))
+def _write_space(space: MemorySpace, folder: Path) -> asyncio.Future[None] | None:
+    """Write all but the index, and ask for that in its turn."""
+    folder.mkdir(parents=True)
+    np.save(folder / "edges.npy", space.graph.pairs())
+    facts = _Facts(
+        dimension=space.dimension,
+        metric=space.metric,
+        rows=space.rows,
+        replaced=sorted(space.replaced),
+        memories=space.own_memories(),
+    )
+    (folder / "facts.json").write_bytes(msgspec.json.encode(facts))
+    return space.turns.call(partial(VectorIndex.save, path=folder / _INDEX)) if space.turns else None
+
+
+def _read_space(folder: Path, executor: Executor) -> MemorySpace:
+    space = MemorySpace(executor)
     pairs = np.load(folder / "edges.npy")
     facts = msgspec.json.decode((folder / "facts.json").read_bytes(), type=_Facts)
+    if facts.dimension is not None:
+        index = VectorIndex(facts.dimension, facts.metric or "cosine")
+        index.load(folder / _INDEX)
+        space.open(index)
     space.rows, space.replaced = facts.rows, set(facts.replaced)
     for memory in facts.memories:
         space.keep(memory)

@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 import orjson
 
-from compbench.embedded.memories import DIMENSION, Completion, Match, Vector
+from compbench.embedded.memories import Completion, Match, MemorySpace
 from compbench.embedded.rows import Memory
+from compbench.embedded.vector_index import LEAST_DIMENSION, MOST_DIMENSION, Vector
 
 T = TypeVar("T")
 JSON = b"application/json"
@@ -138,9 +139,11 @@ def parse_query(raw: bytes) -> dict[str, bytes]:
 
 
 def decode_value(raw: bytes) -> bytes:
-    """Undo percent and plus encoding; the three characters of a number list are replaced in bulk, for speed."""
+    """Undo percent and plus encoding; the brackets around a number list are replaced apart, for speed."""
+    if raw.startswith(b"%5B") and raw.endswith(b"%5D"):
+        raw = b"[%b]" % raw[3:-3]
     if b"%" in raw:
-        raw = raw.replace(b"%2C", b",").replace(b"%5B", b"[").replace(b"%5D", b"]")
+        raw = raw.replace(b"%2C", b",")
     raw = raw.replace(b"+", b" ")
     return unquote_to_bytes(raw) if b"%" in raw else raw
 
@@ -171,17 +174,29 @@ def decode_floats(raw: bytes) -> list[float]:
         raise bad_input(f"embedding: not a JSON array of numbers: {error}") from None
 
 
-def as_vector(floats: list[float]) -> Vector:
-    """Make a vector of shape (768,).
+def check_dimension(count: int, space: MemorySpace) -> None:
+    """Check how many numbers a vector for this space has.
 
     Raises:
-        Refusal: 400, wrong number of floats, or a vector without direction.
+        Refusal: 400, not its dimension.
     """
-    if len(floats) != DIMENSION:
-        raise bad_input(f"embedding has {len(floats)} dimensions, expected {DIMENSION}")
+    if space.dimension is None and LEAST_DIMENSION <= count <= MOST_DIMENSION:
+        return
+    if count != space.dimension:
+        expected = space.dimension or f"{LEAST_DIMENSION} to {MOST_DIMENSION}"
+        raise bad_input(f"embedding has {count} dimensions, expected {expected}")
+
+
+def as_vector(floats: list[float], space: MemorySpace) -> Vector:
+    """Make a vector for this space, shape (dimension,).
+
+    Raises:
+        Refusal: 400, wrong number of floats, or a vector without direction where that is compared.
+    """
+    check_dimension(len(floats), space)
     with np.errstate(over="ignore"):
         vector = np.array(floats, dtype=np.float32)
-    if not np.isfinite(vector).all() or not vector.any():
+    if not np.isfinite(vector).all() or not (vector.any() or space.metric in {"dot", "euclidean"}):
         raise bad_input("embedding: expected finite 32 bit floats, not all of them zero")
     return vector
 
@@ -261,14 +276,15 @@ def search_answer(matches: list[Match]) -> Response:
 def completion_answer(done: Completion, episode: PartialEpisode, known: int) -> Response:
     """Report a completed episode with where its parts come from; `known` is how many coordinates were given."""
     best, *others = done.sources
+    dimension = len(done.embedding)
     what = episode.known_fields.get("what", best.memory.content)
     content = {
         "completed_episode": {**episode.known_fields, "what": what, "embedding": done.embedding},
         "completion_confidence": best.similarity,
         "source_attribution": [{"memory_id": memory.id, "similarity": s} for memory, s in done.sources],
         "alternative_hypotheses": [{"what": memory.content, "confidence": s} for memory, s in others],
-        "metacognitive_confidence": best.similarity * known / DIMENSION,
-        "reconstruction_stats": {"known_dimensions": known, "filled_dimensions": DIMENSION - known, "iterations": 1},
+        "metacognitive_confidence": best.similarity * known / dimension,
+        "reconstruction_stats": {"known_dimensions": known, "filled_dimensions": dimension - known, "iterations": 1},
     }
     return json_answer(content)
 

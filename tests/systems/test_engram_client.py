@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from compbench.model.errors import UserError
 from compbench.systems.api import (
     STORED_FROM,
     UNKNOWN,
     AnswerError,
+    Ask,
     Complete,
     Script,
     Search,
@@ -22,6 +25,7 @@ from compbench.systems.api import (
 from compbench.systems.clients import ServerAddress, open_client, transport_maker
 from compbench.systems.engram.client import Client
 from compbench.systems.registry import load_settings, server_of
+from compbench.transport.exchange import Exchange
 
 ENDPOINT = "http://127.0.0.1:1"
 POOL = np.array([[0.5, -0.25, 1.0], [1.0, 0.0, 0.125]], np.float32)
@@ -60,6 +64,41 @@ def test_operations_are_engrams_requests() -> None:
 def test_a_row_is_stored_by_itself_where_a_server_takes_no_bulk_loads() -> None:
     body = json.loads(client(spaces=2).load(3, 2, POOL[:1]).split(b"\r\n\r\n")[1])
     assert (body["id"], body["memory_space_id"]) == ("node-3", "space_1")
+
+
+def bulk_state(**told: object) -> Ask:
+    """Return what asks a server that says this of its only space."""
+
+    async def ask(_call: bytes) -> Exchange:
+        exchange = Exchange(0, 0.0, None, lambda _: None)
+        exchange.ok, exchange.body = True, [json.dumps({"rows": None, "edges": 0, **told}).encode()]
+        return exchange
+
+    return ask
+
+
+def test_rows_in_bulk_come_with_their_dimension_and_metric() -> None:
+    made = Client(None, ENDPOINT, Shape(3, 1, "euclidean"))
+    there = asyncio.run(made.begin_loading(bulk_state(dimension=None, metric=None), 9))
+    assert there.there == [0]
+    line, _, body = made.load(4, 1, POOL).partition(b"\r\n")
+    asked = b"prefix=node-&first=4&step=1&space=default&dimension=3&metric=euclidean"
+    assert line == b"POST /api/v1/memories/bulk?" + asked + b" HTTP/1.1"
+    assert body.endswith(POOL.tobytes())
+
+
+@pytest.mark.parametrize("told", [{"dimension": 4, "metric": "cosine"}, {"dimension": 3, "metric": "dot"}])
+def test_a_server_that_holds_other_vectors_is_not_loaded(told: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=f"holds vectors of {told['dimension']} dimensions, compared by"):
+        asyncio.run(client().begin_loading(bulk_state(**told), 9))
+
+
+def test_the_embedded_server_takes_what_engram_does_not(tmp_path: Path) -> None:
+    dimensions = {}
+    for system in ("engram", "embedded"):
+        can = server_of(load_settings(tmp_path, {}, {"system": system})).capabilities
+        dimensions[system] = can.dimension, can.metrics
+    assert dimensions == {"engram": (768, ("cosine",)), "embedded": (None, ("cosine", "dot", "euclidean"))}
 
 
 @pytest.mark.parametrize("system", ["engram", "embedded"])

@@ -37,9 +37,10 @@ class LoadedRows(msgspec.Struct, frozen=True):
 
 
 class Bulk(msgspec.Struct, frozen=True):
-    """How a space takes bulk loads, and how far one has come."""
+    """How a space takes bulk loads, and how far one has come; dimension and metric are fixed by its first vectors."""
 
-    dimension: int
+    dimension: int | None = None
+    metric: str | None = None
     rows: LoadedRows | None = None
     edges: int = 0
 
@@ -128,10 +129,10 @@ class Client:
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
         """Ask whether every space takes rows in bulk; if not, they are stored one by one."""
         states = [await self._bulk_of(ask, name) for name in self._spaces]
-        told = [state for state in states if state is not None and state.dimension == self._shape.dimension]
+        told = [state for state in states if state is not None]
         self._loads_in_bulk = len(told) == len(states)
         if self._loads_in_bulk:
-            there = [self._rows_there(space, state.rows) for space, state in enumerate(told)]
+            there = [self._rows_there(space, state) for space, state in enumerate(told)]
             return Loading(there, _ROWS_AT_ONCE, in_flight=1)
         first = await self._first_missing(ask, count)
         there = [len(range(space, first, self._shape.spaces)) for space in range(self._shape.spaces)]
@@ -154,7 +155,7 @@ class Client:
         name = self._spaces[first % self._shape.spaces]
         if not self._loads_in_bulk:
             return requests.store_request(self._endpoint, first, rows[0], name)
-        return requests.rows_request(self._endpoint, first, step, rows, name)
+        return requests.rows_request(self._endpoint, first, step, rows, name, self._shape.metric)
 
     def load_edges(self, pairs: Pairs) -> bytes:
         """Return the request for edges in bulk."""
@@ -170,7 +171,13 @@ class Client:
         del ask
         return ""
 
-    def _rows_there(self, space: int, rows: LoadedRows | None) -> int:
+    def _rows_there(self, space: int, state: Bulk) -> int:
+        held = state.dimension or self._shape.dimension, state.metric or self._shape.metric
+        if held != (self._shape.dimension, self._shape.metric):
+            raise UserError(
+                f"{self._endpoint.url} holds vectors of {held[0]} dimensions, compared by {held[1]}: start it afresh"
+            )
+        rows = state.rows
         if rows is None:
             return 0
         if (rows.prefix, rows.first, rows.step) != (requests.PREPARED_PREFIX, space, self._shape.spaces):

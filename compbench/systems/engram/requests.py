@@ -9,6 +9,7 @@ import orjson
 from compbench.systems.api import STORED_FROM
 
 if TYPE_CHECKING:
+    from compbench.model.scenario import SimilarityMetric
     from compbench.systems.api import Pairs, Vectors
     from compbench.transport.http_pool import Endpoint
 
@@ -100,9 +101,18 @@ def bulk_state_request(endpoint: Endpoint, space: str) -> bytes:
     return endpoint.get(_MEMORIES + b"/bulk?space=" + space.encode())
 
 
-def rows_request(endpoint: Endpoint, first: int, step: int, rows: Vectors, space: str) -> bytes:
-    """Return the request that loads the rows `first`, `first + step` and so on."""
-    query = b"prefix=%b&first=%d&step=%d&space=%b" % (PREPARED_PREFIX.encode(), first, step, space.encode())
+def rows_request(
+    endpoint: Endpoint, first: int, step: int, rows: Vectors, space: str, metric: SimilarityMetric
+) -> bytes:
+    """Return the request that loads the rows `first`, `first + step` and so on, to be compared by the metric."""
+    query = b"prefix=%b&first=%d&step=%d&space=%b&dimension=%d&metric=%b" % (
+        PREPARED_PREFIX.encode(),
+        first,
+        step,
+        space.encode(),
+        rows.shape[1],
+        metric.encode(),
+    )
     return _post_bytes(endpoint, b"%b/bulk?%b" % (_MEMORIES, query), rows.astype("<f4").tobytes())
 
 

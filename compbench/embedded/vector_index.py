@@ -1,0 +1,109 @@
+"""Vectors by key, and which of them are nearest to another: usearch's HNSW graph, for one thread at a time.
+
+Numbers are kept as 16 bit floats with the range of 32 bit ones (bfloat16): on 100,000 embeddings of 768 dimensions an
+index of them answered as fast as one of 8 bit integers and found what one of 32 bit floats finds. Vectors of few
+dimensions, whose neighbours lie closer together than 8 bits of precision tell apart, are kept as 32 bit floats.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from usearch.index import BatchMatches, Index
+
+Vector = NDArray[np.float32]
+Keys = NDArray[np.uint64]
+Metric = Literal["cosine", "dot", "euclidean"]
+
+METRICS: tuple[Metric, ...] = get_args(Metric)
+LEAST_DIMENSION, MOST_DIMENSION = 2, 4096
+# Fewer dimensions are kept as 32 bit floats.
+FROM_DIMENSION_IN_16_BITS = 256
+# Links of a vector, twice as many in the lowest layer.
+LINKS = 16
+# Candidates that an insert and a search look at: more find more, and cost more in proportion.
+INSERT_CANDIDATES = 96
+SEARCH_CANDIDATES = 96
+
+_USEARCH_METRICS: dict[Metric, str] = {"cosine": "cos", "dot": "ip", "euclidean": "l2sq"}
+
+
+class Found(NamedTuple):
+    """Keys of the nearest vectors and their similarities, best first."""
+
+    keys: list[int]
+    similarities: list[float]
+
+
+class VectorIndex:
+    """An index of vectors of one dimension, compared by one metric; calls must not overlap.
+
+    Similarity is the cosine, the inner product, or the negative distance: the larger the nearer.
+    """
+
+    def __init__(self, dimension: int, metric: Metric) -> None:
+        self.dimension: int = dimension
+        self.metric: Metric = metric
+        self._index = Index(
+            ndim=dimension,
+            metric=_USEARCH_METRICS[metric],
+            dtype="bf16" if dimension >= FROM_DIMENSION_IN_16_BITS else "f32",
+            connectivity=LINKS,
+            expansion_add=INSERT_CANDIDATES,
+            expansion_search=SEARCH_CANDIDATES,
+        )
+
+    @property
+    def search_candidates(self) -> int:
+        """Candidates that a search looks at, or as many as it is to find if those are more."""
+        return int(self._index.expansion_search)
+
+    @search_candidates.setter
+    def search_candidates(self, count: int) -> None:
+        self._index.expansion_search = count  # type: ignore[misc]  # its setter is hidden from mypy
+
+    def add(self, keys: Keys, vectors: Vector, threads: int) -> None:
+        """Add vectors, shape (n, dimension), under new keys, shape (n,)."""
+        self._index.add(keys, vectors, threads=threads)
+
+    def remove(self, key: int) -> None:
+        """Forget the vector of a key."""
+        self._index.remove(key)
+
+    def search(self, queries: Vector, limit: int, threads: int) -> list[Found]:
+        """Return up to `limit` nearest vectors for each query, shape (n, dimension)."""
+        found = self._index.search(queries, limit, threads=threads)
+        if isinstance(found, BatchMatches):
+            keys, distances, counts = found.keys, found.distances, found.counts.tolist()
+        else:  # of one query usearch returns the rows themselves
+            keys, distances, counts = found.keys[np.newaxis], found.distances[np.newaxis], [len(found)]
+        return [
+            Found(keys[row, :count].tolist(), self._similarities(distances[row, :count]).tolist())
+            for row, count in enumerate(counts)
+        ]
+
+    def vectors(self, keys: list[int]) -> list[Vector | None]:
+        """Return the vectors of the keys, each of shape (dimension,), rounded as they are kept; None where none is."""
+        kept = self._index.get(np.array(keys, np.uint64), "f32") or ()
+        return [None if vector is None else vector.reshape(self.dimension) for vector in kept]
+
+    def save(self, path: Path) -> None:
+        """Write everything to a file."""
+        self._index.save(str(path))
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote for the same dimension and metric.
+
+        Raises:
+            RuntimeError: the file holds something else.
+        """
+        self._index.load(str(path))
+
+    def _similarities(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.metric == "euclidean":
+            # Zero minus it: the negative of zero would be printed as -0.0.
+            return np.float32(0) - np.sqrt(distances)
+        return np.float32(1) - distances
