@@ -9,6 +9,7 @@ from compbench.measuring import drivers
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.model.records import Capture
+from compbench.store.data_set_sizes import wanted_memories
 
 # Starting, loading and stopping, for an estimate before anything was measured.
 _ASSUMED_OVERHEAD_S = 8.0
@@ -23,7 +24,17 @@ def estimate_s(project: Project, measurements: Iterable[str], done: Iterable[Cap
     overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S
     gaps = len(names) if known else max(0, len(names) - 1)
     durations = sum(_duration_s(project, name) for name in names)
-    return durations + len(names) * overhead_s + gaps * project.settings.cooldown_s
+    return durations + len(names) * overhead_s + gaps * project.settings.cooldown_s + _finding_s(project, names)
+
+
+def _finding_s(project: Project, names: Iterable[str]) -> float:
+    """Return how long it takes to find how much of a data set loads, if that is still to be done."""
+    try:
+        of_each = [project.loaded[measurement_named(name).scenario] for name in names]
+        unknown = any(wanted_memories(project.settings, scenario) is None for scenario in of_each)
+    except UserError:
+        return 0.0  # a check says so
+    return project.settings.loading_limit_s if unknown else 0.0
 
 
 def _duration_s(project: Project, name: str) -> float:

@@ -5,6 +5,7 @@ Each reads, and hands its reading to a pure judgement; none raises for a bad one
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -111,7 +112,7 @@ def check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
         why = f"what {registry.title_of(settings.system)} needs for its data is not known here"
         return finding_of("data_set", "not-judged", "ok", why=why)
     try:
-        needs = [_need(settings, scenario) for scenario in asked_scenarios(settings, names)]
+        needs = _needs(settings, asked_scenarios(settings, names))
     except UserError:  # a scenario's file, or a file of vectors that it names
         return finding_of("data_set", "not-judged", "ok", why="see the checks of the scenarios and of their own sets")
     return memory_needs.judge_data_set(needs, _room(settings))
@@ -167,6 +168,17 @@ def _check_program(check: str, path: Path, build: str) -> Finding:
     return judge_program(check, path, build, is_executable=is_executable, release=release)
 
 
+def _needs(settings: Settings, scenarios: Sequence[Scenario]) -> list[memory_needs.Need]:
+    """Return the needs of each scenario; a data set that several share is made for the first of them."""
+    found, made = [], set[Path]()
+    for scenario in scenarios:
+        folder = kept_data.data_set_folder(settings, scenario)
+        need = _need(settings, scenario)
+        found.append(dataclasses.replace(need, is_kept=need.is_kept or folder in made))
+        made |= {folder} if folder else set()
+    return found
+
+
 def _need(settings: Settings, scenario: Scenario) -> memory_needs.Need:
     folder, count = kept_data.data_set_folder(settings, scenario), _wanted(settings, scenario)
     if count is None:
@@ -180,4 +192,5 @@ def _need(settings: Settings, scenario: Scenario) -> memory_needs.Need:
         needs=needs,
         is_kept=folder is not None and folder.is_dir(),
         kept_from_now=folder is not None,
+        fits_the_time=settings.scale == "auto",
     )

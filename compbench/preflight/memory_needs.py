@@ -16,7 +16,10 @@ from compbench.systems.api import Needs
 
 @dataclass(frozen=True)
 class Need:
-    """What a scenario's data set asks of the machine; `is_kept`: it was made before, `kept_from_now`: it will be."""
+    """What a scenario's data set asks of the machine.
+
+    `is_kept`: it was made before; `kept_from_now`: it will be; `fits_the_time`: only as much is made as time allows.
+    """
 
     scenario: str
     num_nodes: int
@@ -24,6 +27,7 @@ class Need:
     needs: Needs
     is_kept: bool = False
     kept_from_now: bool = False
+    fits_the_time: bool = False
 
     @property
     def memory_bytes(self) -> int:
@@ -39,7 +43,7 @@ class Need:
 
     def making_s(self, cores: int) -> float:
         """Return about how long making it will take."""
-        return 0.0 if self.is_kept else self.count / (cores * self.needs.added_a_core_s)
+        return 0.0 if self.is_kept or self.fits_the_time else self.count / (cores * self.needs.added_a_core_s)
 
 
 @dataclass(frozen=True)
