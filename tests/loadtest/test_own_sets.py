@@ -556,7 +556,7 @@ def test_preflight_says_what_the_vectors_are_or_what_is_wrong_with_them(
 ) -> None:
     np.save(tmp_path / "rows.npy", table)
     told(tmp_path, {"rows": "rows.npy", **keys})
-    finding = checks.run_check("own_sets", suite_settings(tmp_path), tmp_path)
+    finding = checks.run_check("own_sets", suite_settings(tmp_path, system="engram"), tmp_path)
     assert (finding.level, finding.code) == (level, code), finding
     assert found in finding.found
     assert checks.run_check("data_set", suite_settings(tmp_path), tmp_path).level == "ok"
