@@ -37,7 +37,7 @@ ROOMS = {
     "systems/engram": "server client requests settings",
     "systems": "registry clients discovery api",
     "transport": "http_pool http_connection exchange",
-    "embedded": "__main__ command_line app state_files loading wire memories rows graph",
+    "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
     " interrupts guard effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",

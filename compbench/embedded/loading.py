@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from compbench.embedded import wire
 from compbench.embedded.memories import FIRST_OWN_KEY, ConflictError, MemorySpace
-from compbench.embedded.vector_index import LEAST_DIMENSION, METRICS, MOST_DIMENSION, Metric
+from compbench.embedded.vector_index import LEAST_DIMENSION, METRICS, MOST_DIMENSION, VectorMetric
 from compbench.embedded.wire import Refusal, Request, Response
 
 # A body of 16 MiB is 5461 rows of 768 dimensions.
@@ -88,7 +88,7 @@ def _dimension(space: MemorySpace, request: Request) -> int:
     return told
 
 
-def _metric(request: Request) -> Metric | None:
+def _metric(request: Request) -> VectorMetric | None:
     text = request.text("metric")
     for metric in METRICS:
         if text == metric:

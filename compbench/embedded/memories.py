@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from compbench.embedded.graph import DirectedGraph, EdgePairs
 from compbench.embedded.rows import Memory, MemoryRange
 from compbench.embedded.turns import CORES, IndexTurns
-from compbench.embedded.vector_index import Metric, Vector, VectorIndex
+from compbench.embedded.vector_index import Vector, VectorIndex, VectorMetric
 
 COMPLETION_CANDIDATES = 32
 # A word that stands in more memories than this says little: only the first ones count, so that a search stays quick.
@@ -83,7 +83,7 @@ class MemorySpace:
         return self.turns.dimension if self.turns else None
 
     @property
-    def metric(self) -> Metric | None:
+    def metric(self) -> VectorMetric | None:
         """Return what vectors are compared by, None as long as that is open."""
         return self.turns.metric if self.turns else None
 
@@ -132,7 +132,7 @@ class MemorySpace:
         self._memories[memory.id] = self._by_key[memory.key] = memory
 
     async def load_rows(
-        self, prefix: str, first: int, step: int, vectors: Vector, metric: Metric | None, stored_at: str
+        self, prefix: str, first: int, step: int, vectors: Vector, metric: VectorMetric | None, stored_at: str
     ) -> MemoryRange:
         """Keep vectors, shape (n, dimension), as the memories `prefix` + first, first + step, ...; uses every core.
 
@@ -271,7 +271,7 @@ class MemorySpace:
         sources = [Match(there[i][0], float(similarity[i])) for i in chosen]
         return Completion(np.where(known, partial, filling), sources)
 
-    def _opened(self, dimension: int, metric: Metric = "cosine") -> IndexTurns:
+    def _opened(self, dimension: int, metric: VectorMetric = "cosine") -> IndexTurns:
         """Return the index, made for this dimension and metric if the space was open."""
         return self.turns or self.open(VectorIndex(dimension, metric))
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from compbench.embedded.memories import MemorySpace
 from compbench.embedded.rows import Memory, MemoryRange
-from compbench.embedded.vector_index import Metric, VectorIndex
+from compbench.embedded.vector_index import VectorIndex, VectorMetric
 
 _NAME = re.compile(r"snapshot-(\d{1,9})")
 _PARTIAL = "snapshot.partial"
@@ -30,7 +30,7 @@ class _Facts(msgspec.Struct, kw_only=True):
     """The data of a space besides vectors and edges; without a dimension it has no index."""
 
     dimension: int | None
-    metric: Metric | None
+    metric: VectorMetric | None
     rows: MemoryRange | None
     replaced: list[int]
     memories: list[Memory]

@@ -14,21 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 from usearch.index import BatchMatches, Index
 
+from compbench.embedded import bytes_a_number
+
 Vector = NDArray[np.float32]
 Keys = NDArray[np.uint64]
-Metric = Literal["cosine", "dot", "euclidean"]
+VectorMetric = Literal["cosine", "dot", "euclidean"]
 
-METRICS: tuple[Metric, ...] = get_args(Metric)
+METRICS: tuple[VectorMetric, ...] = get_args(VectorMetric)
 LEAST_DIMENSION, MOST_DIMENSION = 2, 4096
-# Fewer dimensions are kept as 32 bit floats.
-FROM_DIMENSION_IN_16_BITS = 256
 # Links of a vector, twice as many in the lowest layer.
 LINKS = 16
 # Candidates that an insert and a search look at: more find more, and cost more in proportion.
 INSERT_CANDIDATES = 96
 SEARCH_CANDIDATES = 96
 
-_USEARCH_METRICS: dict[Metric, str] = {"cosine": "cos", "dot": "ip", "euclidean": "l2sq"}
+# usearch's names of the numbers by their bytes, and of the metrics.
+_TYPES = {2: "bf16", 4: "f32"}
+_USEARCH_METRICS: dict[VectorMetric, str] = {"cosine": "cos", "dot": "ip", "euclidean": "l2sq"}
 
 
 class Found(NamedTuple):
@@ -44,13 +46,13 @@ class VectorIndex:
     Similarity is the cosine, the inner product, or the negative distance: the larger the nearer.
     """
 
-    def __init__(self, dimension: int, metric: Metric) -> None:
+    def __init__(self, dimension: int, metric: VectorMetric) -> None:
         self.dimension: int = dimension
-        self.metric: Metric = metric
+        self.metric: VectorMetric = metric
         self._index = Index(
             ndim=dimension,
             metric=_USEARCH_METRICS[metric],
-            dtype="bf16" if dimension >= FROM_DIMENSION_IN_16_BITS else "f32",
+            dtype=_TYPES[bytes_a_number(dimension)],
             connectivity=LINKS,
             expansion_add=INSERT_CANDIDATES,
             expansion_search=SEARCH_CANDIDATES,

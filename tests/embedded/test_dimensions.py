@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from compbench.embedded.vector_index import METRICS, Metric, Vector
+from compbench.embedded.vector_index import METRICS, Vector, VectorMetric
 from tests.embedded_server import Embedded, embedded
 
 BULK = "/api/v1/memories/bulk"
@@ -90,7 +90,9 @@ def test_a_search_does_not_fix_anything(server: Embedded) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_space_is_searched_by_the_metric_that_its_first_rows_came_with(server: Embedded, metric: Metric) -> None:
+def test_a_space_is_searched_by_the_metric_that_its_first_rows_came_with(
+    server: Embedded, metric: VectorMetric
+) -> None:
     rows, space = rows_of(24), f"by-{metric}"
     rows *= np.linspace(0.5, 2, len(rows), dtype=np.float32)[:, None]
     assert load(server, space, rows[:200], metric=metric) == (201, "")

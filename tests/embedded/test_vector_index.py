@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compbench.embedded.vector_index import METRICS, Metric, Vector, VectorIndex
+from compbench.embedded.vector_index import METRICS, Vector, VectorIndex, VectorMetric
 
 COUNT, QUERIES, NEAREST = 400, 40, 10
 
 
-def similarities(metric: Metric, rows: Vector, query: Vector) -> Vector:
+def similarities(metric: VectorMetric, rows: Vector, query: Vector) -> Vector:
     """Return the similarity of each row (n, d) with the query (d,)."""
     products: Vector = rows @ query
     lengths: Vector = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
@@ -20,7 +20,7 @@ def similarities(metric: Metric, rows: Vector, query: Vector) -> Vector:
     return {"cosine": products / lengths, "dot": products, "euclidean": -distances}[metric]
 
 
-def made(metric: Metric, dimension: int) -> tuple[VectorIndex, Vector]:
+def made(metric: VectorMetric, dimension: int) -> tuple[VectorIndex, Vector]:
     """Return an index and its vectors, of different lengths, whose keys are 1000 and up."""
     rng = np.random.default_rng(dimension)
     rows = rng.standard_normal((COUNT, dimension), dtype=np.float32) * rng.uniform(1, 2, (COUNT, 1)).astype(np.float32)
@@ -31,7 +31,7 @@ def made(metric: Metric, dimension: int) -> tuple[VectorIndex, Vector]:
 
 @pytest.mark.parametrize("dimension", [3, 100, 768, 4096])
 @pytest.mark.parametrize("metric", METRICS)
-def test_it_finds_the_nearest_by_its_metric(metric: Metric, dimension: int) -> None:
+def test_it_finds_the_nearest_by_its_metric(metric: VectorMetric, dimension: int) -> None:
     index, rows = made(metric, dimension)
     queries = np.random.default_rng(9).standard_normal((QUERIES, dimension), dtype=np.float32)
     hits = 0

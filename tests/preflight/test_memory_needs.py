@@ -42,6 +42,12 @@ def test_a_small_data_set_is_summed_up_in_megabytes_so_that_no_part_reads_as_not
     assert "small: 10,000 x 768 x 2 bytes = 15.4 MB + 3.0 MB of index" in found
 
 
+def test_vectors_of_few_dimensions_are_kept_as_32_bit_floats() -> None:
+    needs = Server(EmbeddedSettings(), 1).needs(1_000_000, 100)
+    assert needs
+    assert needs.explanation.startswith("1,000,000 x 100 x 4 bytes = 400.0 MB + ")
+
+
 def test_the_scale_that_is_named_fits_and_a_hundredth_more_does_not() -> None:
     plenty_of_time = dataclasses.replace(ROOM, time_limit_s=1e9)
     found = judge_data_set([TEN], plenty_of_time).found

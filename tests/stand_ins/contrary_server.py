@@ -17,11 +17,9 @@ from typing import Any
 from compbench.embedded import wire
 from compbench.embedded.app import Application
 from compbench.embedded.command_line import main
-from compbench.embedded.memories import DIMENSION
 
 TOLD = dict(word.partition("=")[::2] for word in os.environ.get("STAND_IN_EMBEDDED", "").split(",") if word)
 SEARCHES = itertools.count(1)
-ONE_VECTOR = f"[{','.join(['1.0'] * DIMENSION)}]".encode()
 
 
 class Contrary(Application):
@@ -42,8 +40,14 @@ class Contrary(Application):
             await refuse(receive, send, 500, b'{"error":{"message":"told to fail"}}')
             return
         if "ignore_vectors" in TOLD:
-            scope = {**scope, "query_string": re.sub(rb"\bembedding=[^&]*", b"embedding=" + ONE_VECTOR, query)}
+            scope = {**scope, "query_string": re.sub(rb"\bembedding=[^&]*", one_vector, query)}
         await super().__call__(scope, receive, send)
+
+
+def one_vector(asked: re.Match[bytes]) -> bytes:
+    """Return the parameter with a vector of ones, of the dimension that was asked for."""
+    dimension = asked[0].replace(b"%2C", b",").count(b",") + 1
+    return b"embedding=[%b]" % b",".join([b"1.0"] * dimension)
 
 
 async def refuse(receive: Any, send: Any, status: int, body: bytes) -> None:

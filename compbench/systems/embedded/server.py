@@ -18,7 +18,6 @@ _MODULES = ("usearch", "uvicorn", "httptools", "orjson", "numpy", "hdrh")
 _PROGRAM = [sys.executable, "-m", "compbench.embedded"]
 # Measured with a million vectors of 768 dimensions (16 bit floats, HNSW with 16 links): links, keys and look-up tables
 # of one memory, in main memory and in the kept folder.
-_BYTES_A_NUMBER = 2
 _INDEX_BYTES_IN_MEMORY = 300
 _INDEX_BYTES_ON_DISK = 160
 # Memories that one core adds a second, on average over the first million; smaller sets go faster, larger ones slower.
@@ -75,9 +74,10 @@ class Server(engram.Server):
 
     def needs(self, count: int, dimension: int) -> Needs | None:
         """Return the needs as they were measured."""
-        vectors = count * dimension * _BYTES_A_NUMBER
+        number = embedded.bytes_a_number(dimension)
+        vectors = count * dimension * number
         index = count * _INDEX_BYTES_IN_MEMORY
-        product = f"{count:,} x {dimension} x {_BYTES_A_NUMBER} bytes = {_size(vectors)}"
+        product = f"{count:,} x {dimension} x {number} bytes = {_size(vectors)}"
         return Needs(
             memory_bytes=vectors + index,
             disk_bytes=vectors + count * _INDEX_BYTES_ON_DISK,
