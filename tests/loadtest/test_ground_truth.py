@@ -120,6 +120,16 @@ def test_neighbours_by_any_metric_are_exact(
         assert np.allclose(similarity[truth.numbers[number]], best, rtol=1e-6, atol=3e-7)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_row_that_cannot_be_compared_is_named(monkeypatch: pytest.MonkeyPatch, metric: SimilarityMetric) -> None:
+    rows = spread_rows(9000)
+    made = PlainSet(rows, metric)
+    monkeypatch.setattr(made, "queries", lambda count, _among: spread_rows(100)[:count])
+    rows[8500, 3] = np.nan
+    with pytest.raises(UserError, match="row 8500 of the data set: has numbers that are not finite"):
+        of_set(monkeypatch, made)
+
+
 def test_rows_equally_near_stay_in_their_order_and_are_each_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
     truth = of_set(monkeypatch, PlainSet(np.ones((30_000, DIMENSION), np.float32), "cosine"))
     assert all(len(set(numbers)) == DEPTH for numbers in truth.numbers.tolist())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.operations import SEARCH_LIMITS
+from compbench.model.errors import UserError
 from compbench.model.scenario import SimilarityMetric
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Nearest:
         metric: how vectors are compared.
         spaces: how many spaces hold the rows apart.
         so_far: the nearest of the rows that have gone by before, None if none have.
+
+    Raises:
+        UserError: a query has numbers that are not finite, or too large to compare.
     """
 
     def __init__(self, pool: Vectors, metric: SimilarityMetric, spaces: int = 1, so_far: Truth | None = None) -> None:
@@ -72,11 +76,16 @@ class Nearest:
         self._lengths = np.linalg.norm(self._pool, axis=1).astype(np.float32)
         self._metric, self._spaces = metric, spaces
         self._scores = np.zeros(0, np.float32)
+        _refuse_infinite("query", np.arange(len(pool)), self._lengths)
         shape = (len(pool), DEPTH)
         self.best = so_far or Truth(np.full(shape, -1), np.full(shape, -np.inf, np.float32), metric)
 
     def take(self, first: int, rows: Vectors) -> None:
-        """Compare rows, shape (n, dimension), with the pool: those from number `first` on, as `row_blocks` has them."""
+        """Compare rows, shape (n, dimension), with the pool: those from number `first` on, as `row_blocks` has them.
+
+        Raises:
+            UserError: a row has numbers that are not finite, or too large to compare.
+        """
         for space in range(min(self._spaces, len(self._pool))):
             offset = (space - first) % self._spaces
             own = rows[offset :: self._spaces]
@@ -87,6 +96,7 @@ class Nearest:
     def _compare(self, queries: NDArray[np.intp], numbers: NDArray[np.int64], rows: Vectors) -> None:
         """Take rows of the space that these queries search."""
         lengths_squared = np.einsum("ij,ij->i", rows, rows)
+        _refuse_infinite("row", numbers, lengths_squared)
         scores = self._room(len(queries), len(rows))
         # A slice of the pool is a view, and its rows may be apart: BLAS needs no copy.
         np.matmul(self._pool[queries[0] :: self._spaces], rows.T, out=scores)
@@ -144,6 +154,13 @@ class Nearest:
             pair = self._pool[queries[part]].astype(np.float64), rows[places[part]].astype(np.float64)
             found[part] = _similarity(*pair, self._metric)
         return found
+
+
+def _refuse_infinite(name: str, numbers: NDArray[np.int64], lengths: Vectors) -> None:
+    """Refuse vectors that nothing can be compared with: the highest of several figures is unknown if one is."""
+    if not np.isfinite(lengths).all():
+        number = numbers[np.argmin(np.isfinite(lengths))]
+        raise UserError(f"{name} {number} of the data set: has numbers that are not finite, or too large to compare")
 
 
 def comparable_vectors(rows: Vectors, metric: SimilarityMetric) -> Vectors:
