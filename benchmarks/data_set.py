@@ -6,9 +6,11 @@
 
 `shape` prints each figure with the range that is wanted, and ends with 1 if one is outside of it; `real=` puts the same
 figures of an array of one's own beside it, shape (rows, dimension). `recall` builds an index with usearch (connectivity
-16, expansion_add 128, float16) and prints recall@10 against the effort of a search. `speed` prints rows a second by one
-and by two processes, and what the machine needs at least: as many normal random numbers, and one matrix product, each
-measured in turn with it. Rows are made when they are needed; memory does not grow with `rows`, except for the index.
+16, expansion_add 128, float16) and prints recall@10 against the effort of a search; an array of one's own is searched
+with the rows that follow the first `rows`. `speed` prints rows a second by one and by two processes, and what the
+machine needs for as many normal random numbers and for a product with a square matrix, measured in turn with it; where
+others use the cores, the figures of processor time count. Rows are made when they are needed: memory does not grow with
+`rows`, except for the index.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ WANTED = {
     "local intrinsic dimension, median": Wanted(15, 30),
     "participation ratio of the covariance": Wanted(80, 250),
     "cosine of random pairs, mean": Wanted(0.0, 0.47),
-    "cosine of nearest neighbours, mean": Wanted(0.6, 0.9),
+    "cosine of nearest neighbours, mean": Wanted(0.5, 0.9),
     "share of rows with a neighbour at 0.95 or nearer": Wanted(0, 0),
 }
 
@@ -93,6 +95,15 @@ def stored(path: Path, rows: int) -> Set:
             yield block / np.linalg.norm(block, axis=1, keepdims=True)
 
     return Set("real", len(array), blocks)
+
+
+def held_out(path: Path, rows: int) -> Vectors:
+    """Return up to 1000 rows of an array in a file that come after the first `rows`, scaled to length 1."""
+    after = np.asarray(np.load(path, mmap_mode="r")[rows : rows + QUERIES], np.float32)
+    if not len(after):
+        raise SystemExit(f"{path} has no more than {rows} rows: none is left to search with")
+    queries: Vectors = after / np.linalg.norm(after, axis=1, keepdims=True)
+    return queries
 
 
 def chosen_rows(data: Set, numbers: NDArray[np.int64]) -> Vectors:
@@ -211,49 +222,61 @@ def recall(data: Set, queries: Vectors) -> None:
         print(f"  effort {effort:4}: recall@{ANSWERS} {statistics.fmean(shares):.4f}", flush=True)
 
 
-def rows_a_second(dimension: int, seed: int, parts: range) -> float:
-    """Generate those chunks and return how many rows a second that was."""
-    embeddings = Embeddings(dimension, seed)
-    embeddings.rows(parts[0])
-    began = time.perf_counter()
+class Rate(NamedTuple):
+    """Rows a second, of processor time and as the clock has it."""
+
+    processor: float
+    clock: float
+
+
+def rate(make_chunk: Callable[[int], object], parts: range) -> Rate:
+    """Make chunks of 1024 rows and return how many rows a second that was."""
+    make_chunk(parts[0])
+    began, began_s = time.process_time(), time.perf_counter()
     for part in parts:
-        embeddings.rows(part)
-    return len(parts) * CHUNK / (time.perf_counter() - began)
+        make_chunk(part)
+    rows = len(parts) * CHUNK
+    return Rate(rows / (time.process_time() - began), rows / (time.perf_counter() - began_s))
 
 
-def limits(dimension: int) -> tuple[float, float]:
-    """Return how many rows a second of normal random numbers, and of products with a square matrix, one core makes."""
+def generating(dimension: int, seed: int, parts: range) -> Rate:
+    """Return how fast rows are generated."""
+    return rate(Embeddings(dimension, seed).rows, parts)
+
+
+def limits(dimension: int, parts: range) -> dict[str, Rate]:
+    """Return how fast one core makes as many normal random numbers, and products of the rows with a square matrix."""
     rng, shape = np.random.default_rng(0), (CHUNK, dimension)
     rows = rng.standard_normal(shape, np.float32)
     matrix = rng.standard_normal((dimension, dimension), np.float32)
-    rates = []
-    for work in (partial(rng.standard_normal, shape, np.float32), partial(np.matmul, rows, matrix)):
-        began = time.perf_counter()
-        for _ in range(ROUNDS):
-            work()
-        rates.append(ROUNDS * CHUNK / (time.perf_counter() - began))
-    return rates[0], rates[1]
+    return {
+        "normal numbers": rate(lambda _: rng.standard_normal(shape, np.float32), parts),
+        "one product": rate(lambda _: rows @ matrix, parts),
+    }
 
 
 def speed(rows: int, dimension: int, seed: int) -> None:
     """Print rows a second of one process, of two at once, and the machine's own rates, in rounds."""
     count = max(2, rows // CHUNK // ROUNDS)
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Rate]] = {}
     with ProcessPoolExecutor(THREADS, mp_context=get_context("spawn")) as workers:
         for turn in range(ROUNDS):
             first = turn * count
-            alone = rows_a_second(dimension, seed, range(first, first + count))
-            normals, products = limits(dimension)
             halves = [range(first, first + count // 2), range(first + count // 2, first + count)]
-            both = sum(workers.map(partial(rows_a_second, dimension, seed), halves))
-            measured = {"one process": alone, "two processes": both, "normal numbers": normals, "one product": products}
-            for name, rate in measured.items():
-                found.setdefault(name, []).append(rate)
+            measured = {"one process": generating(dimension, seed, range(first, first + count))}
+            measured |= limits(dimension, range(count))
+            both = list(workers.map(partial(generating, dimension, seed), halves))
+            measured["two processes"] = Rate(*(sum(rates) for rates in zip(*both, strict=True)))
+            for name, reached in measured.items():
+                found.setdefault(name, []).append(reached)
     for name, rates in found.items():
-        print(f"{name:16}{statistics.median(rates):10.0f} rows/s of {dimension} dimensions")
+        processor, clock = (statistics.median(column) for column in zip(*rates, strict=True))
+        print(f"{name:16}{processor:10.0f} rows a second of processor time, {clock:8.0f} by the clock")
     for name in ("normal numbers", "one product"):
-        ratios = [ours / limit for ours, limit in zip(found["one process"], found[name], strict=True)]
-        print(f"one process makes {statistics.median(ratios):.2f} times as many rows as {name} for them")
+        ratios = [
+            ours.processor / limit.processor for ours, limit in zip(found["one process"], found[name], strict=True)
+        ]
+        print(f"rows of {dimension} dimensions come {statistics.median(ratios):.2f} times as fast as {name} for them")
 
 
 def one_thread_each() -> None:
@@ -275,11 +298,14 @@ def main() -> int:
         speed(int(given.get("rows", 200_000)), dimension, seed)
         return 0
     embeddings = Embeddings(dimension, seed)
-    sets = [generated(embeddings, rows)] + ([stored(Path(given["real"]), rows)] if "real" in given else [])
+    real = Path(given["real"]) if "real" in given else None
+    sets = [generated(embeddings, rows)] + ([stored(real, rows)] if real else [])
     if what == "shape":
         return 0 if shape(sets) else 1
     kind = next(kind for kind in get_args(QueryKind) if kind == given.get("queries", "held-out"))
     recall(sets[0], embeddings.queries(kind, QUERIES, rows))
+    if real:
+        recall(sets[1], held_out(real, rows))
     return 0
 
 

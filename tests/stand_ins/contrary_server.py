@@ -35,7 +35,7 @@ class Contrary(Application):
             return
         if scope["method"] == "POST" and first and "row_ms" in TOLD:
             length = int(dict(scope["headers"])[b"content-length"])
-            await asyncio.sleep(length / (4 * DIMENSION) * float(TOLD["row_ms"]) / 1000)
+            await asyncio.sleep(length / (4 * 768) * float(TOLD["row_ms"]) / 1000)
         if "fail_each" in TOLD and b"embedding=" in query and next(SEARCHES) % int(TOLD["fail_each"]) == 0:
             await refuse(receive, send, 500, b'{"error":{"message":"told to fail"}}')
             return

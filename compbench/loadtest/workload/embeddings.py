@@ -8,11 +8,12 @@ download.
 A model maps the few things in which texts or pictures differ onto many dimensions, continuously and not linearly. So is
 a row made here:
 
-- a place in a latent space of few dimensions: a topic, of which some are much commoner and some much narrower than
-  others, and the row's own deviation from it;
-- the sine of random linear functions of the place, one for each dimension of the row. Places that are near give rows
-  that are near; places that are far give rows at a right angle, in all dimensions of the space;
-- the mean of the set, which all rows share, and noise, which none shares with another.
+- a place in a latent space of few dimensions: a topic, of which some are much commoner than others, and the row's own
+  deviation from it; some rows have a narrow topic, within one of the others, so that a few others are much nearer;
+- the sine of random linear functions of the place, one for each dimension of the row (random Fourier features; Rahimi
+  and Recht 2007). Places that are near give rows that are near; places that are far give rows at a right angle or a
+  little less, so that the rows have a common mean and fill all dimensions;
+- noise, which no row shares with another.
 
 Rows are independent of each other, so their order is random, and any beginning of a set is a smaller set of the same
 kind. They come in chunks of 1024; a chunk is a function of seed and number alone.
@@ -40,17 +41,18 @@ from compbench.model.scenario import QueryKind
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
 
-# The published parameters. Shares of a row's squared length: what all rows share, and what none shares with another.
-# Noise bounds the cosine of any two rows by 1 - NOISE: some databases merge vectors from 0.95 on.
-MEAN, NOISE = 0.06, 0.056
+# The published parameters. Noise in shares of a row's squared length; it bounds the cosine of two rows by 1 - NOISE,
+# since some databases merge vectors from 0.95 on.
+NOISE = 0.056
 # Dimensions of the latent space; number i has a standard deviation in proportion to i to the power of -LATENT_DECAY.
-LATENT, LATENT_DECAY = 24, 0.35
-# How fast rows turn with their place: standard deviation of a dimension's angle over the whole set, in radians.
-ANGLE = 1.7
-# How many topics; their shares of the rows fall as the topic's number to the power of -TOPIC_DECAY.
-TOPICS, TOPIC_DECAY = 1024, 0.45
-# Share of the latent variance that lies between the topics, and spread of their radii (of the logarithm).
-BETWEEN_TOPICS, RADIUS_SPREAD = 0.65, 0.1
+LATENT, LATENT_DECAY = 26, 0.4
+# How fast rows turn with their place: standard deviation of an angle over the whole set, in radians.
+ANGLE = 1.6
+# How many topics; their shares of the rows fall as the topic's number to the power of -TOPIC_DECAY. Share of the latent
+# variance that lies between them.
+TOPICS, TOPIC_DECAY, BETWEEN_TOPICS = 600, 0.5, 0.5
+# How many narrow topics, share of the rows that have one, and its radius in relation to another topic's.
+NARROW_TOPICS, NARROW_SHARE, NARROW_RADIUS = 1500, 0.275, 0.57
 # Cosines of near duplicates to their originals, of jittered queries to their rows.
 NEAR_DUPLICATE = (0.96, 0.999)
 JITTERED_TO = 0.98
@@ -77,15 +79,19 @@ class Embeddings:
         latent = min(LATENT, dimension // 2)
         deviations = np.arange(1, latent + 1) ** -LATENT_DECAY
         deviations /= np.linalg.norm(deviations)
-        self._mean = _directions(rng.standard_normal((1, dimension), np.float32))[0]
-        # What an angle's part of each latent dimension is, so that the angles vary by ANGLE.
+        # What each latent dimension contributes to the angles, so that these vary by ANGLE.
         self._turns = rng.standard_normal((latent, dimension), np.float32)
         self._turns *= (deviations * ANGLE).astype(np.float32)[:, None]
-        shares = np.arange(1, TOPICS + 1) ** -TOPIC_DECAY
-        self._topics_up_to = np.cumsum(shares) / shares.sum()
-        self._topics = rng.standard_normal((TOPICS, latent), np.float32) * np.float32(np.sqrt(BETWEEN_TOPICS))
-        radii = np.exp(RADIUS_SPREAD * rng.standard_normal((TOPICS, 1)) - RADIUS_SPREAD**2)
-        self._radii = (radii * np.sqrt(1 - BETWEEN_TOPICS)).astype(np.float32)
+        self._phases = rng.random(dimension, np.float32) * np.float32(2 * np.pi)
+        common = np.arange(1, TOPICS + 1) ** -TOPIC_DECAY
+        common *= (1 - NARROW_SHARE) / common.sum()
+        self._topics_up_to = np.cumsum(np.append(common, np.full(NARROW_TOPICS, NARROW_SHARE / NARROW_TOPICS)))
+        radius = np.float32(np.sqrt(1 - BETWEEN_TOPICS))
+        topics = rng.standard_normal((TOPICS, latent), np.float32) * np.float32(np.sqrt(BETWEEN_TOPICS))
+        within = topics[rng.choice(TOPICS, NARROW_TOPICS, p=common / common.sum())]
+        narrow = within + radius * rng.standard_normal((NARROW_TOPICS, latent), np.float32)
+        self._topics = np.concatenate([topics, narrow])
+        self._radii = np.repeat([radius, radius * np.float32(NARROW_RADIUS)], [TOPICS, NARROW_TOPICS])[:, None]
 
     def rows(self, part: int) -> Vectors:
         """Return rows part * 1024 to part * 1024 + 1023 of the set, shape (1024, dimension)."""
@@ -119,18 +125,19 @@ class Embeddings:
     def _draw(self, rng: np.random.Generator, count: int) -> Vectors:
         """Draw new rows, shape (count, dimension)."""
         rows = self._places_mapped(rng, count)
-        rows *= np.float32(np.sqrt(1 - MEAN - NOISE))
-        rows += np.float32(np.sqrt(MEAN)) * self._mean
+        rows *= np.float32(np.sqrt(1 - NOISE))
         rows += _noise(rng, rows.shape, NOISE)
         return _directions(rows)
 
     def _places_mapped(self, rng: np.random.Generator, count: int) -> Vectors:
         """Draw places in the latent space and return what they map to, shape (count, dimension), of length 1."""
-        topics = np.searchsorted(self._topics_up_to, rng.random(count))
+        # The sum of the shares may be a rounding under 1.
+        topics = np.searchsorted(self._topics_up_to, rng.random(count)).clip(max=len(self._topics) - 1)
         places = rng.standard_normal((count, len(self._turns)), np.float32)
         places *= self._radii[topics]
         places += self._topics[topics]
         angles = places @ self._turns
+        angles += self._phases
         return _directions(np.sin(angles, out=angles))
 
     def _duplicate(self, rows: Vectors, rng: np.random.Generator) -> None:
