@@ -56,6 +56,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.faithfulness
 	$(BIN)/python -m benchmarks.history
 	$(BIN)/python -m benchmarks.flat
+	$(BIN)/python -m benchmarks.data_set shape
+	$(BIN)/python -m benchmarks.data_set speed
 	$(BIN)/python -m benchmarks.aa_study
 
 $(VENV)/bin/python:

@@ -41,7 +41,7 @@ from compbench.model.scenario import QueryKind
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
 
-# The published parameters. Noise in shares of a row's squared length; it bounds the cosine of two rows by 1 - NOISE,
+# The published parameters. Noise in shares of a row's squared length; it holds cosines of rows down to 1 - NOISE,
 # since some databases merge vectors from 0.95 on.
 NOISE = 0.056
 # Dimensions of the latent space; number i has a standard deviation in proportion to i to the power of -LATENT_DECAY.
@@ -56,6 +56,8 @@ NARROW_TOPICS, NARROW_SHARE, NARROW_RADIUS = 1500, 0.275, 0.57
 # Cosines of near duplicates to their originals, of jittered queries to their rows.
 NEAR_DUPLICATE = (0.96, 0.999)
 JITTERED_TO = 0.98
+# Jittered queries are of the rows of so many chunks, spread evenly over the set: making a chunk takes milliseconds.
+JITTERED_CHUNKS = 64
 # Shares of a foreign query's squared length: a mean of its own, and what it has of the rows' kind; the rest is noise.
 FOREIGN_MEAN, FOREIGN_KIN = 0.3, 0.2
 
@@ -64,11 +66,10 @@ class Embeddings:
     """A set of embeddings of any number of rows; each row is float32 and of length 1.
 
     Args:
-        dimension: of a row; the published parameters are those of 768 dimensions and hold for 64 to 4096. With fewer
-            the latent space has half as many.
+        dimension: of a row. The shape is much the same from 128 to 4096; below 52 the latent space has half as many.
         seed: chooses all directions and places.
         near_duplicates: share of the rows that are near duplicates of another row, at a cosine of 0.96 to 0.999.
-            Without them no two rows are at 0.95 or nearer, from 64 dimensions up.
+            Without them no two rows are at 0.95 or nearer, from 256 dimensions up.
     """
 
     def __init__(self, dimension: int, seed: int, near_duplicates: float = 0.0) -> None:
@@ -148,11 +149,13 @@ class Embeddings:
         rows[order[:count]] = _beside(originals, rng, rng.uniform(*NEAR_DUPLICATE, size=count))
 
     def _jittered(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
-        numbers = rng.integers(among, size=count)
+        chunks = -(-among // CHUNK)
+        parts = np.unique(np.linspace(0, chunks - 1, min(JITTERED_CHUNKS, chunks, count)).astype(np.int64))
+        shares = np.array_split(np.arange(count), len(parts))
         rows = np.empty((count, self._dimension), np.float32)
-        for part in np.unique(numbers // CHUNK):
-            here = numbers // CHUNK == part
-            rows[here] = self.rows(int(part))[numbers[here] % CHUNK]
+        for part, share in zip(parts.tolist(), shares, strict=True):
+            among_these = min(CHUNK, among - part * CHUNK)
+            rows[share] = self.rows(part)[rng.integers(among_these, size=len(share))]
         return _beside(rows, rng, np.full(count, JITTERED_TO))
 
     def _foreign(self, rng: np.random.Generator, count: int) -> Vectors:
