@@ -18,7 +18,7 @@ from compbench.systems.engram.settings import EngramSettings
 
 _REQUEST_TIMEOUT_S = 2.0
 _CARGO_TIME_LIMIT_S = 20.0
-# Measured with engram-cli 0.1.0 (its commit 5d54816, release profile), 20,000 unit vectors of 768 dimensions in one
+# Measured with engram-cli 0.1.0 (its commit 5d54816, release profile), 35,000 unit vectors of 768 dimensions in one
 # space, 16 stores in flight. It starts with reading a sparse file of 3.1 GB (`warm_tier.dat`) whole, and a copy of it
 # for a checksum: its peak. The file's pages stay mapped, and what is stored adds to them; copies that searches make of
 # what they find, 3 kB a vector above their threshold, are left out.
@@ -28,8 +28,8 @@ _MEMORY_BYTES_A_NUMBER = 30
 # A record of its log, which is all that it writes: the numbers, and id, text and header.
 _LOG_BYTES_A_VECTOR = 231
 _LOG_BYTES_A_NUMBER = 4
-# The time of a core for one store, and by how much that grows with each vector held: half of it goes into a comparison
-# with all of them, half into the index. Both are one thread's work, so more than two cores add nothing.
+# The time of a core for one store, and by how much that grows with each vector held: it goes into a comparison with all
+# of them, and into the index. Both are one thread's work, so more than two cores add nothing.
 _STORE_S = 0.0002
 _STORE_S_A_HELD = 1.75e-6
 
