@@ -143,7 +143,8 @@ def _room(settings: Settings) -> memory_needs.Room:
         reserve_bytes=round(settings.limits.min_scenario_memory_gb * GB),
         free_disk_bytes=machine.free_disk_bytes(Path(settings.cache_dir)),
         cores=os.cpu_count() or 1,
-        time_limit_s=settings.data_set_timeout_s,
+        kept_limit_s=settings.data_set_timeout_s,
+        loading_limit_s=settings.prepare_timeout_s,
     )
 
 

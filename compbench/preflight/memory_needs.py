@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compbench.model.records import Finding
+from compbench.model.times import span
 from compbench.preflight.findings import finding_of
 from compbench.preflight.judgement import GB
 from compbench.systems.api import Needs
@@ -48,13 +49,17 @@ class Need:
 
 @dataclass(frozen=True)
 class Room:
-    """What the machine offers: free memory, of which `reserve_bytes` must stay free, free disk, cores, patience."""
+    """What the machine offers: free memory, of which `reserve_bytes` must stay free, free disk, cores, patience.
+
+    `kept_limit_s` is the patience with a data set that is kept, `loading_limit_s` with one that is loaded each time.
+    """
 
     available_bytes: int
     reserve_bytes: int
     free_disk_bytes: int
     cores: int
-    time_limit_s: float
+    kept_limit_s: float
+    loading_limit_s: float
 
 
 def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
@@ -93,14 +98,14 @@ def _memory_problem(need: Need, room: Room) -> str:
 
 def _time_problem(need: Need, room: Room) -> str:
     making_s = need.making_s(room.cores)
-    if making_s <= room.time_limit_s:
+    # What is not kept is loaded by each server that is measured.
+    limit_s, setting = room.kept_limit_s, "data_set_timeout_s"
+    if not need.kept_from_now:
+        limit_s, setting = room.loading_limit_s, "prepare_timeout_s"
+    if making_s <= limit_s:
         return ""
-    affordable = room.time_limit_s * room.cores * need.needs.added_a_core_s
-    took, allowed = f"{making_s / 3600:.1f} h", f"{room.time_limit_s / 3600:.1f} h"
-    return (
-        f"{_sum_of(need)}: at about {room.cores * need.needs.added_a_core_s:.0f}/s loading takes {took} > {allowed}:"
-        f" {_use_scale(affordable / need.num_nodes)}, or raise data_set_timeout_s"
-    )
+    pace = f"at about {room.cores * need.needs.added_a_core_s:.0f}/s loading takes {span(making_s)} > {span(limit_s)}"
+    return f"{_sum_of(need)}: {pace}: use scale=auto, or raise {setting}"
 
 
 def _sum_of(need: Need) -> str:
@@ -110,8 +115,7 @@ def _sum_of(need: Need) -> str:
 def _use_scale(most: float) -> str:
     """Name the largest scale of two decimals that fits, of one significant digit below a hundredth."""
     digits = 2
-    while round(most, digits) == 0 and digits < 9:  # noqa: PLR2004 - a billionth of any data set is one memory
+    while most * 10**digits < 1 and digits < 9:  # noqa: PLR2004 - a billionth of any data set is one memory
         digits += 1
-    step = 10.0**-digits
-    scale = most // step * step
-    return f"use scale<={scale:.{digits}f}" if scale > 0 else "nothing of it fits"
+    scale = int(most * 10**digits) / 10**digits
+    return f"use scale<={scale:.{digits}f}, or scale=auto" if scale > 0 else "nothing of it fits"

@@ -24,7 +24,8 @@ ROOM = Room(
     reserve_bytes=4_000_000_000,
     free_disk_bytes=80_000_000_000,
     cores=2,
-    time_limit_s=7200,
+    kept_limit_s=7200,
+    loading_limit_s=600,
 )
 
 
@@ -49,7 +50,7 @@ def test_vectors_of_few_dimensions_are_kept_as_32_bit_floats() -> None:
 
 
 def test_the_scale_that_is_named_fits_and_a_hundredth_more_does_not() -> None:
-    plenty_of_time = dataclasses.replace(ROOM, time_limit_s=1e9)
+    plenty_of_time = dataclasses.replace(ROOM, kept_limit_s=1e9)
     found = judge_data_set([TEN], plenty_of_time).found
     scale = float(re.findall(r"scale<=([\d.]+)", found)[0])
     for more, level in ((0.0, "ok"), (0.011, "critical")):
@@ -71,13 +72,22 @@ def test_disk_is_needed_for_all_that_is_kept_and_not_yet_there() -> None:
     less = dataclasses.replace(exactly, free_disk_bytes=exactly.free_disk_bytes - 1)
     assert "million, other:" in judge_data_set([MILLION, other], less).found
     assert judge_data_set([MILLION, dataclasses.replace(other, is_kept=True)], less).level == "ok"
-    assert judge_data_set([MILLION, dataclasses.replace(other, kept_from_now=False)], less).level == "ok"
+    assert (
+        judge_data_set([MILLION, dataclasses.replace(other, kept_from_now=False, fits_the_time=True)], less).level
+        == "ok"
+    )
 
 
 def test_making_must_end_in_time_unless_it_is_made_already() -> None:
-    hurried = dataclasses.replace(ROOM, time_limit_s=MILLION.making_s(ROOM.cores) - 1)
-    assert "data_set_timeout_s" in judge_data_set([MILLION], hurried).found
+    took_s = MILLION.making_s(ROOM.cores)
+    hurried = dataclasses.replace(ROOM, kept_limit_s=took_s - 1, loading_limit_s=took_s + 1)
+    assert "use scale=auto, or raise data_set_timeout_s" in judge_data_set([MILLION], hurried).found
     assert judge_data_set([dataclasses.replace(MILLION, is_kept=True)], hurried).level == "ok"
+    assert judge_data_set([dataclasses.replace(MILLION, fits_the_time=True)], hurried).level == "ok"
+    loaded_each_time = dataclasses.replace(MILLION, kept_from_now=False)
+    assert judge_data_set([loaded_each_time], hurried).level == "ok"
+    impatient = dataclasses.replace(hurried, loading_limit_s=took_s - 1)
+    assert "or raise prepare_timeout_s" in judge_data_set([loaded_each_time], impatient).found
 
 
 def test_a_machine_without_room_says_so() -> None:

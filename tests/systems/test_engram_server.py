@@ -28,7 +28,8 @@ MACHINE = Room(
     reserve_bytes=1_000_000_000,
     free_disk_bytes=80_000_000_000,
     cores=2,
-    time_limit_s=600,
+    kept_limit_s=7200,
+    loading_limit_s=600,
 )
 
 
@@ -55,7 +56,7 @@ def test_what_vectors_need_is_what_they_took(count: int) -> None:
 def test_a_load_that_grows_with_the_square_is_refused_before_it_is_begun() -> None:
     assert judge_data_set([need(20_000)], MACHINE).level == "ok"
     refused = judge_data_set([need(1_000_000)], MACHINE)
-    assert (refused.level, "use scale<=0.00" in refused.found) == ("critical", True), refused.found
+    assert (refused.level, "use scale=auto, or raise prepare_timeout_s" in refused.found) == ("critical", True)
 
 
 def test_a_machine_without_room_for_its_start_is_told_so() -> None:
