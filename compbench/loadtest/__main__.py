@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+# Read when NumPy is loaded. A core is left to the thread that draws rows: the threads of a BLAS wait for each other, so
+# that all are as slow as one that shares its core.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
 
 try:
     from compbench.loadtest.command_line import main

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -300,6 +301,17 @@ def test_a_time_limit_gives_up(tmp_path: Path) -> None:
         ground_truth.find_neighbours(tmp_path, made, 20_000, 7, lambda _elapsed_s, _done: None, time_limit_s=0.0)
         is None
     )
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("set_to", [None, "7"])
+def test_a_core_is_left_to_the_thread_that_draws_rows_unless_it_is_set_otherwise(set_to: str | None) -> None:
+    name = "OPENBLAS_NUM_THREADS"
+    environment = {key: value for key, value in os.environ.items() if key != name} | ({name: set_to} if set_to else {})
+    code = f"import os, compbench.loadtest.__main__; print(os.environ['{name}'])"
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=60, check=True)
+    assert done.stdout.strip() == (set_to or str(max(1, (os.cpu_count() or 1) - 1)))
 
 
 @pytest.mark.process
