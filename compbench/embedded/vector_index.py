@@ -1,8 +1,9 @@
 """Vectors by key, and which of them are nearest to another: usearch's HNSW graph, for one thread at a time.
 
-Numbers are kept as 16 bit floats with the range of 32 bit ones (bfloat16): on 100,000 embeddings of 768 dimensions an
-index of them answered as fast as one of 8 bit integers and found what one of 32 bit floats finds. Vectors of few
-dimensions, whose neighbours lie closer together than 8 bits of precision tell apart, are kept as 32 bit floats.
+Numbers are kept as 16 bit floats with the range of 32 bit ones (bfloat16): over 100,000 vectors of 768 dimensions an
+index of them answered about as fast as one of 8 bit integers and found as much as one of half precision (the figures
+are in docs/systems.md). Vectors of few dimensions, whose neighbours lie closer together than the 8 bits of a bfloat16's
+fraction tell apart, are kept as 32 bit floats.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ METRICS: tuple[VectorMetric, ...] = get_args(VectorMetric)
 LEAST_DIMENSION, MOST_DIMENSION = 2, 4096
 # Links of a vector, twice as many in the lowest layer.
 LINKS = 16
-# Candidates that an insert and a search look at: more find more, and cost more in proportion.
+# Candidates that an insert and a search look at: more find more, and cost more in proportion. Over 350,000 embeddings a
+# search of 96 found 96.6 % of the nearest 5 to 50, one of 128 97.6 % for a quarter more time; larger sets are harder.
 INSERT_CANDIDATES = 96
-SEARCH_CANDIDATES = 96
+SEARCH_CANDIDATES = 128
 
 # usearch's names of the numbers by their bytes, and of the metrics.
 _TYPES = {2: "bf16", 4: "f32"}

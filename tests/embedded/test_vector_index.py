@@ -20,10 +20,20 @@ def similarities(metric: VectorMetric, rows: Vector, query: Vector) -> Vector:
     return {"cosine": products / lengths, "dot": products, "euclidean": -distances}[metric]
 
 
+def drawn(dimension: int, count: int, seed: int) -> Vector:
+    """Draw vectors of different lengths near a plane of few dimensions, as real ones are, shape (count, dimension).
+
+    Vectors that spread over all of 4096 dimensions have no neighbours to speak of.
+    """
+    rng = np.random.default_rng(seed)
+    axes = np.random.default_rng(dimension).standard_normal((min(8, dimension), dimension), dtype=np.float32)
+    rows = rng.standard_normal((count, len(axes)), dtype=np.float32) @ axes
+    return rows + np.float32(0.1) * rng.standard_normal(rows.shape, dtype=np.float32)
+
+
 def made(metric: VectorMetric, dimension: int) -> tuple[VectorIndex, Vector]:
-    """Return an index and its vectors, of different lengths, whose keys are 1000 and up."""
-    rng = np.random.default_rng(dimension)
-    rows = rng.standard_normal((COUNT, dimension), dtype=np.float32) * rng.uniform(1, 2, (COUNT, 1)).astype(np.float32)
+    """Return an index and its vectors, whose keys are 1000 and up."""
+    rows = drawn(dimension, COUNT, seed=1)
     index = VectorIndex(dimension, metric)
     index.add(np.arange(1000, 1000 + COUNT, dtype=np.uint64), rows, threads=2)
     return index, rows
@@ -33,7 +43,7 @@ def made(metric: VectorMetric, dimension: int) -> tuple[VectorIndex, Vector]:
 @pytest.mark.parametrize("metric", METRICS)
 def test_it_finds_the_nearest_by_its_metric(metric: VectorMetric, dimension: int) -> None:
     index, rows = made(metric, dimension)
-    queries = np.random.default_rng(9).standard_normal((QUERIES, dimension), dtype=np.float32)
+    queries = drawn(dimension, QUERIES, seed=9)
     hits = 0
     for query, found in zip(queries, index.search(queries, NEAREST, threads=2), strict=True):
         exact = similarities(metric, rows, query)
