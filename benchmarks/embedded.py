@@ -68,10 +68,12 @@ async def compare(client: Client, index: VectorIndex, rows: Vector, queries: Vec
     await pool.open()
     loading = await load_both(client, pool, index, rows)
     print_pair("added a second", Both(len(rows) / loading.bare, len(rows) / loading.server))
-    pairs = [Both(searched_s(index, queries), await asked_s(client, pool, exact)) for _ in range(REPEATS)]
+    answers: list[list[int]] = [[] for _ in queries]
+    pairs = [Both(searched_s(index, queries), await asked_s(client, pool, answers)) for _ in range(REPEATS)]
     best = Both(min(pair.bare for pair in pairs), min(pair.server for pair in pairs))
     print_pair("searches a second", Both(QUERIES / best.bare, QUERIES / best.server))
     pool.close()
+    print(f"recall@5..50 over HTTP: {recall(answers, exact, limits()):.4f}")
     print(f"\n{'candidates':>10} {'searches/s, bare':>17} {'recall@10':>10} {'recall@5..50':>13}")
     for candidates in CANDIDATES:
         index.search_candidates = candidates
@@ -106,23 +108,20 @@ def searched_s(index: VectorIndex, queries: Vector) -> float:
     return time.perf_counter() - began
 
 
-async def asked_s(client: Client, pool: Pool, exact: NDArray[np.int64]) -> float:
-    """Return the seconds that the server takes for all queries, asked over all connections at once."""
+async def asked_s(client: Client, pool: Pool, answers: list[list[int]]) -> float:
+    """Return the seconds that the server takes for all queries, asked over all connections; fill in its answers."""
     waiting = list(enumerate(limits()))
-    found: list[list[int]] = [[] for _ in waiting]
 
     async def ask_on() -> None:
         while waiting:
             query, k = waiting.pop()
             exchange = await pool.ask(client.encode(Search(query, k, -1.0, 0)))
             assert exchange.ok, exchange.explain()
-            found[query] = client.ids(b"".join(exchange.body))
+            answers[query] = client.ids(b"".join(exchange.body))
 
     began = time.perf_counter()
     await asyncio.gather(*(ask_on() for _ in range(CONNECTIONS)))
-    took_s = time.perf_counter() - began
-    print(f"recall@5..50 over HTTP: {recall(found, exact, limits()):.4f}")
-    return took_s
+    return time.perf_counter() - began
 
 
 def limits() -> list[int]:
