@@ -9,7 +9,8 @@ from compbench.measuring import drivers
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.model.records import Capture
-from compbench.store.data_set_sizes import wanted_memories
+from compbench.store.data_set_sizes import read_size, wanted_memories
+from compbench.systems import registry
 
 # Starting, loading and stopping, for an estimate before anything was measured.
 _ASSUMED_OVERHEAD_S = 8.0
@@ -21,10 +22,21 @@ def estimate_s(project: Project, measurements: Iterable[str], done: Iterable[Cap
     """Return how long making these measurements will take, from the phases of those that are done."""
     names, known = list(measurements), list(done)
     spent = [sum(phase.duration_s for phase in one.phases if phase.name not in _NO_OVERHEAD) for one in known]
-    overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S
+    overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S + _loading_s(project, names)
     gaps = len(names) if known else max(0, len(names) - 1)
     durations = sum(_duration_s(project, name) for name in names)
     return durations + len(names) * overhead_s + gaps * project.settings.cooldown_s + _finding_s(project, names)
+
+
+def _loading_s(project: Project, names: Iterable[str]) -> float:
+    """Return how long each measured server is loaded, as far as that is known: only one that keeps no data is."""
+    if registry.server_of(project.settings).data_format:
+        return 0.0
+    try:
+        known = [read_size(project.settings, project.loaded[measurement_named(name).scenario]) for name in names]
+    except UserError:
+        return 0.0  # a check says so
+    return max((size.took_s for size in known if size), default=0.0)
 
 
 def _finding_s(project: Project, names: Iterable[str]) -> float:

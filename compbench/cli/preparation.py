@@ -33,12 +33,7 @@ def data_loaded(project: Project) -> dict[str, str]:
 
 def has_data_set(project: Project, scenario: str) -> bool:
     """Tell whether the scenario's data set need not be made: it is kept already, or is loaded anew each time."""
-    try:
-        if data_set_sizes.wanted_memories(project.settings, project.loaded[scenario]) is None:
-            return False
-    except UserError:
-        return False
-    return _is_kept(kept_data.data_set_folder, Path.is_dir, project, scenario)
+    return _has_size(project, scenario) and _is_kept(kept_data.data_set_folder, Path.is_dir, project, scenario)
 
 
 def data_set_announcement(project: Project, scenario: str) -> str:
@@ -57,7 +52,10 @@ def keep_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
     making = Making(settings, project.root, tell, scenario)
     memories = data_set_sizes.wanted_memories(settings, facts)
     if memories is None:
-        data_sets.find_size(making, facts, *inputs.most_memories(settings, facts))
+        most, bound = inputs.most_memories(settings, facts)
+        if most < min(data_scale.FEWEST_MEMORIES, facts.data.num_nodes):
+            raise UserError("this machine has no room for a data set now: free memory, and disk for cache_dir")
+        data_sets.find_size(making, facts, most, bound)
         memories = data_set_sizes.wanted_memories(settings, facts)
     folder = kept_data.data_set_folder(settings, facts)
     if folder is not None and memories is not None and not folder.is_dir():
@@ -66,7 +64,7 @@ def keep_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
 
 def has_ground_truth(project: Project, scenario: str) -> bool:
     """Tell whether the scenario's exact neighbours need not be computed: they are kept already, or not asked for."""
-    return _is_kept(kept_data.ground_truth_file, Path.is_file, project, scenario)
+    return _has_size(project, scenario) and _is_kept(kept_data.ground_truth_file, Path.is_file, project, scenario)
 
 
 def keep_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None:
@@ -80,6 +78,13 @@ def keep_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None
     memories = data_set_sizes.wanted_memories(project.settings, facts)
     if memories is not None:
         data_sets.make_ground_truth(Making(project.settings, project.root, tell, scenario), facts, memories)
+
+
+def _has_size(project: Project, scenario: str) -> bool:
+    try:
+        return data_set_sizes.wanted_memories(project.settings, project.loaded[scenario]) is not None
+    except UserError:
+        return False  # as below
 
 
 def _is_kept(

@@ -71,10 +71,10 @@ class Reporter:
 
     def execute_task(self, task: Task) -> None:
         """Announce a data set before it is made; a measurement tells of itself."""
-        if (name := _scenario_of(task, "data_set")) and (
-            text := preparation.data_set_announcement(self.suite.project, name)
-        ):
-            self.display.line(f"      {name}: {text}")
+        if name := _scenario_of(task, "data_set"):
+            with contextlib.suppress(UserError):  # what can't be read is told by the task itself
+                if text := preparation.data_set_announcement(self.suite.project, name):
+                    self.display.line(f"      {name}: {text}")
 
     def add_success(self, task: Task) -> None:
         """Tell the findings of the checks, and the remarks made meanwhile."""

@@ -130,7 +130,11 @@ def makings(suite: Suite) -> Iterator[Task]:
     They are no targets: their names are hashes of what is in the scenarios, which loading does not read.
     """
     project = suite.project
-    yield {"basename": "data_set", "name": None, "doc": "load a large data set once, to keep: data_set:<scenario>"}
+    yield {
+        "basename": "data_set",
+        "name": None,
+        "doc": "find how much of a data set loads, and keep it loaded: data_set:<scenario>",
+    }
     yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
     for name in project.scenarios:
         yield {
@@ -139,7 +143,11 @@ def makings(suite: Suite) -> Iterator[Task]:
             "actions": [succeed_or_fail(suite.prepare, preparation.keep_data_set, name, "data set")],
             "task_dep": ["gate"],
             "file_dep": [str(project.scenario_path(name))],
-            "uptodate": [Condition("kept, or small", partial(preparation.has_data_set, project, name))],
+            "uptodate": [
+                Condition(
+                    "its size is known, and it is kept if it is to be", partial(preparation.has_data_set, project, name)
+                )
+            ],
         }
         yield {
             "basename": "ground_truth",

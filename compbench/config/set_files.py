@@ -91,7 +91,7 @@ def set_hashes(scenario: Scenario, cache: Path | None) -> tuple[str, ...]:
     return tuple(_hash_of(scenario, paths, cache) if paths else "" for paths in lists)
 
 
-def describe_set(scenario: Scenario) -> str:
+def describe_set(scenario: Scenario, *, with_queries: bool = True) -> str:
     """Return a few words on the vectors that the scenario is about, for readers; opens no file."""
     match scenario.data_set:
         case OwnSet(rows=rows, queries=queries):
@@ -101,7 +101,8 @@ def describe_set(scenario: Scenario) -> str:
             return f"own set {Path(rows).name}" + ("" if is_hdf5 else ", its last rows held back as queries")
         case GeneratedSet(seed=seed, queries=kind, near_duplicates=share):
             repeated = f", {100 * share:g} % near duplicates" if share else ""
-            return f"generated embeddings, seed {seed}{repeated}; queries: {_QUERIES[kind]}"
+            queries = f"; queries: {_QUERIES[kind]}" if with_queries else ""
+            return f"generated embeddings, seed {seed}{repeated}{queries}"
         case None:
             name = str(scenario.data.embedding_distribution.__struct_config__.tag).replace("_", " ")
             return f"{name} random vectors, seed {scenario.data_seed}"

@@ -36,6 +36,9 @@ PROFILES: dict[str, dict[str, Any]] = {
 # Chosen beside the steady work of `benchmarks.disturbed`: of six measurements each, -10 left two invalid, -15 one.
 RAISED_NICENESS = -15
 
+_DAY_S = 86_400.0
+_SLOWER_THAN_BEFORE = 1.5
+
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _Gigabytes = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -96,7 +99,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sample_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
     ready_timeout_s: _Seconds = 60.0
     prepare_timeout_s: _Seconds = 600.0
-    loading_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] | None = None
+    loading_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] | None = None
     capacity_step_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
     capacity_repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
     capacity_precision_pct: Annotated[float, msgspec.Meta(ge=0.5, le=50)] = 5.0
@@ -141,6 +144,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def loading_limit_s(self) -> float:
         """Return how long loading may take where the scale is `auto`: the data set's size is found by that."""
         return self.prepare_timeout_s if self.loading_s is None else self.loading_s
+
+    @property
+    def prepare_limit_s(self) -> float:
+        """Return how long a server that is measured may take to be loaded.
+
+        With the scale `auto` that is more than it took when the size was found: this time may be a slower one.
+        """
+        if self.scale != "auto":
+            return self.prepare_timeout_s
+        return min(_DAY_S, max(self.prepare_timeout_s, _SLOWER_THAN_BEFORE * self.loading_limit_s))
 
     @property
     def asked_scale(self) -> str:

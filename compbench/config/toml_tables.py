@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 import tomli
@@ -103,7 +103,15 @@ def _choices(raw: Any, kind: Any, key: str) -> list[str]:
     *parents, last = _parts(key)
     raw, hint = _follow(raw, kind, parents)
     tags = [t.__struct_config__.tag for t in _tables(hint) if t.__struct_config__.tag_field == last]
-    return tags or [str(choice) for choice in _members(_follow(raw, hint, [last])[1])]
+    return tags or [str(choice) for member in _members(_follow(raw, hint, [last])[1]) for choice in _words(member)]
+
+
+def _words(member: Any) -> Sequence[Any]:
+    """Return what may stand for a member of a union: the words of a literal, or `a number`."""
+    origin = get_origin(member)
+    if origin is Literal:
+        return get_args(member)
+    return ["a number"] if origin is Annotated or member in (int, float) else [member]
 
 
 def _follow(raw: Any, hint: Any, parts: Sequence[str]) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.loadtest.progress import Progress
-from compbench.loadtest.sizing import OVERRUN, Step, round_numbers, will_do
+from compbench.loadtest.sizing import GIVEN_UP_FROM, Step, will_do
 from compbench.loadtest.workload import batches
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
@@ -22,6 +22,7 @@ from compbench.loadtest.workload.vectors import VectorSet
 from compbench.model.errors import UserError
 from compbench.model.result import Prepared
 from compbench.model.scenario import Scenario
+from compbench.model.sizes import round_numbers
 from compbench.systems.api import Call, Client, Loading
 from compbench.systems.clients import ServerAddress, open_client
 from compbench.transport.exchange import Transport
@@ -78,12 +79,17 @@ def load_data(options: PrepareOptions, progress: Progress) -> Prepared:
     return run_in_precise_loop(_Loading(options, rows, client, progress).run())
 
 
-def why_stop(states: deque[LoadState], wanted: int, limit_s: float) -> str:
-    """Say why the load can't succeed, judging by the last states (oldest first); empty to go on."""
+def why_useless(state: LoadState) -> str:
+    """Say why the load can't succeed, however long it takes; empty to go on."""
+    stored = state.acknowledged if state.stored is None else state.stored
+    if state.acknowledged >= STORED_AFTER and stored < STORED_SHARE * state.acknowledged:
+        return _not_kept(stored, state.acknowledged)
+    return ""
+
+
+def why_too_slow(states: deque[LoadState], wanted: int, limit_s: float) -> str:
+    """Say why the load won't end in time, judging by the last states (oldest first); empty to go on."""
     first, last = states[0], states[-1]
-    stored = last.acknowledged if last.stored is None else last.stored
-    if last.acknowledged >= STORED_AFTER and stored < STORED_SHARE * last.acknowledged:
-        return _not_kept(stored, last.acknowledged)
     if last.elapsed_s > limit_s:
         return f"{last.acknowledged} of {wanted} memories were in when the time limit of {limit_s:.0f} s was reached"
     gained, took_s = last.acknowledged - first.acknowledged, last.elapsed_s - first.elapsed_s
@@ -123,7 +129,7 @@ class _Loading:
         self._options, self._vectors, self._client, self._progress = options, vectors, client, progress
         self._wanted = options.memories
         self._found = self._acknowledged = self._sent = self._fits = 0
-        self._note = ""
+        self._note, self._out_of_time = "", False
         self._began_s = time.monotonic()
 
     async def run(self) -> Prepared:
@@ -148,6 +154,7 @@ class _Loading:
             elapsed_s=round(self._elapsed_s(), 3),
             complete=not self._note,
             fits=self._fits,
+            out_of_time=self._out_of_time,
             note=self._note,
         )
 
@@ -237,7 +244,7 @@ class _Loading:
             self._note = self._note or f"{batch.name}: refused: {exchange.explain()}"
 
     async def _watched(self, load: Coroutine[Any, Any, None], transport: Transport) -> None:
-        limit_s = self._options.time_limit_s * (OVERRUN if self._options.fit else 1)
+        limit_s = self._options.time_limit_s * (GIVEN_UP_FROM if self._options.fit else 1)
         states: deque[LoadState] = deque(maxlen=RATE_WINDOW)
         task = asyncio.create_task(load)
         while not task.done():
@@ -245,7 +252,10 @@ class _Loading:
             states.append(LoadState(self._elapsed_s(), self._acknowledged, await self._stored(transport)))
             self._report(states[-1])
             if not task.done():
-                self._note = self._note or why_stop(states, self._wanted, limit_s)
+                self._note = self._note or why_useless(states[-1])
+            if not task.done() and not self._note:
+                self._note = why_too_slow(states, self._wanted, limit_s)
+                self._out_of_time = bool(self._note)
             if self._note:
                 task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,20 +1,15 @@
-"""How many rows load within a time, found by loading: on from one round number to the next while that will do. Pure.
-
-Round numbers (1, 2 and 5 times a power of ten) make two machines of about the same speed, and two runs of one machine,
-stop at the same size.
-"""
+"""How many rows load within a time, found by loading: on from one round number to the next while that will do. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-# Fewer rows than this are no data set, and load in no time.
-LEAST = 100
 # A time that is shorter tells little about the rate.
 TELLING_S = 0.5
-# So far over the limit a step that was begun may take: another load would cost more than that.
-OVERRUN = 1.5
+# A step is begun if it is foreseen to end by the first share of the limit, and given up at the second: what is foreseen
+# is not exact, and what was loaded before a step that is given up has to be loaded again without it.
+BEGUN_UP_TO, GIVEN_UP_FROM = 0.9, 1.1
 
 
 class Step(NamedTuple):
@@ -24,20 +19,9 @@ class Step(NamedTuple):
     elapsed_s: float
 
 
-def round_numbers(most: int) -> Iterator[int]:
-    """Yield 100, 200, 500, 1000 and so on below `most`, then `most` itself."""
-    number, factors = LEAST, (2.0, 2.5, 2.0)
-    for place in range(3 * len(str(most))):
-        if number >= most:
-            break
-        yield number
-        number = round(number * factors[place % 3])
-    yield most
-
-
 def will_do(steps: Sequence[Step], rows: int, limit_s: float) -> bool:
     """Tell whether so many rows will be in within the limit; True as long as too little is known."""
-    return not steps or steps[-1].elapsed_s < TELLING_S or foreseen_s(steps, rows) <= limit_s
+    return not steps or steps[-1].elapsed_s < TELLING_S or foreseen_s(steps, rows) <= BEGUN_UP_TO * limit_s
 
 
 def foreseen_s(steps: Sequence[Step], rows: int) -> float:

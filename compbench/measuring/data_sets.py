@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from compbench.config.settings import Settings
 from compbench.machine import interrupts, process
 from compbench.machine.output import Output
@@ -76,19 +78,28 @@ def find_size(making: Making, scenario: Scenario, most: int, bound: SizeBound) -
         OSError: a disk refused the note.
     """
     settings = making.settings
+
+    def note(said: Prepared) -> None:
+        _note_size(settings, scenario, said, bound if said.fits == most else "time")
+
     with server.work_folder(settings, making.root) as work:
         order = _Order(most, settings.loading_limit_s, fit=True)
-        said = _load_rows(making, scenario, work, order, lambda _loader: lambda: None)
-        found = FoundSize(
-            memories=said.fits,
-            bound=bound if said.fits == most else "time",
-            loading_limit_s=settings.loading_limit_s,
-            took_s=said.elapsed_s,
-        )
-        data_set_sizes.keep_size(settings, scenario, found)
+        said = _load_rows(making, scenario, work, order, note, lambda _loader: lambda: None)
         folder = kept_data.data_set_folder(settings, scenario)
-        if folder is not None and said.complete:
+        if folder is not None and said.complete and said.wanted == data_set_sizes.wanted_memories(settings, scenario):
             _keep(work / "data", folder)
+
+
+def _note_size(settings: Settings, scenario: Scenario, said: Prepared, bound: SizeBound) -> None:
+    """Keep the size that was found; one that was found before is never made smaller by a slower moment."""
+    known = data_set_sizes.read_size(settings, scenario)
+    if known is not None and known.memories > said.fits:
+        found = msgspec.structs.replace(known, bound="time")
+    else:
+        found = FoundSize(
+            memories=said.fits, bound=bound, loading_limit_s=settings.loading_limit_s, took_s=said.elapsed_s
+        )
+    data_set_sizes.keep_size(settings, scenario, found)
 
 
 def make_data_set(making: Making, scenario: Scenario, memories: int, folder: Path) -> None:
@@ -105,7 +116,8 @@ def make_data_set(making: Making, scenario: Scenario, memories: int, folder: Pat
             return _Saving(making, loader, work / "data", begun).poll
 
         try:
-            _load_rows(making, scenario, work, _Order(memories, settings.data_set_timeout_s), saving)
+            order = _Order(memories, settings.data_set_timeout_s)
+            _load_rows(making, scenario, work, order, lambda _said: None, saving)
         except NotStartedError as error:
             advice = f" (it was to go on from {begun}: remove that to begin anew)" if begun.is_dir() else ""
             raise UserError(f"{error}{advice}") from None
@@ -130,9 +142,23 @@ def _load_rows(
     scenario: Scenario,
     work: Path,
     order: _Order,
+    note: Callable[[Prepared], None],
     each_poll_of: Callable[[ServerProcess], Callable[[], None]],
 ) -> Prepared:
-    """Load rows into a server of its own, which writes its state if it can, and has ended afterwards."""
+    """Load rows into a server of its own, which writes its state if it can, and has ended afterwards.
+
+    Args:
+        making: the surroundings.
+        scenario: whose rows they are.
+        work: the server's folder.
+        order: how many, within which time.
+        note: takes what was loaded as soon as it is, before anything else can go wrong.
+        each_poll_of: given the server, returns what is done several times a second meanwhile.
+
+    Raises:
+        NotStartedError: there is no server.
+        UserError: it did not take the rows, or did not write its state.
+    """
     settings, half = making.settings, registry.server_of(making.settings)
     files = DriverFiles(work / "prepare.json", work / "prepare.progress")
     try:
@@ -141,7 +167,8 @@ def _load_rows(
             argv = drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)
             argv += ["--no-edges", *(["--fit"] if order.fit else [])]
             said = _loaded(making, argv, files, work / "prepare.log", order, each_poll_of(loader))
-            if half.data_format and (problem := half.save(_SAVE_TIMEOUT_S)):
+            note(said)
+            if half.data_format and said.complete and (problem := half.save(_SAVE_TIMEOUT_S)):
                 raise UserError(f"the server did not write its state: {problem}")
     except StartError as error:
         raise NotStartedError(f"no server to load the data set into: {error}") from None
@@ -154,13 +181,13 @@ def _loaded(
     """Run the loading driver to its end, and return what it says.
 
     Raises:
-        UserError: it failed, and not only because a step that was thought to fit did not.
+        UserError: it failed, for another reason than that the time was over before the last step.
     """
     try:
         _run_driver(making, argv, files.progress, log, order.limit_s, each_poll)
     except UserError:
         said = driver_report.read_prepared(files.report)
-        if said is None or not said.fits:
+        if said is None or not (said.fits and said.out_of_time):
             raise
         return said
     said = driver_report.read_prepared(files.report)

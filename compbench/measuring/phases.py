@@ -30,9 +30,6 @@ from compbench.systems import registry
 # Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
 _DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
-# With scale=auto, what was found to load within a time may take that much longer this time.
-_SLOWER_THAN_BEFORE = 1.5
-
 
 def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
     """Load the data set by a child process.
@@ -43,11 +40,10 @@ def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
     scenario, settings = attempt.scenario, attempt.settings
     data_set = attempt.data_set = _wanted_data(attempt)
     files = DriverFiles(work / "prepare.json", work / "prepare.progress")
-    with attempt.phase("prepare", settings.prepare_timeout_s):
-        time_limit_s = max(settings.prepare_timeout_s, _SLOWER_THAN_BEFORE * settings.loading_limit_s)
-        limit_s = time_limit_s + settings.driver_grace_s
+    with attempt.phase("prepare", settings.prepare_limit_s):
+        limit_s = settings.prepare_limit_s + settings.driver_grace_s
         output = Output(work / "prepare.log", MEGABYTE)
-        argv = drivers.prepare_argv(settings, scenario, files, data_set.wanted, time_limit_s)
+        argv = drivers.prepare_argv(settings, scenario, files, data_set.wanted, settings.prepare_limit_s)
         with _driver(attempt, argv, output, None) as child:
             in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
         ended = child.exit
@@ -105,15 +101,30 @@ def _wanted_data(attempt: Attempt) -> DataSet:
     if data_set is None:
         why = "no data set could be loaded beforehand"
         raise ScenarioFailed(outcome_of("data-set-size-unknown", "prepare", problem=why))
+    _refuse_another_size(attempt, data_set)
     return data_set
+
+
+def _refuse_another_size(attempt: Attempt, data_set: DataSet) -> None:
+    """Refuse to measure a scenario's repeats on different amounts of data: their figures are one distribution.
+
+    Raises:
+        ScenarioFailed: an earlier repeat of this run had another amount.
+    """
+    for other in attempt.run.captures():
+        had = other.data_set
+        if other.scenario == attempt.scenario.name and had is not None and had.wanted != data_set.wanted:
+            now = f"now {data_set.wanted:,} would be loaded"
+            problem = f"{other.measurement} of this run had {had.wanted:,} memories, {now}"
+            raise ScenarioFailed(outcome_of("data-set-size-unknown", "prepare", problem=problem))
 
 
 def _job_of(attempt: Attempt, work: Path) -> Job:
     files = DriverFiles(attempt.partial("driver_json"), work / "measure.progress", attempt.partial("hlog"))
     job_for = drivers.capacity_job if attempt.measurement.kind == "capacity" else drivers.load_job
     try:
-        memories = attempt.data_set.wanted if attempt.data_set else attempt.scenario.data.num_nodes
-        return job_for(attempt.settings, attempt.scenario, files, memories)
+        assert attempt.data_set is not None  # noqa: S101 - it is loaded before anything is measured
+        return job_for(attempt.settings, attempt.scenario, files, attempt.data_set.wanted)
     except UserError as error:
         raise ScenarioFailed(outcome_of("no-limit", problem=error)) from None
 

@@ -20,6 +20,7 @@ from compbench.measuring import admission, cautions, data_sets, phases, server, 
 from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
 from compbench.measuring.quiet import await_quiet, cool_down
 from compbench.measuring.retries import is_due
+from compbench.model.errors import UserError
 from compbench.model.events import OutcomeReached, Subscriber
 from compbench.model.file_names import INVALID, PARTIAL
 from compbench.model.measurement import Measurement
@@ -111,7 +112,10 @@ def _make_work_folder(attempt: Attempt, stack: contextlib.ExitStack) -> Path:
     Raises:
         ScenarioFailed: the disk refused it.
     """
-    kept = kept_data.data_set_folder(attempt.settings, attempt.scenario)
+    try:
+        kept = kept_data.data_set_folder(attempt.settings, attempt.scenario)
+    except UserError as error:
+        raise ScenarioFailed(outcome_of("data-set-size-unknown", problem=error)) from None
     try:
         work = stack.enter_context(server.work_folder(attempt.settings, attempt.root))
         data_sets.hand_over(kept, work / "data")

@@ -228,7 +228,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     `sent` memories were sent now, `found` were there before; `stored` is the server's own count (all spaces), None
     if it gives none; `method` is how they were sent, `edges` how many the server says it has. Where as many were to be
-    loaded as fit into a time, `wanted` is how many that are, and `fits` the largest round number that was in by then.
+    loaded as fit into a time, `wanted` is how many that are, and `fits` the largest round number that was in by then;
+    `out_of_time` tells that the load was given up because of the time, and for no other reason.
     """
 
     wanted: Count
@@ -240,6 +241,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: Amount = 0.0
     complete: bool
     fits: Count = 0
+    out_of_time: bool = False
     note: str = ""
 
 

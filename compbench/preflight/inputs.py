@@ -19,12 +19,14 @@ from compbench.machine.probes import binaries, machine
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
 from compbench.model.scenario import Scenario
+from compbench.model.sizes import round_below
 from compbench.preflight import data_scale, memory_needs
 from compbench.preflight.findings import finding_of
 from compbench.preflight.judgement import GB, judge_program, judge_versions
 from compbench.store import kept_data
 from compbench.store.data_set_sizes import SizeBound, wanted_memories
 from compbench.systems import registry
+from compbench.systems.api import Needs
 
 _DRIVER_MODULES = ("httptools", "orjson", "numpy", "hdrh")
 
@@ -124,9 +126,19 @@ def most_memories(settings: Settings, scenario: Scenario) -> tuple[int, SizeBoun
     found: list[tuple[int, SizeBound]] = [(meant, "set")]
     if half.most_vectors is not None:
         found.append((half.most_vectors, "system"))
-    if (needs := half.needs(meant, dimension)) is not None:
-        found.append((memory_needs.most_that_fit(needs, meant, _room(settings)), "memory"))
-    return min(found, key=lambda each: each[0])
+    most, bound = min(found, key=lambda each: each[0])
+    if half.needs(1, 1) is None:
+        return most, bound
+
+    def needs_of(count: int) -> Needs:
+        needs = half.needs(count, dimension)
+        assert needs is not None  # noqa: S101 - known for one vector, so for all
+        return needs
+
+    room = memory_needs.most_that_fit(needs_of, most, _room(settings))
+    if room == most:
+        return most, bound
+    return round_below(room), "memory"
 
 
 def _wanted(settings: Settings, scenario: Scenario) -> int | None:
@@ -183,7 +195,7 @@ def _needs(settings: Settings, scenarios: Sequence[Scenario]) -> list[memory_nee
 def _need(settings: Settings, scenario: Scenario) -> memory_needs.Need:
     folder, count = kept_data.data_set_folder(settings, scenario), _wanted(settings, scenario)
     if count is None:
-        count = most_memories(settings, scenario)[0]
+        count = max(1, most_memories(settings, scenario)[0])
     needs = registry.server_of(settings).needs(count, scenario.data.embedding_dim)
     assert needs is not None  # noqa: S101 - known for one vector, so for all
     return memory_needs.Need(

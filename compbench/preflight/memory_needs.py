@@ -5,7 +5,7 @@ What vectors need is the system's to say; one that can't is not judged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compbench.model.records import Finding
@@ -13,6 +13,9 @@ from compbench.model.times import span
 from compbench.preflight.findings import finding_of
 from compbench.preflight.judgement import GB
 from compbench.systems.api import Needs
+
+# Free memory is never quite the same twice: what just fits today must not be refused tomorrow.
+_USED_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -79,21 +82,26 @@ def judge_data_set(needs: Sequence[Need], room: Room) -> Finding:
     return finding_of("data_set", "data-sets-fit", "ok", largest=told, available_gb=room.available_bytes / GB)
 
 
-def most_that_fit(needs: Needs, count: int, room: Room) -> int:
-    """Return how many vectors fit into memory and, kept, onto the disk, given the needs of `count`: at most `count`."""
-    shares = [1.0, max(0, room.available_bytes - room.reserve_bytes) / max(1, needs.memory_bytes)]
-    shares.append(room.free_disk_bytes / max(1, 2 * needs.disk_bytes))
-    return int(count * min(shares))
+def most_that_fit(needs_of: Callable[[int], Needs], most: int, room: Room) -> int:
+    """Return how many vectors, up to `most`, fit into memory and, kept, onto the disk, with a tenth to spare."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        needs = needs_of(middle)
+        in_memory = needs.memory_bytes <= _USED_SHARE * (room.available_bytes - room.reserve_bytes)
+        fits = in_memory and 2 * needs.disk_bytes <= _USED_SHARE * room.free_disk_bytes
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return low
 
 
 def _memory_problem(need: Need, room: Room) -> str:
     if need.memory_bytes + room.reserve_bytes <= room.available_bytes:
         return ""
+    told = f"{_sum_of(need)} + {room.reserve_bytes / GB:.1f} GB to spare > {room.available_bytes / GB:.1f} GB available"
+    if need.fits_the_time:
+        return f"{told}: free so much, or set scale to a smaller share of it"
     affordable = max(0, room.available_bytes - room.reserve_bytes) / (need.memory_bytes / need.count)
-    return (
-        f"{_sum_of(need)} + {room.reserve_bytes / GB:.1f} GB to spare > {room.available_bytes / GB:.1f} GB available:"
-        f" {_use_scale(affordable / need.num_nodes)}"
-    )
+    return f"{told}: {_use_scale(affordable / need.num_nodes)}"
 
 
 def _time_problem(need: Need, room: Room) -> str:

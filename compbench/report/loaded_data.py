@@ -23,10 +23,11 @@ def _line(of_each: dict[str, DataSet]) -> str:
     meant: dict[int, list[str]] = {}
     for name, data in of_each.items():
         meant.setdefault(data.nodes_in_scenario, []).append(name)
+    parts = [f"{_of(count, one.wanted)} in {' and '.join(names)}" for count, names in meant.items()]
+    reason = f": {one.reason}" if one.reason else ""
     what = f" ({one.what})" if one.what else ""
-    scenarios = "; ".join(
-        f"{', '.join(names)}" if count == one.wanted else f"of {count:,} in {', '.join(names)}"
-        for count, names in meant.items()
-    )
-    reason = f" - {one.reason}" if one.reason else ""
-    return f"{one.wanted:,} memories{what}: {scenarios}{reason}"
+    return f"{one.wanted:,} memories, {', '.join(parts)}{reason}{what}"
+
+
+def _of(meant: int, loaded: int) -> str:
+    return "all" if meant <= loaded else f"of {meant:,}"

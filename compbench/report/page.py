@@ -80,7 +80,10 @@ def gather(
     comparisons = baselines.compare(captures, published)
     targets = pages.read_targets(folder, scenarios_dir, manifest)
     known, _ = history.read_history(folder.parent)
-    capacities = comparable.find_capacities(known, manifest.fingerprint)
+    amounts = {
+        f"stored:{c.scenario}": history.amount(c.data_set.stored, c.data_set.wanted) for c in captures if c.data_set
+    }
+    capacities = comparable.find_capacities(known, manifest.fingerprint | amounts)
     capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
     views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities, published)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}

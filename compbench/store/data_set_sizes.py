@@ -6,31 +6,33 @@ same one, with a newer build of the system too: only figures of one size can be 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from compbench.config.set_files import describe_set
 from compbench.config.settings import Settings
+from compbench.files.regular import read_regular
 from compbench.loadtest.workload.set_identity import rows_identity
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
 from compbench.model.records import DataSet
 from compbench.model.scenario import Scenario, scaled_count
 from compbench.model.times import span
-from compbench.store.record_files import read_record, write_record
+from compbench.store.record_files import write_record
 from compbench.systems import registry
 
-# The end of a larger data set: of its own rows, of the time, of what the system holds, of this machine's memory.
+# Why a data set is no larger: it has no more rows, or the time, the system or this machine's room allows no more.
 SizeBound = Literal["set", "time", "system", "memory"]
 
 
 class FoundSize(msgspec.Struct, frozen=True, kw_only=True):
     """How many memories of a set a system loaded, what kept it from more, and how long that took."""
 
-    memories: int
+    memories: Annotated[int, msgspec.Meta(ge=1)]
     bound: SizeBound
     loading_limit_s: float
     took_s: float
@@ -46,7 +48,7 @@ def wanted_memories(settings: Settings, scenario: Scenario) -> int | None:
     """Return how many memories of the scenario are loaded; None if that is still to be found.
 
     Raises:
-        UserError: the record of a size that was found can't be read.
+        UserError: a file of the user's own set is missing, or can't be read.
     """
     if settings.scale != "auto":
         return scaled_count(scenario, settings.scale)
@@ -55,13 +57,15 @@ def wanted_memories(settings: Settings, scenario: Scenario) -> int | None:
 
 
 def read_size(settings: Settings, scenario: Scenario) -> FoundSize | None:
-    """Return the size that was found for the scenario's data set, None if there is none yet.
+    """Return the size that was found for the scenario's data set, None if there is none; a damaged record is none.
 
     Raises:
-        UserError: its record can't be read.
+        UserError: a file of the user's own set is missing, or can't be read.
     """
     path = _path_of(settings, scenario)
-    return read_record(path, FoundSize) if path.exists() else None
+    with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(read_regular(path), type=FoundSize)
+    return None
 
 
 def keep_size(settings: Settings, scenario: Scenario, found: FoundSize) -> None:
@@ -79,7 +83,7 @@ def wanted_data(settings: Settings, scenario: Scenario) -> DataSet | None:
     """Return the scenario's data set as it is to be loaded; None if how much that is, is still to be found.
 
     Raises:
-        UserError: the record of a size that was found can't be read.
+        UserError: a file of the user's own set is missing, or can't be read.
     """
     wanted, meant = wanted_memories(settings, scenario), scenario.data.num_nodes
     if wanted is None:
@@ -89,7 +93,8 @@ def wanted_data(settings: Settings, scenario: Scenario) -> DataSet | None:
         scale=wanted / meant,
         wanted=wanted,
         reason=reason_for(settings, scenario),
-        what=describe_set(scenario),
+        # Engram's load generator draws its own searches, and other vectors.
+        what=describe_set(scenario, with_queries=settings.driver == "builtin"),
     )
 
 
@@ -106,7 +111,7 @@ def reason_for(settings: Settings, scenario: Scenario) -> str:
     """Say why no more of the scenario's memories are loaded; empty if all are.
 
     Raises:
-        UserError: the record of a size that was found can't be read.
+        UserError: a file of the user's own set is missing, or can't be read.
     """
     wanted = wanted_memories(settings, scenario)
     if wanted is None or wanted >= scenario.data.num_nodes:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from compbench.loadtest.prepare import LoadState, why_stop
+from compbench.loadtest.prepare import LoadState, why_too_slow, why_useless
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.model.scenario import Scenario
@@ -124,5 +124,5 @@ def test_a_dead_server_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_load_that_cannot_succeed_is_given_up_early(states: list[LoadState], line: str) -> None:
-    said = why_stop(deque(states), 1000, 60)
+    said = why_useless(states[-1]) or why_too_slow(deque(states), 1000, 60)
     assert (line in said) if line else not said

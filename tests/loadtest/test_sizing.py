@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from compbench.loadtest.sizing import TELLING_S, Step, foreseen_s, round_numbers, will_do
+from compbench.loadtest.sizing import TELLING_S, Step, foreseen_s, will_do
+from compbench.model.sizes import round_below, round_numbers
 
 
 def test_round_numbers_end_with_the_most() -> None:
@@ -16,6 +17,7 @@ def test_round_numbers_end_with_the_most() -> None:
     assert list(round_numbers(44_000))[-2:] == [20_000, 44_000]
     assert list(round_numbers(30)) == [30]
     assert list(round_numbers(100)) == [100]
+    assert [round_below(most) for most in (5, 99, 100, 199, 499_999, 500_000)] == [5, 99, 100, 100, 200_000, 500_000]
 
 
 def stopped_at(time_of: Callable[[int], float], limit_s: float, most: int = 1_000_000) -> int:

@@ -269,6 +269,7 @@ def test_a_data_set_that_is_not_the_scenarios_is_told(loaded: DataSet, codes: li
         (data_set(stored=999), True),
         (data_set(stored=512, prepared=False, note="loading failed: signal SIGKILL"), True),
         (data_set(stored=None, prepared=False), True),
+        (data_set(prepared=False, note="the server has 0 of 1000 edges"), True),
     ],
 )
 def test_a_server_that_did_not_hold_its_data_set_can_pass_nothing(loaded: DataSet, fails: bool) -> None:

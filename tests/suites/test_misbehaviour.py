@@ -142,9 +142,9 @@ def test_unhealthy_is_not_ready_a_flood_of_errors_is_cut_and_a_contradiction_is_
 
 def test_a_server_that_dies_while_data_is_loaded_ends_the_scenario_at_once(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", names=("alpha",))
-    project.set(prepare_timeout_s=60.0, start_retry_delay_s=0.1)
+    project.set(prepare_timeout_s=600.0, start_retry_delay_s=0.1)
     scenario = project.root / "scenarios" / "competitive" / "alpha.toml"
-    scenario.write_text(scenario.read_text().replace("num_nodes = 5", "num_nodes = 1000000"))
+    scenario.write_text(scenario.read_text().replace("num_nodes = 5", "num_nodes = 20000"))
     done = project.doit(STAND_IN_ENGRAM="1:die_after=1.0,1:die_signal=SIGSEGV")
     outcome = project.capture("alpha")["outcome"]
     assert done.returncode == 1

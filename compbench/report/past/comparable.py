@@ -73,12 +73,17 @@ def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric:
 
 
 def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> dict[str, FoundCapacity]:
-    """Return the newest search for each scenario's capacity on the same machine, system, data scale and scenario."""
+    """Return the newest search for each scenario's capacity on the same machine, system, scenario and amount of data.
+
+    `fingerprint` may have the amounts that the scenarios were measured on besides (`stored:<scenario>`).
+    """
     found = {}
     for past in history:
         for scenario, facts in past.capacities.items():
             names = ("machine", "system", "scale", f"scenario:{scenario}", f"set:{scenario}")
-            if all(past.fingerprint.get(name) == fingerprint.get(name) for name in names):
+            told = past.fingerprint.get(f"stored:{scenario}")
+            same_amount = told in (None, fingerprint.get(f"stored:{scenario}", told))
+            if same_amount and all(past.fingerprint.get(name) == fingerprint.get(name) for name in names):
                 found[scenario] = FoundCapacity(past.run, facts)
     return found
 

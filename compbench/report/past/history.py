@@ -31,6 +31,14 @@ _LATEST_S = 253_370_000_000
 
 class _DataSet(msgspec.Struct, frozen=True):
     stored: int | None = None
+    wanted: int | None = None
+
+
+def amount(stored: int | None, loaded: int | None) -> str:
+    """Return how many vectors a scenario was measured on, as its server tells, or else as they were loaded."""
+    if stored is not None:
+        return str(stored)
+    return "not told" if loaded is None else f"{loaded} loaded"
 
 
 class _Scenario(msgspec.Struct, frozen=True):
@@ -180,9 +188,10 @@ def _inputs(results: _Results) -> dict[str, str]:
     own = {name: value for name, value in found.items() if name.startswith("system.")}
     found["system settings"] = ", ".join(f"{name.removeprefix('system.')}={own[name]}" for name in sorted(own))
     for scenario in dict.fromkeys(one.scenario for one in results.scenarios):
-        counts = {one.data_set.stored for one in results.scenarios if one.scenario == scenario and one.data_set}
+        sets = [one.data_set for one in results.scenarios if one.scenario == scenario and one.data_set]
+        counts = {amount(data_set.stored, data_set.wanted) for data_set in sets}
         if counts:
-            found[f"stored:{scenario}"] = ", ".join(sorted("not told" if n is None else str(n) for n in counts))
+            found[f"stored:{scenario}"] = ", ".join(sorted(counts))
     return found
 
 

@@ -25,6 +25,7 @@ class Server:
     capabilities = Capabilities()
     how_to_get = "it comes with the tests"
     data_format = ""
+    most_vectors = None
 
     def __init__(self, own: FlatSettings, port: int) -> None:
         del own
