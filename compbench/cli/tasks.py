@@ -133,7 +133,7 @@ def makings(suite: Suite) -> Iterator[Task]:
     yield {
         "basename": "data_set",
         "name": None,
-        "doc": "find how much of a data set loads, and keep it loaded: data_set:<scenario>",
+        "doc": "find how much of a data set loads, and keep that loaded",
     }
     yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
     for name in project.scenarios:
@@ -143,11 +143,7 @@ def makings(suite: Suite) -> Iterator[Task]:
             "actions": [succeed_or_fail(suite.prepare, preparation.keep_data_set, name, "data set")],
             "task_dep": ["gate"],
             "file_dep": [str(project.scenario_path(name))],
-            "uptodate": [
-                Condition(
-                    "its size is known, and it is kept if it is to be", partial(preparation.has_data_set, project, name)
-                )
-            ],
+            "uptodate": [Condition("sized, and kept if need be", partial(preparation.has_data_set, project, name))],
         }
         yield {
             "basename": "ground_truth",

@@ -33,7 +33,7 @@ def stopped_at(time_of: Callable[[int], float], limit_s: float, most: int = 1_00
 @pytest.mark.parametrize(
     ("time_of", "size"),
     [
-        (lambda n: n / 10_000, 100_000),  # a steady pace
+        (lambda n: n / 12_000, 100_000),  # a steady pace
         (lambda n: n / 1e6, 1_000_000),  # all of it, long before
         (lambda n: n**2 * 2e-8, 20_000),  # each insert looks at all: 8 s for 20,000, 50 s for 50,000
         (lambda n: n / 5000 + n**2 * 2e-8, 10_000),
