@@ -69,7 +69,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stands(self) -> str:
-        """Return how the measured figure stands, in words: `-12.3 % better`, `not comparable: 20 of 99 memories loaded`."""
+        """Return how the measured figure stands, in words: `-12.3 % better`, `not comparable: 20 of 99 memories`."""
         if self.delta_pct is None:
             return f"not comparable: {self.caveat}" if self.caveat else "no baseline"
         return f"{change_pct(self.delta_pct)} {self.status.lower()}"
