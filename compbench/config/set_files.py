@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from compbench.files.content_hashes import content_hash, joined_hash
+from compbench.files.content_hashes import content_hash
 from compbench.model.errors import UserError
 from compbench.model.scenario import GeneratedSet, OwnSet, QueryKind, Scenario, SimilarityMetric
 
@@ -72,7 +73,7 @@ def set_files(scenario: Scenario) -> SetFiles:
 
 
 def rows_hash(scenario: Scenario, cache: Path | None) -> str:
-    """Return the SHA-256 of the files of the rows, None for `cache` to keep it in this process only.
+    """Return a hash of the content and format of the files of the rows; with no `cache` it is read in each process.
 
     Raises:
         UserError: a file is missing or can't be read.
@@ -81,7 +82,7 @@ def rows_hash(scenario: Scenario, cache: Path | None) -> str:
 
 
 def set_hashes(scenario: Scenario, cache: Path | None) -> tuple[str, ...]:
-    """Return the SHA-256 of the files of rows, queries and neighbours; empty for one that is not there.
+    """Return hashes of the content and format of rows, queries and neighbours; empty for one that is not there.
 
     Raises:
         UserError: a file is missing or can't be read.
@@ -108,7 +109,9 @@ def describe_set(scenario: Scenario) -> str:
 
 
 def _hash_of(scenario: Scenario, paths: list[Path], cache: Path | None) -> str:
+    """Hash files in their order, each with the ending of its name: that says what numbers the same bytes are."""
     try:
-        return joined_hash([content_hash(path, cache) for path in paths])
+        facts = [f"{path.suffix.lower()} {content_hash(path, cache)}" for path in paths]
     except OSError as error:
         raise UserError(f"{scenario.path}: data_set: {error.filename}: can't be read ({error.strerror})") from None
+    return hashlib.sha256(" ".join(facts).encode()).hexdigest()

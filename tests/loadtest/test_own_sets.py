@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -371,6 +372,15 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     assert "row 9 has another length than the first (6)" in refusal(lambda: vectors.rows(0))
 
 
+@pytest.mark.parametrize("key", ["rows", "queries"])
+@pytest.mark.parametrize("ending", [".bin", ".ibin", ".BIN"])
+def test_vectors_under_a_name_of_neighbours_are_refused(tmp_path: Path, key: str, ending: str) -> None:
+    files = write_fbin(tmp_path)
+    (tmp_path / files[key]).rename(tmp_path / f"vectors{ending}")
+    line = refused_set(tmp_path, {**files, key: f"vectors{ending}"})
+    assert f"vectors{ending}: {ending} is read as neighbours, not as {key}: rename it .fbin if" in line
+
+
 def test_hdf5_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     hdf5(tmp_path / "asked.hdf5", test=ASKED)
     assert "has no dataset 'train', only test" in refused_set(tmp_path, {"rows": "asked.hdf5"})
@@ -470,6 +480,16 @@ def test_what_is_kept_depends_on_the_content_and_not_on_names_or_times(tmp_path:
     assert rows_identity(made(tmp_path, {**files, "rows": "renamed.npy", "metric": "dot"}), 1) != rows_identity(
         renamed, 1
     )
+
+
+def test_the_same_bytes_in_another_format_are_another_set(tmp_path: Path) -> None:
+    big_ann(tmp_path / "x.u8bin", ROWS * 2, "u1")
+    shutil.copy(tmp_path / "x.u8bin", tmp_path / "x.i8bin")
+    one, other = (made(tmp_path, {"rows": f"x.{kind}"}) for kind in ("u8bin", "i8bin"))
+    assert not np.array_equal(FileSet(one).rows(0), FileSet(other).rows(0))
+    assert rows_identity(one, 1) != rows_identity(other, 1)
+    before, after = (provenance.fingerprint(suite_settings(tmp_path), [asked]) for asked in (one, other))
+    assert before["set:own"] != after["set:own"]
 
 
 def test_a_file_is_hashed_once_while_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
