@@ -122,6 +122,26 @@ def test_neighbours_by_any_metric_are_exact(
 
 
 @pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("mean", [1000, 3000])
+@pytest.mark.parametrize("outlier", [1, 1e5])
+def test_neighbours_far_from_the_origin_are_exact(
+    monkeypatch: pytest.MonkeyPatch, metric: SimilarityMetric, mean: float, outlier: float
+) -> None:
+    rows = np.random.default_rng(4).normal(mean, 1, (9000, 64)).astype(np.float32)
+    rows[0] *= np.float32(outlier)  # it moves the mean of the first rows, and makes all scores of its block unsure
+    made = PlainSet(rows, metric)
+    pool = rows[5::9] + np.random.default_rng(6).normal(0, 0.3, (1000, 64)).astype(np.float32)
+    monkeypatch.setattr(made, "queries", lambda count, _among: pool[:count])
+    truth = of_set(monkeypatch, made)
+    for number in range(0, POOL_SIZE, 100):
+        similarity = brute(rows, pool[number], metric)
+        best = np.sort(similarity)[::-1][:DEPTH]
+        assert np.allclose(similarity[truth.numbers[number]], best, rtol=1e-6, atol=3e-7)
+        if metric == "euclidean":
+            assert len(np.intersect1d(truth.numbers[number], np.argsort(-similarity)[:DEPTH])) >= DEPTH - 1
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_a_row_that_cannot_be_compared_is_named(monkeypatch: pytest.MonkeyPatch, metric: SimilarityMetric) -> None:
     rows = spread_rows(9000)
     made = PlainSet(rows, metric)
@@ -148,7 +168,8 @@ def test_more_rows_take_no_more_memory() -> None:
 
     peak = peak_bytes(17_000)
     assert peak < 200_000_000
-    assert peak_bytes(34_000) < 1.02 * peak
+    # What the two threads hold at once differs from run to run by a few MB; the rows themselves are 50 MB more.
+    assert peak_bytes(34_000) < 1.1 * peak
 
 
 def test_what_is_killed_goes_on_from_its_last_state_and_ends_the_same(
