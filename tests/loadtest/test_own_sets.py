@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import shutil
@@ -258,6 +259,21 @@ def test_stores_are_near_rows_behind_the_loaded_ones_and_never_equal(tmp_path: P
     assert (distance / np.linalg.norm(stored, axis=1)).max() < 0.04
     again = vectors.unseen(np.random.default_rng(1), 300, among)
     assert np.array_equal(again, stored)
+
+
+@pytest.mark.parametrize("write", [write_fbin, write_fvecs, write_npy])
+def test_what_is_sent_while_measuring_is_in_memory_and_not_only_mapped(
+    tmp_path: Path, write: Callable[[Path], dict[str, str]]
+) -> None:
+    files = write(tmp_path)
+    if write is write_npy:
+        np.save(tmp_path / "base.npy", ROWS)
+    vectors = FileSet(made(tmp_path, files))
+    for table in (vectors.queries(1000, 1000), vectors._rows_for_stores(1000), vectors.rows(0)):
+        base: Any = table
+        while base is not None:
+            assert not isinstance(base, np.memmap | mmap.mmap)
+            base = getattr(base, "base", None)
 
 
 @pytest.mark.parametrize(

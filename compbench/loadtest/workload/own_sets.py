@@ -239,9 +239,10 @@ class FileSet:
 
 
 def as_vectors(numbers: NDArray[np.generic]) -> Vectors:
-    """Return numbers of any kind as float32, shape unchanged; what float32 can't hold becomes infinite."""
+    """Return numbers of any kind as float32 in memory, shape unchanged; what float32 can't hold becomes infinite."""
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(numbers, dtype=np.float32)
+        # Always a copy: what is only mapped would be read from the disk when it is used, while measuring.
+        return np.array(numbers, np.float32, copy=True, order="C", subok=False)
 
 
 def first_not_finite(vectors: Vectors) -> int | None:
