@@ -13,6 +13,8 @@ from compbench.files.content_hashes import content_hash
 from compbench.model.errors import UserError
 from compbench.model.scenario import GeneratedSet, OwnSet, QueryKind, Scenario, SimilarityMetric
 
+# In place of a file of neighbours: those that a file lists are not used, the exact ones are computed.
+NO_LISTED_NEIGHBOURS = "none"
 HDF5_ENDINGS = (".hdf5", ".h5")
 _QUERIES: dict[QueryKind, str] = {
     "held-out": "held-out draws of the same kind",
@@ -22,11 +24,15 @@ _QUERIES: dict[QueryKind, str] = {
 
 
 class SetFiles(NamedTuple):
-    """The files of an own set; `rows` are the parts of one table, in order."""
+    """The files of an own set; `rows` are the parts of one table, in order.
+
+    `computes_neighbours` tells that neighbours which a file of rows or queries lists are not used.
+    """
 
     rows: tuple[Path, ...]
     queries: Path | None
     neighbours: Path | None
+    computes_neighbours: bool = False
 
 
 class OwnSetSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +63,9 @@ def set_files(scenario: Scenario) -> SetFiles:
         pattern = str(Path(glob.escape(str(folder))) / own.rows)
         rows = [Path(name) for name in sorted(glob.glob(pattern))] or rows  # noqa: PTH207 - takes absolute ones too
     named = {"rows": own.rows, "queries": own.queries, "neighbours": own.neighbours}
-    places = {key: folder / name for key, name in named.items() if name is not None and key != "rows"}
+    computes = own.neighbours == NO_LISTED_NEIGHBOURS
+    others = {"queries": own.queries, "neighbours": None if computes else own.neighbours}
+    places = {key: folder / name for key, name in others.items() if name is not None}
     for key, path in (*(("rows", path) for path in rows), *places.items()):
         if not path.is_file():
             raise UserError(
@@ -69,7 +77,7 @@ def set_files(scenario: Scenario) -> SetFiles:
                 f"{scenario.path}: data_set.rows = {own.rows!r}: has the file of {key}, {named[key]}, too: name"
                 " the rows alone"
             )
-    return SetFiles(tuple(rows), places.get("queries"), places.get("neighbours"))
+    return SetFiles(tuple(rows), places.get("queries"), places.get("neighbours"), computes)
 
 
 def rows_hash(scenario: Scenario, cache: Path | None) -> str:
@@ -84,12 +92,15 @@ def rows_hash(scenario: Scenario, cache: Path | None) -> str:
 def set_hashes(scenario: Scenario, cache: Path | None) -> tuple[str, ...]:
     """Return hashes of the content and format of rows, queries and neighbours; empty for one that is not there.
 
+    In place of neighbours that are not to be used is that word.
+
     Raises:
         UserError: a file is missing or can't be read.
     """
     files = set_files(scenario)
     lists = (list(files.rows), *([path] if path else [] for path in (files.queries, files.neighbours)))
-    return tuple(_hash_of(scenario, paths, cache) if paths else "" for paths in lists)
+    rows, queries, neighbours = (_hash_of(scenario, paths, cache) if paths else "" for paths in lists)
+    return rows, queries, NO_LISTED_NEIGHBOURS if files.computes_neighbours else neighbours
 
 
 def describe_set(scenario: Scenario) -> str:

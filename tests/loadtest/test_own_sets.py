@@ -25,6 +25,7 @@ from compbench.config.set_files import describe_set, set_hashes
 from compbench.config.settings import Settings
 from compbench.files import content_hashes
 from compbench.loadtest.truth import ground_truth
+from compbench.loadtest.truth.nearest import Truth
 from compbench.loadtest.workload import own_sets, set_scan, vector_files
 from compbench.loadtest.workload.own_sets import FileSet
 from compbench.loadtest.workload.set_identity import queries_identity, rows_identity
@@ -57,6 +58,12 @@ def nearest(rows: Numbers, queries: Numbers, depth: int = DEPTH) -> Numbers:
 
 
 NEAREST = nearest(ROWS, ASKED)
+
+
+def by_distance(rows: Numbers, queries: Numbers) -> Numbers:
+    """Return the nearest rows of each query, best first."""
+    distances = np.linalg.norm(rows - queries[:, None], axis=2)
+    return np.argsort(distances, axis=1, kind="stable")[:, :DEPTH].astype(np.int64)
 
 
 def big_ann(path: Path, table: Numbers, kind: str, tail: bytes = b"") -> None:
@@ -224,6 +231,32 @@ def test_known_neighbours_serve_only_where_they_are_about_what_is_searched(tmp_p
     assert FileSet(made(tmp_path, {**files, "metric": "dot"}, COUNT)).known_neighbours(9, COUNT) is not None
 
 
+@pytest.mark.parametrize("write", [write_hdf5, write_split_hdf5])
+def test_neighbours_inside_a_file_can_be_left_out(tmp_path: Path, write: Callable[[Path], dict[str, str]]) -> None:
+    files = write(tmp_path)
+    listed, computed = made(tmp_path, files, COUNT), made(tmp_path, {**files, "neighbours": "none"}, COUNT)
+    assert FileSet(listed).known_neighbours(9, COUNT) is not None
+    assert FileSet(computed).known_neighbours(9, COUNT) is None
+    FileSet(computed).check_queries()
+    assert queries_identity(listed, 1) != queries_identity(computed, 1)
+    assert rows_identity(listed, 1) == rows_identity(computed, 1)
+
+
+def test_wrong_neighbours_inside_a_file_are_refused_with_what_can_be_done(tmp_path: Path) -> None:
+    hdf5(tmp_path / "set.hdf5", "euclidean", train=ROWS, test=ASKED, neighbors=NEAREST)
+
+    def truth(**keys: str) -> Truth:
+        asked = made(tmp_path, {"rows": "set.hdf5", **keys}, COUNT)
+        return ground_truth.compute(asked, COUNT, 1, lambda _elapsed_s, _done: None)
+
+    line = refusal(truth)
+    assert line.startswith(f"{tmp_path}/own.toml: data_set.neighbours: those of ")
+    assert "are wrong by euclidean" in line
+    assert 'set data_set.neighbours = "none"' in line
+    found, one = truth(neighbours="none"), np.linalg.norm(ROWS - ASKED[3], axis=1)
+    assert np.allclose(-found.similarities[3], np.sort(one)[:64])
+
+
 @pytest.mark.parametrize(("real", "serves"), [(64, True), (63, False)])
 def test_lists_that_are_shorter_than_what_is_checked_are_computed_anew(tmp_path: Path, real: int, serves: bool) -> None:
     files, padded = write_npy(tmp_path), NEAREST.copy()
@@ -294,13 +327,22 @@ def test_the_examples_of_the_documentation_are_sets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, table: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(code, {"rows": ROWS, "queries": ASKED, "nearest": NEAREST, "np": np, "h5py": h5py, "pa": pa, "pq": pq})
+    listed = by_distance(ROWS, ASKED) if "euclidean" in table else NEAREST
+    exec(code, {"rows": ROWS, "queries": ASKED, "nearest": listed, "np": np, "h5py": h5py, "pa": pa, "pq": pq})
     path = told(tmp_path, {})
     path.write_text(path.read_text().partition("[data_set]")[0] + table)
     vectors, facts = set_scan.examine(load_scenario(path), tmp_path / "cache")
     assert (facts.count, np.array_equal(vectors.rows(0), ROWS[:1024])) == (COUNT, True)
     known = vectors.known_neighbours(QUERIES, COUNT)
     assert (known is None) is ("neighbours" not in table and "hdf5" not in table)
+    ground_truth.compute(load_scenario(whole(path)), vectors.size or 0, 1, lambda _elapsed_s, _done: None)
+
+
+def whole(path: Path) -> Path:
+    """Let the scenario load all rows, as it has to where listed neighbours are used."""
+    held_back = 0 if "queries" in path.read_text() or "hdf5" in path.read_text() else COUNT // 10
+    path.write_text(path.read_text().replace("num_nodes = 1000", f"num_nodes = {COUNT - held_back}"))
+    return path
 
 
 def test_the_documentation_has_an_example_of_each_kind_of_format() -> None:

@@ -71,7 +71,8 @@ class FileSet:
         self._queries = _other_table(files, files.queries, "queries")
         self._held_back = 0 if self._queries else min(HELD_BACK, self.table.count // 10)
         self._row_count = self.size = self.table.count - self._held_back
-        self._neighbours = _other_table(files, files.neighbours, "neighbours")
+        listed = not files.computes_neighbours
+        self._neighbours = _other_table(files, files.neighbours, "neighbours") if listed else None
         self.metric, self._told = _metric_of(scenario, files)
         self._stores: tuple[int, Vectors] | None = None
         self.described = self._words(files)
