@@ -319,6 +319,21 @@ def test_the_metric_is_what_the_file_tells_in_either_projects_words(tmp_path: Pa
     assert FileSet(made(tmp_path, {"rows": "set.hdf5", "metric": "dot"})).metric == "dot"
 
 
+def test_the_metric_may_be_told_by_the_file_of_the_queries(tmp_path: Path) -> None:
+    files = write_split_hdf5(tmp_path)
+    np.save(tmp_path / "rows.npy", ROWS)
+    hdf5(tmp_path / "asked.h5", "l2", test=ASKED, neighbors=NEAREST)
+    vectors = FileSet(made(tmp_path, {**files, "rows": "rows.npy"}, COUNT))
+    assert vectors.metric == "euclidean"
+    assert vectors.known_neighbours(9, COUNT) is not None
+    line = refused_set(tmp_path, files, COUNT)
+    words = f"{tmp_path}/rows.h5 'cosine' and {tmp_path}/asked.h5 'euclidean': set it to one"
+    assert line == f"{tmp_path}/own.toml: data_set.metric: the files tell different distances, {words}"
+    by_cosine, by_distance = (FileSet(made(tmp_path, {**files, "metric": m}, COUNT)) for m in ("cosine", "euclidean"))
+    assert by_cosine.known_neighbours(9, COUNT) is None, "those beside the queries are by distance"
+    assert by_distance.known_neighbours(9, COUNT) is not None
+
+
 EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```toml\n(.*?)```", (ROOT / "docs/own-sets.md").read_text(), re.DOTALL)
 
 

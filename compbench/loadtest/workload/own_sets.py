@@ -54,7 +54,7 @@ class FileSet:
     Attributes:
         table: the rows, those that are held back as queries at its end.
         dimension: of every vector.
-        metric: how vectors are compared: the scenario's, else what the file tells, else cosine.
+        metric: how vectors are compared: the scenario's, else what the files tell, else cosine.
         size: how many rows there are, without those that are held back as queries.
         described: what it is, for readers: a few words.
 
@@ -271,14 +271,27 @@ def _other_table(files: SetFiles, path: Path | None, content: Content) -> Number
 
 def _metric_of(scenario: Scenario, files: SetFiles) -> tuple[SimilarityMetric, SimilarityMetric | None]:
     """Return the metric that is meant, and the one that the known neighbours are of; None if that is none of ours."""
-    own, name = scenario.data_set, files.rows[0].name
+    own = scenario.data_set
     asked = own.metric if isinstance(own, OwnSet) else None
-    told = told_distance(files.rows[0])
-    found = DISTANCES.get(told.lower()) if told else asked or "cosine"
-    if found is None and asked is None:
-        raise UserError(
-            f"{scenario.path}: data_set.metric: {name} tells the distance {told!r}, by which nothing here searches: set"
-            " it to cosine, euclidean or dot"
-        )
+    told = _told_metrics(files)
+    if asked is None and len(set(told.values())) > 1:
+        words = " and ".join(f"{name} {metric!r}" for name, metric in told.items())
+        raise UserError(f"{scenario.path}: data_set.metric: the files tell different distances, {words}: set it to one")
+    for name, metric in told.items():
+        if asked is None and metric not in DISTANCES:
+            raise UserError(
+                f"{scenario.path}: data_set.metric: {name} tells the distance {metric!r}, by which nothing here"
+                " searches: set it to cosine, euclidean or dot"
+            )
+    # Neighbours that no key names are in the file of the queries, which comes last.
+    last = list(told.values())[-1] if told else asked or "cosine"
+    found = DISTANCES.get(last)
     # Who names a file of neighbours and a metric says that they are of that metric.
     return asked or found or "cosine", asked if asked and files.neighbours else found
+
+
+def _told_metrics(files: SetFiles) -> dict[str, str]:
+    """Return what the files of rows and of queries tell, by their paths, in our words if we have any."""
+    paths = [path for path in (files.rows[0], files.queries) if path is not None]
+    told = {str(path): distance for path in paths if (distance := told_distance(path))}
+    return {path: DISTANCES.get(distance.lower(), distance) for path, distance in told.items()}
