@@ -597,6 +597,19 @@ def test_a_hash_of_a_file_that_may_still_be_written_is_not_kept(tmp_path: Path) 
     assert content_hashes.content_hash(path, tmp_path) != first
 
 
+def test_a_file_that_is_dated_in_the_future_is_hashed_once_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"one")
+    os.utime(path, ns=(2**62, 2**62))
+    monkeypatch.setattr(content_hashes, "_known", {})
+    written = path.stat().st_ctime_ns
+    with monkeypatch.context() as later:
+        later.setattr("time.time_ns", lambda: written + content_hashes.SETTLED_NS)
+        first = content_hashes.content_hash(path, tmp_path)
+    monkeypatch.setattr("hashlib.file_digest", None)
+    assert content_hashes.content_hash(path, tmp_path) == first
+
+
 def test_another_content_is_another_run(tmp_path: Path) -> None:
     asked, settings = plain(tmp_path), suite_settings(tmp_path)
     before = provenance.fingerprint(settings, [asked])
