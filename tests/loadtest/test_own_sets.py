@@ -621,7 +621,11 @@ def test_another_content_is_another_run(tmp_path: Path) -> None:
     assert resume_rules.input_changes(before, "own", now)[0] == change
     assert resume_rules.input_changes(after, "own", now) == []
     (tmp_path / "rows.npy").unlink()
-    assert "set:own" not in provenance.fingerprint(settings, [asked])
+    gone = provenance.fingerprint(settings, [asked])
+    assert gone["set:own"] == "unreadable"
+    (change,) = resume_rules.fingerprint_changes(after, gone)
+    assert change.startswith("set:own: ")
+    assert resume_rules.input_changes(after, "own", provenance.inputs_now(settings, asked))[0] == change
     assert "can't be read" in refusal(lambda: unreadable(tmp_path))
 
 
