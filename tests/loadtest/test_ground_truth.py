@@ -141,6 +141,28 @@ def test_neighbours_far_from_the_origin_are_exact(
             assert len(np.intersect1d(truth.numbers[number], np.argsort(-similarity)[:DEPTH])) >= DEPTH - 1
 
 
+@pytest.mark.parametrize("sizes", [(1e-24, 1e-24), (1e20, 1e20), (1e-37, 1e35), (1e20, 1.0)])
+def test_cosines_of_very_small_and_large_numbers_are_right(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[float, float]
+) -> None:
+    ordinary = np.random.default_rng(8).normal(0, 1, (3000, DIMENSION))
+    rows = (ordinary * np.where(np.arange(3000) % 2, *sizes)[:, None]).astype(np.float32)
+    made = PlainSet(rows, "cosine")
+    pool = (ordinary[::3] * sizes[0]).astype(np.float32)
+    monkeypatch.setattr(made, "queries", lambda count, _among: pool[:count])
+    truth = of_set(monkeypatch, made)
+    for number in range(0, POOL_SIZE, 100):
+        similarity = brute(rows, pool[number], "cosine")
+        best = np.sort(similarity)[::-1][:DEPTH]
+        assert np.allclose(truth.similarities[number], best, atol=3e-7)
+        assert np.allclose(similarity[truth.numbers[number]], best, atol=3e-7)
+
+
+def test_a_row_without_direction_stays_one_of_zeros() -> None:
+    rows = np.array([[0, 0], [3e-30, 4e-30], [3, 4]], np.float32)
+    assert np.allclose(vectors.directions(rows), np.array([[0, 0], [0.6, 0.8], [0.6, 0.8]], np.float32))
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_row_that_cannot_be_compared_is_named(monkeypatch: pytest.MonkeyPatch, metric: SimilarityMetric) -> None:
     rows = spread_rows(9000)

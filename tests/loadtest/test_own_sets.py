@@ -294,6 +294,15 @@ def test_stores_are_near_rows_behind_the_loaded_ones_and_never_equal(tmp_path: P
     assert np.array_equal(again, stored)
 
 
+@pytest.mark.parametrize("size", [1e-24, 1e20])
+def test_stores_of_very_small_and_large_rows_are_near_them_too(tmp_path: Path, size: float) -> None:
+    vectors = FileSet(plain(tmp_path, ROWS * np.float32(size)))
+    stored = vectors.unseen(np.random.default_rng(1), 50, 1890).astype(np.float64) / size
+    distances = np.linalg.norm(stored[:, None] - ROWS[None], axis=2).min(axis=1)
+    assert distances.min() > 0
+    assert (distances / np.linalg.norm(stored, axis=1)).max() < 0.04
+
+
 @pytest.mark.parametrize("write", [write_fbin, write_fvecs, write_npy])
 def test_what_is_sent_while_measuring_is_in_memory_and_not_only_mapped(
     tmp_path: Path, write: Callable[[Path], dict[str, str]]

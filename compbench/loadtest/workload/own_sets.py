@@ -100,7 +100,8 @@ class FileSet:
         rows = self._rows_for_stores(among)
         chosen = rows[rng.integers(len(rows), size=count)]
         noise = rng.standard_normal(chosen.shape, dtype=np.float32) / np.float32(np.sqrt(self.dimension))
-        moved: Vectors = chosen + np.float32(STORE_NOISE) * np.linalg.norm(chosen, axis=1, keepdims=True) * noise
+        lengths = np.linalg.norm(chosen.astype(np.float64), axis=1, keepdims=True)  # whose squares float32 may not hold
+        moved: Vectors = chosen + (STORE_NOISE * lengths * noise).astype(np.float32)
         return moved
 
     def known_neighbours(self, count: int, among: int) -> NDArray[np.int64] | None:
