@@ -30,7 +30,7 @@ ROOMS = {
     " provenance",
     "loadtest": "__main__ command_line prepare sizing capacity_run run report verdict progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
-    "loadtest/truth": "recall traversals ground_truth listed row_blocks nearest answers",
+    "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",

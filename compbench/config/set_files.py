@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from compbench.files.content_hashes import content_hash, joined_hash
+from compbench.files.content_hashes import content_hash
 from compbench.model.errors import UserError
 from compbench.model.scenario import GeneratedSet, OwnSet, QueryKind, Scenario, SimilarityMetric
 
+# In place of a file of neighbours: those that a file lists are not used, the exact ones are computed.
+NO_LISTED_NEIGHBOURS = "none"
 HDF5_ENDINGS = (".hdf5", ".h5")
 _QUERIES: dict[QueryKind, str] = {
     "held-out": "held-out draws of the same kind",
@@ -21,11 +24,15 @@ _QUERIES: dict[QueryKind, str] = {
 
 
 class SetFiles(NamedTuple):
-    """The files of an own set; `rows` are the parts of one table, in order."""
+    """The files of an own set; `rows` are the parts of one table, in order.
+
+    `computes_neighbours` tells that neighbours which a file of rows or queries lists are not used.
+    """
 
     rows: tuple[Path, ...]
     queries: Path | None
     neighbours: Path | None
+    computes_neighbours: bool = False
 
 
 class OwnSetSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +63,9 @@ def set_files(scenario: Scenario) -> SetFiles:
         pattern = str(Path(glob.escape(str(folder))) / own.rows)
         rows = [Path(name) for name in sorted(glob.glob(pattern))] or rows  # noqa: PTH207 - takes absolute ones too
     named = {"rows": own.rows, "queries": own.queries, "neighbours": own.neighbours}
-    places = {key: folder / name for key, name in named.items() if name is not None and key != "rows"}
+    computes = own.neighbours == NO_LISTED_NEIGHBOURS
+    others = {"queries": own.queries, "neighbours": None if computes else own.neighbours}
+    places = {key: folder / name for key, name in others.items() if name is not None}
     for key, path in (*(("rows", path) for path in rows), *places.items()):
         if not path.is_file():
             raise UserError(
@@ -68,11 +77,11 @@ def set_files(scenario: Scenario) -> SetFiles:
                 f"{scenario.path}: data_set.rows = {own.rows!r}: has the file of {key}, {named[key]}, too: name"
                 " the rows alone"
             )
-    return SetFiles(tuple(rows), places.get("queries"), places.get("neighbours"))
+    return SetFiles(tuple(rows), places.get("queries"), places.get("neighbours"), computes)
 
 
 def rows_hash(scenario: Scenario, cache: Path | None) -> str:
-    """Return the SHA-256 of the files of the rows, None for `cache` to keep it in this process only.
+    """Return a hash of the content and format of the files of the rows; with no `cache` it is read in each process.
 
     Raises:
         UserError: a file is missing or can't be read.
@@ -81,14 +90,17 @@ def rows_hash(scenario: Scenario, cache: Path | None) -> str:
 
 
 def set_hashes(scenario: Scenario, cache: Path | None) -> tuple[str, ...]:
-    """Return the SHA-256 of the files of rows, queries and neighbours; empty for one that is not there.
+    """Return hashes of the content and format of rows, queries and neighbours; empty for one that is not there.
+
+    In place of neighbours that are not to be used is that word.
 
     Raises:
         UserError: a file is missing or can't be read.
     """
     files = set_files(scenario)
     lists = (list(files.rows), *([path] if path else [] for path in (files.queries, files.neighbours)))
-    return tuple(_hash_of(scenario, paths, cache) if paths else "" for paths in lists)
+    rows, queries, neighbours = (_hash_of(scenario, paths, cache) if paths else "" for paths in lists)
+    return rows, queries, NO_LISTED_NEIGHBOURS if files.computes_neighbours else neighbours
 
 
 def describe_set(scenario: Scenario, *, with_queries: bool = True) -> str:
@@ -109,7 +121,9 @@ def describe_set(scenario: Scenario, *, with_queries: bool = True) -> str:
 
 
 def _hash_of(scenario: Scenario, paths: list[Path], cache: Path | None) -> str:
+    """Hash files in their order, each with the ending of its name: that says what numbers the same bytes are."""
     try:
-        return joined_hash([content_hash(path, cache) for path in paths])
+        facts = [f"{path.suffix.lower()} {content_hash(path, cache)}" for path in paths]
     except OSError as error:
         raise UserError(f"{scenario.path}: data_set: {error.filename}: can't be read ({error.strerror})") from None
+    return hashlib.sha256(" ".join(facts).encode()).hexdigest()

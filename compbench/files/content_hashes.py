@@ -51,7 +51,8 @@ def content_hash(path: Path, cache: Path | None) -> str:
     if kept is None or _state_of(kept) != state:
         with open(real, "rb") as file:  # noqa: PTH123 - the name is resolved already
             kept = _Kept(real, *state, hashlib.file_digest(file, "sha256").hexdigest())
-        if _state(real) != state or time.time_ns() - max(state[1:3]) < SETTLED_NS:
+        # The file system's own time: that of the content may be set to any, and one in the future never settles.
+        if _state(real) != state or abs(time.time_ns() - kept.changed_ns) < SETTLED_NS:
             return kept.sha256
         _save(cache, kept)
     _known[real] = kept

@@ -64,8 +64,9 @@ class Metric:
         """Return the figure within a line of several: `P99 1.25 ms`, `1000 ops/s`, `0.10 % errors`."""
         if self is THROUGHPUT:
             return self.shown(value)
-        is_share = self in (ERRORS, RECALL_BELOW)
-        return f"{self.shown(value)} {self.label}" if is_share else f"{self.label} {self.shown(value)}"
+        if self is RECALL_BELOW:
+            return f"{self.shown(value)} of {self.label}"
+        return f"{self.shown(value)} {self.label}" if self is ERRORS else f"{self.label} {self.shown(value)}"
 
     def number(self, value: float | None) -> str:
         """Return a measured figure as a person reads it, where its unit stands beside it; `-` if there is none."""

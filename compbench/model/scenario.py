@@ -96,7 +96,7 @@ class OwnSet(_Table, frozen=True, tag_field="kind", tag="files"):
     """A set of the user's own: files, whose paths are relative to the scenario file's folder.
 
     One file of `rows` may hold queries and neighbours too (HDF5); else they have files of their own. Without
-    `neighbours` the exact ones are computed.
+    `neighbours` the exact ones are computed, and with `none` also where the file lists some.
     """
 
     rows: Annotated[str, msgspec.Meta(min_length=1)]

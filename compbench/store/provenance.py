@@ -124,12 +124,14 @@ def _is_virtual(device: Path, root: Path) -> bool:
 
 
 def _own_set(settings: Settings, scenario: Scenario) -> dict[str, str]:
-    """Return the hash of the files of the user's own vectors; nothing where there are none, or none to be read."""
+    """Return the hash of the files of the user's own vectors, `unreadable` in its place; nothing without such a set."""
     if not isinstance(scenario.data_set, OwnSet):
         return {}
-    with contextlib.suppress(UserError):
-        return {f"set:{scenario.name}": joined_hash([*set_hashes(scenario, Path(settings.cache_dir))])}
-    return {}
+    try:
+        found = joined_hash([*set_hashes(scenario, Path(settings.cache_dir))])
+    except UserError:
+        found = "unreadable"
+    return {f"set:{scenario.name}": found}
 
 
 def _binaries(settings: Settings) -> dict[str, binaries.Binary]:

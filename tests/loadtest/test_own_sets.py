@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -23,6 +25,7 @@ from compbench.config.set_files import describe_set, set_hashes
 from compbench.config.settings import Settings
 from compbench.files import content_hashes
 from compbench.loadtest.truth import ground_truth
+from compbench.loadtest.truth.nearest import Truth
 from compbench.loadtest.workload import own_sets, set_scan, vector_files
 from compbench.loadtest.workload.own_sets import FileSet
 from compbench.loadtest.workload.set_identity import queries_identity, rows_identity
@@ -55,6 +58,12 @@ def nearest(rows: Numbers, queries: Numbers, depth: int = DEPTH) -> Numbers:
 
 
 NEAREST = nearest(ROWS, ASKED)
+
+
+def by_distance(rows: Numbers, queries: Numbers) -> Numbers:
+    """Return the nearest rows of each query, best first."""
+    distances = np.linalg.norm(rows - queries[:, None], axis=2)
+    return np.argsort(distances, axis=1, kind="stable")[:, :DEPTH].astype(np.int64)
 
 
 def big_ann(path: Path, table: Numbers, kind: str, tail: bytes = b"") -> None:
@@ -222,6 +231,32 @@ def test_known_neighbours_serve_only_where_they_are_about_what_is_searched(tmp_p
     assert FileSet(made(tmp_path, {**files, "metric": "dot"}, COUNT)).known_neighbours(9, COUNT) is not None
 
 
+@pytest.mark.parametrize("write", [write_hdf5, write_split_hdf5])
+def test_neighbours_inside_a_file_can_be_left_out(tmp_path: Path, write: Callable[[Path], dict[str, str]]) -> None:
+    files = write(tmp_path)
+    listed, computed = made(tmp_path, files, COUNT), made(tmp_path, {**files, "neighbours": "none"}, COUNT)
+    assert FileSet(listed).known_neighbours(9, COUNT) is not None
+    assert FileSet(computed).known_neighbours(9, COUNT) is None
+    FileSet(computed).check_queries()
+    assert queries_identity(listed, 1) != queries_identity(computed, 1)
+    assert rows_identity(listed, 1) == rows_identity(computed, 1)
+
+
+def test_wrong_neighbours_inside_a_file_are_refused_with_what_can_be_done(tmp_path: Path) -> None:
+    hdf5(tmp_path / "set.hdf5", "euclidean", train=ROWS, test=ASKED, neighbors=NEAREST)
+
+    def truth(**keys: str) -> Truth:
+        asked = made(tmp_path, {"rows": "set.hdf5", **keys}, COUNT)
+        return ground_truth.compute(asked, COUNT, 1, lambda _elapsed_s, _done: None)
+
+    line = refusal(truth)
+    assert line.startswith(f"{tmp_path}/own.toml: data_set.neighbours: those of ")
+    assert "are wrong by euclidean" in line
+    assert 'set data_set.neighbours = "none"' in line
+    found, one = truth(neighbours="none"), np.linalg.norm(ROWS - ASKED[3], axis=1)
+    assert np.allclose(-found.similarities[3], np.sort(one)[:64])
+
+
 @pytest.mark.parametrize(("real", "serves"), [(64, True), (63, False)])
 def test_lists_that_are_shorter_than_what_is_checked_are_computed_anew(tmp_path: Path, real: int, serves: bool) -> None:
     files, padded = write_npy(tmp_path), NEAREST.copy()
@@ -259,6 +294,30 @@ def test_stores_are_near_rows_behind_the_loaded_ones_and_never_equal(tmp_path: P
     assert np.array_equal(again, stored)
 
 
+@pytest.mark.parametrize("size", [1e-24, 1e20])
+def test_stores_of_very_small_and_large_rows_are_near_them_too(tmp_path: Path, size: float) -> None:
+    vectors = FileSet(plain(tmp_path, ROWS * np.float32(size)))
+    stored = vectors.unseen(np.random.default_rng(1), 50, 1890).astype(np.float64) / size
+    distances = np.linalg.norm(stored[:, None] - ROWS[None], axis=2).min(axis=1)
+    assert distances.min() > 0
+    assert (distances / np.linalg.norm(stored, axis=1)).max() < 0.04
+
+
+@pytest.mark.parametrize("write", [write_fbin, write_fvecs, write_npy])
+def test_what_is_sent_while_measuring_is_in_memory_and_not_only_mapped(
+    tmp_path: Path, write: Callable[[Path], dict[str, str]]
+) -> None:
+    files = write(tmp_path)
+    if write is write_npy:
+        np.save(tmp_path / "base.npy", ROWS)
+    vectors = FileSet(made(tmp_path, files))
+    for table in (vectors.queries(1000, 1000), vectors._rows_for_stores(1000), vectors.rows(0)):
+        base: Any = table
+        while base is not None:
+            assert not isinstance(base, np.memmap | mmap.mmap)
+            base = getattr(base, "base", None)
+
+
 @pytest.mark.parametrize(
     ("distance", "metric"),
     [(b"angular", "cosine"), ("normalized", "cosine"), ("euclidean", "euclidean"), ("ip", "dot"), (None, "cosine")],
@@ -269,6 +328,21 @@ def test_the_metric_is_what_the_file_tells_in_either_projects_words(tmp_path: Pa
     assert FileSet(made(tmp_path, {"rows": "set.hdf5", "metric": "dot"})).metric == "dot"
 
 
+def test_the_metric_may_be_told_by_the_file_of_the_queries(tmp_path: Path) -> None:
+    files = write_split_hdf5(tmp_path)
+    np.save(tmp_path / "rows.npy", ROWS)
+    hdf5(tmp_path / "asked.h5", "l2", test=ASKED, neighbors=NEAREST)
+    vectors = FileSet(made(tmp_path, {**files, "rows": "rows.npy"}, COUNT))
+    assert vectors.metric == "euclidean"
+    assert vectors.known_neighbours(9, COUNT) is not None
+    line = refused_set(tmp_path, files, COUNT)
+    words = f"{tmp_path}/rows.h5 'cosine' and {tmp_path}/asked.h5 'euclidean': set it to one"
+    assert line == f"{tmp_path}/own.toml: data_set.metric: the files tell different distances, {words}"
+    by_cosine, by_distance = (FileSet(made(tmp_path, {**files, "metric": m}, COUNT)) for m in ("cosine", "euclidean"))
+    assert by_cosine.known_neighbours(9, COUNT) is None, "those beside the queries are by distance"
+    assert by_distance.known_neighbours(9, COUNT) is not None
+
+
 EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```toml\n(.*?)```", (ROOT / "docs/own-sets.md").read_text(), re.DOTALL)
 
 
@@ -277,13 +351,22 @@ def test_the_examples_of_the_documentation_are_sets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, table: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(code, {"rows": ROWS, "queries": ASKED, "nearest": NEAREST, "np": np, "h5py": h5py, "pa": pa, "pq": pq})
+    listed = by_distance(ROWS, ASKED) if "euclidean" in table else NEAREST
+    exec(code, {"rows": ROWS, "queries": ASKED, "nearest": listed, "np": np, "h5py": h5py, "pa": pa, "pq": pq})
     path = told(tmp_path, {})
     path.write_text(path.read_text().partition("[data_set]")[0] + table)
     vectors, facts = set_scan.examine(load_scenario(path), tmp_path / "cache")
     assert (facts.count, np.array_equal(vectors.rows(0), ROWS[:1024])) == (COUNT, True)
     known = vectors.known_neighbours(QUERIES, COUNT)
     assert (known is None) is ("neighbours" not in table and "hdf5" not in table)
+    ground_truth.compute(load_scenario(whole(path)), vectors.size or 0, 1, lambda _elapsed_s, _done: None)
+
+
+def whole(path: Path) -> Path:
+    """Let the scenario load all rows, as it has to where listed neighbours are used."""
+    held_back = 0 if "queries" in path.read_text() or "hdf5" in path.read_text() else COUNT // 10
+    path.write_text(path.read_text().replace("num_nodes = 1000", f"num_nodes = {COUNT - held_back}"))
+    return path
 
 
 def test_the_documentation_has_an_example_of_each_kind_of_format() -> None:
@@ -369,6 +452,15 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "uneven.fvecs").write_bytes(content)
     vectors = FileSet(made(tmp_path, {"rows": "uneven.fvecs"}))
     assert "row 9 has another length than the first (6)" in refusal(lambda: vectors.rows(0))
+
+
+@pytest.mark.parametrize("key", ["rows", "queries"])
+@pytest.mark.parametrize("ending", [".bin", ".ibin", ".BIN"])
+def test_vectors_under_a_name_of_neighbours_are_refused(tmp_path: Path, key: str, ending: str) -> None:
+    files = write_fbin(tmp_path)
+    (tmp_path / files[key]).rename(tmp_path / f"vectors{ending}")
+    line = refused_set(tmp_path, {**files, key: f"vectors{ending}"})
+    assert f"vectors{ending}: {ending} is read as neighbours, not as {key}: rename it .fbin if" in line
 
 
 def test_hdf5_that_holds_something_else_is_refused(tmp_path: Path) -> None:
@@ -472,6 +564,16 @@ def test_what_is_kept_depends_on_the_content_and_not_on_names_or_times(tmp_path:
     )
 
 
+def test_the_same_bytes_in_another_format_are_another_set(tmp_path: Path) -> None:
+    big_ann(tmp_path / "x.u8bin", ROWS * 2, "u1")
+    shutil.copy(tmp_path / "x.u8bin", tmp_path / "x.i8bin")
+    one, other = (made(tmp_path, {"rows": f"x.{kind}"}) for kind in ("u8bin", "i8bin"))
+    assert not np.array_equal(FileSet(one).rows(0), FileSet(other).rows(0))
+    assert rows_identity(one, 1) != rows_identity(other, 1)
+    before, after = (provenance.fingerprint(suite_settings(tmp_path), [asked]) for asked in (one, other))
+    assert before["set:own"] != after["set:own"]
+
+
 def test_a_file_is_hashed_once_while_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content_hashes, "SETTLED_NS", 0)
     path, cache = tmp_path / "x.bin", tmp_path / "cache"
@@ -504,6 +606,19 @@ def test_a_hash_of_a_file_that_may_still_be_written_is_not_kept(tmp_path: Path) 
     assert content_hashes.content_hash(path, tmp_path) != first
 
 
+def test_a_file_that_is_dated_in_the_future_is_hashed_once_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"one")
+    os.utime(path, ns=(2**62, 2**62))
+    monkeypatch.setattr(content_hashes, "_known", {})
+    written = path.stat().st_ctime_ns
+    with monkeypatch.context() as later:
+        later.setattr("time.time_ns", lambda: written + content_hashes.SETTLED_NS)
+        first = content_hashes.content_hash(path, tmp_path)
+    monkeypatch.setattr("hashlib.file_digest", None)
+    assert content_hashes.content_hash(path, tmp_path) == first
+
+
 def test_another_content_is_another_run(tmp_path: Path) -> None:
     asked, settings = plain(tmp_path), suite_settings(tmp_path)
     before = provenance.fingerprint(settings, [asked])
@@ -515,7 +630,11 @@ def test_another_content_is_another_run(tmp_path: Path) -> None:
     assert resume_rules.input_changes(before, "own", now)[0] == change
     assert resume_rules.input_changes(after, "own", now) == []
     (tmp_path / "rows.npy").unlink()
-    assert "set:own" not in provenance.fingerprint(settings, [asked])
+    gone = provenance.fingerprint(settings, [asked])
+    assert gone["set:own"] == "unreadable"
+    (change,) = resume_rules.fingerprint_changes(after, gone)
+    assert change.startswith("set:own: ")
+    assert resume_rules.input_changes(after, "own", provenance.inputs_now(settings, asked))[0] == change
     assert "can't be read" in refusal(lambda: unreadable(tmp_path))
 
 

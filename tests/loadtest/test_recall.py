@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,15 +15,19 @@ import pytest
 from compbench.loadtest.run import workload_digest
 from compbench.loadtest.truth import ground_truth, recall
 from compbench.loadtest.truth.nearest import DEPTH, Truth
-from compbench.loadtest.truth.recall import _Search, _share
+from compbench.loadtest.truth.recall import _Judge, _Search, _share
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.edges import ExpectedGraph
+from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.loadtest.workload.workload import Query, Workload
 from compbench.model.result import Recall
 from compbench.model.scenario import Scenario, SimilarityMetric
 from compbench.systems.api import NO_THRESHOLD
 from tests.embedded_server import embedded, wrong_answers
 from tests.load import SEARCHES, graph_scenario, scenario, toml, workload
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NODES = 500
@@ -88,8 +93,62 @@ def test_ties_count_by_any_metric_and_what_is_truly_farther_does_not(metric: Sim
     similarities = (-1e6 if metric == "euclidean" else 1e6) - 100 * (numbers // 2) - 0.5 * (numbers % 2)
     known = Truth(np.tile(numbers, (10, 1)), np.tile(similarities.astype(np.float32), (10, 1)), metric)
     answer = _Search(Query(3, 5, NO_THRESHOLD), [0, 1, 2, 3, 5], 0)
-    assert _share(known, answer.query, answer) == 1.0
-    assert _share(known, answer.query, answer._replace(nodes=[0, 1, 2, 3, 6])) == 0.8
+    assert _share(_Judge(known, {}), answer.query, answer) == 1.0
+    assert _share(_Judge(known, {}), answer.query, answer._replace(nodes=[0, 1, 2, 3, 6])) == 0.8
+
+
+class TiedRows:
+    """The scenario's rows; every row from 1200 to 1399 is the first one, and every query is near it or the second."""
+
+    def __init__(self) -> None:
+        self._drawn = open_vectors(scenario(SEARCHES, TIED), 7)
+        self.dimension, self.metric, self.size = self._drawn.dimension, self._drawn.metric, None
+
+    def rows(self, part: int) -> Vectors:
+        rows = self._drawn.rows(part).copy()
+        numbers = np.arange(len(rows)) + 1024 * part
+        rows[(numbers >= 1200) & (numbers < 1400)] = self._drawn.rows(0)[0]
+        return rows
+
+    def queries(self, count: int, among: int) -> Vectors:
+        del among
+        return np.resize(self._drawn.rows(0)[:2], (count, self.dimension))
+
+    def unseen(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
+        return self._drawn.unseen(rng, count, among)
+
+    def known_neighbours(self, count: int, among: int) -> None:
+        del count, among
+
+
+TIED = 1500
+
+
+@pytest.mark.parametrize(("first", "mean"), [(1300, 1.0), (1000, 0.0)])
+def test_more_equal_rows_than_are_listed_all_count(monkeypatch: pytest.MonkeyPatch, first: int, mean: float) -> None:
+    for module in ("truth.ground_truth", "truth.recall", "workload.workload"):
+        monkeypatch.setattr(f"compbench.loadtest.{module}.open_vectors", lambda _scenario, _seed: TiedRows())
+    made = workload(scenario(SEARCHES, TIED), count=300)
+    known = ground_truth.compute(made.scenario, TIED, 7, lambda _elapsed_s, _done: None)
+    searches = [i for i in range(300) if made.query(i).number % 2 == 0]
+    assert not np.isin(np.arange(1300, 1350), known.numbers[0]).all(), "all answered rows are listed"
+    answers = {i: body([f"node-{first + place}" for place in range(made.query(i).limit)]) for i in searches}
+    found = recall.check(made, answers, known, TIED)
+    assert (found.answers, found.mean) == ("ok", mean)
+
+
+def test_of_more_memories_than_asked_for_the_first_count(truth: Truth) -> None:
+    wrong = [f"node-{number}" for number in range(NODES)]
+    found = judged(truth, lambda query: [*exact(truth, query), *wrong])
+    assert found.mean == 1.0
+    found = judged(
+        truth, lambda query: [*exact(truth, query)[:1], *["load-1"] * (query.limit - 1), *exact(truth, query)]
+    )
+    assert found.mean == 1.0
+    last = [f"node-{number}" for number in truth.numbers[0]]
+    found = judged(truth, lambda query: [*exact(truth, query)[:1] * query.limit, *exact(truth, query), *last])
+    assert found.mean is not None
+    assert found.mean < 0.21
 
 
 def test_what_the_run_stored_is_left_out_on_both_sides(truth: Truth) -> None:

@@ -33,7 +33,7 @@ from compbench.model.metrics import (
         (ERRORS, 0.104, "0.10", "0.10 % errors"),
         (RECALL, 99.5, "99.50", "recall 99.50 %"),
         (RECALL_P5, 80.0, "80.00", "recall P5 80.00 %"),
-        (RECALL_BELOW, 3.1, "3.10", "3.10 % searches below recall 0.8"),
+        (RECALL_BELOW, 3.1, "3.10", "3.10 % of searches below recall 0.8"),
     ],
 )
 def test_a_figure_reads_the_same_alone_and_within_a_line(metric: Metric, value: float, number: str, words: str) -> None:

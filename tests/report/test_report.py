@@ -74,12 +74,12 @@ def test_the_page_says_how_each_scenario_stands_and_with_which_caveats(folder: P
 
 def test_the_recall_of_the_worst_searches_is_told_wherever_recall_is(folder: Path) -> None:
     page = html.unescape(text_of(folder, "report.html"))
-    assert "120 answers checked; P5 89.30 %, 2.10 % searches below recall 0.8" in page
-    assert "over 120 answers, recall P5 89.30 %, 2.10 % searches below recall 0.8" in page, "also among the doubts"
+    assert "120 answers checked; P5 89.30 %, 2.10 % of searches below recall 0.8" in page
+    assert "over 120 answers, recall P5 89.30 %, 2.10 % of searches below recall 0.8" in page, "also among the doubts"
     assert "| 99.30 % | 89.30 % | 2.10 % |" in text_of(folder, "report.md")
     assert "| - | - | - |" in text_of(folder, "report.md"), "also where it was not recorded"
     write_pages(folder)
-    assert "over 120 answers, P5 89.30 %, 2.10 % searches below recall 0.8" in text_of(folder, "summary.txt")
+    assert "over 120 answers, P5 89.30 %, 2.10 % of searches below recall 0.8" in text_of(folder, "summary.txt")
 
 
 def test_what_an_older_driver_told_of_recall_is_shown_as_it_was(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_good_measurement_has_no_bad_word_but_that_it_was_made_once() -> None:
             with_own(recall={"mean": 0.98, "checked": 9, "p5": 0.8, "below_080": 0.03}),
             "answers",
             "ok",
-            "over 9 answers, recall P5 80.00 %, 3.00 % searches below recall 0.8",
+            "over 9 answers, recall P5 80.00 %, 3.00 % of searches below recall 0.8",
         ),
         (
             with_own(recall={"checked": 0, "traversals": 40, "exact_traversals": 0.975}),

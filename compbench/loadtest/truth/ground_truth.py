@@ -133,9 +133,9 @@ def compute(
     rows, spaces = open_vectors(scenario, seed), scenario.data.memory_spaces
     pool = rows.queries(POOL_SIZE, count)
     pace = _Pace(tick, time_limit_s, count)
-    numbers = listed_numbers(rows, len(pool), count, spaces)
+    numbers = listed_numbers(scenario, rows, len(pool), count)
     if numbers is not None:
-        return verified_truth(rows, pool, numbers, count, pace.step)
+        return verified_truth(scenario, rows, pool, numbers, pace.step)
     state = (_read(begun) if begun else None) or _State(None, 0)
     nearest = Nearest(pool, rows.metric, spaces, state.truth)
     saved_at = time.monotonic()

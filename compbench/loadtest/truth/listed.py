@@ -16,6 +16,7 @@ from compbench.loadtest.truth.nearest import DEPTH, Nearest, Truth
 from compbench.loadtest.truth.row_blocks import row_blocks
 from compbench.loadtest.workload.vectors import VectorSet
 from compbench.model.errors import UserError
+from compbench.model.scenario import Scenario
 
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
@@ -23,53 +24,58 @@ if TYPE_CHECKING:
 # The queries whose neighbours are searched for exactly. Of a file that is wrong in a fifth of them, or for another
 # metric or other rows, which is wrong in all, one is among so many with 99 %.
 CHECKED = 20
-_ADVICE = "remove `neighbours` to have them computed"
 _NAMES = {"cosine": "cosine", "dot": "inner product", "euclidean": "distance"}
 
 
-def listed_numbers(rows: VectorSet, queries: int, count: int, spaces: int) -> NDArray[np.int64] | None:
+def listed_numbers(scenario: Scenario, rows: VectorSet, queries: int, count: int) -> NDArray[np.int64] | None:
     """Return the neighbours that the set brings for that many queries, shape (queries, 64), best first, or None.
 
     None are of use where they are fewer than 64, or not those among exactly the rows that are searched: of a part of
-    the set, or of one space of several.
+    the set, or of one space of several. That each is a row of the set, the set itself has made sure.
 
     Raises:
-        UserError: they name rows that the set has not, or one row twice.
+        UserError: they name one row twice.
     """
-    if spaces > 1 or rows.size != count:
+    if scenario.data.memory_spaces > 1 or rows.size != count:
         return None
     known = rows.known_neighbours(queries, count)
     if known is None or len(known) < queries or known.shape[1] < DEPTH:
         return None
     numbers = np.asarray(known[:queries, :DEPTH], np.int64)
-    outside = (numbers < 0) | (numbers >= count)
-    if outside.any():
-        query, place = np.argwhere(outside)[0]
-        raise UserError(f"neighbours of query {query}: row {numbers[query, place]} of {count} rows; {_ADVICE}")
     in_order = np.sort(numbers, axis=1)
     repeated = (in_order[:, 1:] == in_order[:, :-1]).any(axis=1)
     if repeated.any():
-        raise UserError(f"neighbours of query {np.argmax(repeated)}: a row is listed twice; {_ADVICE}")
+        raise _refusal(scenario, f"those of query {np.argmax(repeated)} have one row twice", "")
     return numbers
 
 
+def _refusal(scenario: Scenario, what: str, otherwise: str) -> UserError:
+    """Name file and key, also where the neighbours are in the file of the rows and no key names them."""
+    return UserError(
+        f'{scenario.path}: data_set.neighbours: {what}: {otherwise}set data_set.neighbours = "none" to have the exact'
+        " ones computed"
+    )
+
+
 def verified_truth(
-    rows: VectorSet, pool: Vectors, numbers: NDArray[np.int64], count: int, step: Callable[[int], None]
+    scenario: Scenario, rows: VectorSet, pool: Vectors, numbers: NDArray[np.int64], step: Callable[[int], None]
 ) -> Truth:
     """Return the listed neighbours, shape (queries, 64), with their similarities, once a sample of them is verified.
 
-    All rows go by once: for the listed ones' similarities, and for an exact search of 20 queries.
+    All rows go by once: for the listed ones' similarities, and for an exact search of 20 queries. These are the same
+    each time, so that a set is refused always or never.
 
     Args:
+        scenario: whose data set it is, which an error names.
         rows: the data set.
         pool: what is searched for, shape (queries, dimension).
         numbers: the neighbours that the set lists, each a row of it.
-        count: how many rows it has.
         step: told how many rows have gone by, after each block.
 
     Raises:
         UserError: a neighbour of a verified query is farther than one that is not listed.
     """
+    count = rows.size or 0
     checked = np.sort(np.random.default_rng(0).choice(len(pool), min(CHECKED, len(pool)), replace=False))
     search, measure = Nearest(pool[checked], rows.metric), Nearest(pool, rows.metric)
     order = np.argsort(numbers, axis=None, kind="stable")
@@ -81,7 +87,8 @@ def verified_truth(
         similarities[pairs] = measure.similarities(pairs // DEPTH, block, ascending[begin:end] - first)
         step(first + len(block))
     listed = _sorted(Truth(numbers, similarities.reshape(numbers.shape), rows.metric))
-    _refuse_wrong(checked, Truth(listed.numbers[checked], listed.similarities[checked], rows.metric), search.best)
+    sample = Truth(listed.numbers[checked], listed.similarities[checked], rows.metric)
+    _refuse_wrong(scenario, checked, sample, search.best)
     return listed
 
 
@@ -91,7 +98,7 @@ def _sorted(truth: Truth) -> Truth:
     return Truth(numbers, np.take_along_axis(truth.similarities, order, axis=1), truth.metric)
 
 
-def _refuse_wrong(queries: NDArray[np.intp], listed: Truth, found: Truth) -> None:
+def _refuse_wrong(scenario: Scenario, queries: NDArray[np.intp], listed: Truth, found: Truth) -> None:
     """Compare by similarity, not by number: of rows equally near either may be listed."""
     tolerances = np.array([[found.tolerance(place)] for place in range(len(queries))])
     nearer = found.similarities > listed.similarities + tolerances
@@ -102,7 +109,9 @@ def _refuse_wrong(queries: NDArray[np.intp], listed: Truth, found: Truth) -> Non
     place = np.argmax(nearer[one])
     sign = -1 if found.metric == "euclidean" else 1
     figures = [f"{sign * truth.similarities[one, place]:.6g}" for truth in (listed, found)]
-    raise UserError(
-        f"neighbours of {len(wrong)} of {len(queries)} checked queries are wrong, e.g. query {queries[one]}:"
-        f" {_NAMES[found.metric]} {figures[0]} listed, {figures[1]} found at row {found.numbers[one, place]}; {_ADVICE}"
+    what = (
+        f"those of {len(wrong)} of {len(queries)} checked queries are wrong by {found.metric}, e.g. query"
+        f" {queries[one]}: {_NAMES[found.metric]} {figures[0]} listed, {figures[1]} found at row"
+        f" {found.numbers[one, place]}"
     )
+    raise _refusal(scenario, what, "if they are of another metric, set data_set.metric, else ")

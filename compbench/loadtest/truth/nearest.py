@@ -3,6 +3,10 @@
 Every row is compared with every query in single precision, which a BLAS does at the machine's full speed. That only
 finds candidates: those at least as near as the 64th best so far, less what rounding may hide. Their similarities are
 computed anew in double precision, so that what is kept is exact however the vectors lie.
+
+Distances are compared from a point among the rows, since those of vectors far from the origin would be lost in the
+rounding of their lengths. Where single precision still leaves more candidates than a few, double precision chooses
+among them.
 """
 
 from __future__ import annotations
@@ -27,9 +31,13 @@ TOLERANCE = 1e-5
 # An inner product in single precision is right up to this share of both lengths. BLAS kernels sum in 16 lanes or more:
 # 4096 numbers make chains of 256 sums, each rounded by 6e-8.
 _ROUNDING = 2e-5
-# Of more candidates than this, for one query in one block, the best by single precision are looked at. More are only
-# found at the start, where nothing is known, and among rows that are all equally near.
+# Of more candidates than this, for one query in one block, the best by double precision are looked at.
 _CANDIDATES = DEPTH + 16
+# Each of these is relative to a square of a length: it covers the rounding of coordinates, and of a distance as kept.
+_SQUARE_ROUNDING = 1e-6
+# Rows and queries whose scores are computed in double precision at once: 8 MB of scores of a block.
+_QUERIES_IN_DOUBLE = 128
+_ROWS_IN_DOUBLE = 1024
 # Vectors that are compared in double precision at once, as bytes. From 4 MB on, an array is new memory from the kernel
 # each time, which took ten times as long as the computation.
 _PAIRS_BYTES = 500_000
@@ -73,9 +81,11 @@ class Nearest:
 
     def __init__(self, pool: Vectors, metric: SimilarityMetric, spaces: int = 1, so_far: Truth | None = None) -> None:
         self._pool = comparable_vectors(pool, metric)
-        self._lengths = np.linalg.norm(self._pool, axis=1).astype(np.float32)
         self._metric, self._spaces = metric, spaces
-        self._scores = np.zeros(0, np.float32)
+        self._scores = self._shifted = np.zeros(0, np.float32)
+        self._centre, self._placed_pool = np.zeros(self._pool.shape[1], np.float32), self._pool
+        self._lengths = _lengths(self._pool)
+        self._is_placed = metric != "euclidean"
         _refuse_infinite("query", np.arange(len(pool)), self._lengths)
         shape = (len(pool), DEPTH)
         self.best = so_far or Truth(np.full(shape, -1), np.full(shape, -np.inf, np.float32), metric)
@@ -86,6 +96,8 @@ class Nearest:
         Raises:
             UserError: a row has numbers that are not finite, or too large to compare.
         """
+        if not self._is_placed:
+            self._place_among(rows)
         for space in range(min(self._spaces, len(self._pool))):
             offset = (space - first) % self._spaces
             own = rows[offset :: self._spaces]
@@ -93,19 +105,41 @@ class Nearest:
                 numbers = np.arange(first + offset, first + len(rows), self._spaces)
                 self._compare(np.arange(space, len(self._pool), self._spaces), numbers, own)
 
+    def _place_among(self, rows: Vectors) -> None:
+        """Compare from the middle of the first rows on, if they have one."""
+        middle = np.median(rows[:_ROWS_IN_DOUBLE], axis=0).astype(np.float32)  # a mean is anywhere for one odd row
+        if np.isfinite(middle).all():
+            self._centre, self._placed_pool = middle, self._pool - middle
+            self._lengths = _lengths(self._placed_pool)
+            self._is_placed = True
+
     def _compare(self, queries: NDArray[np.intp], numbers: NDArray[np.int64], rows: Vectors) -> None:
         """Take rows of the space that these queries search."""
         lengths_squared = np.einsum("ij,ij->i", rows, rows)
         _refuse_infinite("row", numbers, lengths_squared)
+        placed = rows
+        if self._metric == "euclidean":
+            placed = self._placed(rows)
+            lengths_squared = np.einsum("ij,ij->i", placed, placed)
         scores = self._room(len(queries), len(rows))
         # A slice of the pool is a view, and its rows may be apart: BLAS needs no copy.
-        np.matmul(self._pool[queries[0] :: self._spaces], rows.T, out=scores)
+        np.matmul(self._placed_pool[queries[0] :: self._spaces], placed.T, out=scores)
         if self._metric == "euclidean":
             scores -= lengths_squared / 2
-        floors = self._floors(queries, float(lengths_squared.max()))
+        unsure = self._unsure(queries, float(lengths_squared.max()))
+        floors = self._floors(queries, unsure)
         hit = np.flatnonzero(scores.max(axis=1) >= floors)
         if len(hit):
-            self._keep(queries[hit], [_candidates(scores[each], floors[each]) for each in hit], numbers, rows)
+            found = [_candidates(scores[each], floors[each], unsure[each]) for each in hit]
+            self._choose(queries[hit], found, rows)
+            self._keep(queries[hit], found, numbers, rows)
+
+    def _placed(self, rows: Vectors) -> Vectors:
+        """Return the rows as seen from the centre, in an array that all blocks share, as `_room` is."""
+        if self._shifted.size < rows.size:
+            self._shifted = np.empty(rows.size, np.float32)
+        placed = self._shifted[: rows.size].reshape(rows.shape)
+        return np.subtract(rows, self._centre, out=placed)
 
     def _room(self, queries: int, rows: int) -> Vectors:
         """Return the array that all blocks share; a new one for each would be given its memory page by page."""
@@ -113,16 +147,43 @@ class Nearest:
             self._scores = np.empty(queries * rows, np.float32)
         return self._scores[: queries * rows].reshape(queries, rows)
 
-    def _floors(self, queries: NDArray[np.intp], longest_squared: float) -> Vectors:
+    def _unsure(self, queries: NDArray[np.intp], longest_squared: float) -> NDArray[np.float64]:
+        """Return by how much the score of a row may be wrong, for each query."""
+        lengths = self._lengths[queries].astype(np.float64)
+        unsure: NDArray[np.float64] = _ROUNDING * lengths * np.sqrt(longest_squared)
+        if self._metric == "euclidean":
+            unsure += _ROUNDING * longest_squared + _SQUARE_ROUNDING * lengths**2
+        return unsure
+
+    def _floors(self, queries: NDArray[np.intp], unsure: NDArray[np.float64]) -> Vectors:
         """Return the score that a row needs, to be perhaps among the nearest of each query."""
-        last, lengths = self.best.similarities[queries, -1], self._lengths[queries]
-        unsure = _ROUNDING * lengths * np.sqrt(longest_squared)
-        if self._metric != "euclidean":
-            floors: Vectors = last - unsure
-            return floors
-        # The distance squared is the query's length squared less twice the score.
-        reached = (lengths.astype(np.float64) ** 2 - last.astype(np.float64) ** 2) / 2
-        return np.asarray(reached - unsure - _ROUNDING * longest_squared, np.float32)
+        reached = self.best.similarities[queries, -1].astype(np.float64)
+        if self._metric == "euclidean":
+            # The distance squared is the query's length squared less twice the score.
+            reached = (self._lengths[queries].astype(np.float64) ** 2 - reached**2) / 2
+        return np.asarray(reached - unsure, np.float32)
+
+    def _choose(self, queries: NDArray[np.intp], found: list[NDArray[np.intp]], rows: Vectors) -> None:
+        """Leave of too many candidates the best ones, in place: their scores are computed in double precision."""
+        many = [each for each, places in enumerate(found) if len(places) > _CANDIDATES]
+        for begin in range(0, len(many), _QUERIES_IN_DOUBLE):
+            own = many[begin : begin + _QUERIES_IN_DOUBLE]
+            for each, scores in zip(own, self._scores_in_double(queries[own], rows), strict=True):
+                best = np.argpartition(scores[found[each]], -_CANDIDATES)[-_CANDIDATES:]
+                found[each] = np.sort(found[each][best])
+
+    def _scores_in_double(self, queries: NDArray[np.intp], rows: Vectors) -> NDArray[np.float64]:
+        """Return the scores of all rows, shape (queries, rows); rows are converted in pieces."""
+        scores = np.empty((len(queries), len(rows)))
+        centre = self._centre.astype(np.float64)
+        pool = self._pool[queries] - centre
+        for begin in range(0, len(rows), _ROWS_IN_DOUBLE):
+            piece = rows[begin : begin + _ROWS_IN_DOUBLE] - centre
+            part = scores[:, begin : begin + len(piece)]
+            part[:] = pool @ piece.T
+            if self._metric == "euclidean":
+                part -= np.einsum("ij,ij->i", piece, piece) / 2
+        return scores
 
     def _keep(
         self,
@@ -140,7 +201,8 @@ class Nearest:
         new_numbers[filled], new_similarities[filled] = numbers[places], similarities
         all_numbers = np.concatenate([self.best.numbers[queries], new_numbers], axis=1)
         all_similarities = np.concatenate([self.best.similarities[queries], new_similarities], axis=1)
-        # Stable: of rows equally near the first ones stay, whatever the blocks are.
+        # Stable: of rows equally near the first ones come first. Where more tie than there is room for, which of them
+        # stay is chance: `ties` looks at those that an answer has beside them.
         order = np.argsort(-all_similarities, axis=1, kind="stable")[:, :DEPTH]
         self.best.numbers[queries] = np.take_along_axis(all_numbers, order, axis=1)
         self.best.similarities[queries] = np.take_along_axis(all_similarities, order, axis=1)
@@ -156,6 +218,10 @@ class Nearest:
         return found
 
 
+def _lengths(rows: Vectors) -> Vectors:
+    return np.asarray(np.linalg.norm(rows, axis=1), np.float32)
+
+
 def _refuse_infinite(name: str, numbers: NDArray[np.int64], lengths: Vectors) -> None:
     """Refuse vectors that nothing can be compared with: the highest of several figures is unknown if one is."""
     if not np.isfinite(lengths).all():
@@ -168,11 +234,13 @@ def comparable_vectors(rows: Vectors, metric: SimilarityMetric) -> Vectors:
     return vectors.directions(rows) if metric == "cosine" else rows
 
 
-def _candidates(scores: Vectors, floor: np.float32) -> NDArray[np.intp]:
-    """Return the places of the scores from the floor on, ascending; of too many the highest ones."""
+def _candidates(scores: Vectors, floor: np.float32, unsure: float) -> NDArray[np.intp]:
+    """Return the places of the scores that may be among the highest 64 and are not below the floor, ascending."""
     places = np.flatnonzero(scores >= floor)
     if len(places) > _CANDIDATES:
-        places = np.sort(places[np.argpartition(scores[places], -_CANDIDATES)[-_CANDIDATES:]])
+        # 64 rows truly have that score less what is unsure; a row needs it with what may be unsure of its own.
+        reached = np.partition(scores[places], -DEPTH)[-DEPTH]
+        places = places[scores[places] >= reached - 2 * unsure]
     return places
 
 

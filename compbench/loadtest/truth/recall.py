@@ -3,8 +3,9 @@
 An answer of k memories is compared with the exact k nearest rows of the data set. Memories that the run itself stored
 are left out on both sides: an answer that holds s of them is compared with the best k - s. A memory is right if its
 similarity is at least that of the last one expected, less a tolerance for rounding (`Truth.tolerance`), so that ties
-can't count as wrong. Expected are only those at or above the request's threshold; a search that expects none is left
-out.
+can't count as wrong: where more rows tie than are listed, the set itself is asked (`ties`). Expected are only those at
+or above the request's threshold; a search that expects none is left out. Of an answer with more memories than asked
+for, the first ones count.
 
 A mean hides searches that find nothing. So the tail is told, too: the recall that all but one in twenty searches
 reach, and the share of searches that reach less than 0.8.
@@ -12,7 +13,7 @@ reach, and the share of searches that reach less than 0.8.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,11 @@ from numpy.typing import NDArray
 
 from compbench.loadtest.truth.answers import OVERLAP_LIMIT, NotCheckableError, half_width, is_gain, numbers_in
 from compbench.loadtest.truth.nearest import Truth
+from compbench.loadtest.truth.ties import Pair, similarities_of
 from compbench.loadtest.truth.traversals import check_traversals
+from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.loadtest.workload.workload import Query, Workload
+from compbench.model.errors import UserError
 from compbench.model.result import Recall
 from compbench.systems.api import STORED_FROM
 
@@ -39,6 +43,13 @@ class _Search(NamedTuple):
     others: int
 
 
+class _Judge(NamedTuple):
+    """What answers are judged by: the lists, and how near rows are that a list cut inside a tie does not hold."""
+
+    truth: Truth
+    beyond: Mapping[Pair, float]
+
+
 def check(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None, stored: int | None) -> Recall:
     """Judge the kept answers.
 
@@ -53,7 +64,7 @@ def check(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None, st
         return Recall("empty-store", f"the server {share}: its figures are those of an all but empty store")
     try:
         return check_traversals(workload, kept) if workload.traverses else _searches(workload, kept, truth)
-    except NotCheckableError as reason:
+    except (NotCheckableError, UserError) as reason:
         return Recall("not-checked", str(reason))
 
 
@@ -78,11 +89,13 @@ def _searches(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None
         return Recall("empty-store", f"none of {len(searches)} checked searches found a memory of the data set")
     if truth is None:
         raise NotCheckableError("the exact neighbours are not known: `python -m compbench.loadtest ground-truth`")
-    own = [_share(truth, search.query, search) for search in searches]
-    judged = [(search, share) for search, share in zip(searches, own, strict=True) if share is not None]
-    if not judged:
+    expecting = [search for search in searches if _expected(truth, search.query, search.others).size]
+    if not expecting:
         raise NotCheckableError("no prepared memory is as similar as the searches asked for")
-    if reason := _ignores_query(truth, judged, workload.scenario.data.memory_spaces):
+    foreign = _foreign(truth, expecting, workload.scenario.data.memory_spaces)
+    judge = _judge(workload, truth, [*((search.query, search) for search in expecting), *foreign])
+    judged = [(search, _share(judge, search.query, search)) for search in expecting]
+    if reason := _ignores_query(judge, judged, foreign):
         return Recall("ignores-query", reason)
     shares = np.array([share for _, share in judged])
     limits = [search.query.limit for search, _ in judged]
@@ -103,21 +116,43 @@ def _searches(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None
 
 
 def _search(query: Query, numbers: list[int], prepared: int) -> _Search:
-    rows = [number for number in numbers if 0 <= number < prepared]
-    stored = sum(number >= STORED_FROM for number in numbers)
-    if len(rows) + stored < len(numbers):
+    if not all(0 <= number < prepared or number >= STORED_FROM for number in numbers):
         raise NotCheckableError("an answer holds a memory that neither `prepare` nor this run has stored")
-    return _Search(query, list(dict.fromkeys(rows)), stored)
+    counted = numbers[: query.limit]
+    rows = [number for number in counted if number < prepared]
+    return _Search(query, list(dict.fromkeys(rows)), len(counted) - len(rows))
 
 
-def _share(truth: Truth, query: Query, answer: _Search) -> float | None:
-    """Return the share of the expected memories that the answer holds, or None if none are expected."""
-    right = _expected(truth, query, answer.others)
+def _judge(workload: Workload, truth: Truth, answers: Sequence[tuple[Query, _Search]]) -> _Judge:
+    """Look at the rows that were answered beyond a list, of answers that are each judged by a query."""
+    pairs = {pair for query, answer in answers for pair in _beyond(truth, query, answer)}
+    if not pairs:
+        return _Judge(truth, {})
+    rows = open_vectors(workload.scenario, workload.data_seed)
+    return _Judge(truth, similarities_of(rows, workload.pool, pairs))
+
+
+def _beyond(truth: Truth, query: Query, answer: _Search) -> list[Pair]:
+    """Return the answered rows that may tie with the last one expected, and that the query's list has no room for."""
+    right, numbers = _expected(truth, query, answer.others), truth.numbers[query.number]
+    is_cut = right.size and numbers[-1] >= 0 and truth.similarities[query.number, -1] >= _lowest(truth, query, right)
+    return [(query.number, row) for row in np.setdiff1d(answer.nodes, numbers).tolist()] if is_cut else []
+
+
+def _lowest(truth: Truth, query: Query, right: NDArray[np.float32]) -> float:
+    return float(right[-1]) - truth.tolerance(query.number)
+
+
+def _share(judge: _Judge, query: Query, answer: _Search) -> float:
+    """Return the share of the expected memories that the answer holds, 0 if none are expected."""
+    truth, right = judge.truth, _expected(judge.truth, query, answer.others)
     if not right.size:
-        return None
-    lowest = right[-1] - truth.tolerance(query.number)
+        return 0.0
+    lowest = _lowest(truth, query, right)
     near = truth.numbers[query.number][truth.similarities[query.number] >= lowest]
-    return min(len(np.intersect1d(near, answer.nodes)), len(right)) / len(right)
+    found = len(np.intersect1d(near, answer.nodes))
+    found += sum(judge.beyond.get((query.number, row), -np.inf) >= lowest for row in answer.nodes)
+    return min(found, len(right)) / len(right)
 
 
 def _expected(truth: Truth, query: Query, others: int) -> NDArray[np.float32]:
@@ -128,19 +163,25 @@ def _expected(truth: Truth, query: Query, others: int) -> NDArray[np.float32]:
     return expected
 
 
-def _ignores_query(truth: Truth, judged: list[tuple[_Search, float]], spaces: int) -> str:
+def _foreign(truth: Truth, searches: list[_Search], spaces: int) -> list[tuple[Query, _Search]]:
+    """Return each answer with the query of the next search of its space, where those two should find other rows."""
+    found = []
+    in_order = sorted(searches, key=lambda search: search.query.number % spaces)
+    for search, other in zip(in_order, [*in_order[1:], in_order[0]], strict=True):
+        query = search.query._replace(number=other.query.number)
+        same_space = (search.query.number - other.query.number) % spaces == 0
+        if same_space and _overlap(truth, search.query, query) <= OVERLAP_LIMIT:
+            found.append((query, search))
+    return found
+
+
+def _ignores_query(judge: _Judge, judged: list[tuple[_Search, float]], foreign: Sequence[tuple[Query, _Search]]) -> str:
     """Say why the answers don't depend on the queries; empty if they do, or if that can't be told.
 
-    An answer that depends on its query fits that query better than another one's. Each answer is judged by the query
-    of the next search of its space, too; the answers depend on their queries if the mean gain is above 0 (`is_gain`).
+    An answer that depends on its query fits that query better than another one's. Each answer is judged by a foreign
+    query, too; the answers depend on their queries if the mean gain is above 0 (`is_gain`).
     """
-    gains = []
-    judged = sorted(judged, key=lambda each: each[0].query.number % spaces)
-    for (search, own), (other, _) in zip(judged, [*judged[1:], judged[0]], strict=True):
-        foreign = search.query._replace(number=other.query.number)
-        same_space = (search.query.number - other.query.number) % spaces == 0
-        if same_space and _overlap(truth, search.query, foreign) <= OVERLAP_LIMIT:
-            gains.append(own - (_share(truth, foreign, search) or 0.0))
+    gains = [_share(judge, search.query, search) - _share(judge, query, search) for query, search in foreign]
     if is_gain(gains):
         return ""
     firsts = {search.nodes[0] for search, _ in judged if search.nodes}

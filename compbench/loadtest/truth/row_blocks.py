@@ -59,5 +59,7 @@ def _put(chunk: Vectors, place: Vectors, *, is_cosine: bool) -> None:
     if not is_cosine:
         place[:] = chunk
         return
-    lengths = np.sqrt(np.einsum("ij,ij->i", chunk, chunk))
+    with np.errstate(over="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", chunk, chunk))
     np.divide(chunk, np.maximum(lengths, np.float32(1e-30))[:, None], out=place)
+    vectors.scale_extremes(chunk, lengths, place)

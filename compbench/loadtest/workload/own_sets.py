@@ -54,7 +54,7 @@ class FileSet:
     Attributes:
         table: the rows, those that are held back as queries at its end.
         dimension: of every vector.
-        metric: how vectors are compared: the scenario's, else what the file tells, else cosine.
+        metric: how vectors are compared: the scenario's, else what the files tell, else cosine.
         size: how many rows there are, without those that are held back as queries.
         described: what it is, for readers: a few words.
 
@@ -71,7 +71,8 @@ class FileSet:
         self._queries = _other_table(files, files.queries, "queries")
         self._held_back = 0 if self._queries else min(HELD_BACK, self.table.count // 10)
         self._row_count = self.size = self.table.count - self._held_back
-        self._neighbours = _other_table(files, files.neighbours, "neighbours")
+        listed = not files.computes_neighbours
+        self._neighbours = _other_table(files, files.neighbours, "neighbours") if listed else None
         self.metric, self._told = _metric_of(scenario, files)
         self._stores: tuple[int, Vectors] | None = None
         self.described = self._words(files)
@@ -99,7 +100,8 @@ class FileSet:
         rows = self._rows_for_stores(among)
         chosen = rows[rng.integers(len(rows), size=count)]
         noise = rng.standard_normal(chosen.shape, dtype=np.float32) / np.float32(np.sqrt(self.dimension))
-        moved: Vectors = chosen + np.float32(STORE_NOISE) * np.linalg.norm(chosen, axis=1, keepdims=True) * noise
+        lengths = np.linalg.norm(chosen.astype(np.float64), axis=1, keepdims=True)  # whose squares float32 may not hold
+        moved: Vectors = chosen + (STORE_NOISE * lengths * noise).astype(np.float32)
         return moved
 
     def known_neighbours(self, count: int, among: int) -> NDArray[np.int64] | None:
@@ -239,9 +241,10 @@ class FileSet:
 
 
 def as_vectors(numbers: NDArray[np.generic]) -> Vectors:
-    """Return numbers of any kind as float32, shape unchanged; what float32 can't hold becomes infinite."""
+    """Return numbers of any kind as float32 in memory, shape unchanged; what float32 can't hold becomes infinite."""
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(numbers, dtype=np.float32)
+        # Always a copy: what is only mapped would be read from the disk when it is used, while measuring.
+        return np.array(numbers, np.float32, copy=True, order="C", subok=False)
 
 
 def first_not_finite(vectors: Vectors) -> int | None:
@@ -269,14 +272,27 @@ def _other_table(files: SetFiles, path: Path | None, content: Content) -> Number
 
 def _metric_of(scenario: Scenario, files: SetFiles) -> tuple[SimilarityMetric, SimilarityMetric | None]:
     """Return the metric that is meant, and the one that the known neighbours are of; None if that is none of ours."""
-    own, name = scenario.data_set, files.rows[0].name
+    own = scenario.data_set
     asked = own.metric if isinstance(own, OwnSet) else None
-    told = told_distance(files.rows[0])
-    found = DISTANCES.get(told.lower()) if told else asked or "cosine"
-    if found is None and asked is None:
-        raise UserError(
-            f"{scenario.path}: data_set.metric: {name} tells the distance {told!r}, by which nothing here searches: set"
-            " it to cosine, euclidean or dot"
-        )
+    told = _told_metrics(files)
+    if asked is None and len(set(told.values())) > 1:
+        words = " and ".join(f"{name} {metric!r}" for name, metric in told.items())
+        raise UserError(f"{scenario.path}: data_set.metric: the files tell different distances, {words}: set it to one")
+    for name, metric in told.items():
+        if asked is None and metric not in DISTANCES:
+            raise UserError(
+                f"{scenario.path}: data_set.metric: {name} tells the distance {metric!r}, by which nothing here"
+                " searches: set it to cosine, euclidean or dot"
+            )
+    # Neighbours that no key names are in the file of the queries, which comes last.
+    last = list(told.values())[-1] if told else asked or "cosine"
+    found = DISTANCES.get(last)
     # Who names a file of neighbours and a metric says that they are of that metric.
     return asked or found or "cosine", asked if asked and files.neighbours else found
+
+
+def _told_metrics(files: SetFiles) -> dict[str, str]:
+    """Return what the files of rows and of queries tell, by their paths, in our words if we have any."""
+    paths = [path for path in (files.rows[0], files.queries) if path is not None]
+    told = {str(path): distance for path in paths if (distance := told_distance(path))}
+    return {path: DISTANCES.get(distance.lower(), distance) for path, distance in told.items()}

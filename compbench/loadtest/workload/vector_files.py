@@ -4,8 +4,8 @@ The formats, by the endings of their names:
 
 - `.hdf5`, `.h5`: ann-benchmarks (erikbern/ann-benchmarks, `ann_benchmarks/datasets.py`) and VIBE
   (vector-index-bench/vibe, `vibe/datasets.py`): datasets `train`, `test`, `neighbors`; attribute `distance`.
-- `.fbin`, `.u8bin`, `.i8bin`, `.ibin`, `.bin`: big-ann-benchmarks: the numbers of rows and columns as 32 bit integers,
-  then the rows. In ground truth the ids of all queries are followed by the distances of all.
+- `.fbin`, `.u8bin`, `.i8bin`: big-ann-benchmarks: the numbers of rows and columns as 32 bit integers, then the rows.
+  `.ibin`, `.bin`: its ground truth, likewise; the ids of all queries may be followed by the distances of all.
 - `.fvecs`, `.bvecs`, `.ivecs`: TEXMEX (corpus-texmex.irisa.fr): before each row the number of columns in 32 bits.
 - `.npy`: NumPy's own, two dimensions.
 - `.parquet`: VectorDBBench (zilliztech/VectorDBBench, `vectordb_bench/backend/dataset.py`): a row an entry, `emb` or
@@ -33,6 +33,8 @@ Identifiers = NDArray[np.int64]
 
 _HDF5 = (".hdf5", ".h5")
 _BIG_ANN = {".fbin": "<f4", ".u8bin": "u1", ".i8bin": "i1", ".ibin": "<i4", ".bin": "<i4"}
+# Vectors come under these names too, of whatever numbers: what they are can't be told from the file.
+_IDS_ALONE = (".ibin", ".bin")
 _TEXMEX = {".fvecs": "<f4", ".bvecs": "u1", ".ivecs": "<i4"}
 ENDINGS = (*_HDF5, *_BIG_ANN, *_TEXMEX, ".npy", ".parquet")
 # Rows of Parquet: 25 MB at 768 dimensions.
@@ -71,6 +73,8 @@ def open_table(path: Path, content: Content) -> NumberTable:
     try:
         if ending in _HDF5:
             return _Hdf5Table(path, _DATASETS[content])
+        if ending in _IDS_ALONE and content != "neighbours":
+            raise UserError(_unclear(path, content))
         if ending in _BIG_ANN:
             return _MappedTable(path, _big_ann(path, _BIG_ANN[ending], content))
         if ending in _TEXMEX:
@@ -366,6 +370,13 @@ def _padded(numbers: Numbers, lengths: Numbers, width: int) -> Numbers:
 def _number_types(pa: ModuleType) -> tuple[Any, ...]:
     whole = (getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64))
     return (pa.float16(), pa.float32(), pa.float64(), *whole)
+
+
+def _unclear(path: Path, content: Content) -> str:
+    return (
+        f"{path}: {path.suffix} is read as neighbours, not as {content}: rename it .fbin if its numbers are float32,"
+        " .u8bin or .i8bin if they are bytes without or with a sign"
+    )
 
 
 def _uneven(path: Path, row: int, dimension: int) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Spread of the vectors around the centre of a hot spot.
 HOT_SPOT_STD_DEV = 0.1
+# Within these, no square of a coordinate that matters leaves the range of float32, which ends at 1e-38 and 3e38.
+_LEAST_LENGTH, _GREATEST_LENGTH = 1e-12, 1e18
 
 
 class VectorSet(Protocol):
@@ -113,8 +115,27 @@ def prepared_vectors(vectors: VectorSet, count: int, first: int = 0) -> Iterator
 
 def directions(rows: Vectors) -> Vectors:
     """Return the rows (n, d) scaled to length 1; a row without length stays as it is."""
-    scaled: Vectors = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-30))
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(rows, axis=1)
+    scaled: Vectors = rows / np.maximum(lengths, np.float32(1e-30))[:, None]
+    scale_extremes(rows, lengths, scaled)
     return scaled
+
+
+def scale_extremes(rows: Vectors, lengths: Vectors, scaled: Vectors) -> None:
+    """Scale those rows to length 1 whose length is not right in single precision, since its square is out of range.
+
+    Args:
+        rows: shape (n, d).
+        lengths: of the rows, as found in single precision, shape (n,).
+        scaled: the rows scaled by these, of which the wrong ones are replaced; a row of zeros stays one.
+    """
+    wrong = np.flatnonzero(~((lengths > _LEAST_LENGTH) & (lengths < _GREATEST_LENGTH)))
+    if len(wrong):
+        exact = rows[wrong].astype(np.float64)
+        true_lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # a value that is not finite stays no number, which is told elsewhere
+            scaled[wrong] = exact / np.where(true_lengths == 0, 1, true_lengths)
 
 
 def _centres(count: int, dimension: int) -> Vectors:
