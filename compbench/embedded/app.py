@@ -11,6 +11,7 @@ of any one dimension, and rows in bulk may be compared by another metric than th
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections import Counter
@@ -146,7 +147,6 @@ class Application:
     async def _recall(self, request: Request) -> Response:
         _refuse_what_is_missing(request)
         limit = request.integer("max_results", 10, 1, RESULT_LIMIT)
-        threshold = request.number("threshold", 0.5)
         started = time.perf_counter()
         hops = 0
         space = self._space(request)
@@ -154,10 +154,10 @@ class Application:
             hops = request.integer("hops", 1, 1, HOP_LIMIT)
             found, path = _spread(space, request, hops, limit), "spreading activation"
         elif query := request.text("query"):
-            found, path = space.sharing_words(query, limit, threshold), "shared words"
+            found, path = space.sharing_words(query, limit, request.number("threshold", 0.5)), "shared words"
         elif raw := request.query.get("embedding"):
             vector = wire.as_vector(wire.decode_floats(raw), space)
-            found, path = await space.nearest(vector, limit, threshold), "vector similarity"
+            found, path = await space.nearest(vector, limit, _threshold(space, request)), "vector similarity"
         else:
             raise wire.bad_input("give a query or an embedding")
         metadata = None
@@ -294,6 +294,11 @@ async def _read_body(receive: Receive, limit_bytes: int) -> bytes | None:
         if size <= limit_bytes:
             parts.append(part)
     return b"".join(parts) if size <= limit_bytes else None
+
+
+def _threshold(space: MemorySpace, request: Request) -> float:
+    """Return the least similarity of a recall; 0.5 unless told otherwise, which only a cosine can be sure to mean."""
+    return request.number("threshold", 0.5 if space.metric in {"cosine", None} else -math.inf)
 
 
 def _spread(space: MemorySpace, request: Request, hops: int, limit: int) -> list[Match]:

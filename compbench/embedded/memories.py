@@ -5,15 +5,17 @@ a text is never turned into a vector: texts are compared by the words they share
 
 Coroutines may overlap. What they change of a space beside its index they change without a pause, in which they also
 take their turns at the index: so both go the same way in the same order, and a key that a search returns may be that of
-a memory that is replaced by then.
+a memory that is replaced by then. What the index then fails to take is not listed any more.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from compbench.embedded.graph import DirectedGraph, EdgePairs
 from compbench.embedded.rows import Memory, MemoryRange
 from compbench.embedded.turns import CORES, IndexTurns
-from compbench.embedded.vector_index import Vector, VectorIndex, VectorMetric
+from compbench.embedded.vector_index import Keys, Vector, VectorIndex, VectorMetric
 
 COMPLETION_CANDIDATES = 32
 # A word that stands in more memories than this says little: only the first ones count, so that a search stays quick.
@@ -73,6 +75,8 @@ class MemorySpace:
         self._by_key: dict[int, Memory] = {}
         self._keys_of_word: dict[str, list[int]] = {}
         self._next_key = FIRST_OWN_KEY
+        # Rows go on where those before them end, which is known when these are in the index, or can't be.
+        self._loading = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._memories) + (self.rows.count if self.rows else 0) - len(self.replaced)
@@ -105,7 +109,8 @@ class MemorySpace:
     ) -> Memory:
         """Keep a memory; one of the same id is replaced. Only a memory with an embedding is found by vectors.
 
-        An embedding has the space's dimension; the first one fixes it.
+        An embedding has the space's dimension; the first one fixes it. If the index fails to take it, the memory is not
+        kept, and one that it was to replace is gone.
         """
         if (old := self.get(memory_id)) is not None:
             self._forget(old)
@@ -121,7 +126,7 @@ class MemorySpace:
         )
         self.keep(memory)
         if embedding is not None:
-            await self._opened(len(embedding)).add(memory.key, embedding)
+            await self._add(memory, embedding)
         return memory
 
     def keep(self, memory: Memory) -> None:
@@ -148,20 +153,20 @@ class MemorySpace:
             ConflictError: they don't continue the rows that are there, the space has another metric, or a memory that
             was stored singly has one of the ids.
         """
-        rows = self.rows or MemoryRange(prefix=prefix, first=first, step=step, count=0, stored_at=stored_at)
-        if (prefix, step, first) != (rows.prefix, rows.step, rows.next_number):
-            raise ConflictError(f"rows go on with {rows.prefix}{rows.next_number}, {rows.step} apart")
-        numbers = range(first, first + step * len(vectors), step)
-        if numbers and numbers[-1] >= FIRST_OWN_KEY:
-            raise ConflictError(f"a row's number must be below {FIRST_OWN_KEY}")
-        if self._memories and (taken := [n for n in numbers if f"{prefix}{n}" in self._memories]):
-            raise ConflictError(f"{prefix}{taken[0]} is there already")
-        if self.turns and metric not in {None, self.metric}:
-            raise ConflictError(f"vectors are compared by {self.metric} here, not by {metric}")
-        loaded = self.rows = msgspec.structs.replace(rows, count=rows.count + len(vectors), stored_at=stored_at)
-        keys = np.arange(first, numbers.stop, step, dtype=np.uint64)
-        await self._opened(vectors.shape[1], metric or "cosine").call(lambda index: index.add(keys, vectors, CORES))
-        return loaded
+        async with self._loading:
+            new = MemoryRange(prefix=prefix, first=first, step=step, count=len(vectors), stored_at=stored_at)
+            self._check_rows(new, metric)
+            before = self.rows
+            there = before or msgspec.structs.replace(new, count=0)
+            loaded = self.rows = msgspec.structs.replace(there, count=there.count + new.count, stored_at=stored_at)
+            keys = np.arange(first, new.next_number, step, dtype=np.uint64)
+            try:
+                await self._opened(vectors.shape[1], metric or "cosine").call(partial(_add_all, keys, vectors))
+            except Exception:
+                self.rows = before
+                self.replaced.difference_update(keys.tolist())
+                raise
+            return loaded
 
     def load_edges(self, pairs: EdgePairs) -> None:
         """Connect rows by their numbers, shape (edges, 2).
@@ -271,6 +276,29 @@ class MemorySpace:
         sources = [Match(there[i][0], float(similarity[i])) for i in chosen]
         return Completion(np.where(known, partial, filling), sources)
 
+    def _check_rows(self, new: MemoryRange, metric: VectorMetric | None) -> None:
+        """Raise ConflictError where `load_rows` says that it does."""
+        rows = self.rows
+        if rows is not None and (new.prefix, new.step, new.first) != (rows.prefix, rows.step, rows.next_number):
+            raise ConflictError(f"rows go on with {rows.prefix}{rows.next_number}, {rows.step} apart")
+        numbers = range(new.first, new.next_number, new.step)
+        if numbers and numbers[-1] >= FIRST_OWN_KEY:
+            raise ConflictError(f"a row's number must be below {FIRST_OWN_KEY}")
+        if self._memories and (taken := [n for n in numbers if f"{new.prefix}{n}" in self._memories]):
+            raise ConflictError(f"{new.prefix}{taken[0]} is there already")
+        if self.turns and metric not in {None, self.metric}:
+            raise ConflictError(f"vectors are compared by {self.metric} here, not by {metric}")
+
+    async def _add(self, memory: Memory, embedding: Vector) -> None:
+        """Add the vector of a listed memory to the index, or list it no longer."""
+        try:
+            await self._opened(len(embedding)).add(memory.key, embedding)
+        except Exception:
+            if self._memories.get(memory.id) is memory:  # not replaced meanwhile
+                self._forget(memory)
+                del self._memories[memory.id]
+            raise
+
     def _opened(self, dimension: int, metric: VectorMetric = "cosine") -> IndexTurns:
         """Return the index, made for this dimension and metric if the space was open."""
         return self.turns or self.open(VectorIndex(dimension, metric))
@@ -300,6 +328,16 @@ class MemorySpace:
 
 def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.lower()))
+
+
+def _add_all(keys: Keys, vectors: Vector, index: VectorIndex) -> None:
+    """Add all of the rows or, so that they can be loaded again, none."""
+    try:
+        index.add(keys, vectors, CORES)
+    except Exception:
+        for key in keys.tolist():
+            index.remove(key)
+        raise
 
 
 def _nearest_vectors(index: VectorIndex, vector: Vector, limit: int) -> list[tuple[int, Vector]]:

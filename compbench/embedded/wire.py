@@ -72,14 +72,16 @@ class Request(NamedTuple):
         return int(text)
 
     def number(self, name: str, default: float) -> float:
-        """Return a finite number of the query.
+        """Return a finite number of the query, or the default, which may be any.
 
         Raises:
             Refusal: 400, it is no number.
         """
         text = self.text(name)
+        if text is None:
+            return default
         try:
-            value = default if text is None else float(text)
+            value = float(text)
         except ValueError:
             value = math.nan
         if not math.isfinite(value):

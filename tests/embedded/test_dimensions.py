@@ -113,6 +113,15 @@ def test_a_space_is_searched_by_the_metric_that_its_first_rows_came_with(
     assert list(similarities(server, space, query, threshold=limit)) == [f"node-{number}" for number in best[:10]]
 
 
+def test_without_a_threshold_only_a_cosine_is_limited(server: Embedded) -> None:
+    rows = rows_of(24)
+    for metric in METRICS:
+        load(server, f"all-{metric}", rows, metric=metric)
+    found = {metric: len(similarities(server, f"all-{metric}", -rows[0])) for metric in METRICS}
+    assert found["cosine"] < 20
+    assert (found["dot"], found["euclidean"]) == (20, 20)
+
+
 def test_another_metric_is_refused(server: Embedded) -> None:
     rows = rows_of(8)
     assert load(server, "metrics", rows, metric="dot")[0] == 201

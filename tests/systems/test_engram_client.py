@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from compbench.model.errors import UserError
+from compbench.model.scenario import SimilarityMetric
 from compbench.systems.api import (
+    NO_THRESHOLD,
     STORED_FROM,
     UNKNOWN,
     AnswerError,
@@ -59,6 +61,15 @@ def test_operations_are_engrams_requests() -> None:
     assert b'"partial_embedding":[0.5,null,1.0]' in made.encode(Complete(0, 0))
     stored = json.loads(made.encode(Store(STORED_FROM + 5, 1, POOL[0])).split(b"\r\n\r\n")[1])
     assert (stored["id"], stored["memory_space_id"], stored["embedding"]) == ("load-5", "space_1", [0.5, -0.25, 1.0])
+
+
+@pytest.mark.parametrize("metric", ["dot", "euclidean"])
+def test_a_search_without_threshold_leaves_it_out_of_the_request(metric: SimilarityMetric) -> None:
+    made = Client(None, ENDPOINT, Shape(3, 1, metric))
+    made.take_queries(POOL, completes=False)
+    line = made.encode(Search(1, 9, NO_THRESHOLD, 0)).split(b"\r\n")[0]
+    asked = b"embedding=%5B1.0,0.0,0.125%5D&max_results=9&space=default"
+    assert line == b"GET /api/v1/memories/recall?" + asked + b" HTTP/1.1"
 
 
 def test_a_row_is_stored_by_itself_where_a_server_takes_no_bulk_loads() -> None:

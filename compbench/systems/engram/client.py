@@ -80,6 +80,8 @@ class Client:
         self._spaces = requests.space_names(shape.spaces)
         self._recall_ends = [requests.recall_end(self._endpoint, name) for name in self._spaces]
         self._recall_starts: list[bytes] = []
+        # Chosen once: only searches by cosine have a threshold.
+        self._recall = requests.recall_request if shape.metric == "cosine" else requests.unlimited_recall_request
         self._slots: list[bytes] = []
         self._loads_in_bulk = False
 
@@ -96,8 +98,7 @@ class Client:
         """Return the bytes of the request."""
         if isinstance(operation, Search):  # most are, and a match would take twice as long
             query, limit, threshold, space = operation
-            start, end = self._recall_starts[query], self._recall_ends[space]
-            return requests.recall_request(start, threshold, limit, end)
+            return self._recall(self._recall_starts[query], threshold, limit, self._recall_ends[space])
         match operation:
             case Traverse(start_row, hops, limit):
                 return requests.traversal_request(self._endpoint, start_row, hops, limit)

@@ -56,11 +56,11 @@ def store_request(endpoint: Endpoint, number: int, vector: Vectors, space: str) 
 
 
 def recall_start(endpoint: Endpoint, vector: Vectors) -> bytes:
-    """Return the request for the nearest memories up to the threshold's value: all but a few bytes, made once.
+    """Return the request for the nearest memories up to the vector's end: all but a few bytes, made once.
 
     A comma needs no encoding in a URL, brackets do.
     """
-    return _around(endpoint)[0] + b"%b?embedding=%%5B%b%%5D&threshold=" % (_RECALL, vector_json(vector)[1:-1])
+    return _around(endpoint)[0] + b"%b?embedding=%%5B%b%%5D" % (_RECALL, vector_json(vector)[1:-1])
 
 
 def recall_end(endpoint: Endpoint, space: str) -> bytes:
@@ -70,7 +70,12 @@ def recall_end(endpoint: Endpoint, space: str) -> bytes:
 
 def recall_request(start: bytes, threshold: float, limit: int, end: bytes) -> bytes:
     """Return the request for the nearest memories from its parts."""
-    return b"%b%.3f&max_results=%d%b" % (start, threshold, limit, end)
+    return b"%b&threshold=%.3f&max_results=%d%b" % (start, threshold, limit, end)
+
+
+def unlimited_recall_request(start: bytes, _threshold: float, limit: int, end: bytes) -> bytes:
+    """Return the same request for the nearest memories however far they are."""
+    return b"%b&max_results=%d%b" % (start, limit, end)
 
 
 def traversal_request(endpoint: Endpoint, start: int, hops: int, limit: int) -> bytes:
