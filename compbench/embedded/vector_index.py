@@ -95,7 +95,11 @@ class VectorIndex:
         return [None if vector is None else vector.reshape(self.dimension) for vector in kept]
 
     def save(self, path: Path) -> None:
-        """Write everything to a file."""
+        """Write everything to a file.
+
+        Raises:
+            RuntimeError: it can't be written, as on a full device.
+        """
         self._index.save(str(path))
 
     def load(self, path: Path) -> None:
