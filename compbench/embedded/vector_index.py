@@ -22,7 +22,6 @@ Keys = NDArray[np.uint64]
 VectorMetric = Literal["cosine", "dot", "euclidean"]
 
 METRICS: tuple[VectorMetric, ...] = get_args(VectorMetric)
-LEAST_DIMENSION, MOST_DIMENSION = 2, 4096
 # Links of a vector, twice as many in the lowest layer.
 LINKS = 16
 # Candidates that an insert and a search look at: more find more, and cost more in proportion. Over 350,000 embeddings a
