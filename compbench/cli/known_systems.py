@@ -37,6 +37,8 @@ def known_systems(settings: Settings, root: Path) -> list[KnownSystem]:
 def describe_abilities(can: Capabilities) -> str:
     """Return in words what a system can do, and what scenarios may ask for that it can't."""
     dimensions = f"vectors of {can.dimension} dimensions" if can.dimension else "vectors of any dimension"
+    if can.most_dimensions:
+        dimensions += f" up to {can.most_dimensions}"
     abilities = {
         "a least similarity": can.thresholds,
         "storing while it searches": can.inserts,

@@ -15,7 +15,7 @@ from compbench.config.toml_tables import convert_table, parse_toml
 from compbench.files.regular import read_regular
 from compbench.model.errors import UserError
 from compbench.model.file_names import RESERVED_ENDINGS
-from compbench.model.scenario import U64_MAX, Arrival, PeriodicBurst, Scenario, ScenarioFile
+from compbench.model.scenario import U64_MAX, Arrival, GeneratedSet, PeriodicBurst, Scenario, ScenarioFile
 
 # A file system allows 255: timestamp, system, repeat, ending, attempt and `.partial` take some 120 of them.
 MOST_NAME_CHARACTERS = 120
@@ -89,14 +89,7 @@ def load_scenario(path: Path) -> Scenario:
     if file.operations.total_weight() <= 0:
         raise UserError(f"{path}: operations: all weights are 0: give at least one operation a weight above 0")
     _check_burst(file.arrival, path)
-    if file.data.memory_spaces > file.data.num_nodes:
-        raise UserError(
-            f"{path}: data.memory_spaces = {file.data.memory_spaces}: must be at most num_nodes ({file.data.num_nodes})"
-        )
-    if file.graph is not None and file.data.memory_spaces > 1:
-        raise UserError(
-            f"{path}: data.memory_spaces = {file.data.memory_spaces}: a graph lies in one space: set it to 1"
-        )
+    _check_spaces(file, path)
     return Scenario(
         name=path.stem,
         title=file.name,
@@ -152,6 +145,19 @@ def _check_burst(arrival: Arrival, path: Path) -> None:
         raise UserError(
             f"{path}: arrival.burst_duration_sec = {arrival.burst_duration_sec}:"
             f" must not be longer than burst_period_sec ({arrival.burst_period_sec})"
+        )
+
+
+def _check_spaces(file: ScenarioFile, path: Path) -> None:
+    spaces = file.data.memory_spaces
+    if spaces > file.data.num_nodes:
+        raise UserError(f"{path}: data.memory_spaces = {spaces}: must be at most num_nodes ({file.data.num_nodes})")
+    if file.graph is not None and spaces > 1:
+        raise UserError(f"{path}: data.memory_spaces = {spaces}: a graph lies in one space: set it to 1")
+    if spaces > 1 and isinstance(file.data_set, GeneratedSet) and file.data_set.queries == "jittered":
+        raise UserError(
+            f"{path}: data_set.queries = 'jittered': such a query is beside a row of any space, but only one of"
+            f" data.memory_spaces = {spaces} is searched: set it to 'held-out'"
         )
 
 

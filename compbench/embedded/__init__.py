@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 # To be raised whenever a snapshot holds something else, or the index is built otherwise: kept data sets are made anew.
 SNAPSHOT_FORMAT = 2
+LEAST_DIMENSION, MOST_DIMENSION = 2, 4096
 # Vectors of fewer dimensions are kept as 32 bit floats, others as 16 bit ones.
 FROM_DIMENSION_IN_16_BITS = 256
 

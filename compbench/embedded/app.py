@@ -197,7 +197,10 @@ class Application:
 
     async def _compact(self, _request: Request) -> Response:
         async with self._compacting:
-            folder = await state_files.save_state(self._spaces, self._data_dir)
+            try:
+                folder = await state_files.save_state(self._spaces, self._data_dir)
+            except OSError as error:
+                raise Refusal(500, "SNAPSHOT_FAILED", f"{self._data_dir} can't be written ({error})") from None
         return wire.json_answer({"status": "completed", "snapshot": folder.name})
 
     async def _list(self, request: Request) -> Response:

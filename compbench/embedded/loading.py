@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.embedded import wire
+from compbench.embedded import LEAST_DIMENSION, MOST_DIMENSION, wire
 from compbench.embedded.memories import FIRST_OWN_KEY, ConflictError, MemorySpace
-from compbench.embedded.vector_index import LEAST_DIMENSION, METRICS, MOST_DIMENSION, VectorMetric
+from compbench.embedded.vector_index import METRICS, VectorMetric
 from compbench.embedded.wire import Refusal, Request, Response
 
 # A body of 16 MiB is 5461 rows of 768 dimensions.

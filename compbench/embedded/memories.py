@@ -112,8 +112,8 @@ class MemorySpace:
         An embedding has the space's dimension; the first one fixes it. If the index fails to take it, the memory is not
         kept, and one that it was to replace is gone.
         """
-        if (old := self.get(memory_id)) is not None:
-            self._forget(old)
+        old = self.get(memory_id)
+        removed = None if old is None else self._forget(old)
         memory = Memory(
             key=self._next_key,
             id=memory_id,
@@ -127,6 +127,8 @@ class MemorySpace:
         self.keep(memory)
         if embedding is not None:
             await self._add(memory, embedding)
+        if removed is not None:
+            await removed
         return memory
 
     def keep(self, memory: Memory) -> None:
@@ -295,8 +297,10 @@ class MemorySpace:
             await self._opened(len(embedding)).add(memory.key, embedding)
         except Exception:
             if self._memories.get(memory.id) is memory:  # not replaced meanwhile
-                self._forget(memory)
+                removed = self._forget(memory)
                 del self._memories[memory.id]
+                if removed is not None:
+                    await removed
             raise
 
     def _opened(self, dimension: int, metric: VectorMetric = "cosine") -> IndexTurns:
@@ -315,15 +319,19 @@ class MemorySpace:
             yield from (self.rows.memory(number) for number in numbers if number not in self.replaced)
         yield from self._memories.values()
 
-    def _forget(self, memory: Memory) -> None:
-        if memory.has_embedding and self.turns:
-            self.turns.call(lambda index: index.remove(memory.key))
+    def _forget(self, memory: Memory) -> asyncio.Future[None] | None:
+        """Find a memory no longer; return what to await, so that an error of the index is told, if it has a vector."""
         if memory.key < FIRST_OWN_KEY:
             self.replaced.add(memory.key)
-            return
-        del self._by_key[memory.key]
-        for word in _words(memory.content):
-            self._keys_of_word[word].remove(memory.key)
+        else:
+            del self._by_key[memory.key]
+            for word in _words(memory.content):
+                self._keys_of_word[word].remove(memory.key)
+        return (
+            self.turns.call(partial(VectorIndex.remove, key=memory.key))
+            if memory.has_embedding and self.turns
+            else None
+        )
 
 
 def _words(text: str) -> set[str]:

@@ -47,11 +47,13 @@ async def save_state(spaces: dict[str, MemorySpace], data_dir: Path) -> Path:
     older = _snapshots(data_dir)
     partial_folder = data_dir / _PARTIAL
     shutil.rmtree(partial_folder, ignore_errors=True)
-    # No pause in this loop: what changes later is in neither file of a space.
-    indexes = [_write_space(space, partial_folder / name) for name, space in spaces.items()]
-    await asyncio.gather(*(written for written in indexes if written))
     number = max(older, default=0) + 1
-    partial_folder.rename(data_dir / f"snapshot-{number}")
+    try:
+        await _write_spaces(spaces, partial_folder)
+        partial_folder.rename(data_dir / f"snapshot-{number}")
+    except (OSError, RuntimeError) as error:  # usearch raises the latter, on a full device too
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        raise OSError(" ".join(str(error).split())) from None
     for path in older.values():
         shutil.rmtree(path)
     return data_dir / f"snapshot-{number}"
@@ -71,6 +73,21 @@ def recover(data_dir: Path, executor: Executor) -> dict[str, MemorySpace]:
         return {folder.name: _read_space(folder, executor) for folder in sorted(newest.iterdir())}
     except (msgspec.MsgspecError, ValueError, RuntimeError) as error:
         raise OSError(f"{newest} can't be read ({error}): remove it, or name another ENGRAM_DATA_DIR") from None
+
+
+async def _write_spaces(spaces: dict[str, MemorySpace], folder: Path) -> None:
+    """Write all; an error is raised when nothing is being written any more."""
+    indexes: list[asyncio.Future[None]] = []
+    try:
+        # No pause in this loop: what changes later is in neither file of a space.
+        for name, space in spaces.items():
+            if (index := _write_space(space, folder / name)) is not None:
+                indexes.append(index)
+    finally:
+        outcomes = await asyncio.gather(*indexes, return_exceptions=True)
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
 
 
 def _write_space(space: MemorySpace, folder: Path) -> asyncio.Future[None] | None:

@@ -88,23 +88,37 @@ class IndexTurns:
         return done
 
     def _begin(self) -> None:
+        changes, searches = self._changes[:AT_ONCE], self._searches[:AT_ONCE]
+        try:
+            turn = asyncio.get_running_loop().run_in_executor(self._executor, _work, self._index, changes, searches)
+        except Exception as error:  # noqa: BLE001 - no thread, or no memory: told to all that would wait for ever
+            self._refuse_all(error)
+            return
+        del self._changes[:AT_ONCE], self._searches[:AT_ONCE]
         self._is_working = True
-        changes, self._changes = self._changes[:AT_ONCE], self._changes[AT_ONCE:]
-        searches, self._searches = self._searches[:AT_ONCE], self._searches[AT_ONCE:]
-        turn = asyncio.get_running_loop().run_in_executor(self._executor, _work, self._index, changes, searches)
         turn.add_done_callback(self._finish)
+
+    def _refuse_all(self, error: Exception) -> None:
+        refused: list[_Outcome] = [(job, error) for job in (*self._changes, *self._searches)]
+        self._changes.clear()
+        self._searches.clear()
+        _settle(refused)
 
     def _finish(self, turn: asyncio.Future[list[_Outcome]]) -> None:
         self._is_working = False
         if self._changes or self._searches:
             self._begin()  # before the answers are made, so that it runs meanwhile
-        for job, outcome in turn.result():
-            if job.done.done():  # nobody waits for it any more
-                continue
-            if isinstance(outcome, BaseException):
-                job.done.set_exception(outcome)
-            else:
-                job.done.set_result(outcome)
+        _settle(turn.result())
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    for job, outcome in outcomes:
+        if job.done.done():  # nobody waits for it any more
+            continue
+        if isinstance(outcome, BaseException):
+            job.done.set_exception(outcome)
+        else:
+            job.done.set_result(outcome)
 
 
 def _work(index: VectorIndex, changes: list[_Addition | _Call], searches: list[_Search]) -> list[_Outcome]:

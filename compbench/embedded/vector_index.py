@@ -22,7 +22,6 @@ Keys = NDArray[np.uint64]
 VectorMetric = Literal["cosine", "dot", "euclidean"]
 
 METRICS: tuple[VectorMetric, ...] = get_args(VectorMetric)
-LEAST_DIMENSION, MOST_DIMENSION = 2, 4096
 # Links of a vector, twice as many in the lowest layer.
 LINKS = 16
 # Candidates that an insert and a search look at: more find more, and cost more in proportion. Over 350,000 embeddings a
@@ -95,7 +94,11 @@ class VectorIndex:
         return [None if vector is None else vector.reshape(self.dimension) for vector in kept]
 
     def save(self, path: Path) -> None:
-        """Write everything to a file."""
+        """Write everything to a file.
+
+        Raises:
+            RuntimeError: it can't be written, as on a full device.
+        """
         self._index.save(str(path))
 
     def load(self, path: Path) -> None:

@@ -14,9 +14,10 @@ import msgspec
 import numpy as np
 import orjson
 
+from compbench.embedded import LEAST_DIMENSION, MOST_DIMENSION
 from compbench.embedded.memories import Completion, Match, MemorySpace
 from compbench.embedded.rows import Memory
-from compbench.embedded.vector_index import LEAST_DIMENSION, MOST_DIMENSION, Vector
+from compbench.embedded.vector_index import Vector
 
 T = TypeVar("T")
 JSON = b"application/json"

@@ -61,6 +61,11 @@ FINDINGS = {
         "{dimension}",
         "set it to {dimension}: {title} refuses every other dimension",
     ),
+    "dimension-too-large": Template(
+        "{names}: data.embedding_dim is above {most}",
+        "at most {most}",
+        "set it to at most {most}: {title} refuses vectors of more dimensions",
+    ),
     "own-sets": Template("{described}"),
     "own-sets-repeat": Template(
         "{remarks}", "rows that differ", "leave repetitions out of the file, unless the set is meant to have them"

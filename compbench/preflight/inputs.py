@@ -89,12 +89,14 @@ def check_scenarios(settings: Settings) -> Finding:
         found = asked_scenarios(settings)
     except UserError as error:
         return finding_of("scenarios", "scenarios-invalid", "critical", problem=error)
-    dimension = registry.server_of(settings).capabilities.dimension
-    if odd := [s.name for s in found if dimension not in (None, s.data.embedding_dim)]:
-        title = registry.title_of(settings.system)
+    can, title = registry.server_of(settings).capabilities, registry.title_of(settings.system)
+    if odd := [s.name for s in found if can.dimension not in (None, s.data.embedding_dim)]:
         return finding_of(
-            "scenarios", "dimension-refused", "critical", names=", ".join(odd), dimension=dimension, title=title
+            "scenarios", "dimension-refused", "critical", names=", ".join(odd), dimension=can.dimension, title=title
         )
+    if can.most_dimensions and (odd := [s.name for s in found if s.data.embedding_dim > can.most_dimensions]):
+        names, most = ", ".join(odd), can.most_dimensions
+        return finding_of("scenarios", "dimension-too-large", "critical", names=names, most=most, title=title)
     return finding_of("scenarios", "scenarios", "ok", count=len(found), names=", ".join(s.name for s in found))
 
 

@@ -48,6 +48,7 @@ class Capabilities(NamedTuple):
         completion: whether it completes partial vectors.
         deletes: whether a stored vector can be removed.
         filters: whether a search can be narrowed by other fields.
+        most_dimensions: how many dimensions its vectors have at most; None if no limit is known.
     """
 
     dimension: int | None = None
@@ -58,6 +59,7 @@ class Capabilities(NamedTuple):
     completion: bool = False
     deletes: bool = False
     filters: bool = False
+    most_dimensions: int | None = None
 
 
 # -- server half -----------------------------------------------------------------------------------------------------

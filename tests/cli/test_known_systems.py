@@ -55,3 +55,4 @@ def test_abilities_are_told_with_what_is_lacking() -> None:
     everything = Capabilities(edges=True, completion=True, deletes=True, filters=True)
     assert describe_abilities(everything).startswith("vectors of any dimension, by cosine, ")
     assert "not:" not in describe_abilities(everything)
+    assert describe_abilities(Capabilities(most_dimensions=9)).startswith("vectors of any dimension up to 9, by cosine")

@@ -112,6 +112,18 @@ def test_a_wrong_file_is_refused_by_file_key_and_value(tmp_path: Path, old: str,
     assert str(path) in str(caught.value)
 
 
+def test_queries_beside_a_row_are_refused_where_it_may_lie_in_another_space(tmp_path: Path) -> None:
+    jittered = f'{GOOD}[data_set]\nkind = "embeddings"\nseed = 1\nqueries = "jittered"\n'
+    load_scenario(written(tmp_path, jittered))
+    spaces = jittered.replace("memory_spaces = 1", "memory_spaces = 2")
+    load_scenario(written(tmp_path, spaces.replace("jittered", "held-out")))
+    with pytest.raises(
+        UserError, match=r"one\.toml: data_set\.queries = 'jittered': .*: set it to 'held-out'$"
+    ) as caught:
+        load_scenario(written(tmp_path, spaces))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("distribution", "line"),
     [

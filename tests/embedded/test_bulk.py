@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.embedded_server import Embedded, embedded, nearest, start_argv, vectors
 from tests.project import free_port
@@ -108,6 +110,30 @@ def test_a_compacted_server_is_the_same_after_a_restart(tmp_path: Path) -> None:
         server.remember("after", vectors(1, seed=10)[0])
         query = json.dumps(vectors(1, seed=10)[0].tolist())
         assert server.recall(embedding=query, max_results=1, threshold=0) == ["after"]
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
+@pytest.mark.parametrize("limit_bytes", [0, 20_000])  # neither facts nor index can be written; the index alone can't
+def test_a_snapshot_that_can_not_be_written_is_one_line_and_leaves_the_older_one(
+    tmp_path: Path, limit_bytes: int
+) -> None:
+    with embedded(tmp_path) as server:
+        load_rows(server, 0, 200)
+        assert server.post("/api/v1/maintenance/compact").status_code == 200
+        load_rows(server, 200, 100)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
+        answer = server.post("/api/v1/maintenance/compact")
+        assert answer.status_code == 500
+        error = answer.json()["error"]
+        assert error["code"] == "SNAPSHOT_FAILED"
+        assert error["message"].startswith(f"{server.data} can't be written (")
+        assert "\n" not in error["message"]
+        assert [path.name for path in server.data.iterdir()] == ["snapshot-1"]
+        server.process.kill()
+        server.process.wait()
+    with embedded(tmp_path) as server:
+        assert server.count() == 200
+        assert recalled(server, 150) == ["node-150"]
 
 
 def test_a_damaged_snapshot_is_an_error_of_one_line(tmp_path: Path) -> None:

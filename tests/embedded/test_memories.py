@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -60,6 +60,18 @@ async def store(space: MemorySpace, memory_id: str, row: int) -> Memory:
         tags=[],
         stored_at="now",
         embedding=ROWS[row],
+    )
+
+
+async def store_words(space: MemorySpace, memory_id: str) -> Memory:
+    return await space.store(
+        memory_id=memory_id,
+        content="a carpenter",
+        confidence=1.0,
+        memory_type="semantic",
+        tags=[],
+        stored_at="now",
+        embedding=None,
     )
 
 
@@ -132,3 +144,24 @@ def test_of_two_memories_of_an_id_that_both_fail_nothing_is_left(space: MemorySp
 
     assert all(isinstance(outcome, MemoryError) for outcome in asyncio.run(fail_twice()))
     assert (len(space), space.sharing_words("walrus", 9)) == (0, [])
+
+
+@pytest.mark.parametrize("replace", [store_words, lambda space, memory_id: store(space, memory_id, 1)])
+def test_a_replaced_vector_that_the_index_fails_to_remove_is_an_error(
+    space: MemorySpace,
+    index: Failing,
+    monkeypatch: pytest.MonkeyPatch,
+    replace: Callable[[MemorySpace, str], Awaitable[Memory]],
+) -> None:
+    def fail(_self: VectorIndex, key: int) -> None:
+        raise OSError(f"can't remove {key}")
+
+    async def replace_one() -> None:
+        await store(space, "own", 0)
+        monkeypatch.setattr(VectorIndex, "remove", fail)
+        with pytest.raises(OSError, match="can't remove"):
+            await replace(space, "own")
+
+    index.is_full = False
+    asyncio.run(replace_one())
+    assert len(space) == 1

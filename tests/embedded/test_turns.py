@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -127,6 +127,51 @@ def test_an_error_is_raised_where_its_work_is_waited_for_and_ends_nothing(
         return await turns.search(ROWS[1], 1)
 
     assert asyncio.run(fail_and_go_on()).keys == [1]
+
+
+class Starved(ThreadPoolExecutor):
+    """Threads that can't be had for a while."""
+
+    is_starved = False
+
+    def submit(self, *work: Any, **how: Any) -> Future[Any]:
+        """Start it, or fail as Python does without a thread."""
+        if self.is_starved:
+            raise RuntimeError("can't start new thread")
+        return super().submit(*work, **how)
+
+
+def test_a_turn_that_can_not_begin_is_an_error_and_not_the_end(index: Watched) -> None:
+    async def starve_and_go_on(executor: Starved) -> list[int]:
+        turns = IndexTurns(index, executor)
+        executor.is_starved = True
+        with pytest.raises(RuntimeError, match="can't start"):
+            await asyncio.wait_for(turns.add(1, ROWS[1]), 10)
+        executor.is_starved = False
+        await asyncio.wait_for(turns.add(2, ROWS[2]), 10)
+        return (await asyncio.wait_for(turns.search(ROWS[1], 9), 10)).keys
+
+    with Starved(1) as executor:
+        assert asyncio.run(starve_and_go_on(executor)) == [2]
+
+
+def test_what_waits_for_a_turn_that_can_not_begin_is_told(index: Watched) -> None:
+    async def starve_meanwhile(executor: Starved) -> list[object]:
+        turns = IndexTurns(index, executor)
+        index.is_held.clear()
+        waiting: list[Awaitable[object]] = [turns.add(1, ROWS[1]), turns.add(2, ROWS[2]), turns.search(ROWS[1], 1)]
+        executor.is_starved = True
+        index.is_held.set()
+        outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
+        executor.is_starved = False
+        return [*outcomes, (await asyncio.wait_for(turns.search(ROWS[1], 9), 10)).keys]
+
+    with Starved(1) as executor:
+        first, second, third, last = asyncio.run(starve_meanwhile(executor))
+    assert first is None
+    assert isinstance(second, RuntimeError)
+    assert isinstance(third, RuntimeError)
+    assert last == [1]
 
 
 def test_nobody_needs_to_wait_for_an_answer(index: Watched, executor: ThreadPoolExecutor) -> None:

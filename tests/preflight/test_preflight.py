@@ -146,6 +146,19 @@ def test_a_dimension_that_the_server_refuses_is_critical(tmp_path: Path) -> None
     assert finding.mend == "set it to 768: Engram refuses every other dimension"
 
 
+def test_more_dimensions_than_the_server_takes_are_critical(tmp_path: Path) -> None:
+    asked = settings(tmp_path, system="embedded", scenarios_dir="small", expected_scenarios="1")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    text = (ROOT / "scenarios" / "competitive" / "qdrant_ann_1m_768d.toml").read_text()
+    (folder / "one.toml").write_text(text.replace("embedding_dim = 768", "embedding_dim = 4096"))
+    assert checks.run_check("scenarios", asked, tmp_path).level == "ok"
+    (folder / "one.toml").write_text(text.replace("embedding_dim = 768", "embedding_dim = 4097"))
+    finding = checks.run_check("scenarios", asked, tmp_path)
+    assert (finding.level, finding.found) == ("critical", "one: data.embedding_dim is above 4096")
+    assert finding.mend.startswith("set it to at most 4096: compbench's embedded server refuses")
+
+
 def test_a_missing_build_is_critical_and_says_what_to_do(tmp_path: Path) -> None:
     asked = settings(tmp_path, engram_root="nowhere")
     for name in ("binary_server", "binary_driver"):

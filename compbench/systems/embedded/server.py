@@ -28,7 +28,12 @@ _ADDED_A_CORE_S = 1400.0
 class Server(engram.Server):
     """The server half of the embedded server, which keeps to Engram's interface."""
 
-    capabilities = Capabilities(metrics=("cosine", "dot", "euclidean"), edges=True, completion=True)
+    capabilities = Capabilities(
+        metrics=("cosine", "dot", "euclidean"),
+        edges=True,
+        completion=True,
+        most_dimensions=embedded.MOST_DIMENSION,
+    )
     most_vectors = None
     data_format = f"{embedded.__version__} {embedded.SNAPSHOT_FORMAT}"
 
