@@ -3,8 +3,8 @@
 The same vectors go, in turn, into a bare index in this process and over HTTP in bulk into a server; then the same
 queries are asked of both. What the index alone does on all cores is the limit of this machine, whatever else it is busy
 with: printed are both rates and their ratio, and recall@k (k = 5 to 50) against the candidates that a search looks at.
-The vectors are drawn as embeddings are: a place in a space of few dimensions, mapped by sines onto many. The client
-that asks over HTTP is compbench's own and takes a share of the same cores.
+The vectors are of the shipped scenarios' kind (docs/data.md), the queries held out. The client that asks over HTTP is
+compbench's own and takes a share of the same cores.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from numpy.typing import NDArray
 
 from compbench.embedded.turns import AT_ONCE, CORES
 from compbench.embedded.vector_index import SEARCH_CANDIDATES, Vector, VectorIndex
+from compbench.loadtest.workload.embeddings import Embeddings
+from compbench.loadtest.workload.streams import CHUNK
 from compbench.machine.ask import AskError, ask
 from compbench.systems.api import Search, Shape
 from compbench.systems.engram.client import Client
 from compbench.transport.http_pool import Pool
 
-DIMENSION, LATENT = 768, 24
+DIMENSION, SEED = 768, 1
 ROWS_AT_ONCE, QUERIES, CONNECTIONS = 1024, 1000, 32
 LEAST_K, MOST_K = 5, 50
 CANDIDATES = (48, 64, 96, 128, 192, 256)
@@ -51,8 +53,7 @@ def main() -> int:
     count = int(options.pop("rows", "100000"))
     if options:
         sys.exit(f"{', '.join(options)}: unknown; usage: python -m benchmarks.embedded rows=100000")
-    drawn = draw(count + QUERIES)
-    rows, queries = drawn[:count], drawn[count:]
+    rows, queries = draw(count)
     exact = nearest(rows, queries)
     index = VectorIndex(DIMENSION, "cosine")
     print(f"{count} rows of {DIMENSION} dimensions, {QUERIES} queries, {CORES} cores")
@@ -137,17 +138,14 @@ def recall(found: list[list[int]], exact: NDArray[np.int64], wanted: list[int]) 
     return float(np.mean(shares))
 
 
-def draw(count: int) -> Vector:
-    """Draw rows of length 1, shape (count, dimension)."""
-    rng = np.random.default_rng(1)
-    turns = rng.standard_normal((LATENT, DIMENSION), dtype=np.float32) * np.float32(1.8 / np.sqrt(LATENT))
+def draw(count: int) -> tuple[Vector, Vector]:
+    """Return the first rows of a set of embeddings, shape (count, dimension), and queries, shape (1000, dimension)."""
+    embeddings = Embeddings(DIMENSION, SEED)
     rows = np.empty((count, DIMENSION), np.float32)
-    for first in range(0, count, ROWS_AT_ONCE):
-        part = rows[first : first + ROWS_AT_ONCE]
-        np.sin(rng.standard_normal((len(part), LATENT), dtype=np.float32) @ turns, out=part)
-        part += 0.2 * rng.standard_normal(part.shape, dtype=np.float32)
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    return rows
+    for first in range(0, count, CHUNK):
+        part = rows[first : first + CHUNK]
+        part[:] = embeddings.rows(first // CHUNK)[: len(part)]
+    return rows, embeddings.queries("held-out", QUERIES, count)
 
 
 def nearest(rows: Vector, queries: Vector) -> NDArray[np.int64]:

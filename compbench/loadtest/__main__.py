@@ -6,8 +6,9 @@ import os
 import sys
 
 # Read when NumPy is loaded. A core is left to the thread that draws rows: the threads of a BLAS wait for each other, so
-# that all are as slow as one that shares its core.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
+# that all are as slow as one that shares its core. Cores that this process may not use don't count.
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, _CORES - 1)))
 
 try:
     from compbench.loadtest.command_line import main

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import tracemalloc
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from compbench.embedded.turns import CORES
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.truth.ground_truth import NotKeptError
 from compbench.loadtest.truth.nearest import DEPTH, Truth
@@ -355,7 +357,16 @@ def test_a_core_is_left_to_the_thread_that_draws_rows_unless_it_is_set_otherwise
     code = f"import os, compbench.loadtest.__main__; print(os.environ['{name}'])"
     argv = [sys.executable, "-c", code]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=60, check=True)
-    assert done.stdout.strip() == (set_to or str(max(1, (os.cpu_count() or 1) - 1)))
+    assert done.stdout.strip() == (set_to or str(max(1, CORES - 1)))
+
+
+@pytest.mark.parametrize("may_use", [1, 3])
+def test_only_cores_that_may_be_used_count(monkeypatch: pytest.MonkeyPatch, may_use: int) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(may_use)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    runpy.run_module("compbench.loadtest.__main__", run_name="not the program")
+    assert os.environ["OPENBLAS_NUM_THREADS"] == str(max(1, may_use - 1))
 
 
 @pytest.mark.process
