@@ -1,7 +1,7 @@
 """Recording a process's stacks: the command lines of `perf`, and its output folded into stacks.
 
-perf itself is started by the room that measures. Everything but `can_record` and `fold_recording` is pure. The folded
-form (`root;caller;leaf count`, one stack a line) is that of Brendan Gregg's FlameGraph tools.
+perf itself is started by the room that measures. Everything but `can_record`, `can_record_all` and `fold_recording` is
+pure. The folded form (`root;caller;leaf count`, one stack a line) is that of Brendan Gregg's FlameGraph tools.
 """
 
 from __future__ import annotations
@@ -39,7 +39,20 @@ def can_record() -> str | None:
         return f"perf records on Linux only, this is {sys.platform}"
     if not is_installed():
         return "perf is not installed"
-    trial = ["perf", "stat", "-e", "cpu-clock", "--", "true"]
+    said = _tried([])
+    if said:
+        return f"perf may not record here ({said}): see the kernel setting kernel.perf_event_paranoid"
+    return None
+
+
+def can_record_all() -> bool:
+    """Tell whether perf may record the whole machine here; tried as `can_record` does."""
+    return not _tried(["--all-cpus"])
+
+
+def _tried(options: list[str]) -> str:
+    """Count something for a moment; return why that could not be done, or an empty text."""
+    trial = ["perf", "stat", *options, "-e", "cpu-clock", "--", "true"]
     try:
         done = subprocess.run(
             trial, capture_output=True, text=True, errors="replace", timeout=_TRIAL_TIMEOUT_S, check=False
@@ -47,17 +60,20 @@ def can_record() -> str | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"perf can't be run: {error}"
     if done.returncode == 0:
-        return None
-    said = next((line.strip() for line in done.stderr.splitlines() if line.strip()), f"exit code {done.returncode}")
-    return f"perf may not record here ({said}): see the kernel setting kernel.perf_event_paranoid"
+        return ""
+    return next((line.strip() for line in done.stderr.splitlines() if line.strip()), f"exit code {done.returncode}")
 
 
-def record_argv(pid: int, duration_s: float, out_path: Path) -> list[str]:
+def record_argv(pid: int, duration_s: float, out_path: Path, *, whole_machine: bool) -> list[str]:
     """Return the command that records a process's stacks; SIGINT or SIGTERM ends it early with a whole recording.
 
-    The software clock works where there are no hardware counters, as in most virtual machines.
+    The software clock works where there are no hardware counters, as in most virtual machines. Following each thread
+    that a server starts costs as much as the server may: beside one that starts some thousand a second, perf used 70 %
+    of a core. So the whole machine is recorded where that is allowed, of which `script_argv` prints the process alone,
+    and otherwise the threads that are there at the start.
     """
-    what = ["-e", "cpu-clock", "-F", str(FREQUENCY_HZ), "-g", "-p", str(pid)]
+    whom = ["--all-cpus"] if whole_machine else ["--no-inherit", "-p", str(pid)]
+    what = ["-e", "cpu-clock", "-F", str(FREQUENCY_HZ), "-g", *whom]
     return [
         "perf",
         "record",
@@ -72,13 +88,14 @@ def record_argv(pid: int, duration_s: float, out_path: Path) -> list[str]:
     ]
 
 
-def script_argv(recording: Path) -> list[str]:
-    """Return the command that prints a recording in the form that `fold` reads."""
-    return ["perf", "script", "--force", "--no-inline", "-F", "comm,ip,sym,dso", "-i", str(recording)]
+def script_argv(recording: Path, pid: int) -> list[str]:
+    """Return the command that prints what a recording has of a process, in the form that `fold` reads."""
+    fields = ["-F", "comm,ip,sym,dso", "--pid", str(pid)]
+    return ["perf", "script", "--force", "--no-inline", *fields, "-i", str(recording)]
 
 
-def fold_recording(recording: Path, folder: Path) -> dict[str, int]:
-    """Read a recording with perf and fold it; perf's messages go to `perf_script.log` in `folder`.
+def fold_recording(recording: Path, pid: int, folder: Path) -> dict[str, int]:
+    """Read what a recording has of a process with perf, and fold it; perf's messages go to a log in `folder`.
 
     Returns:
         Folded stacks; empty if there is no recording, or nothing in it that perf can read within a minute.
@@ -89,7 +106,7 @@ def fold_recording(recording: Path, folder: Path) -> dict[str, int]:
     with printed.open("wb") as out, (folder / "perf_script.log").open("wb") as log:
         try:
             subprocess.run(
-                script_argv(recording),
+                script_argv(recording, pid),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,

@@ -81,7 +81,7 @@ def keep_stacks(attempt: Attempt, work: Path) -> None:
     """Fold the recorded stacks, also if there are none: the picture says so then."""
     log = work / _RECORDING_LOG
     if (work / _RECORDING).exists():
-        folded = perf.fold_recording(work / _RECORDING, work)
+        folded = perf.fold_recording(work / _RECORDING, attempt.server.pid or 0, work)
         write_whole(attempt.partial("stacks"), perf.format_folded(folded))
     elif log.exists():
         attempt.notice("no-flamegraph", why=" ".join(server.tail(log, 3)) or "perf left no recording")
@@ -91,7 +91,7 @@ def keep_stacks(attempt: Attempt, work: Path) -> None:
 def _recording_stacks(attempt: Attempt, under_test: ServerProcess, duration_s: float, work: Path) -> Iterator[None]:
     """Record the server's stacks for a flame graph."""
     with process.running(
-        perf.record_argv(under_test.child.pid, duration_s, work / _RECORDING),
+        perf.record_argv(under_test.child.pid, duration_s, work / _RECORDING, whole_machine=perf.can_record_all()),
         environment=server.child_environment(attempt.root),
         folder=work,
         stdout=Output(work / _RECORDING_LOG, MEGABYTE),

@@ -55,31 +55,38 @@ def test_folded_stacks_survive_being_written_and_read() -> None:
 
 
 def test_no_recording_folds_to_nothing(tmp_path: Path) -> None:
-    assert perf.fold_recording(tmp_path / "absent", tmp_path) == {}
+    assert perf.fold_recording(tmp_path / "absent", 1, tmp_path) == {}
 
 
 def test_a_damaged_recording_folds_to_nothing_and_perf_says_why(tmp_path: Path) -> None:
     if (why := perf.can_record()) is not None:
         pytest.skip(why)
     (tmp_path / "perf.data").write_bytes(b"garbage" * 100)
-    assert perf.fold_recording(tmp_path / "perf.data", tmp_path) == {}
+    assert perf.fold_recording(tmp_path / "perf.data", 1, tmp_path) == {}
     assert (tmp_path / "perf_script.log").read_text()
 
 
 @pytest.mark.process
-def test_a_busy_process_is_recorded_for_real(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_busy_process_is_recorded_for_real(tmp_path: Path, whole: bool) -> None:
     if (why := perf.can_record()) is not None:
         pytest.skip(why)
+    if whole and not perf.can_record_all():
+        pytest.skip("perf may not record the whole machine here")
     data = tmp_path / "perf.data"
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
             done = subprocess.run(
-                perf.record_argv(busy.pid, 1.0, data), capture_output=True, text=True, timeout=60, check=False
+                perf.record_argv(busy.pid, 1.0, data, whole_machine=whole),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
             )
         finally:
             busy.kill()
     assert data.exists(), done.stderr
-    folded = perf.fold_recording(data, tmp_path)
+    folded = perf.fold_recording(data, busy.pid, tmp_path)
     assert sum(folded.values()) > 5, "a process that does nothing else must be seen often in a second"
     assert all(stack.startswith("python") for stack in folded)
 

@@ -101,6 +101,19 @@ def test_as_much_is_loaded_as_fits_into_the_time_and_the_next_run_loads_the_same
     assert record.is_file(), "what decides which runs can be compared is no cache"
 
 
+def test_a_load_that_fails_on_the_way_is_no_size(project: Project) -> None:
+    (project.root / "scenarios" / "competitive" / "search.toml").write_text(toml(scenario(SEARCHES, nodes=5000)))
+    project.set(scale="auto", loading_s=60.0, system="contrary", systems_dir=str(SYSTEMS))
+    failed = project.doit("data_set:search", STAND_IN_EMBEDDED="refuse_rows_from=300")
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "told to refuse row" in failed.stderr
+    assert not (project.root / "tmp" / "cache" / "data_set_sizes").exists()
+    measured = project.doit("run:search", "new=1", STAND_IN_EMBEDDED="refuse_rows_from=300")
+    assert measured.returncode == 1
+    assert project.capture("search")["outcome"]["code"] == "data-set-size-unknown"
+    assert "told to refuse row" in measured.stdout
+
+
 def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> None:
     count = 20_000
     scenario_file = project.root / "scenarios" / "competitive" / "search.toml"

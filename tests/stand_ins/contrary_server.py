@@ -1,6 +1,6 @@
 """The embedded server, told by STAND_IN_EMBEDDED to answer wrongly. Its command line is that of the embedded server.
 
-Words, separated by commas: `refuse_rows_below=N` refuses rows loaded in bulk whose first number is below N;
+Words, separated by commas: `refuse_rows_below=N` and `refuse_rows_from=N` refuse rows loaded in bulk by their first;
 `row_ms=N` takes so long for each row loaded in bulk; `ignore_vectors` searches for the same vector whatever is asked;
 `fail_each=N` answers each N-th search with 500.
 """
@@ -29,7 +29,8 @@ class Contrary(Application):
         """Answer one HTTP request."""
         query = scope["query_string"]
         first = re.search(rb"\bfirst=(\d+)", query)
-        if scope["method"] == "POST" and first and int(first[1]) < int(TOLD.get("refuse_rows_below", 0)):
+        taken = range(int(TOLD.get("refuse_rows_below", 0)), int(TOLD.get("refuse_rows_from", 10**9)))
+        if scope["method"] == "POST" and first and int(first[1]) not in taken:
             answer = wire.refusal_answer(wire.bad_input(f"told to refuse row {int(first[1])}"))
             await refuse(receive, send, answer.status, answer.body)
             return
