@@ -107,10 +107,14 @@ def test_a_space_is_searched_by_the_metric_that_its_first_rows_came_with(
     }[metric]
     best = [int(number) for number in np.argsort(-exact)[:20]]
     found = similarities(server, space, query, threshold=-100)
-    assert list(found) == [f"node-{number}" for number in best]
-    assert np.allclose(list(found.values()), exact[best], rtol=1e-4, atol=1e-4)
+    numbers = [int(name.removeprefix("node-")) for name in found]
+    assert len(set(numbers) & set(best)) >= 17, "a graph finds most, not all"
+    assert np.allclose(list(found.values()), exact[numbers], rtol=1e-4, atol=1e-4)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
     limit = float(exact[best[9]] + exact[best[10]]) / 2
-    assert list(similarities(server, space, query, threshold=limit)) == [f"node-{number}" for number in best[:10]]
+    limited = similarities(server, space, query, threshold=limit)
+    assert len(limited) >= 7
+    assert set(limited) <= {f"node-{number}" for number in best[:10]}
 
 
 def test_without_a_threshold_only_a_cosine_is_limited(server: Embedded) -> None:
