@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -22,8 +22,38 @@ CHOICE = "use"
 AUTO = "auto"
 
 
+# managed: compbench starts a program that it finds; container: an image by its digest; endpoint: the user runs it.
+Mode = Literal["managed", "container", "endpoint"]
+# vendor: as the system comes; acknowledged on disk: an insert is answered when it survives a loss of power; memory: it
+# need not survive anything.
+Durability = Literal["vendor", "acknowledged on disk", "memory"]
+
+
 class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The base of every system's own settings: a key that is not a field of it is refused."""
+
+
+class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What can be set of every rival.
+
+    Attributes:
+        mode: how the server comes to run; an `endpoint` that is set means the mode of that name.
+        endpoint: where a server that the user runs is asked.
+        image: the container image, by its digest; empty for the one that the system's folder names.
+        effort: the value of its search knob; None for the least that reaches the scenario's recall.
+        durability: what an acknowledged insert is to survive.
+    """
+
+    mode: Mode = "managed"
+    endpoint: str = ""
+    image: str = ""
+    effort: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    durability: Durability = "vendor"
+
+    @property
+    def chosen_mode(self) -> Mode:
+        """Return how the server comes to run."""
+        return "endpoint" if self.endpoint else self.mode
 
 
 class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +77,9 @@ class SystemKind:
     Attributes:
         settings: the type of its table `system.<name>`.
         title: its name for readers.
+        is_rival: whether `doit versus` sets it beside the subject where it is found.
         unmeasured: keys that do not affect a measurement; every other one is part of a run's fingerprint.
+        of_searches: keys that affect searches alone, so that data which is kept serves all of their values.
         folders: keys that hold a folder, relative to the project's.
         shorthands: names outside of the table that mean a key in it.
         trace: tells whether this machine shows a trace of it, given its settings and which of them were set; None if
@@ -62,7 +94,9 @@ class SystemKind:
 
     settings: type[SystemSettings]
     title: str
+    is_rival: bool = False
     unmeasured: frozenset[str] = frozenset()
+    of_searches: frozenset[str] = frozenset({"effort"})
     folders: tuple[str, ...] = ()
     shorthands: Mapping[str, str] = field(default_factory=dict)
     trace: Callable[[Any, Collection[str]], Trace] | None = None

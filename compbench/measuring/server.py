@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from compbench.config.settings import Settings
-from compbench.machine import process
+from compbench.machine import interrupts, process
 from compbench.machine.output import Output
 from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit
@@ -27,6 +27,7 @@ from compbench.model.notices import Outcome, outcome_of
 from compbench.model.texts import clean
 from compbench.store import leftovers
 from compbench.systems import registry
+from compbench.systems.api import Launch
 
 # A server that is ready in milliseconds is seen to be; one that takes long is asked less often.
 _FIRST_POLL_S = 0.01
@@ -55,6 +56,7 @@ class ServerProcess:
 
     settings: Settings
     child: Child
+    launch: Launch
     work: Path
     log: Output
     ready_after_s: float | None = None
@@ -69,10 +71,10 @@ class ServerProcess:
         return self.child.poll()
 
     def stop(self) -> None:
-        """End the server (SIGTERM, patience, SIGKILL) and see that process and port are gone."""
+        """End the server (its own signal, patience, SIGKILL) and see that process and port are gone."""
         if self.stopped_by:
             return
-        self.stopped_by = self.child.stop(self.settings.stop_grace_s)
+        self.stopped_by = self.child.stop(_grace_s(self.settings, self.launch), self.launch.stop_signal)
         self.zombie_left = _is_same_process(self.child.pid, self._created_at)
         self.port_freed = wait_until_free(self.settings.port, _PORT_RELEASE_S)
 
@@ -103,21 +105,50 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
     """Start the system's server and yield it, not yet ready; on leaving the block it has ended.
 
     Raises:
-        StartError: the port is taken.
+        StartError: the port is taken, or what has to be done before failed.
     """
     if not is_free(settings.port):
         raise StartError(outcome_of("port-in-use", port=settings.port, owner=describe_listener(settings.port)))
     launch = registry.server_of(settings).launch(work)
+    environment = child_environment(root, launch.environment, launch.is_foreign)
+    for argv in launch.before:
+        _do_before(settings, argv, environment, work, log)
     with process.running(
         launch.argv,
-        environment=child_environment(root, launch.environment, launch.is_foreign),
+        environment=environment,
         folder=work / "cwd",
         stdout=log,
-        stop_grace_s=settings.stop_grace_s,
+        stop_grace_s=_grace_s(settings, launch),
         niceness=settings.niceness,
     ) as child:
-        server = ServerProcess(settings, child, work, log, _created_at=_create_time(child.pid))
-        yield server
+        server = ServerProcess(settings, child, launch, work, log, _created_at=_create_time(child.pid))
+        try:
+            yield server
+        finally:
+            with interrupts.deferred():
+                child.stop(_grace_s(settings, launch), launch.stop_signal)
+
+
+def _do_before(settings: Settings, argv: list[str], environment: dict[str, str], work: Path, log: Output) -> None:
+    """Do what has to be done before the server is started.
+
+    Raises:
+        StartError: it failed, or took longer than the server may take to become ready.
+    """
+    with process.running(argv, environment=environment, folder=work / "cwd", stdout=log) as child:
+        ended = child.wait(settings.ready_timeout_s)
+    if ended is None:
+        ended_how = f"it still ran after {settings.ready_timeout_s:g} s"
+    elif ended.code != 0:
+        ended_how = str(ended)
+    else:
+        return
+    said = " ".join(tail(log.path, 2))
+    raise StartError(outcome_of("server-not-set-up", program=Path(argv[0]).name, ended=ended_how, said=said))
+
+
+def _grace_s(settings: Settings, launch: Launch) -> float:
+    return max(settings.stop_grace_s, launch.stop_grace_s)
 
 
 def wait_until_ready(server: ServerProcess, timeout_s: float) -> None:

@@ -122,6 +122,11 @@ OUTCOMES = {
     "server-ended-at-start": Entry(
         "the server ended before it was ready ({ended}){disk}", _SEE_LOG, meaning="the server ended before it was ready"
     ),
+    "server-not-set-up": Entry(
+        "{program} has to succeed before the server is started, and did not ({ended}): {said}",
+        _SEE_LOG,
+        meaning="a program that has to succeed before the server is started failed",
+    ),
     "work-dir-unusable": Entry(
         "work_dir {folder}: {problem}", "mend its rights, free space there, or set work_dir to another folder"
     ),

@@ -223,13 +223,21 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return self.details.recall if self.details else None
 
 
+class IndexProof(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a system's own plan or metrics say that the index answers searches (None: it does not tell), and how."""
+
+    is_used: bool | None = None
+    said: str = ""
+
+
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """How loading a data set ended: the JSON of `loadtest prepare --output`.
 
     `sent` memories were sent now, `found` were there before; `stored` is the server's own count (all spaces), None
     if it gives none; `method` is how they were sent, `edges` how many the server says it has. Where as many were to be
     loaded as fit into a time, `wanted` is how many that are, and `fits` the largest round number that was in by then;
-    `out_of_time` tells that the load was given up because of the time, and for no other reason.
+    `out_of_time` tells that the load was given up because of the time, and for no other reason. `index_s` is how much
+    of `elapsed_s` was spent on building the index after the rows were in; `index_proof` is what the system says of it.
     """
 
     wanted: Count
@@ -242,6 +250,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     fits: Count = 0
     out_of_time: bool = False
+    index_s: Amount = 0.0
+    index_proof: IndexProof | None = None
     note: str = ""
 
 

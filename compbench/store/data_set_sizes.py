@@ -131,7 +131,7 @@ def reason_for(settings: Settings, scenario: Scenario) -> str:
 
 def _path_of(settings: Settings, scenario: Scenario) -> Path:
     set_facts = rows_identity(scenario, scenario.data_seed, Path(settings.cache_dir))
-    own = registry.system_inputs(settings)
+    own = registry.data_inputs(settings)
     facts = (set_facts, settings.system, own, machine.identity(), settings.loading_limit_s)
     name = hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
     return Path(settings.cache_dir) / "data_set_sizes" / f"{name}.json"

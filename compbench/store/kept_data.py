@@ -29,7 +29,7 @@ def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
         return None
     if settings.scale != "auto" and memories < settings.data_set_kept_from:
         return None
-    own = registry.system_inputs(settings)
+    own = registry.data_inputs(settings)
     facts = (
         rows_identity(scenario, scenario.data_seed, Path(settings.cache_dir)),
         memories,

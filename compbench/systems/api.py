@@ -1,16 +1,21 @@
 """The contract between compbench and a system under test: the interface of a folder in `compbench.systems`.
 
 A folder has three modules: `settings` (its `KIND`, light), `server` (its `Server`: the runner's half, which starts the
-server and asks it) and `client` (its `Client`: the driver's half, which loads and searches). Port checks, isolation,
-proof of identity, stopping, the schedule and exact neighbours are common to all systems, and not in their folders.
+server and asks it) and `client` (its `Client`: the driver's half, which loads and searches). A fourth one, `install`
+(its `INSTALLATION`), is there if `doit install:<system>` can get the server from a package registry. Port checks,
+isolation, proof of identity, stopping, the schedule and exact neighbours are common to all systems, and not in their
+folders.
 """
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from compbench.config.system_tables import Mode
+from compbench.model.result import IndexProof
 from compbench.model.scenario import SimilarityMetric
 
 if TYPE_CHECKING:
@@ -23,9 +28,6 @@ if TYPE_CHECKING:
     # (edges, 2): from, to; directed.
     Pairs = NDArray[np.uint32]
 
-# managed: compbench starts a program that it finds; container: an image by its digest; endpoint: the user runs it.
-# Only managed is built so far: a preflight check refuses the others.
-Mode = Literal["managed", "container", "endpoint"]
 # A request as the system's transport takes it, made before it is due.
 Call = Any
 # The data set's row i is i everywhere. What a run stores itself begins here, far above any data set's rows.
@@ -49,6 +51,8 @@ class Capabilities(NamedTuple):
         deletes: whether a stored vector can be removed.
         filters: whether a search can be narrowed by other fields.
         most_dimensions: how many dimensions its vectors have at most; None if no limit is known.
+        effort: its own name for the knob that trades speed for recall at search time; empty if it has none. Its value
+            is the key `effort` of the system's settings.
     """
 
     dimension: int | None = None
@@ -60,17 +64,60 @@ class Capabilities(NamedTuple):
     deletes: bool = False
     filters: bool = False
     most_dimensions: int | None = None
+    effort: str = ""
 
 
 # -- server half -----------------------------------------------------------------------------------------------------
 
 
+class Place(NamedTuple):
+    """The port that a server is given on loopback, and the folder that `doit install:<system>` fills, there or not."""
+
+    port: int
+    installed: Path
+
+
+def nothing_foreign(_name: str) -> bool:
+    """Let every inherited variable reach the server."""
+    return False
+
+
 class Launch(NamedTuple):
-    """How a server is started in the foreground; `is_foreign` tells which inherited variables must not reach it."""
+    """How a server is started in the foreground, and stopped.
+
+    Attributes:
+        argv: its command line.
+        environment: variables that it gets besides the inherited ones.
+        is_foreign: tells which inherited variables must not reach it.
+        before: command lines that have to succeed before, in order, such as one that makes an empty data folder.
+        stop_signal: what makes it end in order.
+        stop_grace_s: how long that takes at most, where it needs more than the setting `stop_grace_s`.
+    """
 
     argv: list[str]
     environment: dict[str, str]
-    is_foreign: Callable[[str], bool]
+    is_foreign: Callable[[str], bool] = nothing_foreign
+    before: tuple[list[str], ...] = ()
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_grace_s: float = 0.0
+
+
+class Facts(NamedTuple):
+    """What may differ between systems that are compared, in a few words each, for the pages.
+
+    Attributes:
+        protocol: how it is asked, as "HTTP/1.1, JSON".
+        index_definition: as "HNSW, m 16, ef_construction 100, 32 bit floats".
+        durability: what an acknowledged insert survives.
+        inserts: when a search sees an insert.
+        caches: what answers may come from besides the index; "none known" is an answer.
+    """
+
+    protocol: str
+    index_definition: str
+    durability: str
+    inserts: str
+    caches: str = "none known"
 
 
 class Look(NamedTuple):
@@ -98,10 +145,11 @@ class Needs(NamedTuple):
 
 
 class Server(Protocol):
-    """The runner's half, made of the system's own settings and the port; it keeps no state of a running server.
+    """The runner's half, made of the system's own settings and its place; it keeps no state of a running server.
 
     Attributes:
-        mode: how the server comes to run.
+        modes: the ways in which the server can come to run.
+        mode: the one that the settings choose.
         capabilities: what it can do.
         how_to_get: the commands that install it, for a person.
         binaries: its native programs by name; their hashes enter a run's fingerprint.
@@ -109,9 +157,12 @@ class Server(Protocol):
         repository: the checkout that it is built from, None if that is compbench's own.
         most_vectors: how many vectors it holds at most, None if no limit is known.
         data_format: changes whenever kept data must be made anew; empty if its data can't be kept.
+        rewrites_data: whether it changes files of its data folder in place, so that it must be given copies of kept
+            ones.
         endpoint: where it is asked.
     """
 
+    modes: tuple[Mode, ...]
     mode: Mode
     capabilities: Capabilities
     how_to_get: str
@@ -120,9 +171,10 @@ class Server(Protocol):
     repository: Path | None
     most_vectors: int | None
     data_format: str
+    rewrites_data: bool
     endpoint: str
 
-    def __init__(self, own: Any, port: int) -> None:
+    def __init__(self, own: Any, place: Place) -> None:
         """Take the system's settings, of the type in its folder."""
 
     def missing(self) -> list[str]:
@@ -160,6 +212,15 @@ class Server(Protocol):
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Say what a running process is if it is a server of this system, `?` if it may be one, else nothing."""
+
+    def entry(self, pid: int) -> list[str]:
+        """Return the words before a command line that is to reach the running server; mostly none.
+
+        A server that listens on all addresses is kept in a network namespace of its own, which such a command enters.
+        """
+
+    def facts(self) -> Facts:
+        """Return what may differ from other systems, given the settings."""
 
 
 # -- client half -----------------------------------------------------------------------------------------------------
@@ -299,4 +360,19 @@ class Client(Protocol):
         """Return how many edges it has, None if it takes none."""
 
     async def build_index(self, ask: Ask) -> str:
-        """Build the index that measured searches use; return why that failed, or an empty text."""
+        """Build the index that measured searches use, and wait for it; return why that failed, or an empty text.
+
+        One that is there already is left as it is.
+        """
+
+    async def begin_measuring(self, ask: Ask) -> None:
+        """Let searches look as widely as the settings' `effort` says, where that is no part of each request."""
+
+    async def prove_index(self, ask: Ask, query: Vectors) -> IndexProof:
+        """Let the system's plan or metrics tell whether a search for `query`, shape (dimension,), uses the index."""
+
+    def floor(self) -> Call:
+        """Return the smallest request that the server answers: what protocol and client cost by themselves."""
+
+    async def remove(self, ask: Ask) -> str:
+        """Remove what loading has made and nothing else; return why that failed, or an empty text."""

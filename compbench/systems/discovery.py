@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import cast
 from compbench import systems
 from compbench.config.system_tables import CHOICE, SystemKind
 from compbench.model.errors import UserError
+from compbench.systems.installation import Installation
 
 _OWN = list(systems.__path__)
 
@@ -40,6 +42,13 @@ def names() -> list[str]:
 def kind(name: str) -> SystemKind:
     """Return a system's description of itself, its `KIND`."""
     return cast(SystemKind, module(name, "settings").KIND)
+
+
+def installation(name: str) -> Installation | None:
+    """Return how a system is had from a package registry, None if that is not known."""
+    if importlib.util.find_spec(f"{systems.__name__}.{name}.install") is None:
+        return None
+    return cast(Installation, module(name, "install").INSTALLATION)
 
 
 def module(system: str, half: str) -> ModuleType:

@@ -17,6 +17,7 @@ from compbench.config.system_tables import SystemKind, SystemSettings
 from compbench.machine.probes.machine import Recognise
 from compbench.model.errors import UserError
 from compbench.systems import discovery
+from compbench.systems.api import Place
 
 if TYPE_CHECKING:
     from compbench.systems.api import Server
@@ -44,7 +45,14 @@ def server_of(settings: Settings, name: str = "") -> Server:
     system = name or settings.system
     kind = discovery.kind(system)
     own = msgspec.convert(settings.system_tables[system], kind.settings)
-    return cast("Server", discovery.module(system, "server").Server(own, settings.port))
+    place = Place(settings.port, installed_folder(settings, system))
+    return cast("Server", discovery.module(system, "server").Server(own, place))
+
+
+def installed_folder(settings: Settings, name: str) -> Path:
+    """Return the folder that `doit install:<name>` fills, of the version that is pinned."""
+    installation = discovery.installation(name)
+    return Path(settings.cache_dir) / "systems" / (f"{name}-{installation.version}" if installation else name)
 
 
 def recognisers(settings: Settings) -> list[Recognise]:
@@ -90,8 +98,18 @@ def is_makeshift(settings: Settings) -> bool:
 
 def system_inputs(settings: Settings) -> dict[str, str]:
     """Return the settings of a system that affect a measurement: every field that its `KIND` does not except."""
-    kind, own = discovery.kind(settings.system), own_settings(settings)
-    names = [name for name in own.__struct_fields__ if name not in kind.unmeasured]
+    return _inputs(settings, discovery.kind(settings.system).unmeasured)
+
+
+def data_inputs(settings: Settings) -> dict[str, str]:
+    """Return the settings of a system that affect its data: those that affect a measurement, but for searches' own."""
+    kind = discovery.kind(settings.system)
+    return _inputs(settings, kind.unmeasured | kind.of_searches)
+
+
+def _inputs(settings: Settings, but: frozenset[str]) -> dict[str, str]:
+    own = own_settings(settings)
+    names = [name for name in own.__struct_fields__ if name not in but]
     return {f"system.{name}": str(msgspec.to_builtins(getattr(own, name))) for name in names}
 
 

@@ -14,7 +14,7 @@ from compbench.machine.output import Output
 from compbench.measuring import server
 from compbench.model.notices import notice_of
 from compbench.systems import registry
-from compbench.systems.api import Look
+from compbench.systems.api import Launch, Look
 from compbench.systems.engram.server import read_pid_file
 from compbench.systems.registry import load_settings
 
@@ -110,7 +110,7 @@ def test_the_last_look_at_a_server_is_not_cut_off_by_the_limit(tmp_path: Path, m
     with process.running(
         [sys.executable, "-c", "import time; time.sleep(60)"], environment={}, folder=tmp_path, stdout=log
     ) as child:
-        started = server.ServerProcess(settings, child, tmp_path, log)
+        started = server.ServerProcess(settings, child, Launch([], {}), tmp_path, log)
         with pytest.raises(server.StartError, match=r"not ready after 0\.3 s .GET /health answered 503"):
             server.wait_until_ready(started, 0.3)
     assert len(allowed) > 1

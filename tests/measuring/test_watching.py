@@ -20,6 +20,7 @@ from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.server import ServerProcess
 from compbench.model.measurement import Measurement
 from compbench.model.sample import Sample
+from compbench.systems.api import Launch
 from compbench.systems.registry import load_settings
 from tests.project import free_port
 
@@ -83,7 +84,7 @@ def test_a_server_whose_death_is_told_after_the_drivers_end_has_crashed(
     server = "while [ ! -e gone ]; do sleep 0.05; done; sleep 1; kill -SEGV $$"
     attempt = begun(load_settings(tmp_path, {}, {"port": str(free_port())}), tmp_path)
     with running(server, tmp_path) as under_test, running("touch gone; exit 1", tmp_path) as driver:
-        dying = ServerProcess(attempt.settings, under_test, tmp_path, Output(tmp_path / "log", 1000))
+        dying = ServerProcess(attempt.settings, under_test, Launch([], {}), tmp_path, Output(tmp_path / "log", 1000))
         with pytest.raises(ScenarioFailed) as failed:
             driver_wait.Following(attempt, driver, dying, tmp_path / "progress", 60.0).until_end()
         assert driver.exit == process.Exit(code=1), "it ended by itself, before the server"

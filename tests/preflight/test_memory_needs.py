@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 from compbench.preflight.memory_needs import Need, Room, judge_data_set
+from compbench.systems.api import Place
 from compbench.systems.embedded.server import Server
 from compbench.systems.embedded.settings import EmbeddedSettings
 
 
 def need(scenario: str, num_nodes: int, count: int) -> Need:
     """Return what the embedded server needs for so many vectors."""
-    needs = Server(EmbeddedSettings(), 1).needs(count, 768)
+    needs = Server(EmbeddedSettings(), Place(1, Path())).needs(count, 768)
     assert needs
     return Need(scenario=scenario, num_nodes=num_nodes, count=count, needs=needs, kept_from_now=True)
 
@@ -44,7 +46,7 @@ def test_a_small_data_set_is_summed_up_in_megabytes_so_that_no_part_reads_as_not
 
 
 def test_vectors_of_few_dimensions_are_kept_as_32_bit_floats() -> None:
-    needs = Server(EmbeddedSettings(), 1).needs(1_000_000, 100)
+    needs = Server(EmbeddedSettings(), Place(1, Path())).needs(1_000_000, 100)
     assert needs
     assert needs.explanation.startswith("1,000,000 x 100 x 4 bytes = 400.0 MB + ")
 

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from compbench.preflight.memory_needs import Need, Room, judge_data_set
+from compbench.systems.api import Place
 from compbench.systems.engram.server import Server
 from compbench.systems.engram.settings import EngramSettings
 from compbench.systems.registry import load_settings, server_of
@@ -34,7 +35,7 @@ MACHINE = Room(
 
 
 def half(port: int = 1) -> Server:
-    return Server(EngramSettings(), port)
+    return Server(EngramSettings(), Place(port, Path()))
 
 
 def need(count: int) -> Need:
@@ -76,7 +77,7 @@ def test_its_data_is_not_kept_and_the_reason_is_told(tmp_path: Path) -> None:
 @contextmanager
 def started(root: Path, work: Path, ended_by: signal.Signals = signal.SIGTERM) -> Iterator[Server]:
     """Start it as compbench does, on what is in `work`."""
-    server = Server(EngramSettings(root=str(root)), free_port())
+    server = Server(EngramSettings(root=str(root)), Place(free_port(), Path()))
     launch = server.launch(work)
     work.mkdir(exist_ok=True)
     with subprocess.Popen(launch.argv, env={**os.environ, **launch.environment}, stdout=subprocess.DEVNULL) as child:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compbench import embedded
 from compbench.machine.ask import AskError, ask
-from compbench.systems.api import Capabilities, Launch, Needs, Script
+from compbench.systems.api import Capabilities, Facts, Launch, Needs, Place, Script
 from compbench.systems.embedded.settings import EmbeddedSettings
 from compbench.systems.engram import server as engram
 from compbench.systems.engram.settings import EngramSettings
@@ -37,9 +37,9 @@ class Server(engram.Server):
     most_vectors = None
     data_format = f"{embedded.__version__} {embedded.SNAPSHOT_FORMAT}"
 
-    def __init__(self, own: EmbeddedSettings, port: int) -> None:
+    def __init__(self, own: EmbeddedSettings, place: Place) -> None:
         """Take the settings of the embedded server."""
-        super().__init__(EngramSettings(log_level=own.log_level, grpc_port=own.grpc_port), port)
+        super().__init__(EngramSettings(log_level=own.log_level, grpc_port=own.grpc_port), place)
         self.binaries = {}
         self.driver_program = None
         self.repository = None
@@ -95,6 +95,15 @@ class Server(engram.Server):
         """Recognise it by the two arguments `-m` and `compbench.embedded`."""
         del executable, name
         return "embedded server" if ("-m", "compbench.embedded") in itertools.pairwise(argv[1:]) else ""
+
+    def facts(self) -> Facts:
+        """Return what is fixed in the server."""
+        return Facts(
+            protocol="HTTP/1.1, JSON",
+            index_definition="HNSW (usearch), 16 links, 128 candidates to search, bfloat16 from 256 dimensions on",
+            durability="none: kept in memory, written when it is told to",
+            inserts="seen by the next search",
+        )
 
 
 def _size(count_bytes: int) -> str:

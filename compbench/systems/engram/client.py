@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from compbench.model.errors import UserError
+from compbench.model.result import IndexProof
 from compbench.systems.api import STORED_FROM, UNKNOWN, AnswerError, Complete, Loading, Search, Store, Traverse
 from compbench.systems.engram import requests
 from compbench.transport.http_pool import Endpoint, Pool
@@ -169,6 +170,24 @@ class Client:
 
     async def build_index(self, ask: Ask) -> str:
         """Do nothing: acknowledged memories are indexed."""
+        del ask
+        return ""
+
+    async def begin_measuring(self, ask: Ask) -> None:
+        """Do nothing: nothing of how widely it searches can be set."""
+        del ask
+
+    async def prove_index(self, ask: Ask, query: Vectors) -> IndexProof:
+        """Return that it does not tell."""
+        del ask, query
+        return IndexProof(said="it has no plan of a search, and no metric of its index")
+
+    def floor(self) -> bytes:
+        """Return a question for its health."""
+        return self._endpoint.get(b"/health")
+
+    async def remove(self, ask: Ask) -> str:
+        """Do nothing: its data folder goes with the server."""
         del ask
         return ""
 

@@ -11,9 +11,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from compbench.config.system_tables import Mode
 from compbench.machine.ask import AskError, ask
 from compbench.machine.version_line import version_line
-from compbench.systems.api import Capabilities, Launch, Look, Mode, Needs, Script
+from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
 from compbench.systems.engram.settings import EngramSettings
 
 _REQUEST_TIMEOUT_S = 2.0
@@ -37,6 +38,7 @@ _STORE_S_A_HELD = 1.75e-6
 class Server:
     """The server half of Engram."""
 
+    modes: tuple[Mode, ...] = ("managed",)
     mode: Mode = "managed"
     # Its recall refuses vectors of any other dimension; edges are followed by builds that have a spreading engine.
     capabilities = Capabilities(dimension=768, completion=True, filters=True)
@@ -45,12 +47,13 @@ class Server:
     most_vectors: int | None = 44_444
     # It counts and lists what it reads back when it starts, and finds none of it by vector.
     data_format = ""
+    rewrites_data = False
 
-    def __init__(self, own: EngramSettings, port: int) -> None:
+    def __init__(self, own: EngramSettings, place: Place) -> None:
         """Take the settings of Engram."""
-        self.own, self.port = own, port
+        self.own, self.port = own, place.port
         # The IPv4 literal: Engram binds nothing else.
-        self.endpoint = f"http://127.0.0.1:{port}"
+        self.endpoint = f"http://127.0.0.1:{place.port}"
         self.binaries: Mapping[str, Path] = {"engram": own.release_dir / "engram"}
         self.driver_program: Path | None = own.release_dir / "loadtest"
         self.repository: Path | None = Path(own.root)
@@ -144,6 +147,20 @@ class Server:
         if executable is None:
             return "?" if name == "engram" else ""
         return executable if Path(executable).name == "engram" else ""
+
+    def entry(self, pid: int) -> list[str]:
+        """Return nothing: it listens on loopback."""
+        del pid
+        return []
+
+    def facts(self) -> Facts:
+        """Return what was seen of Engram (docs/systems.md)."""
+        return Facts(
+            protocol="HTTP/1.1, JSON",
+            index_definition="none that searches use: each compares all vectors, 32 bit floats",
+            durability="written to a log, not synced for each store",
+            inserts="seen by the next search",
+        )
 
 
 def start_argv(program: list[str], own: Any, port: int) -> list[str]:

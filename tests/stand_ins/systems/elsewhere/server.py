@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compbench.systems.api import Mode
+from compbench.config.system_tables import Mode
 
 from ..flat import server as flat
 

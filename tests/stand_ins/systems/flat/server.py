@@ -10,8 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from compbench.config.system_tables import Mode
 from compbench.machine.version_line import version_line
-from compbench.systems.api import Capabilities, Launch, Look, Mode, Needs, Script
+from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
 
 from .settings import FlatSettings
 
@@ -21,16 +22,18 @@ PROGRAM = Path(__file__).resolve().parent.parent.parent / "flat_server.py"
 class Server:
     """The server half of the flat server."""
 
+    modes: tuple[Mode, ...] = ("managed",)
     mode: Mode = "managed"
     capabilities = Capabilities()
     how_to_get = "it comes with the tests"
     data_format = ""
+    rewrites_data = False
     most_vectors = None
 
-    def __init__(self, own: FlatSettings, port: int) -> None:
+    def __init__(self, own: FlatSettings, place: Place) -> None:
         del own
-        self.port = port
-        self.endpoint = f"flat://127.0.0.1:{port}"
+        self.port = place.port
+        self.endpoint = f"flat://127.0.0.1:{place.port}"
         self.binaries: Mapping[str, Path] = {}
         self.driver_program: Path | None = None
         self.repository: Path | None = None
@@ -76,6 +79,13 @@ class Server:
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         del executable, name
         return "flat server" if str(PROGRAM) in argv else ""
+
+    def entry(self, pid: int) -> list[str]:
+        del pid
+        return []
+
+    def facts(self) -> Facts:
+        return Facts("frames over TCP", "none: every vector is compared", "none: kept in memory", "seen at once")
 
     def _number(self, request: bytes, timeout_s: float) -> int | None:
         with (
