@@ -44,8 +44,12 @@ VERDICTS = {
     "targets-missed": "missed",
     "measurement-invalid": "invalid",
     "machine-crowded": "invalid",
+    "not-offered": "not offered",
 }
 OUTCOMES = {
+    "not-offered": Entry(
+        "{system} does not offer {what}: nothing was measured", meaning="the system can't do what the scenario asks for"
+    ),
     "passed": Entry("{note}", meaning="every target of the scenario is met, or its capacity is found"),
     "targets-missed": Entry(
         "{missed}",

@@ -14,10 +14,10 @@ from msgspec.structs import force_setattr
 from compbench.model.catalogue import NOTICES, OUTCOMES, VERDICTS, filled
 from compbench.model.texts import one_line
 
-Verdict = Literal["passed", "missed", "failed", "invalid"]
+Verdict = Literal["passed", "missed", "failed", "invalid", "not offered"]
 Phase = Literal["quiet", "cooldown", "start", "prepare", "measure", "snapshot", "stop"]
 
-_BEST_FIRST: tuple[Verdict, ...] = ("passed", "missed", "invalid", "failed")
+_BEST_FIRST: tuple[Verdict, ...] = ("not offered", "passed", "missed", "invalid", "failed")
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a measurement ended.
 
     `missed` ran whole but did not meet a target; `failed` has a phase and a reason; `invalid` was spoiled by driver or
-    machine, so that its figures say nothing about the server.
+    machine, so that its figures say nothing about the server; `not offered` is what the system can't do, so that
+    nothing was measured.
     """
 
     verdict: Verdict

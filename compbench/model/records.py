@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from compbench.model.measurement import Measurement
+from compbench.model.measurement import Kind, Measurement
 from compbench.model.notices import Notice, Outcome, Phase
-from compbench.model.result import Capacity, Result
+from compbench.model.result import Capacity, Frontier, IndexProof, Result
 from compbench.model.sample import Sample
 
 CAPTURE_SCHEMA = 2
@@ -86,6 +86,10 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
 
     `scale` is `wanted` as a share of what the scenario means, and `reason` why that is not all. `stored` is the
     server's own count, None if it gives none. `what` says which set it is.
+
+    `load_s` and `index_s` are the seconds that the rows took to load and the index to build after that, by the server
+    that did it: the measured one, or the one whose data was kept (`is_kept`). `memory_bytes` is what the server's
+    processes held together when all was loaded, each shared page counted once; `disk_bytes` is its data folder then.
     """
 
     nodes_in_scenario: int
@@ -96,6 +100,12 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     reason: str = ""
     what: str = ""
+    is_kept: bool = False
+    load_s: float | None = None
+    index_s: float | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    index_proof: IndexProof | None = None
 
     @property
     def share(self) -> str:
@@ -114,12 +124,26 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
         return "an unknown number" if self.stored is None else str(self.stored)
 
 
+class SystemFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What may differ between systems that are compared, in a few words each (`compbench.systems.api.Facts`)."""
+
+    title: str = ""
+    mode: str = ""
+    protocol: str = ""
+    index_definition: str = ""
+    durability: str = ""
+    inserts: str = ""
+    caches: str = ""
+
+
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """The raw record of one scenario, written whole and last; its presence alone means that the scenario is done.
 
     `snapshot` holds what was asked of the live server and machine at the end of `measure`, as named texts (health,
     metrics, process maps, limits, sockets, kernel messages ...), each text as it came or `not readable here: why`.
     `result` is None if the driver left no report; `capacity` is there where `is_capacity` and a search has ended.
+    `is_compared` tells that the run measures several systems, so that the measurement's name has this one's;
+    `frontier` is the record by which the effort of its searches was chosen.
     """
 
     schema: int = CAPTURE_SCHEMA
@@ -127,6 +151,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str
     repeat: int | None = None  # 1, 2, ... where each scenario is measured several times in one run
     is_capacity: bool = False
+    is_compared: bool = False
     title: str
     attempt: int = 1
     spoiled_attempts: int = 0  # how many earlier ones were invalid; they are kept as `.attemptN.invalid`
@@ -145,6 +170,8 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     driver_process: DriverFacts = DriverFacts()
     result: Result | None = None
     capacity: Capacity | None = None
+    frontier: Frontier | None = None
+    system_facts: SystemFacts = SystemFacts()
     samples: list[Sample] = []
     notices: list[Notice] = []
     machine_before: dict[str, Any] = {}
@@ -154,8 +181,9 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def measurement(self) -> str:
-        """Return the stem of its files: the scenario, with `_run2` or the like where it is measured repeatedly."""
-        return Measurement(self.scenario, self.repeat, "capacity" if self.is_capacity else "load").name
+        """Return the stem of its files: the scenario, with system and `_run2` or the like where there are several."""
+        kind: Kind = "capacity" if self.is_capacity else "load"
+        return Measurement(self.scenario, self.repeat, kind, self.system if self.is_compared else "").name
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,7 +239,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is: its selection in order, its fingerprint, and whether it is open, closed or abandoned.
 
     `selection` holds the names of its measurements in order. `fingerprint` maps names of inputs to values or hashes;
-    two invocations may share a run only if theirs are equal. `boot_id` is the kernel's name for the machine's boot.
+    two invocations may share a run only if theirs are equal. `systems` are those that are compared, the subject first;
+    none where a run measures one. `boot_id` is the kernel's name for the machine's boot.
     `provenance` is what was read when the run opened (git, machine, versions). `spent_s` has the seconds that each
     invocation has been at work on the run.
     """
@@ -225,6 +254,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: float | None = None
     note: str = ""
     selection: list[str]
+    systems: list[str] = []
     fingerprint: dict[str, str]
     settings: dict[str, Any] = {}
     provenance: Provenance = Provenance()

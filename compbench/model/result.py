@@ -16,6 +16,7 @@ from msgspec import Meta
 
 DETAILS_SCHEMA = 2
 CAPACITY_SCHEMA = 1
+FRONTIER_SCHEMA = 1
 
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -121,6 +122,47 @@ class Histograms(msgspec.Struct, frozen=True, kw_only=True):
     driver_lag: str | None = None
 
 
+class Floor(msgspec.Struct, frozen=True, kw_only=True):
+    """What protocol and client cost by themselves: the smallest request that the system answers, at the same rate.
+
+    Times are response times in milliseconds; `client_cpu_us` is the CPU time of the driver for one request.
+    """
+
+    count: Count
+    p50_ms: Amount
+    p99_ms: Amount
+    client_cpu_us: Amount
+
+
+class FrontierPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One effort on the ladder, at the scenario's rate: recall of the timed answers, and their response times.
+
+    `valid` is False where the driver or the machine spoiled the times; the recall stands all the same.
+    """
+
+    effort: Count
+    recall: Fraction | None
+    recall_p5: Fraction | None = None
+    checked: Count = 0
+    offered_ops_s: Amount
+    achieved_ops_s: Amount
+    p50_ms: Amount
+    p99_ms: Amount
+    valid: bool = True
+    note: str = ""
+
+
+class RecallCapacity(msgspec.Struct, frozen=True, kw_only=True):
+    """The highest rate within the scenario's P99 target at the least effort that reaches a recall.
+
+    Both are None where no effort of the ladder reaches it; `capacity` alone is None where it was not searched for.
+    """
+
+    recall: Fraction
+    effort: Count | None = None
+    capacity: Capacity | None = None
+
+
 class Details(msgspec.Struct, frozen=True, kw_only=True):
     """The figures that only compbench's driver tells (docs/driver.md); an older or a newer one may tell less."""
 
@@ -156,6 +198,9 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     per_operation: dict[str, OperationTimes] | None = None
     time_series: TimeSeries | None = None
     errors: dict[str, Count] | None = None
+    effort: Count | None = None
+    client_cpu_us: Amount | None = None
+    floor: Floor | None = None
     histograms: Histograms | None = None
     late_over_1s_fraction: Fraction | None = None
     valid: bool | None = None
@@ -281,6 +326,27 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     max_error_rate: Fraction
     precision_pct: Amount
     curve: list[TriedRate]
+    note: str = ""
+
+
+class Frontier(msgspec.Struct, frozen=True, kw_only=True):
+    """A system's recall against speed over the common ladder of effort: the JSON of `loadtest frontier --output`.
+
+    `knob` is the system's own name for the effort, `goal` the recall that its figures are compared at, `chosen` the
+    least effort that reaches it (None: none does; `best` is then the one with the highest recall).
+    """
+
+    schema: Whole = FRONTIER_SCHEMA
+    driver_version: str = ""
+    knob: str
+    goal: Fraction
+    chosen: Count | None
+    best: Count | None = None
+    step_s: Amount
+    seed: Whole
+    points: list[FrontierPoint]
+    capacities: list[RecallCapacity] = []
+    measured_at: Amount = 0.0
     note: str = ""
 
 
