@@ -20,6 +20,7 @@ from compbench.cli.display import Display  # noqa: E402
 from compbench.cli.file_state import NewerThanTargets  # noqa: E402
 from compbench.cli.project import Project  # noqa: E402
 from compbench.cli.reporter import reporter_for  # noqa: E402
+from compbench.cli.selection import asks_for_rivals  # noqa: E402
 from compbench.cli.suite import Suite  # noqa: E402
 from compbench.config.scenarios import scenario_names  # noqa: E402
 from compbench.config.sources import variables_of  # noqa: E402
@@ -31,7 +32,8 @@ ROOT = Path(__file__).resolve().parent
 try:
     options.refuse_unsupported(sys.argv[1:])
     WORDS = invocation.words_of(sys.orig_argv, shutil.which("doit"), Path.cwd())
-    SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]), WORDS)
+    WITH_RIVALS = asks_for_rivals(options.tasks_to_run(sys.argv[1:]))
+    SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]), WORDS, with_rivals=WITH_RIVALS)
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
     PROJECT = Project(ROOT, SETTINGS, SCENARIOS, time.time())
     DISPLAY = Display(sys.stdout)
@@ -54,6 +56,11 @@ DOIT_CONFIG = {
 def task_scenarios() -> Iterator[tasks.Task]:
     """Measure one scenario, with its pages."""
     yield from tasks.scenario_runs(SUITE)
+
+
+def task_versus() -> Iterator[tasks.Task]:
+    """Measure the system and its rivals."""
+    yield from tasks.versus(SUITE)
 
 
 def task_plan() -> tasks.Task:

@@ -40,7 +40,7 @@ class Project:
     @cached_property
     def measurements(self) -> list[Measurement]:
         """Return all measurements of a whole suite, in order."""
-        return schedule(self.scenarios, self.settings.repeat, self.settings.order_seed)
+        return schedule(self.scenarios, self.settings.repeat, self.settings.order_seed, self.settings.systems)
 
     @property
     def names(self) -> list[str]:
@@ -149,8 +149,13 @@ class Project:
         called = self.settings.invocation or ("doit",)
         program = 1 + next((place for place, word in enumerate(called) if Path(word).name == "doit"), 0)
         settings = [word for word in called[program:] if "=" in word and not word.startswith("-")]
-        asked = [word for word in settings if word.partition("=")[0] not in INVOCATION_KEYS]
-        return [*called[:program], *self._tasks_for(selection), *asked]
+        asked = [word for word in settings if word.partition("=")[0] not in (*INVOCATION_KEYS, *self._replaced_words())]
+        systems = [f"system={','.join(self.settings.systems)}"] if self.settings.systems else []
+        return [*called[:program], *self._tasks_for(selection), *asked, *systems]
+
+    def _replaced_words(self) -> tuple[str, ...]:
+        """Return the settings that are said otherwise where systems are compared: which rivals are here may change."""
+        return ("system", "rivals") if self.settings.systems else ()
 
     def _tasks_for(self, selection: Sequence[str]) -> list[str]:
         if set(self.names) <= set(selection):

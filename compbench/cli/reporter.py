@@ -51,10 +51,13 @@ class Reporter:
         self.suite.select(selection_of(selected_tasks, project.measurements), tasks)
         if self.suite.selection.is_measuring:
             settings = project.settings
+            measured = f"systems {', '.join(settings.systems)}" if settings.systems else f"system {settings.system}"
             self.display.line(
-                f"compbench {__version__}: system {settings.system}, driver {settings.driver}, profile"
+                f"compbench {__version__}: {measured}, driver {settings.driver}, profile"
                 f" {settings.profile}, data scale {settings.scale} ({settings.system_reason})"
             )
+            for name, how_to_get in settings.absent:
+                self.display.line(f"      note: {name} is not here, so it is not measured: {how_to_get}")
             self._tell_data()
 
     def _tell_data(self) -> None:
@@ -73,7 +76,7 @@ class Reporter:
         """Announce a data set before it is made; a measurement tells of itself."""
         if name := _scenario_of(task, "data_set"):
             with contextlib.suppress(UserError):  # what can't be read is told by the task itself
-                if text := preparation.data_set_announcement(self.suite.project, name):
+                for text in preparation.data_set_announcements(self.suite.project, name):
                     self.display.line(f"      {name}: {text}")
 
     def add_success(self, task: Task) -> None:

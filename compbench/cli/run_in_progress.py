@@ -84,7 +84,14 @@ class RunInProgress:
         self._captures.pop(measurement.name, None)  # a spoiled one is set aside as soon as it is made again
         scenario = self.project.loaded[measurement.scenario]
         self._captures[measurement.name] = session.measure_scenario(
-            self.run, measurement, scenario, self.project.settings, self.project.root, self.tell, self.effects, last
+            self.run,
+            measurement,
+            scenario,
+            self.project.settings.of(measurement.system),
+            self.project.root,
+            self.tell,
+            self.effects,
+            last,
         )
 
     def _beginning(

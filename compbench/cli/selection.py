@@ -10,6 +10,8 @@ from compbench.model.measurement import Measurement, measurement_named, of_scena
 # The tasks that lead to making the measurement that they name.
 MEASUREMENT_TASKS = ("measure", "diagnostics", "flamegraph", "pages")
 _CHECKING = ("preflight", "gate")
+# The tasks that a user names, with all measurements of a scenario: alone, or beside the rivals.
+RUN, VERSUS = "run", "versus"
 # The tasks that end a round, and the run; added wherever something is measured.
 ROUND_END, RUN_END = "_round", "close"
 
@@ -41,6 +43,11 @@ class Selection:
         return [*self.measurements, *(Measurement(name, kind="capacity").name for name in self.capacities)]
 
 
+def asks_for_rivals(tasks: Sequence[str]) -> bool:
+    """Tell whether a task that is named on the command line compares the system with its rivals."""
+    return any(task.partition(":")[0] == VERSUS for task in tasks)
+
+
 def selection_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> Selection:
     """Return the selection that these tasks mean; `measurements` are all there are, in order."""
     found, capacities = measurements_of(tasks, measurements), capacities_of(tasks)
@@ -58,11 +65,11 @@ def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -
     found: dict[str, None] = {}
     for task in tasks:
         kind, _, name = task.partition(":")
-        if kind == "run":
-            found |= dict.fromkeys(of_scenarios(measurements, [name]))
+        if kind in (RUN, VERSUS):
+            found |= dict.fromkeys(of_scenarios(measurements, [name]) if name else [m.name for m in measurements])
         elif kind in MEASUREMENT_TASKS:
             found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
-    rounds = [measurement.name for measurement in measurements if measurement.repeat]
+    rounds = [measurement.name for measurement in measurements if measurement.repeat or measurement.system]
     return sorted(found, key=rounds.index) if rounds else list(found)
 
 
@@ -87,8 +94,11 @@ def in_order(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[
     """
     names = [measurement.name for measurement in measurements]
     ordered = [word for task in tasks for word in (_each(task, names) if task in MEASUREMENT_TASKS else [task])]
-    scenarios = [name for kind, _, name in (task.partition(":") for task in tasks) if kind == "run"]
-    if scenarios and any(measurement.repeat for measurement in measurements):
+    ordered = [
+        word for task in ordered for word in (_each(VERSUS, _scenarios(measurements)) if task == VERSUS else [task])
+    ]
+    scenarios = [name for kind, _, name in (task.partition(":") for task in ordered) if kind in (RUN, VERSUS)]
+    if scenarios and any(measurement.repeat or measurement.system for measurement in measurements):
         ordered = [*one_by_one(scenarios, of_scenarios(measurements, scenarios)), *ordered]
     if not measurements_of(ordered, measurements):
         return ordered
@@ -109,6 +119,10 @@ def _with_round_ends(tasks: Sequence[str], measurements: Sequence[Measurement]) 
 
 def _each(kind: str, names: Sequence[str]) -> list[str]:
     return [f"{kind}:{name}" for name in names]
+
+
+def _scenarios(measurements: Sequence[Measurement]) -> list[str]:
+    return sorted({measurement.scenario for measurement in measurements})
 
 
 def one_by_one(scenarios: Sequence[str], measurements: Sequence[str]) -> list[str]:

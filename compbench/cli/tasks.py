@@ -16,7 +16,7 @@ from compbench.cli import preparation
 from compbench.cli.actions import Action, succeed_or_fail, succeed_or_stop
 from compbench.cli.file_state import Condition, OldestFile, are_newer, never
 from compbench.cli.project import Project
-from compbench.cli.selection import ROUND_END, RUN_END, one_by_one
+from compbench.cli.selection import ROUND_END, RUN, RUN_END, VERSUS, one_by_one
 from compbench.cli.suite import Suite
 from compbench.config.scenarios import scenario_title
 from compbench.model import file_names
@@ -35,11 +35,32 @@ def scenario_runs(suite: Suite) -> Iterator[Task]:
     for scenario in project.scenarios:
         names = of_scenarios(project.measurements, [scenario])
         yield {
-            "basename": f"run:{scenario}",
+            "basename": f"{RUN}:{scenario}",
             "doc": scenario_title(project.scenario_path(scenario)),
             "actions": [],
             "task_dep": [f"pages:{name}" for name in names],
             "uptodate": [Condition("its pages are no older than its captures", partial(_are_rendered, suite, names))],
+        }
+
+
+def versus(suite: Suite) -> Iterator[Task]:
+    """Yield the tasks that set the system beside its rivals: `versus`, and `versus:<scenario>`.
+
+    They measure what `run:<scenario>` does; naming one makes the run one of several systems.
+    """
+    project = suite.project
+    yield {
+        "basename": VERSUS,
+        "doc": "measure the system and its rivals (rivals=) in turn, at equal recall: all scenarios",
+        "actions": [],
+        "task_dep": [f"{VERSUS}:{scenario}" for scenario in project.scenarios],
+    }
+    for scenario in project.scenarios:
+        yield {
+            "basename": f"{VERSUS}:{scenario}",
+            "doc": f"beside its rivals: {scenario_title(project.scenario_path(scenario))}",
+            "actions": [],
+            "task_dep": [f"{RUN}:{scenario}"],
         }
 
 
@@ -188,7 +209,7 @@ def default_tasks(project: Project) -> list[str]:
     of_each = {name: set(of_scenarios(project.measurements, [name])) for name in project.scenarios}
     concerned = [name for name, own in of_each.items() if own & set(wanted)]
     # `run:<scenario>` asks for all repeats, of which a run that is resumed may have some.
-    whole = [f"run:{name}" for name in concerned if of_each[name] <= set(wanted)]
+    whole = [f"{RUN}:{name}" for name in concerned if of_each[name] <= set(wanted)]
     return [*one_by_one(concerned, wanted), *whole, RUN_END]
 
 

@@ -16,6 +16,8 @@ from compbench.config.system_tables import MachineLimits
 INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 # Fields that loading fills in; setting them is refused.
 FOUND_KEYS = (
+    "systems",
+    "absent",
     "system_tables",
     "system_reason",
     "system_is_chosen",
@@ -70,13 +72,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Every setting, as it holds for one invocation; `compbench.toml` documents each.
 
     Paths are relative to the project's root until they are loaded, then absolute. `system` and `driver` are never
-    `auto` after loading; `system_reason` says why the system was chosen, `system_is_chosen` whether it was named
-    explicitly, `auto_choice` which one `auto` means here and why, `system_tables` the settings of every known system
-    with their defaults, and `invocation` the words of a command that resumes this one. `scenarios_dir` is then the
-    suite's folder, and `expected_scenarios` None where a suite may have any number of scenarios.
+    `auto` after loading; `systems` are those that are compared, the subject first, and `system` the one of them that
+    is meant at the moment (none are compared where there is but one); `absent` are rivals that were asked for and are
+    not here, each with how to get it. `system_reason` says why the system was chosen, `system_is_chosen` whether it was
+    named explicitly, `auto_choice` which one `auto` means here and why, `system_tables` the settings of every known
+    system with their defaults, and `invocation` the words of a command that resumes this one. `scenarios_dir` is then
+    the suite's folder, and `expected_scenarios` None where a suite may have any number of scenarios.
     """
 
     system: str = system_tables.AUTO
+    rivals: str = system_tables.AUTO
     systems_dir: _Folder | None = None
     driver: Literal["auto", "loadtest", "builtin"] = "auto"
     profile: Literal["full", "quick"] = "full"
@@ -133,12 +138,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     run: str = ""
     base: str = ""
     head: str = ""
+    systems: tuple[str, ...] = ()
+    absent: tuple[tuple[str, str], ...] = ()
     system_tables: dict[str, dict[str, Any]] = {}
     system_reason: str = ""
     system_is_chosen: bool = False
     auto_choice: tuple[str, str] = ("", "")
     default_limits: MachineLimits = SPECIFIED_LIMITS
     invocation: tuple[str, ...] = ()
+
+    def of(self, system: str) -> Settings:
+        """Return the settings as they hold for one of the systems that are compared; none means all as it is."""
+        return msgspec.structs.replace(self, system=system) if system else self
+
+    @property
+    def of_each(self) -> list[Settings]:
+        """Return the settings as they hold for each system that is measured, the subject's first."""
+        return [self.of(name) for name in self.systems] or [self]
 
     @property
     def loading_limit_s(self) -> float:

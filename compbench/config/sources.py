@@ -35,6 +35,8 @@ ENVIRONMENT_PREFIX = "COMPBENCH_"
 _UNTYPED = ("environment", "command line")
 # Tables: no single word of the environment or the command line can be one.
 _FILE_KEYS = ("notify",)
+# How often each scenario is measured on each of several systems, unless that is set: fewer show no noise.
+_COMPARED_REPEAT = 3
 # Settings that had another name.
 _RENAMED = {"target": "system"}
 
@@ -53,6 +55,8 @@ def merge_settings(
     variables: Mapping[str, str],
     find_systems: Callable[[Path | None], Mapping[str, SystemKind]],
     invocation: Iterable[str] = ("doit",),
+    *,
+    with_rivals: bool = False,
 ) -> Settings:
     """Read and merge all sources of settings.
 
@@ -63,6 +67,7 @@ def merge_settings(
         find_systems: returns the known systems by name, given the folder of those that are not compbench's own.
         invocation: the words of the command that resumes this one; settings of the environment are added to them,
             since a shell may have set them for a single call.
+        with_rivals: whether the system is compared with the rivals that are set.
 
     Raises:
         UserError: an unknown name or a value of the wrong type or range, with the source it stands in.
@@ -90,7 +95,8 @@ def merge_settings(
         asked |= {key: getattr(checked, key) for key in values}
         places |= dict.fromkeys(values, where)
     merged = convert_table({**PROFILES[asked.get("profile", "full")], **asked}, Settings, "settings", strict=True)
-    return msgspec.structs.replace(_decide(merged, root, places, known, tables), invocation=words)
+    decided = _decide(merged, root, places, known, tables, with_rivals=with_rivals)
+    return msgspec.structs.replace(decided, invocation=words)
 
 
 def variables_of(arguments: Iterable[str]) -> dict[str, str]:
@@ -125,14 +131,18 @@ def _decide(
     places: Mapping[str, str],
     known: Mapping[str, SystemKind],
     tables: Mapping[str, Mapping[str, Any]],
+    *,
+    with_rivals: bool,
 ) -> Settings:
     """Make paths absolute, and replace `auto` and the suite by the system, driver and folder that they mean."""
     settings = _with_suite(settings, root, places)
     folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
     own = {name: system_tables.complete(root, name, kind, tables.get(name, {}), places) for name, kind in known.items()}
     where = places.get("system", "settings")
-    name, reason = system_tables.choose(settings.system, where, known, own, tables)
-    kind = known[name]
+    names, reason = system_tables.choose_several(settings.system, where, known, own, tables)
+    if with_rivals and len(names) == 1:
+        names += system_tables.rivals_of(names[0], settings.rivals, places.get("rivals", "settings"), known)
+    several, name, kind = len(names) > 1, names[0], known[names[0]]
     small = kind.quick_limits if settings.profile == "quick" else None
     systems_dir = settings.systems_dir and str(absolute_folder(root, "systems_dir", settings.systems_dir, "settings"))
     return msgspec.structs.replace(
@@ -140,13 +150,28 @@ def _decide(
         **{key: str(folder) for key, folder in folders.items()},
         systems_dir=systems_dir,
         system=name,
+        systems=tuple(names) if several else (),
+        repeat=_COMPARED_REPEAT if several and "repeat" not in places else settings.repeat,
         system_reason=reason,
         auto_choice=system_tables.choose(system_tables.AUTO, where, known, own, tables),
         system_is_chosen=settings.system != system_tables.AUTO,
         system_tables={name: msgspec.to_builtins(table) for name, table in own.items()},
-        driver=kind.driver if settings.driver == "auto" else settings.driver,
+        driver=_driver(settings.driver, kind, where=places.get("driver", "settings"), several=several),
         default_limits=small or SPECIFIED_LIMITS,
     )
+
+
+def _driver(asked: str, kind: SystemKind, *, where: str, several: bool) -> str:
+    """Return the driver; systems are compared by one that can ask all of them, and checks their answers.
+
+    Raises:
+        UserError: several systems are to be measured by another driver.
+    """
+    if not several:
+        return kind.driver if asked == "auto" else asked
+    if asked not in ("auto", "builtin"):
+        raise UserError(f"{where}: driver = {asked!r}: several systems are compared by driver=builtin alone")
+    return "builtin"
 
 
 def _with_suite(settings: Settings, root: Path, places: Mapping[str, str]) -> Settings:

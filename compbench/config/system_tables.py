@@ -216,6 +216,44 @@ def choose(
     return next(name for name, kind in known.items() if kind.is_fallback), "; ".join(missing)
 
 
+def choose_several(
+    asked: str,
+    where: str,
+    known: Mapping[str, SystemKind],
+    tables: Mapping[str, SystemSettings],
+    set_keys: Mapping[str, Collection[str]],
+) -> tuple[list[str], str]:
+    """Return which systems are measured, the subject first, and why; `asked` names one, or several with commas.
+
+    Raises:
+        UserError: there is no such system, one is named twice, or one can't be a rival.
+    """
+    words = [word.strip() for word in asked.split(",")]
+    chosen = [choose(word, where, known, tables, set_keys) for word in words]
+    names = [name for name, _ in chosen]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise UserError(f"{where}: system = {asked!r}: {twice} stands there twice")
+    if fallback := next((name for name in names[1:] if known[name].is_fallback), ""):
+        title = known[fallback].title
+        raise UserError(f"{where}: system = {asked!r}: {title} is no rival: put it first, to try compbench with it")
+    return names, f"system={asked} is set" if len(names) > 1 else chosen[0][1]
+
+
+def rivals_of(subject: str, asked: str, where: str, known: Mapping[str, SystemKind]) -> list[str]:
+    """Return the rivals of a subject: those that `asked` names with commas, or with `auto` every known one.
+
+    Raises:
+        UserError: there is no such system.
+    """
+    if asked == AUTO:
+        return [name for name, kind in known.items() if kind.is_rival and name != subject]
+    names = [word.strip() for word in asked.split(",")]
+    if unknown := next((name for name in names if name not in known), None):
+        hint = did_you_mean(unknown, list(known))
+        raise UserError(f"{where}: rivals = {asked!r}: no system {unknown!r}{hint}; known: {', '.join(known)}")
+    return [name for name in names if name != subject]
+
+
 def complete(
     root: Path, name: str, kind: SystemKind, values: Mapping[str, Any], places: Mapping[str, str]
 ) -> SystemSettings:

@@ -125,6 +125,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         scenario=scenario.name,
         repeat=attempt.measurement.repeat,
         is_capacity=attempt.measurement.kind == "capacity",
+        is_compared=bool(attempt.measurement.system),
         title=scenario.title,
         attempt=attempt.number,
         spoiled_attempts=attempt.spoiled_attempts,

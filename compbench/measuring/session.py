@@ -32,6 +32,7 @@ from compbench.store import kept_data
 from compbench.store.attempts import attempts_kept, set_aside, spoiled_attempts
 from compbench.store.record_files import write_record
 from compbench.store.runs import Run
+from compbench.systems import registry
 
 
 def measure_scenario(
@@ -87,6 +88,8 @@ def _outcome_of(attempt: Attempt) -> Outcome:
 
 
 def _run_phases(attempt: Attempt) -> Outcome:
+    if attempt.measurement.system and (what := registry.not_offered(attempt.settings, attempt.scenario)):
+        return outcome_of("not-offered", system=registry.title_of(attempt.settings.system), what=what)
     if attempt.spoiled_attempts:
         await_quiet(attempt)
     cool_down(attempt)

@@ -61,25 +61,33 @@ def measurement_named(name: str) -> Measurement:
     return Measurement(scenario, int(match["repeat"]) if match else None, system=system)
 
 
-def schedule(scenarios: Sequence[str], repeat: int, order_seed: int) -> list[Measurement]:
+def schedule(scenarios: Sequence[str], repeat: int, order_seed: int, systems: Sequence[str] = ()) -> list[Measurement]:
     """Return a run's measurements in order.
 
     With repeats, every round measures each scenario once, and begins one scenario later than the round before, so that
     no scenario always comes first, last, or after the same neighbour's heat. The seed chooses where the first begins.
+    Each of several systems is measured by a scenario before the next one comes; which is first changes in the same way.
 
     Args:
         scenarios: their names, in the order of a run without repeats.
         repeat: how often each is measured, from 1 on.
         order_seed: the same seed gives the same order.
+        systems: those that are compared; none if there is but one.
     """
     if repeat == 1 or not scenarios:
-        return [Measurement(name) for name in scenarios]
+        return [Measurement(name, system=system) for name in scenarios for system in systems or ("",)]
     first = random.Random(order_seed).randrange(len(scenarios))  # noqa: S311 - an order, not a secret
-    rounds = []
-    for number in range(repeat):
-        begin = (first + number) % len(scenarios)
-        rounds += [Measurement(name, number + 1) for name in (*scenarios[begin:], *scenarios[:begin])]
-    return rounds
+    return [
+        Measurement(name, number + 1, system=system)
+        for number in range(repeat)
+        for name in _beginning_with(first + number, scenarios)
+        for system in _beginning_with(number, systems or ("",))
+    ]
+
+
+def _beginning_with(place: int, names: Sequence[str]) -> list[str]:
+    begin = place % len(names)
+    return [*names[begin:], *names[:begin]]
 
 
 def of_scenarios(measurements: Iterable[Measurement], scenarios: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from compbench.machine import priority
 from compbench.machine.probes import machine
 from compbench.model.records import Finding
 from compbench.preflight import environment, inputs, own_vectors
+from compbench.preflight.findings import joined
 from compbench.preflight.judgement import judge_governors, judge_most, judge_priority
 
 
@@ -26,24 +27,41 @@ class Asked(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One check: its name, what it is for, and how it finds out."""
+    """One check: its name, what it is for, how it finds out, and whether it is made for each system by itself."""
 
     name: str
     doc: str
     find: Callable[[Asked], Finding]
+    of_each: bool = False
 
 
 def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str] = ()) -> Finding:
-    """Make one check now; a name that is not in `CHECKS` is a KeyError."""
-    return CHECKS[name].find(Asked(settings, root, scenarios))
+    """Make one check now; a name that is not in `CHECKS` is a KeyError.
+
+    What is critical for a rival alone is a warning: it costs that rival's measurements, never the run.
+    """
+    check = CHECKS[name]
+    if not (check.of_each and settings.systems):
+        return check.find(Asked(settings, root, scenarios))
+    return joined({each.system: check.find(Asked(each, root, scenarios)) for each in settings.of_each})
 
 
 # In the order in which they are made.
 _LIST = [
     Check("system", "the system that is measured is the one that was meant", lambda a: inputs.check_system(a.settings)),
     Check("binary_driver", "the driver is there, and a release build", lambda a: inputs.check_driver(a.settings)),
-    Check("binary_server", "the server is there, and a release build", lambda a: inputs.check_server(a.settings)),
-    Check("versions", "the binaries' versions are those of the checkout", lambda a: inputs.check_versions(a.settings)),
+    Check(
+        "binary_server",
+        "the server is there, and a release build",
+        lambda a: inputs.check_server(a.settings),
+        of_each=True,
+    ),
+    Check(
+        "versions",
+        "the binaries' versions are those of the checkout",
+        lambda a: inputs.check_versions(a.settings),
+        of_each=True,
+    ),
     Check(
         "scenarios", "all scenario files are there, valid and distinct", lambda a: inputs.check_scenarios(a.settings)
     ),
@@ -67,7 +85,12 @@ _LIST = [
     Check("leftovers", "what interrupted runs have left", lambda a: environment.check_leftovers(a.settings, a.root)),
     Check("memory", "memory", lambda a: environment.check_memory(a.settings)),
     Check("scale", "the data scale leaves something to search", lambda a: inputs.check_scale(a.settings, a.scenarios)),
-    Check("data_set", "the data sets fit into this machine", lambda a: inputs.check_data_set(a.settings, a.scenarios)),
+    Check(
+        "data_set",
+        "the data sets fit into this machine",
+        lambda a: inputs.check_data_set(a.settings, a.scenarios),
+        of_each=True,
+    ),
     Check("cpu_governor", "CPU frequency scaling", lambda _: judge_governors(machine.governors())),
     Check(
         "temperature",
@@ -88,6 +111,7 @@ _LIST = [
         "tools_required",
         "tools that the system's scripts require",
         lambda a: environment.check_script_tools(a.settings),
+        of_each=True,
     ),
     Check("tools_optional", "tools that give more", lambda a: environment.check_optional_tools(a.settings)),
     Check("suite", "no other suite is running", lambda a: environment.check_suite(a.root)),

@@ -6,7 +6,10 @@ is about one figure has one code, named after it, and the level says how the fig
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+import msgspec
 
 from compbench.model.catalogue import fields_of, filled, table
 from compbench.model.records import Finding, Level
@@ -25,6 +28,7 @@ class Template(NamedTuple):
         return fields_of("".join(self))
 
 
+_MILDEST_FIRST: tuple[Level, ...] = ("ok", "note", "warning", "critical")
 _RELEASE_BUILD = "an executable release build"
 _DATA_SETS = "data sets that fit into memory, disk and time"
 _PRIORITY = "server and driver run {rank} (niceness {niceness})"
@@ -148,6 +152,26 @@ def finding_of(check: str, code: str, level: Level, **fields: object) -> Finding
     """Return the finding of a check, by its code; a missing field is a KeyError."""
     found, wanted, mend = (filled(text, fields) for text in FINDINGS[code])
     return Finding(check=check, code=code, level=level, found=found, wanted=wanted, mend="" if level == "ok" else mend)
+
+
+def joined(findings: Mapping[str, Finding]) -> Finding:
+    """Return the findings of one check of several systems, by name, the subject first, as one.
+
+    What is critical for a rival is a warning for the run. Where all say the same, it is said once.
+    """
+    subject, *rivals = findings.values()
+    levels = [subject.level, *("warning" if rival.level == "critical" else rival.level for rival in rivals)]
+    worst = max(levels, key=_MILDEST_FIRST.index)
+
+    def text(name: str) -> str:
+        of_each = {system: getattr(finding, name) for system, finding in findings.items() if getattr(finding, name)}
+        if len(set(of_each.values())) == 1 and len(of_each) in (1, len(findings)) and name != "found":
+            return str(next(iter(of_each.values())))
+        return "; ".join(f"{system}: {said}" for system, said in of_each.items())
+
+    return msgspec.structs.replace(
+        subject, level=worst, found=text("found"), wanted=text("wanted"), mend=text("mend") if worst != "ok" else ""
+    )
 
 
 def findings_as_markdown() -> str:

@@ -90,6 +90,8 @@ def check_scenarios(settings: Settings) -> Finding:
     except UserError as error:
         return finding_of("scenarios", "scenarios-invalid", "critical", problem=error)
     can, title = registry.server_of(settings).capabilities, registry.title_of(settings.system)
+    if settings.systems:  # a scenario that one of several can't do is not offered by it
+        return finding_of("scenarios", "scenarios", "ok", count=len(found), names=", ".join(s.name for s in found))
     if odd := [s.name for s in found if can.dimension not in (None, s.data.embedding_dim)]:
         return finding_of(
             "scenarios", "dimension-refused", "critical", names=", ".join(odd), dimension=can.dimension, title=title

@@ -47,11 +47,32 @@ class FoundSize(msgspec.Struct, frozen=True, kw_only=True):
 def wanted_memories(settings: Settings, scenario: Scenario) -> int | None:
     """Return how many memories of the scenario are loaded; None if that is still to be found.
 
+    Systems that are compared get the same: what the slowest of them loads.
+
     Raises:
         UserError: a file of the user's own set is missing, or can't be read.
     """
     if settings.scale != "auto":
         return scaled_count(scenario, settings.scale)
+    counts = [_found(each, scenario) for each in measured_by(settings, scenario)]
+    known = [count for count in counts if count is not None]
+    return min(known) if known and len(known) == len(counts) else None
+
+
+def measured_by(settings: Settings, scenario: Scenario) -> list[Settings]:
+    """Return the settings of each system that the scenario is measured on: of several, those that can do it."""
+    if not settings.systems:
+        return [settings]
+    return [each for each in settings.of_each if not registry.not_offered(each, scenario)]
+
+
+def slowest(settings: Settings, scenario: Scenario) -> Settings:
+    """Return the settings of the system that loads the fewest of the scenario's memories, as far as that is known."""
+    meant = scenario.data.num_nodes
+    return min(measured_by(settings, scenario) or [settings], key=lambda each: _found(each, scenario) or meant)
+
+
+def _found(settings: Settings, scenario: Scenario) -> int | None:
     found = read_size(settings, scenario)
     return found.of(scenario.data.num_nodes) if found else None
 
@@ -116,10 +137,11 @@ def reason_for(settings: Settings, scenario: Scenario) -> str:
     wanted = wanted_memories(settings, scenario)
     if wanted is None or wanted >= scenario.data.num_nodes:
         return ""
-    found = read_size(settings, scenario) if settings.scale == "auto" else None
+    limiting = slowest(settings, scenario)
+    found = read_size(limiting, scenario) if settings.scale == "auto" else None
     if found is None:
         return f"scale={settings.scale} is set"
-    title = registry.title_of(settings.system)
+    title = registry.title_of(limiting.system)
     match found.bound:
         case "system":
             return f"the most that {title} holds"

@@ -62,7 +62,8 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
     """Return the inputs of a run as names and values or hashes; only runs of equal ones are continued."""
     inputs = setting_inputs(settings)
     inputs |= {"scale": settings.asked_scale, "machine": machine.identity(), "compbench": __version__}
-    inputs |= registry.system_inputs(settings)
+    for each in settings.of_each:
+        inputs |= registry.system_inputs(each)
     if niceness := priority.attainable(settings.niceness):  # earlier runs have no such entry, and 0 is what they had
         inputs["niceness"] = str(niceness)
     inputs |= _binary_hashes(settings)
@@ -73,7 +74,8 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
 
 def setting_inputs(settings: Settings) -> dict[str, str]:
     """Return the part of a fingerprint that the settings alone give; reads nothing."""
-    return {name: str(getattr(settings, name)) for name in MEASURING_SETTINGS}
+    inputs = {name: str(getattr(settings, name)) for name in MEASURING_SETTINGS}
+    return inputs | ({"system": ",".join(settings.systems)} if settings.systems else {})
 
 
 def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:
@@ -152,7 +154,7 @@ def used_binaries(settings: Settings) -> dict[str, Path]:
     Raises:
         UserError: the system can't be loaded, or none brings the driver.
     """
-    used: dict[str, Path] = dict(registry.server_of(settings).binaries)
+    used = {name: path for each in settings.of_each for name, path in registry.server_of(each).binaries.items()}
     if settings.driver != "builtin":
         used[settings.driver] = registry.driver_program(settings)
     return used

@@ -107,6 +107,7 @@ class RunChoice:
             opened_at=self.effects.now(),
             boot_id=machine.boot_id(),
             selection=list(selection),
+            systems=list(self.settings.systems),
             fingerprint=self.fingerprint,
             settings=msgspec.to_builtins(self.settings) | {"invocation": list(words)},
             provenance=msgspec.convert(clean_values(provenance.read_provenance(self.settings, self.root)), Provenance),

@@ -16,6 +16,7 @@ from compbench.config.settings import Settings
 from compbench.config.system_tables import SystemKind, SystemSettings
 from compbench.machine.probes.machine import Recognise
 from compbench.model.errors import UserError
+from compbench.model.scenario import OwnSet, Scenario
 from compbench.systems import discovery
 from compbench.systems.api import Place
 
@@ -24,10 +25,35 @@ if TYPE_CHECKING:
 
 
 def load_settings(
-    root: Path, environment: Mapping[str, str], variables: Mapping[str, str], invocation: Iterable[str] = ("doit",)
+    root: Path,
+    environment: Mapping[str, str],
+    variables: Mapping[str, str],
+    invocation: Iterable[str] = ("doit",),
+    *,
+    with_rivals: bool = False,
 ) -> Settings:
-    """Read and merge all sources of settings; see `compbench.config.sources.load_settings`."""
-    return sources.merge_settings(root, environment, variables, find_kinds, invocation)
+    """Read and merge all sources of settings (`compbench.config.sources.merge_settings`), and leave absent rivals out.
+
+    Raises:
+        UserError: a setting is wrong, or none of the rivals that are asked for is here.
+    """
+    settings = sources.merge_settings(root, environment, variables, find_kinds, invocation, with_rivals=with_rivals)
+    return _with_those_here(settings) if settings.systems or with_rivals else settings
+
+
+def _with_those_here(settings: Settings) -> Settings:
+    """Leave out rivals that are not installed: they cost a line, never the run.
+
+    Raises:
+        UserError: no rival is left.
+    """
+    halves = {name: server_of(settings, name) for name in settings.systems[1:]}
+    absent = tuple((name, half.how_to_get) for name, half in halves.items() if half.missing())
+    here = [name for name in settings.systems if name not in dict(absent)]
+    if len(here) < 2:  # noqa: PLR2004 - one alone is no comparison
+        known = "; ".join(f"{name}: {how}" for name, how in absent) or "none is known but the subject"
+        raise UserError(f"no rival of {title_of(settings.system)} is here to compare it with: {known}")
+    return msgspec.structs.replace(settings, systems=tuple(here), absent=absent)
 
 
 def find_kinds(folder: Path | None) -> dict[str, SystemKind]:
@@ -98,19 +124,36 @@ def is_makeshift(settings: Settings) -> bool:
 
 def system_inputs(settings: Settings) -> dict[str, str]:
     """Return the settings of a system that affect a measurement: every field that its `KIND` does not except."""
-    return _inputs(settings, discovery.kind(settings.system).unmeasured)
+    found = _inputs(settings, discovery.kind(settings.system).unmeasured)
+    among = f"{settings.system}." if settings.systems else ""
+    return {f"system.{among}{name}": value for name, value in found.items()}
 
 
 def data_inputs(settings: Settings) -> dict[str, str]:
     """Return the settings of a system that affect its data: those that affect a measurement, but for searches' own."""
     kind = discovery.kind(settings.system)
-    return _inputs(settings, kind.unmeasured | kind.of_searches)
+    return {f"system.{name}": value for name, value in _inputs(settings, kind.unmeasured | kind.of_searches).items()}
 
 
 def _inputs(settings: Settings, but: frozenset[str]) -> dict[str, str]:
     own = own_settings(settings)
     names = [name for name in own.__struct_fields__ if name not in but]
-    return {f"system.{name}": str(msgspec.to_builtins(getattr(own, name))) for name in names}
+    return {name: str(msgspec.to_builtins(getattr(own, name))) for name in names}
+
+
+def not_offered(settings: Settings, scenario: Scenario) -> str:
+    """Say what a scenario asks for that the system can't do, among several that are compared; empty if it can all."""
+    can, data, weights = server_of(settings).capabilities, scenario.data, scenario.operations
+    metric = (scenario.data_set.metric if isinstance(scenario.data_set, OwnSet) else None) or "cosine"
+    lacks = {
+        f"vectors of {data.embedding_dim} dimensions": can.dimension not in (None, data.embedding_dim)
+        or data.embedding_dim > (can.most_dimensions or data.embedding_dim),
+        f"the similarity {metric}": metric not in can.metrics,
+        "traversals along edges": scenario.graph is not None and not can.edges,
+        "the completion of partial vectors": weights.pattern_completion_weight > 0 and not can.completion,
+        "inserts while searches go on": weights.store_weight > 0 and not can.inserts,
+    }
+    return next((what for what, lacking in lacks.items() if lacking), "")
 
 
 def driver_program(settings: Settings) -> Path:
