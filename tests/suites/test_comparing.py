@@ -1,4 +1,4 @@
-"""Several systems in one run: the same scenarios, data and driver, in interleaved rounds, also after an interruption."""
+"""Several systems in one run: the same scenarios, data and driver, in interleaved rounds, interrupted or not."""
 
 from __future__ import annotations
 
