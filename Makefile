@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Settings given to make (`make demo port=7500`) go on to doit, which refuses those that it does not know.
 SETTINGS = $(filter-out PYTHON=% VENV=% BIN=%,$(MAKEOVERRIDES))
 
-.PHONY: install install-dev demo test unit coverage lint soak wheel bench lock
+.PHONY: install install-dev demo versus test unit coverage lint soak wheel bench lock
 
 install: $(VENV)/.installed
 
@@ -15,6 +15,13 @@ install-dev: $(VENV)/.installed-dev
 
 demo: $(VENV)/.installed
 	$(BIN)/doit system=embedded profile=quick new=1 $(SETTINGS)
+
+# PostgreSQL with pgvector beside the subject: the embedded server, to see the page, or Engram (`make versus
+# engram_root=/path`). Short rounds of two scenarios; `doit versus` is the whole comparison.
+versus: $(VENV)/.installed
+	$(BIN)/doit install:pgvector
+	$(BIN)/doit versus:qdrant_ann_1m_768d versus:neo4j_traversal_100k rivals=pgvector profile=quick duration_s=5 \
+	  flamegraph=false new=1 $(SETTINGS)
 
 # By several workers where they can be kept from seeing each other's servers: tests/side_by_side.py says how.
 test: $(VENV)/.installed-dev
