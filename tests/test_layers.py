@@ -44,8 +44,8 @@ ROOMS = {
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders",
     "files": "content_hashes regular whole",
-    "model": "events scenario sizes records sample notices catalogue metrics result file_names measurement texts"
-    " times errors",
+    "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"
+    " texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}

@@ -57,7 +57,7 @@ def run(options: RunOptions, progress: Progress) -> int:
     Raises:
         UserError: the server can't be reached, or a file can't be written.
     """
-    scenario, client = options.scenario, _client_of(options)
+    scenario, client = options.scenario, client_of(options)
     _log("INFO", f"Starting load test: {scenario.title} (seed: {options.seed})")
     _log("INFO", f"Target rate: {mean_rate(scenario.arrival):.0f} ops/sec")
     _log("INFO", f"Duration: {options.duration_s} seconds")
@@ -86,7 +86,7 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
     """
     schedule, graph = schedule_of(options), options.scenario.graph
     warm_up, offered = schedule.offered()
-    client = _client_of(options)
+    client = client_of(options)
     ask_once(client, client.begin_measuring)
     make = partial(
         _make_workload,
@@ -111,7 +111,8 @@ def schedule_of(options: RunOptions) -> Schedule:
     return Schedule(options.scenario.arrival, options.seed, options.warm_up_s, options.duration_s)
 
 
-def _client_of(options: RunOptions) -> Client:
+def client_of(options: RunOptions) -> Client:
+    """Return a client for a run's server, which has no connection yet."""
     return open_client(options.address, _shape_of(options))
 
 
@@ -121,7 +122,7 @@ def _shape_of(options: RunOptions) -> Shape:
 
 def _make_workload(options: RunOptions, **how: Any) -> Workload:
     """Make the workload with its client, in the process that sends it."""
-    return Workload(options.scenario, options.seed, _client_of(options), data_seed=options.data_seed, **how)
+    return Workload(options.scenario, options.seed, client_of(options), data_seed=options.data_seed, **how)
 
 
 def _floor(options: RunOptions, measured: verdict.Measured) -> Floor | None:
