@@ -12,11 +12,14 @@ from compbench.cli.project import Project
 from compbench.config.settings import Settings
 from compbench.measuring import data_sets
 from compbench.measuring.data_sets import Making
+from compbench.measuring.equal_recall import make_frontier
+from compbench.model.efforts import goal_of
 from compbench.model.errors import UserError
 from compbench.model.events import Subscriber
 from compbench.model.scenario import Scenario
+from compbench.model.times import span
 from compbench.preflight import data_scale, inputs
-from compbench.store import data_set_sizes, kept_data
+from compbench.store import data_set_sizes, frontiers, kept_data
 
 
 def data_loaded(project: Project) -> dict[str, str]:
@@ -78,6 +81,37 @@ def keep_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None
     memories = data_set_sizes.wanted_memories(project.settings, facts)
     if memories is not None:
         data_sets.make_ground_truth(Making(project.settings, project.root, tell, scenario), facts, memories)
+
+
+def has_frontier(project: Project, scenario: str) -> bool:
+    """Tell whether the effort of the scenario's searches need not be found: its record is kept, or none is needed."""
+    return _has_size(project, scenario) and _is_kept(frontiers.frontier_file, Path.is_file, project, scenario)
+
+
+def frontier_announcement(project: Project, scenario: str) -> str:
+    """Say what finding the scenario's effort is, and how long that takes at most; nothing if it is not to be found.
+
+    Raises:
+        UserError: the scenario can't be read.
+    """
+    settings, facts = project.settings, project.loaded[scenario]
+    if not frontiers.chooses_effort(settings, facts) or data_set_sizes.wanted_memories(settings, facts) is None:
+        return ""
+    limit = span(frontiers.frontier_s(settings, facts))
+    return f"finding once the least effort that reaches recall {goal_of(facts):g}, which takes about {limit} at most"
+
+
+def keep_frontier(project: Project, scenario: str, tell: Subscriber) -> None:
+    """Find the scenario's recall against speed, by which the effort of its searches is chosen.
+
+    Raises:
+        UserError: that failed.
+        OSError: a disk refused it.
+    """
+    facts = project.loaded[scenario]
+    memories = data_set_sizes.wanted_memories(project.settings, facts)
+    if memories is not None:
+        make_frontier(Making(project.settings, project.root, tell, scenario), facts, memories)
 
 
 def _has_size(project: Project, scenario: str) -> bool:

@@ -13,9 +13,9 @@ import msgspec
 from compbench.model.result import FrontierPoint
 from compbench.model.scenario import Operations, Scenario, mean_rate
 
-# Two steps an octave, so that the chosen effort is at most half as much again as would do. From fewer candidates than a
+# Two steps an octave, from 16 to 1024, so that the chosen effort is at most half as much again as would do. From fewer candidates than a
 # search's largest limit (50; a smaller effort is raised to the limit) to where a graph finds nearly all there is.
-LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+LADDER = (16, *(part << octave for octave in range(6) for part in (24, 32)))
 # The effort that stands for the only way in which a system without a knob searches.
 NO_KNOB = 0
 # The recall at which systems are compared where the scenario expects none.
