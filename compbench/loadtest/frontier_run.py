@@ -82,8 +82,10 @@ def find_frontier(options: FrontierOptions, progress: Progress) -> Frontier:
 
 def _climb(options: FrontierOptions, highest: float, progress: Progress) -> list[FrontierPoint]:
     points: list[FrontierPoint] = []
-    for effort in efforts.LADDER if options.knob else (efforts.NO_KNOB,):
-        points.append(_step(options, effort, progress))
+    began, ladder = time.monotonic(), efforts.LADDER if options.knob else (efforts.NO_KNOB,)
+    for effort in ladder:
+        points.append(_step(options, effort))
+        _tell(progress, began, len(points), len(ladder), "efforts tried")
         _say(_line(points[-1]))
         reached = points[-1].recall
         if reached is None or reached >= highest:
@@ -91,20 +93,20 @@ def _climb(options: FrontierOptions, highest: float, progress: Progress) -> list
     return points
 
 
-def _step(options: FrontierOptions, effort: int, progress: Progress) -> FrontierPoint:
+def _step(options: FrontierOptions, effort: int) -> FrontierPoint:
     """Measure one effort; once more if driver or machine spoiled its times."""
-    point = _point(options, effort, progress)
+    point = _point(options, effort)
     if not point.valid:
         _say(f"{effort:8d}  once more: {point.note}")
-        point = _point(options, effort, progress)
+        point = _point(options, effort)
     return point
 
 
-def _point(options: FrontierOptions, effort: int, progress: Progress) -> FrontierPoint:
+def _point(options: FrontierOptions, effort: int) -> FrontierPoint:
     trial = _with_effort(options.trial, effort)
     client = client_of(trial)
     stored = ask_once(client, client.count)
-    measured, workload = measure_load(trial, progress)
+    measured, workload = measure_load(trial, Progress(None))
     recall = check_answers(trial, workload, stored)
     time.sleep(efforts.SETTLE_S)
     if recall.answers in MEANINGLESS:
@@ -125,6 +127,20 @@ def _point(options: FrontierOptions, effort: int, progress: Progress) -> Frontie
     )
 
 
+def _tell(progress: Progress, began: float, done: int, wanted: int, work: str) -> None:
+    elapsed_s = time.monotonic() - began
+    progress.write(
+        "prepare",
+        elapsed_s=elapsed_s,
+        total_s=None,
+        offered_ops_s=None,
+        operations=done,
+        errors=0,
+        wanted=wanted,
+        work=work,
+    )
+
+
 def _with_effort(trial: RunOptions, effort: int) -> RunOptions:
     return trial if effort == efforts.NO_KNOB else trial._replace(address=trial.address.with_effort(effort))
 
@@ -142,14 +158,15 @@ def _sureness(recall: Recall) -> str:
 def _capacities(options: FrontierOptions, points: Sequence[FrontierPoint], progress: Progress) -> list[RecallCapacity]:
     """Search for the capacity at the least effort of each recall; recalls of one effort share the search."""
     by_effort: dict[int, Capacity] = {}
-    found = []
-    for recall in options.recalls:
+    found, began = [], time.monotonic()
+    for number, recall in enumerate(options.recalls):
+        _tell(progress, began, number, len(options.recalls), "capacities at a recall")
         effort = least_effort(points, recall)
         if effort is not None and options.capacity is not None and effort not in by_effort:
             _say(f"\nCapacity at effort {effort}, the least of recall {recall:g}:")
             trial = _with_effort(options.trial, effort)._replace(duration_s=options.capacity_step_s)
             asked = CapacityOptions(trial, options.capacity, None)
-            by_effort[effort] = capacity_of(options.capacity, *search_capacity(asked, progress))
+            by_effort[effort] = capacity_of(options.capacity, *search_capacity(asked, Progress(None)))
         capacity = None if effort is None else by_effort.get(effort)
         found.append(RecallCapacity(recall=recall, effort=effort, capacity=capacity))
     return found

@@ -13,17 +13,19 @@ import msgspec
 from compbench.model.result import FrontierPoint
 from compbench.model.scenario import Operations, Scenario, mean_rate
 
-# Two steps an octave, from 16 to 1024, so that the chosen effort is at most half as much again as would do. From fewer candidates than a
-# search's largest limit (50; a smaller effort is raised to the limit) to where a graph finds nearly all there is.
+# Two steps an octave, from 16 to 1024, so that the chosen effort is at most half as much again as would do. From fewer
+# candidates than a search's largest limit (50; a smaller effort is raised to the limit) to where a graph finds nearly
+# all there is.
 LADDER = (16, *(part << octave for octave in range(6) for part in (24, 32)))
 # The effort that stands for the only way in which a system without a knob searches.
 NO_KNOB = 0
 # The recall at which systems are compared where the scenario expects none.
 DEFAULT_GOAL = 0.95
 RECALLS = (0.9, 0.95, 0.99)
-# Recall is told by so many searches at least: at 0.95 its error is then about 0.02.
-FEWEST_SEARCHES = 200
-LONGEST_STEP_S = 60
+# Recall is told by so many searches at least where the longest step has them: at 0.95 its 95 % interval is then about
+# 0.02 wide on either side or less.
+FEWEST_SEARCHES = 500
+LONGEST_STEP_S = 30
 # Before each step counts: its connections are open, and what the step before has left is worked off.
 SETTLE_S = 0.5
 WARM_UP_S = 1.0
