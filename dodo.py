@@ -109,8 +109,8 @@ def task_gate() -> tasks.Gate:
 
 
 def task_make() -> Iterator[tasks.Task]:
-    """Make data sets and exact neighbours."""
-    yield from tasks.makings(SUITE)
+    """Make data sets and exact neighbours, and find efforts."""
+    yield from tasks.makings(SUITE, lambda: commands.show_frontiers(SUITE, DISPLAY))
 
 
 def task_measure() -> Iterator[tasks.Task]:

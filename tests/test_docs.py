@@ -42,6 +42,8 @@ DEPENDENT = {
     "duration_s": [PROFILES["quick"]["duration_s"]],
     "cooldown_s": [PROFILES["full"]["cooldown_s"], PROFILES["quick"]["cooldown_s"]],
     "sample_interval_s": [PROFILES["full"]["sample_interval_s"], PROFILES["quick"]["sample_interval_s"]],
+    "frontier_step_s": [Settings().frontier_step_s, PROFILES["quick"]["frontier_step_s"]],
+    "frontier_capacity": [],
     **{key: [limit] for key, limit in LIMITS.items()},
 }
 

@@ -23,12 +23,13 @@ ROOMS = {
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "overview latency vega drawing",
-    "measuring": "session serving admission phases watching quiet retries outcomes cautions data_sets driver_wait"
-    " server attempt drivers driver_report",
+    "measuring": "session serving admission phases watching quiet retries outcomes cautions equal_recall data_sets"
+    " driver_wait server attempt drivers driver_report",
     "preflight": "checks environment own_vectors inputs memory_needs data_scale judgement findings",
-    "store": "resume resume_rules attempts lock leftovers event_log runs kept_data data_set_sizes record_files"
-    " provenance",
-    "loadtest": "__main__ command_line prepare sizing capacity_run run report verdict progress",
+    "store": "resume resume_rules attempts lock leftovers event_log runs frontiers kept_data data_set_sizes"
+    " record_files provenance",
+    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run report verdict asking"
+    " progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
@@ -38,18 +39,19 @@ ROOMS = {
     "systems": "registry clients discovery installation api",
     "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
-    "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
-    " interrupts guard effects ask",
+    "machine": "version_line tree_memory thresholds standard_streams snapshot sampler sampling priority process output"
+    " perf interrupts guard effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders",
-    "files": "content_hashes regular whole",
-    "model": "events scenario sizes records sample notices catalogue metrics result file_names measurement texts"
-    " times errors",
+    "files": "cloned content_hashes regular whole",
+    "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"
+    " texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}
 # Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
 FILES_OF_PROGRAMS = {
+    "store/frontiers.py": {"loadtest/workload"},
     "store/kept_data.py": {"loadtest/workload", "loadtest/truth"},
     "store/data_set_sizes.py": {"loadtest/workload"},
     "systems/embedded/server.py": {"embedded"},

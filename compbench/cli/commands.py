@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compbench.cli import preparation
 from compbench.cli.display import Display
 from compbench.cli.estimate import estimate_s
 from compbench.cli.exit_codes import FAILED, NOT_STARTED, PASSED, gate_is_open
 from compbench.cli.preparation import data_loaded
+from compbench.cli.project import Project
 from compbench.cli.suite import Suite
+from compbench.model.efforts import LADDER
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.model.times import span
 from compbench.preflight import checks
 from compbench.report import render
 from compbench.store import leftovers, lock, runs
+from compbench.store.frontiers import chooses_effort
 
 # The exit code of a command that lacks a name.
 NOTHING_ASKED_FOR = 2
@@ -63,6 +67,26 @@ def show_capacities(suite: Suite, display: Display) -> None:
         display.line(f"  doit capacity:{name}")
     display.line(f"all {len(scenarios)}: at most {span(len(scenarios) * most_s)}")
     suite.judge(NOTHING_ASKED_FOR)
+
+
+def show_frontiers(suite: Suite, display: Display) -> None:
+    """Say how the effort of each scenario's searches is found, and where it is kept; nothing is found by this."""
+    project, settings = suite.project, suite.project.settings
+    display.line(
+        "frontier: at equal recall. A system whose searches have a knob for their effort is asked with efforts from"
+        f" {LADDER[0]} to {LADDER[-1]}, {settings.frontier_step_s} s each (frontier_step_s), until the highest recall"
+        " is reached; the least that reaches the scenario's expected_recall is measured. It is made once, before that"
+    )
+    for name in project.scenarios:
+        display.line(f"  doit frontier:{name}  {_frontier_state(project, name)}")
+    suite.judge(NOTHING_ASKED_FOR)
+
+
+def _frontier_state(project: Project, scenario: str) -> str:
+    facts = project.loaded[scenario]
+    if not chooses_effort(project.settings, facts):
+        return "not needed"
+    return "kept" if preparation.has_frontier(project, scenario) else "to be made"
 
 
 def show_systems(suite: Suite, display: Display) -> None:

@@ -10,6 +10,7 @@ from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.model.records import Capture
 from compbench.store.data_set_sizes import read_size, wanted_memories
+from compbench.store.frontiers import chooses_effort, frontier_s, read_frontier
 from compbench.systems import registry
 
 # Starting, loading and stopping, for an estimate before anything was measured.
@@ -25,7 +26,8 @@ def estimate_s(project: Project, measurements: Iterable[str], done: Iterable[Cap
     overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S + _loading_s(project, names)
     gaps = len(names) if known else max(0, len(names) - 1)
     durations = sum(_duration_s(project, name) for name in names)
-    return durations + len(names) * overhead_s + gaps * project.settings.cooldown_s + _finding_s(project, names)
+    making_s = _finding_s(project, names) + _frontiers_s(project, names)
+    return durations + len(names) * overhead_s + gaps * project.settings.cooldown_s + making_s
 
 
 def _loading_s(project: Project, names: Iterable[str]) -> float:
@@ -47,6 +49,19 @@ def _finding_s(project: Project, names: Iterable[str]) -> float:
     except UserError:
         return 0.0  # a check says so
     return project.settings.loading_limit_s if unknown else 0.0
+
+
+def _frontiers_s(project: Project, names: Iterable[str]) -> float:
+    """Return how long finding efforts takes that are still to be found, at most."""
+    try:
+        scenarios = [project.loaded[name] for name in {measurement_named(name).scenario for name in names}]
+        return sum(
+            frontier_s(project.settings, scenario)
+            for scenario in scenarios
+            if chooses_effort(project.settings, scenario) and read_frontier(project.settings, scenario) is None
+        )
+    except UserError:
+        return 0.0  # a check says so
 
 
 def _duration_s(project: Project, name: str) -> float:

@@ -5,7 +5,7 @@ doit's tasks ask the files whether they are there; `compbench.measuring.data_set
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,11 +14,14 @@ from compbench.cli.project import Project
 from compbench.config.settings import Settings
 from compbench.measuring import data_sets
 from compbench.measuring.data_sets import Making
+from compbench.measuring.equal_recall import make_frontier
+from compbench.model.efforts import goal_of
 from compbench.model.errors import UserError
 from compbench.model.events import Subscriber
 from compbench.model.scenario import Scenario
+from compbench.model.times import span
 from compbench.preflight import data_scale, inputs
-from compbench.store import data_set_sizes, kept_data
+from compbench.store import data_set_sizes, frontiers, kept_data
 
 
 def data_loaded(project: Project) -> dict[str, str]:
@@ -35,7 +38,7 @@ def data_loaded(project: Project) -> dict[str, str]:
 
 def has_data_set(project: Project, scenario: str) -> bool:
     """Tell whether the scenario's data set need not be made: it is kept by each system, or is loaded anew each time."""
-    if not _has_size(project, scenario):
+    if not (_has_size(project, scenario) and _has_every_size(project, scenario)):
         return False
     of_each = data_set_sizes.measured_by(project.settings, project.loaded[scenario])
     return all(_is_kept(kept_data.data_set_folder, Path.is_dir, each, project, scenario) for each in of_each)
@@ -61,16 +64,49 @@ def keep_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
         UserError: that failed.
         OSError: a disk refused it.
     """
-    facts, settings = project.loaded[scenario], project.settings
-    for each in data_set_sizes.measured_by(settings, facts):
+    facts = project.loaded[scenario]
+
+    def find(each: Settings) -> None:
         alone = msgspec.structs.replace(each, systems=())
         if data_set_sizes.wanted_memories(alone, facts) is None:
             _find_size(Making(alone, project.root, tell, scenario), facts)
-    memories = data_set_sizes.wanted_memories(settings, facts)
-    for each in data_set_sizes.measured_by(settings, facts):
-        folder = kept_data.data_set_folder(each, facts)
+
+    def keep(each: Settings) -> None:
+        folder, memories = kept_data.data_set_folder(each, facts), data_set_sizes.wanted_memories(each, facts)
         if folder is not None and memories is not None and not folder.is_dir():
             data_sets.make_data_set(Making(each, project.root, tell, scenario), facts, memories, folder)
+
+    _raise_joined(_for_each(project, facts, find) | _for_each(project, facts, keep))
+
+
+def _for_each(project: Project, facts: Scenario, do: Callable[[Settings], None]) -> dict[str, str]:
+    """Do something for each system that the scenario is measured on; return why it failed, by system.
+
+    What fails for one of several costs nothing of the others.
+
+    Raises:
+        UserError: it failed, and there is but one.
+        OSError: likewise.
+    """
+    problems = {}
+    for each in data_set_sizes.measured_by(project.settings, facts):
+        try:
+            do(each)
+        except (UserError, OSError) as error:
+            if not each.systems:
+                raise
+            problems[each.system] = data_sets.reason_of(error) if isinstance(error, OSError) else str(error)
+    return problems
+
+
+def _raise_joined(problems: Mapping[str, str]) -> None:
+    """Tell what failed for some of several systems.
+
+    Raises:
+        UserError: something did.
+    """
+    if problems:
+        raise UserError("; ".join(f"{system}: {why}" for system, why in problems.items()))
 
 
 def _find_size(making: Making, facts: Scenario) -> None:
@@ -97,6 +133,63 @@ def keep_ground_truth(project: Project, scenario: str, tell: Subscriber) -> None
     memories = data_set_sizes.wanted_memories(project.settings, facts)
     if memories is not None:
         data_sets.make_ground_truth(Making(project.settings, project.root, tell, scenario), facts, memories)
+
+
+def has_frontier(project: Project, scenario: str) -> bool:
+    """Tell whether the effort of the scenario's searches need not be found: its record is kept, or none is needed."""
+    if not _has_size(project, scenario):
+        return False
+    of_each = data_set_sizes.measured_by(project.settings, project.loaded[scenario])
+    return all(_is_kept(frontiers.frontier_file, Path.is_file, each, project, scenario) for each in of_each)
+
+
+def frontier_announcements(project: Project, scenario: str) -> list[str]:
+    """Say what finding the scenario's effort is, and how long that takes at most; nothing if it is not to be found.
+
+    Raises:
+        UserError: the scenario can't be read.
+    """
+    facts = project.loaded[scenario]
+    told = {
+        each.system: _frontier_announcement(each, facts)
+        for each in data_set_sizes.measured_by(project.settings, facts)
+        if (path := frontiers.frontier_file(each, facts)) is not None and not path.is_file()
+    }
+    return [f"{system}: {text}" if project.settings.systems else text for system, text in told.items() if text]
+
+
+def _frontier_announcement(settings: Settings, facts: Scenario) -> str:
+    if not frontiers.chooses_effort(settings, facts) or data_set_sizes.wanted_memories(settings, facts) is None:
+        return ""
+    limit = span(frontiers.frontier_s(settings, facts))
+    return f"finding once the least effort that reaches recall {goal_of(facts):g}, which takes about {limit} at most"
+
+
+def keep_frontier(project: Project, scenario: str, tell: Subscriber) -> None:
+    """Find the scenario's recall against speed, by which the effort of its searches is chosen.
+
+    Raises:
+        UserError: that failed.
+        OSError: a disk refused it.
+    """
+    facts = project.loaded[scenario]
+    memories = data_set_sizes.wanted_memories(project.settings, facts)
+    if memories is None:
+        return
+
+    def find(each: Settings) -> None:
+        path = frontiers.frontier_file(each, facts)
+        if path is not None and not path.is_file():
+            make_frontier(Making(each, project.root, tell, scenario), facts, memories)
+
+    _raise_joined(_for_each(project, facts, find))
+
+
+def _has_every_size(project: Project, scenario: str) -> bool:
+    """Tell whether it is known how much each of several systems loads."""
+    facts = project.loaded[scenario]
+    alone = [msgspec.structs.replace(each, systems=()) for each in data_set_sizes.measured_by(project.settings, facts)]
+    return all(data_set_sizes.wanted_memories(each, facts) is not None for each in alone)
 
 
 def _has_size(project: Project, scenario: str) -> bool:

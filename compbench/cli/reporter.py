@@ -73,11 +73,16 @@ class Reporter:
         """Nothing to say before a task is known to be due."""
 
     def execute_task(self, task: Task) -> None:
-        """Announce a data set before it is made; a measurement tells of itself."""
-        if name := _scenario_of(task, "data_set"):
-            with contextlib.suppress(UserError):  # what can't be read is told by the task itself
-                for text in preparation.data_set_announcements(self.suite.project, name):
-                    self.display.line(f"      {name}: {text}")
+        """Announce a data set or a search for an effort before it is made; a measurement tells of itself."""
+        announcements = {
+            "data_set": preparation.data_set_announcements,
+            "frontier": preparation.frontier_announcements,
+        }
+        for kind, announce in announcements.items():
+            if name := _scenario_of(task, kind):
+                with contextlib.suppress(UserError):  # what can't be read is told by the task itself
+                    for text in announce(self.suite.project, name):
+                        self.display.line(f"      {name}: {text}")
 
     def add_success(self, task: Task) -> None:
         """Tell the findings of the checks, and the remarks made meanwhile."""

@@ -127,4 +127,5 @@ def _scenarios(measurements: Sequence[Measurement]) -> list[str]:
 
 def one_by_one(scenarios: Sequence[str], measurements: Sequence[str]) -> list[str]:
     """Return the tasks that have to be selected so that doit has nothing left to order."""
-    return ["gate", *(f"ground_truth:{name}" for name in scenarios), *(f"pages:{name}" for name in measurements)]
+    made = [f"{kind}:{name}" for name in scenarios for kind in ("ground_truth", "frontier")]
+    return ["gate", *made, *(f"pages:{name}" for name in measurements)]

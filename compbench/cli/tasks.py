@@ -145,8 +145,8 @@ def gate(suite: Suite, clean: Callable[[bool], None]) -> Gate:
     )
 
 
-def makings(suite: Suite) -> Iterator[Task]:
-    """Yield data sets and exact neighbours; `uptodate` looks whether they are there.
+def makings(suite: Suite, show: Action) -> Iterator[Task]:
+    """Yield data sets, exact neighbours, recall against speed and its page; `uptodate` looks whether they are there.
 
     They are no targets: their names are hashes of what is in the scenarios, which loading does not read.
     """
@@ -157,6 +157,8 @@ def makings(suite: Suite) -> Iterator[Task]:
         "doc": "find how much of a data set loads, and keep that loaded",
     }
     yield {"basename": "ground_truth", "name": None, "doc": "compute once what searches should find: exact neighbours"}
+    doc = "say how the effort of searches is found at equal recall: frontier:<scenario>"
+    yield {"basename": "frontier", "doc": doc, "actions": [succeed_or_stop(show)]}
     for name in project.scenarios:
         yield {
             "basename": "data_set",
@@ -174,6 +176,14 @@ def makings(suite: Suite) -> Iterator[Task]:
             "file_dep": [str(project.scenario_path(name))],
             "uptodate": [Condition("kept, or not asked for", partial(preparation.has_ground_truth, project, name))],
         }
+        yield {
+            "basename": f"frontier:{name}",
+            "doc": f"recall against speed of {scenario_title(project.scenario_path(name))}",
+            "actions": [succeed_or_fail(suite.prepare, preparation.keep_frontier, name, "effort")],
+            "task_dep": [f"ground_truth:{name}"],
+            "file_dep": [str(project.scenario_path(name))],
+            "uptodate": [Condition("kept, or not needed", partial(preparation.has_frontier, project, name))],
+        }
 
 
 def measures(suite: Suite) -> Iterator[Task]:
@@ -190,7 +200,7 @@ def measures(suite: Suite) -> Iterator[Task]:
             "basename": "measure",
             "name": name,
             "actions": [succeed_or_fail(suite.measure, measurement)],
-            "task_dep": [f"ground_truth:{measurement.scenario}"],
+            "task_dep": [f"frontier:{measurement.scenario}"],
             "file_dep": [str(path) for path in suite.project.inputs_of(measurement.scenario)],
             "targets": [str(suite.project.file_of(name, "capture"))],
             "uptodate": [Condition("its run has its capture", partial(suite.is_measured, name))],
@@ -270,7 +280,7 @@ def capacities(suite: Suite, show: Action) -> Iterator[Task]:
             "basename": f"capacity:{scenario}",
             "doc": f"capacity of {scenario_title(suite.project.scenario_path(scenario))}",
             "actions": [succeed_or_fail(suite.measure_capacity, scenario)],
-            "task_dep": [f"ground_truth:{scenario}"],
+            "task_dep": [f"frontier:{scenario}"],
             "file_dep": [str(path) for path in suite.project.inputs_of(scenario)],
             "targets": [str(suite.project.output_dir / run / file_names.of_measurement(run, name, "capture"))],
             "uptodate": [never("a search is begun anew")],

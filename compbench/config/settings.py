@@ -32,7 +32,14 @@ SPECIFIED_SUITE, SPECIFIED_SCENARIOS = "competitive", 4
 PROFILES: dict[str, dict[str, Any]] = {
     # Specification 2, 3 and 8: 60 s (each scenario's own total_seconds), 30 s cooldown, a sample every 5 s.
     "full": {"cooldown_s": 30.0, "sample_interval_s": 5.0},
-    "quick": {"duration_s": 10, "cooldown_s": 1.0, "sample_interval_s": 1.0, "loading_s": 10.0},
+    "quick": {
+        "duration_s": 10,
+        "cooldown_s": 1.0,
+        "sample_interval_s": 1.0,
+        "loading_s": 10.0,
+        "frontier_step_s": 2,
+        "frontier_capacity": False,
+    },
 }
 
 # Chosen beside the steady work of `benchmarks.disturbed`: of six measurements each, -10 left two invalid, -15 one.
@@ -109,6 +116,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     capacity_repeats: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
     capacity_precision_pct: Annotated[float, msgspec.Meta(ge=0.5, le=50)] = 5.0
     capacity_limit_s: _Seconds = 1800.0
+    frontier_step_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
+    frontier_capacity: bool = True
+    frontier_limit_s: _Seconds = 3600.0
     data_set_timeout_s: _Seconds = 7200.0
     data_set_kept_from: Annotated[int, msgspec.Meta(ge=1)] = 10_000
     data_set_save_every_s: _Seconds = 180.0

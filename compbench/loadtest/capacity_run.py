@@ -12,7 +12,7 @@ from compbench.loadtest import __version__, report, verdict
 from compbench.loadtest.engine.capacity import CapacitySearch, Goal, Point, RateBracket, Trial
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, measure_load
-from compbench.model.result import CAPACITY_SCHEMA, CapacityReport, TriedRate
+from compbench.model.result import CAPACITY_SCHEMA, Capacity, CapacityReport, TriedRate
 from compbench.model.scenario import Constant
 
 # The target works off what the trial before has left, and is warm, before each trial's figures count.
@@ -34,20 +34,43 @@ def find_capacity(options: CapacityOptions, progress: Progress) -> int:
     Raises:
         UserError: the server can't be reached, or a file can't be written.
     """
-    goal, began = options.goal, time.monotonic()
-    search = CapacitySearch(goal)
+    goal = options.goal
     _say(f"Capacity of {options.trial.address.endpoint}: {options.trial.scenario.title}")
     _say(f"Sustained: P99 up to {goal.p99_ms:g}ms, errors up to {goal.max_error_rate:.2%}, all but 3% achieved\n")
+    found, points = search_capacity(options, progress)
+    _say(f"\n{_conclusion(found)}")
+    if options.output:
+        report.write_json(options.output, _report(options, found, points))
+    return 0 if found.bound in {"target", "limit"} else 1
+
+
+def search_capacity(options: CapacityOptions, progress: Progress) -> tuple[RateBracket, list[Point]]:
+    """Search, printing each trial; return the answer, and all trials.
+
+    Raises:
+        UserError: the server can't be reached.
+    """
+    search, began = CapacitySearch(options.goal), time.monotonic()
     _say(f"{'ops/sec':>10} {'achieved':>10} {'P99 ms':>10} {'errors':>8}  sustained")
     while (rate := search.next_rate) is not None:
         search.add(_try(options, rate, progress, began))
         _say(_line(search.points[-1]))
         time.sleep(SETTLE_S)
-    found = search.result()
-    _say(f"\n{_conclusion(found)}")
-    if options.output:
-        report.write_json(options.output, _report(options, found, search.points))
-    return 0 if found.bound in {"target", "limit"} else 1
+    return search.result(), search.points
+
+
+def capacity_of(goal: Goal, found: RateBracket, points: list[Point]) -> Capacity:
+    """Return the record of a search."""
+    return Capacity(
+        low_ops_s=found.low,
+        high_ops_s=found.high,
+        bound=found.bound,
+        p99_limit_ms=goal.p99_ms,
+        max_error_rate=goal.max_error_rate,
+        precision_pct=goal.precision_pct,
+        curve=[_tried(point) for point in points],
+        note=_conclusion(found),
+    )
 
 
 def _try(options: CapacityOptions, rate: float, progress: Progress, began: float) -> Trial:
@@ -103,15 +126,8 @@ def _report(options: CapacityOptions, found: RateBracket, points: list[Point]) -
         processes=trial.processes,
         step_duration_s=trial.duration_s,
         repeats=goal.repeats,
-        p99_limit_ms=goal.p99_ms,
-        max_error_rate=goal.max_error_rate,
-        precision_pct=goal.precision_pct,
         rate_ops_s=found.low,
-        low_ops_s=found.low,
-        high_ops_s=found.high,
-        bound=found.bound,
-        note=_conclusion(found),
-        curve=[_tried(point) for point in points],
+        **msgspec.structs.asdict(capacity_of(goal, found, points)),
     )
 
 

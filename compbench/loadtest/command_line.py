@@ -19,13 +19,16 @@ import msgspec
 
 from compbench.config.scenarios import load_scenario, scenario_names, scenario_title
 from compbench.loadtest import __version__, report
+from compbench.loadtest.asking import remove_data
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
 from compbench.loadtest.engine.capacity import Goal
+from compbench.loadtest.frontier_run import FrontierOptions, find_frontier
 from compbench.loadtest.prepare import PrepareOptions, load_data
 from compbench.loadtest.progress import Progress
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.workload import set_scan
+from compbench.model.efforts import RECALLS
 from compbench.model.errors import UserError
 from compbench.model.scenario import NODES_LIMIT, RATE_LIMIT, U64_MAX, Constant, Scenario, scaled_count
 from compbench.systems.clients import ServerAddress
@@ -45,9 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = {
         "run": _run,
         "capacity": _capacity,
+        "frontier": _frontier,
         "prepare": _prepare,
         "ground-truth": _ground_truth,
         "check-set": _check_set,
+        "remove": _remove,
         "list": _list,
     }
     try:
@@ -90,6 +95,34 @@ def _capacity(options: argparse.Namespace) -> int:
         return find_capacity(asked, progress)
 
 
+def _frontier(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    asked = FrontierOptions(
+        trial=_run_options(options, scenario, options.step_duration),
+        knob=options.knob,
+        recalls=options.recalls,
+        capacity=None if options.no_capacity else _sustained(options, scenario),
+        capacity_step_s=options.capacity_step_duration,
+        output=_checked_folder("--output", options.output),
+    )
+    with Progress(options.progress) as progress:
+        find_frontier(asked, progress)
+    return 0
+
+
+def _sustained(options: argparse.Namespace, scenario: Scenario) -> Goal:
+    """Return when a rate counts as sustained at one effort.
+
+    Raises:
+        UserError: the scenario has no limit to search by.
+    """
+    targets = scenario.validation
+    if targets.expected_p99_latency_ms is None:
+        raise UserError(f"{options.scenario} has no expected_p99_latency_ms to search by: give --no-capacity")
+    errors = targets.max_error_rate or 0.0
+    return Goal(targets.expected_p99_latency_ms, errors, options.capacity_repeats, options.precision)
+
+
 def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: int) -> RunOptions:
     return RunOptions(
         scenario=scenario,
@@ -127,6 +160,15 @@ def _prepare(options: argparse.Namespace) -> int:
         return 1
     rate = result.sent / max(result.elapsed_s, 1e-9)
     print(f"Loaded {result.wanted} memories in {result.elapsed_s:.2f}s ({rate:.0f}/s)")  # noqa: T201 - the answer
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    scenario, address = load_scenario(options.scenario), _address(options)
+    if problem := remove_data(scenario, _data_seed(options, scenario), address):
+        print(f"Not removed from {address.endpoint}: {problem}", file=sys.stderr)  # noqa: T201 - the one-line reason
+        return 1
+    print(f"Removed from {address.endpoint} what was loaded")  # noqa: T201 - the answer
     return 0
 
 
@@ -238,11 +280,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_run_arguments(commands.add_parser("run", parents=[sending], allow_abbrev=False, help="send load and report"))
     search = commands.add_parser("capacity", parents=[sending], allow_abbrev=False, help="find the highest rate")
     _add_capacity_arguments(search)
+    ladder = commands.add_parser("frontier", parents=[sending], allow_abbrev=False, help="find recall against speed")
+    _add_frontier_arguments(ladder)
     load = commands.add_parser("prepare", parents=[common], allow_abbrev=False, help="load the data set")
     load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
     load.add_argument("--fit", action="store_true", help="load as many rows as the time limit allows")
     load.add_argument("--no-edges", action="store_true", help="load the rows alone")
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
+    commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser
@@ -263,6 +308,20 @@ def _add_capacity_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", type=_above_0(100), default=5.0, metavar="PCT", help="when to stop")
 
 
+def _add_frontier_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--knob", default="", metavar="NAME", help="the system's own name for the effort, if it has one"
+    )
+    parser.add_argument("--step-duration", type=_whole(1, 3600), default=5, metavar="S", help="of each effort")
+    parser.add_argument(
+        "--recalls", type=_recalls, default=RECALLS, metavar="R,R", help="whose capacity is searched for"
+    )
+    parser.add_argument("--no-capacity", action="store_true", help="search for no capacity")
+    parser.add_argument("--capacity-step-duration", type=_whole(1, 3600), default=5, metavar="S", help="of each rate")
+    parser.add_argument("--capacity-repeats", type=_whole(1, 99), default=3, metavar="N", help="the majority decides")
+    parser.add_argument("--precision", type=_above_0(100), default=5.0, metavar="PCT", help="of a capacity")
+
+
 class _whole:  # noqa: N801 - argparse names the type in its messages
     """Reads a whole number within limits."""
 
@@ -281,6 +340,11 @@ def _seconds(text: str) -> float:
 
 def _share(text: str) -> float:
     return _number(text, 0.0, 1.0)
+
+
+def _recalls(text: str) -> tuple[float, ...]:
+    """Return recalls in ascending order."""
+    return tuple(sorted({_above_0(1.0)(part) for part in text.split(",")}))
 
 
 def _above_0(high: float) -> Callable[[str], float]:

@@ -20,8 +20,8 @@ from compbench.model import file_names
 from compbench.model.events import NoticeGiven, PhaseBegan, SampleTaken, Subscriber
 from compbench.model.measurement import Measurement
 from compbench.model.notices import Notice, Outcome, Phase, notice_of
-from compbench.model.records import Capture, DataSet, DriverFacts, PhaseRecord, ServerFacts
-from compbench.model.result import Capacity, Result
+from compbench.model.records import Capture, DataSet, DriverFacts, PhaseRecord, ServerFacts, SystemFacts
+from compbench.model.result import Capacity, Frontier, Result
 from compbench.model.sample import Sample
 from compbench.model.scenario import Scenario
 from compbench.model.texts import clean
@@ -61,6 +61,9 @@ class Attempt:
     data_set: DataSet | None = None
     result: Result | None = None
     capacity: Capacity | None = None
+    frontier: Frontier | None = None
+    system_facts: SystemFacts = field(default_factory=SystemFacts)
+    has_kept_data: bool = False
     samples: list[Sample] = field(default_factory=list)
     snapshot: dict[str, str] = field(default_factory=dict)
     machine_before: dict[str, Any] = field(default_factory=dict)
@@ -144,6 +147,8 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         driver_process=attempt.driver,
         result=attempt.result,
         capacity=attempt.capacity,
+        frontier=attempt.frontier,
+        system_facts=attempt.system_facts,
         samples=attempt.samples,
         notices=attempt.notices,
         machine_before=attempt.machine_before,

@@ -2,8 +2,8 @@
 
 A large data set is loaded into a server that does nothing else, which writes its state now and then, and at the end;
 the folder is kept under a name that is a hash of everything it depends on. Making that was interrupted goes on from the
-last state. A server that is to be measured gets hard links to the kept files and starts on them in seconds. Servers
-only read these files, and write new ones.
+last state. A server that is to be measured gets hard links to the kept files and starts on them in seconds. A server
+that changes files in place gets copies.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from compbench.config.settings import Settings
+from compbench.files.cloned import clone_or_copy
 from compbench.machine import interrupts, process
 from compbench.machine.output import Output
 from compbench.machine.process import Child
@@ -34,6 +35,8 @@ from compbench.model.result import Prepared
 from compbench.model.scenario import Scenario
 from compbench.store import data_set_sizes, kept_data
 from compbench.store.data_set_sizes import FoundSize, SizeBound
+from compbench.store.kept_data import KeptFacts
+from compbench.store.record_files import write_record
 from compbench.systems import registry
 
 _POLL_S = 0.25
@@ -61,7 +64,7 @@ def make_ground_truth(making: Making, scenario: Scenario, memories: int) -> None
         files = DriverFiles(work / "report.json", work / "progress")
         argv = drivers.ground_truth_argv(settings, scenario, files, memories)
         log = work / "ground_truth.log"
-        _run_driver(making, argv, files.progress, log, settings.data_set_timeout_s, lambda: None)
+        run_driver(making, argv, files.progress, log, settings.data_set_timeout_s, lambda: None)
 
 
 def find_size(making: Making, scenario: Scenario, most: int, bound: SizeBound) -> None:
@@ -87,7 +90,7 @@ def find_size(making: Making, scenario: Scenario, most: int, bound: SizeBound) -
         said = _load_rows(making, scenario, work, order, note, lambda _loader: lambda: None)
         folder = kept_data.data_set_folder(settings, scenario)
         if folder is not None and said.complete and said.wanted == data_set_sizes.wanted_memories(settings, scenario):
-            _keep(work / "data", folder)
+            _keep_with_facts(work / "data", folder, said)
 
 
 def _note_size(settings: Settings, scenario: Scenario, said: Prepared, bound: SizeBound) -> None:
@@ -110,18 +113,18 @@ def make_data_set(making: Making, scenario: Scenario, memories: int, folder: Pat
     """
     settings, begun = making.settings, kept_data.begun_folder(folder)
     with server.work_folder(settings, making.root) as work:
-        hand_over(begun, work / "data")
+        hand_over_for(settings, begun, work / "data")
 
         def saving(loader: ServerProcess) -> Callable[[], None]:
             return _Saving(making, loader, work / "data", begun).poll
 
         try:
             order = _Order(memories, settings.data_set_timeout_s)
-            _load_rows(making, scenario, work, order, lambda _said: None, saving)
+            said = _load_rows(making, scenario, work, order, lambda _said: None, saving)
         except NotStartedError as error:
             advice = f" (it was to go on from {begun}: remove that to begin anew)" if begun.is_dir() else ""
             raise UserError(f"{error}{advice}") from None
-        _keep(work / "data", folder)
+        _keep_with_facts(work / "data", folder, said)
     shutil.rmtree(begun, ignore_errors=True)
 
 
@@ -184,7 +187,7 @@ def _loaded(
         UserError: it failed, for another reason than that the time was over before the last step.
     """
     try:
-        _run_driver(making, argv, files.progress, log, order.limit_s, each_poll)
+        run_driver(making, argv, files.progress, log, order.limit_s, each_poll)
     except UserError:
         said = driver_report.read_prepared(files.report)
         if said is None or not (said.fits and said.out_of_time):
@@ -196,8 +199,19 @@ def _loaded(
     return said
 
 
-def hand_over(folder: Path | None, data_dir: Path) -> bool:
-    """Put a kept data set into a server's data folder, as hard links where that goes; tell whether there is one.
+def hand_over_for(settings: Settings, folder: Path | None, data_dir: Path) -> bool:
+    """Put a kept data set into the data folder of the system that is measured; tell whether there is one.
+
+    Raises:
+        OSError: a disk refused it.
+    """
+    return hand_over(folder, data_dir, rewrites=registry.server_of(settings).rewrites_data)
+
+
+def hand_over(folder: Path | None, data_dir: Path, *, rewrites: bool = False) -> bool:
+    """Put a kept data set into a server's data folder; tell whether there is one.
+
+    Hard links where that goes, but copies for a server that changes files in place: it would change what is kept.
 
     Raises:
         OSError: a disk refused it.
@@ -205,15 +219,27 @@ def hand_over(folder: Path | None, data_dir: Path) -> bool:
     if folder is None or not folder.is_dir():
         return False
     try:
-        shutil.copytree(folder, data_dir, copy_function=_link_or_copy, dirs_exist_ok=True)
+        put = clone_or_copy if rewrites else _link_or_copy
+        shutil.copytree(folder, data_dir, copy_function=put, dirs_exist_ok=True)
     except shutil.Error as error:
         raise OSError(f"{error.args[0][0][2]}") from None  # one for all files that failed: of each source, target, why
     return True
 
 
-def _run_driver(
-    making: Making, argv: list[str], progress_file: Path, log: Path, limit_s: float, each_poll: Callable[[], None]
+def run_driver(
+    making: Making,
+    argv: list[str],
+    progress_file: Path,
+    log: Path,
+    limit_s: float,
+    each_poll: Callable[[], None],
+    niceness: int = 0,
 ) -> None:
+    """Run a driver to its end, telling its progress.
+
+    Raises:
+        UserError: it failed, or did not end long after its time limit; has its last lines.
+    """
     making.tell(PhaseBegan(at=time.time(), measurement=making.scenario, phase="prepare", limit_s=limit_s))
     with process.running(
         argv,
@@ -221,6 +247,7 @@ def _run_driver(
         folder=making.root,
         stdout=Output(log, MEGABYTE),
         stop_grace_s=making.settings.stop_grace_s,
+        niceness=niceness,
     ) as child:
         _follow(making, child, ProgressReader(progress_file), limit_s, each_poll)
         ended = child.exit
@@ -278,13 +305,30 @@ class _Saving:
         linked = self._data_dir.with_name("linked")
         try:
             shutil.rmtree(linked, ignore_errors=True)  # of a state that could not be kept
-            hand_over(self._data_dir, linked)
+            hand_over_for(self._making.settings, self._data_dir, linked)
             _keep(linked, self._begun)
         except OSError as error:
             return reason_of(error)
         except UserError as error:
             return str(error)
         return ""
+
+
+def _keep_with_facts(data_dir: Path, folder: Path, said: Prepared) -> None:
+    """Keep a loaded data set, and how it was loaded, which is told before: a record without its folder is not read."""
+    whole = not said.found
+    facts = KeptFacts(
+        load_s=round(said.elapsed_s - said.index_s, 3) if whole else None,
+        index_s=said.index_s if whole else None,
+        disk_bytes=kept_data.disk_bytes(data_dir),
+        index_proof=said.index_proof,
+    )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_record(kept_data.facts_file(folder), facts)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be kept ({reason_of(error)}): mend that, or set cache_dir") from None
+    _keep(data_dir, folder)
 
 
 def _keep(data_dir: Path, folder: Path) -> None:
@@ -313,5 +357,5 @@ def _link_or_copy(source: str, target: str) -> str:
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
+        clone_or_copy(source, target)
     return target

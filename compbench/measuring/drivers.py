@@ -10,6 +10,7 @@ import msgspec
 import psutil
 
 from compbench.config.settings import Settings
+from compbench.model.efforts import RECALLS
 from compbench.model.errors import UserError
 from compbench.model.scenario import Scenario
 from compbench.systems import registry
@@ -34,8 +35,13 @@ class Job:
     limit_s: float
 
 
-def load_job(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> Job:
-    """Return the job that measures a scenario under its own load; long options only, `--duration` in whole seconds."""
+def load_job(
+    settings: Settings, scenario: Scenario, files: DriverFiles, memories: int, effort: int | None = None
+) -> Job:
+    """Return the job that measures a scenario under its own load; long options only, `--duration` in whole seconds.
+
+    The searches' `effort` is that of the settings where it is None.
+    """
     own = settings.driver == "builtin"
     seconds = duration_s(settings, scenario)
     argv = [
@@ -45,7 +51,7 @@ def load_job(settings: Settings, scenario: Scenario, files: DriverFiles, memorie
         *("--duration", str(seconds)),
     ]
     if own:
-        argv += _own_options(settings, files, memories)
+        argv += _own_options(settings, files, memories, effort)
         if files.hlog:
             argv += ["--hlog", str(files.hlog)]
         if settings.warm_up_s:
@@ -53,7 +59,9 @@ def load_job(settings: Settings, scenario: Scenario, files: DriverFiles, memorie
     return Job(argv, files, seconds, seconds + settings.driver_grace_s)
 
 
-def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> Job:
+def capacity_job(
+    settings: Settings, scenario: Scenario, files: DriverFiles, memories: int, effort: int | None = None
+) -> Job:
     """Return the job that searches for the highest rate within a scenario's targets; always of compbench's own driver.
 
     Raises:
@@ -67,7 +75,7 @@ def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles, mem
         *_builtin(),
         "capacity",
         *_common(settings, scenario, files),
-        *_own_options(settings, files, memories),
+        *_own_options(settings, files, memories, effort),
         *("--p99", repr(limit_ms)),
         *("--max-error-rate", repr(scenario.validation.max_error_rate or 0.0)),
         *("--step-duration", str(settings.capacity_step_s)),
@@ -75,6 +83,27 @@ def capacity_job(settings: Settings, scenario: Scenario, files: DriverFiles, mem
         *("--precision", repr(settings.capacity_precision_pct)),
     ]
     return Job(argv, files, None, settings.capacity_limit_s)
+
+
+def frontier_argv(
+    settings: Settings, scenario: Scenario, files: DriverFiles, memories: int, *, with_capacity: bool
+) -> list[str]:
+    """Return the command line that finds recall against speed over the ladder of efforts."""
+    capacity = [
+        *("--capacity-step-duration", str(settings.capacity_step_s)),
+        *("--capacity-repeats", str(settings.capacity_repeats)),
+        *("--precision", repr(settings.capacity_precision_pct)),
+    ]
+    return [
+        *_builtin(),
+        "frontier",
+        *_common(settings, scenario, files),
+        *_own_options(settings, files, memories, None),
+        *("--knob", registry.server_of(settings).capabilities.effort),
+        *("--step-duration", str(settings.frontier_step_s)),
+        *("--recalls", ",".join(map(repr, RECALLS))),
+        *(capacity if with_capacity else ["--no-capacity"]),
+    ]
 
 
 def prepare_argv(
@@ -129,9 +158,9 @@ def _common(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[
     ]
 
 
-def _own_options(settings: Settings, files: DriverFiles, memories: int) -> list[str]:
+def _own_options(settings: Settings, files: DriverFiles, memories: int, effort: int | None) -> list[str]:
     return [
-        *_system_options(settings),
+        *_system_options(settings, effort),
         *("--rows", str(memories)),
         *("--cache", settings.cache_dir),
         *("--progress", str(files.progress)),
@@ -140,9 +169,10 @@ def _own_options(settings: Settings, files: DriverFiles, memories: int) -> list[
     ]
 
 
-def _system_options(settings: Settings) -> list[str]:
+def _system_options(settings: Settings, effort: int | None = None) -> list[str]:
     folder = ["--systems-dir", settings.systems_dir] if settings.systems_dir else []
-    own = msgspec.json.encode(registry.own_settings(settings)).decode()
+    asked = msgspec.to_builtins(registry.own_settings(settings))
+    own = msgspec.json.encode(asked if effort is None else {**asked, "effort": effort}).decode()
     return ["--system", settings.system, *folder, "--system-settings", own]
 
 

@@ -14,7 +14,8 @@ from compbench.machine import process, thresholds
 from compbench.machine.output import Output
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit
-from compbench.measuring import cautions, driver_report, drivers, outcomes, server
+from compbench.machine.tree_memory import tree_memory_bytes
+from compbench.measuring import cautions, driver_report, drivers, equal_recall, outcomes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
@@ -23,7 +24,9 @@ from compbench.measuring.watching import keep_stacks, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
 from compbench.model.records import DataSet, DriverFacts
+from compbench.model.result import Prepared
 from compbench.model.scenario import mean_rate
+from compbench.store import kept_data
 from compbench.store.data_set_sizes import wanted_data
 from compbench.systems import registry
 
@@ -47,14 +50,15 @@ def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
         with _driver(attempt, argv, output, None) as child:
             in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
         ended = child.exit
-        note = _note_of(files.report)
+        said, note = _said_of(files.report)
         if not in_time:
             note = f"loading was ended after {limit_s:g} s"
         elif not note and (ended is None or ended.code != 0):
             note = f"loading failed: {' '.join(server.tail(output.path, 3)) or ended}"
         complete = in_time and ended is not None and ended.code == 0
         stored = registry.server_of(settings).count()
-        attempt.data_set = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
+        loaded = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
+        attempt.data_set = _with_costs(attempt, loaded, said, under_test, work)
     attempt.warn(cautions.of_data_set(attempt.data_set))
     if unheld := outcomes.judge_held_data(attempt.data_set):
         raise ScenarioFailed(unheld)
@@ -124,7 +128,8 @@ def _job_of(attempt: Attempt, work: Path) -> Job:
     job_for = drivers.capacity_job if attempt.measurement.kind == "capacity" else drivers.load_job
     try:
         assert attempt.data_set is not None  # noqa: S101 - it is loaded before anything is measured
-        return job_for(attempt.settings, attempt.scenario, files, attempt.data_set.wanted)
+        effort = equal_recall.choose_effort(attempt)
+        return job_for(attempt.settings, attempt.scenario, files, attempt.data_set.wanted, effort)
     except UserError as error:
         raise ScenarioFailed(outcome_of("no-limit", problem=error)) from None
 
@@ -193,10 +198,31 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     return outcomes.judge_crowding(outcome, missed, attempt.samples, attempt.settings.max_others_pct)
 
 
-def _note_of(report: Path) -> str:
-    """Return the driver's note on loading, or why that can't be read; empty if there is none."""
+def _said_of(report: Path) -> tuple[Prepared | None, str]:
+    """Return the driver's report on loading if it left one, and its note, or why it can't be read."""
     try:
         said = driver_report.read_prepared(report)
     except UserError as error:
-        return str(error)
-    return said.note if said else ""
+        return None, str(error)
+    return said, said.note if said else ""
+
+
+def _with_costs(
+    attempt: Attempt, loaded: DataSet, said: Prepared | None, under_test: ServerProcess, work: Path
+) -> DataSet:
+    """Return the data set with what loading it took: of the server that did it, which may be one before."""
+    kept = kept_data.read_kept_facts(attempt.settings, attempt.scenario) if attempt.has_kept_data else None
+    load_s = index_s = None
+    if kept is not None:
+        load_s, index_s = kept.load_s, kept.index_s
+    elif said is not None and loaded.prepared and not said.found:
+        load_s, index_s = round(said.elapsed_s - said.index_s, 3), said.index_s
+    return msgspec.structs.replace(
+        loaded,
+        is_kept=attempt.has_kept_data,
+        load_s=load_s,
+        index_s=index_s,
+        memory_bytes=tree_memory_bytes(under_test.child.pid),
+        disk_bytes=kept.disk_bytes if kept else kept_data.disk_bytes(work / "data"),
+        index_proof=(said.index_proof if said else None) or (kept.index_proof if kept else None),
+    )

@@ -26,7 +26,7 @@ from compbench.model.file_names import INVALID, PARTIAL
 from compbench.model.measurement import Measurement
 from compbench.model.metrics import figures_of
 from compbench.model.notices import Outcome, outcome_of
-from compbench.model.records import Capture
+from compbench.model.records import Capture, SystemFacts
 from compbench.model.scenario import Scenario
 from compbench.store import kept_data
 from compbench.store.attempts import attempts_kept, set_aside, spoiled_attempts
@@ -94,6 +94,7 @@ def _run_phases(attempt: Attempt) -> Outcome:
         await_quiet(attempt)
     cool_down(attempt)
     attempt.current = "start"
+    attempt.system_facts = _system_facts(attempt.settings)
     admission.check_inputs(attempt)
     admission.check_machine(attempt)
     with contextlib.ExitStack() as stack:
@@ -109,6 +110,11 @@ def _run_phases(attempt: Attempt) -> Outcome:
                 serving.stop(attempt, under_test)
 
 
+def _system_facts(settings: Settings) -> SystemFacts:
+    half = registry.server_of(settings)
+    return SystemFacts(title=registry.title_of(settings.system), mode=half.mode, **half.facts()._asdict())
+
+
 def _make_work_folder(attempt: Attempt, stack: contextlib.ExitStack) -> Path:
     """Make the server's folder, with the data set if that is kept; it is removed with the stack.
 
@@ -121,7 +127,7 @@ def _make_work_folder(attempt: Attempt, stack: contextlib.ExitStack) -> Path:
         raise ScenarioFailed(outcome_of("data-set-size-unknown", problem=error)) from None
     try:
         work = stack.enter_context(server.work_folder(attempt.settings, attempt.root))
-        data_sets.hand_over(kept, work / "data")
+        attempt.has_kept_data = data_sets.hand_over_for(attempt.settings, kept, work / "data")
     except OSError as error:
         problem = error.strerror or error
         raise ScenarioFailed(

@@ -177,6 +177,13 @@ NOTICES = {
     "begun-not-kept": Entry(
         "the data set begun is not kept, making it starts over if it is interrupted: {problem}",
     ),
+    "effort-not-found": Entry(
+        "{system} was asked with its default effort: the one that recall {goal:g} takes is not known",
+        "see why it was not found before this measurement, or try doit frontier:{scenario}",
+    ),
+    "recall-out-of-reach": Entry(
+        "no effort of {system} that was tried reaches recall {goal:g}: it was asked with the best one, {effort}",
+    ),
     "closed-loop": Entry(
         "Engram's loadtest waits for each answer before it sends the next request", "driver=builtin sends on time"
     ),

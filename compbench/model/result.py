@@ -333,7 +333,9 @@ class Frontier(msgspec.Struct, frozen=True, kw_only=True):
     """A system's recall against speed over the common ladder of effort: the JSON of `loadtest frontier --output`.
 
     `knob` is the system's own name for the effort, `goal` the recall that its figures are compared at, `chosen` the
-    least effort that reaches it (None: none does; `best` is then the one with the highest recall).
+    least effort whose mean recall reaches it, as a scenario's target is judged by the mean (None: none does); `best` is
+    the effort of the highest recall. The confidence interval of the recall at the chosen effort stands in `note`, and
+    may reach below the goal. A system without a knob has an empty `knob` and one point, of effort 0.
     """
 
     schema: Whole = FRONTIER_SCHEMA

@@ -47,7 +47,7 @@ class FoundSize(msgspec.Struct, frozen=True, kw_only=True):
 def wanted_memories(settings: Settings, scenario: Scenario) -> int | None:
     """Return how many memories of the scenario are loaded; None if that is still to be found.
 
-    Systems that are compared get the same: what the slowest of them loads.
+    Systems that are compared get the same: what the slowest of them loads, of those that load at all.
 
     Raises:
         UserError: a file of the user's own set is missing, or can't be read.
@@ -56,7 +56,7 @@ def wanted_memories(settings: Settings, scenario: Scenario) -> int | None:
         return scaled_count(scenario, settings.scale)
     counts = [_found(each, scenario) for each in measured_by(settings, scenario)]
     known = [count for count in counts if count is not None]
-    return min(known) if known and len(known) == len(counts) else None
+    return min(known) if counts and counts[0] is not None else None
 
 
 def measured_by(settings: Settings, scenario: Scenario) -> list[Settings]:

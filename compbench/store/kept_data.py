@@ -5,17 +5,24 @@ The name of a kept folder is a hash of everything that its content depends on. K
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import stat
 from pathlib import Path
 
 import msgspec
 
 from compbench.config.settings import Settings
+from compbench.files.regular import read_regular
 from compbench.loadtest.workload.set_identity import rows_identity
+from compbench.model.result import IndexProof
 from compbench.model.scenario import Scenario
 from compbench.model.times import span
 from compbench.store.data_set_sizes import wanted_memories
 from compbench.systems import registry
+
+# In these the system counts what files take, whatever the file system's own blocks are.
+_BLOCK_BYTES = 512
 
 
 def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
@@ -38,6 +45,46 @@ def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
         own,
     )
     return Path(settings.cache_dir) / "data_sets" / hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
+
+
+class KeptFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How a kept data set was loaded: a record beside its folder.
+
+    `load_s` and `index_s` are None where making it was interrupted, so that no server has done all of it at one go.
+    """
+
+    load_s: float | None
+    index_s: float | None
+    disk_bytes: int
+    index_proof: IndexProof | None = None
+
+
+def facts_file(folder: Path) -> Path:
+    """Return where the record of a kept data set is."""
+    return folder.with_name(f"{folder.name}.json")
+
+
+def read_kept_facts(settings: Settings, scenario: Scenario) -> KeptFacts | None:
+    """Return how the kept data set was loaded, None if it is not kept, or an older compbench has made it.
+
+    Raises:
+        UserError: a file of the user's own set is missing, or can't be read.
+    """
+    folder = data_set_folder(settings, scenario)
+    if folder is not None:
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(read_regular(facts_file(folder)), type=KeptFacts)
+    return None
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return how much of the disk the files in a folder take; one that goes away meanwhile takes nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            found = path.lstat()
+            total += found.st_blocks * _BLOCK_BYTES if stat.S_ISREG(found.st_mode) else 0
+    return total
 
 
 def announcement(settings: Settings, scenario: Scenario) -> str:

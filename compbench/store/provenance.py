@@ -66,7 +66,7 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
         inputs |= registry.system_inputs(each)
     if niceness := priority.attainable(settings.niceness):  # earlier runs have no such entry, and 0 is what they had
         inputs["niceness"] = str(niceness)
-    inputs |= _binary_hashes(settings)
+    inputs |= binary_hashes(settings)
     for scenario in scenarios:
         inputs |= _own_set(settings, scenario)
     return inputs | {f"scenario:{scenario.name}": scenario.sha256 for scenario in scenarios}
@@ -84,7 +84,7 @@ def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:
         found = {f"scenario:{scenario.name}": hashlib.sha256(read_regular(scenario.path)).hexdigest()}
     except OSError:
         found = {}
-    return found | _own_set(settings, scenario) | _binary_hashes(settings)
+    return found | _own_set(settings, scenario) | binary_hashes(settings)
 
 
 def repository_state(folder: Path) -> dict[str, Any] | None:
@@ -141,7 +141,7 @@ def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
     return {name: facts for name, facts in found.items() if facts is not None}
 
 
-def _binary_hashes(settings: Settings) -> dict[str, str]:
+def binary_hashes(settings: Settings) -> dict[str, str]:
     """Return the hashes alone: other facts of a binary take longer to read."""
     return {
         f"binary:{name}": binaries.hash_of(path) for name, path in used_binaries(settings).items() if path.is_file()

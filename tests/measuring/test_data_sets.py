@@ -222,5 +222,5 @@ def test_a_driver_that_does_not_end_long_after_its_time_is_ended_and_that_is_sai
     argv = [sys.executable, "-c", "import time; time.sleep(60)"]
     began = time.monotonic()
     with pytest.raises(UserError, match=r"still at work after \d+ s and was ended: .*data_set_timeout_s"):
-        data_sets._run_driver(making, argv, tmp_path / "progress", tmp_path / "log", 0.2, lambda: None)
+        data_sets.run_driver(making, argv, tmp_path / "progress", tmp_path / "log", 0.2, lambda: None)
     assert time.monotonic() - began < 30

@@ -42,7 +42,8 @@ class Client:
     def encode(self, operation: Operation) -> bytes:
         match operation:
             case Search(query, limit, threshold):
-                return b"S" + struct.pack("<If", limit, threshold) + self._queries[query]
+                effort = max(limit, self._own.effort) if self._own.effort else 0
+                return b"S" + struct.pack("<IfI", limit, threshold, effort) + self._queries[query]
             case Store(number, _, vector):
                 return self.load(number, 1, vector[None])
         raise UserError(f"the flat server can't do this: {type(operation).__name__}")

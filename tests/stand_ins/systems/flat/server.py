@@ -24,14 +24,13 @@ class Server:
 
     modes: tuple[Mode, ...] = ("managed",)
     mode: Mode = "managed"
-    capabilities = Capabilities()
     how_to_get = "it comes with the tests"
     data_format = ""
     rewrites_data = False
     most_vectors = None
 
     def __init__(self, own: FlatSettings, place: Place) -> None:
-        del own
+        self.capabilities = Capabilities(effort="share of vectors" if own.knob else "")
         self.port = place.port
         self.endpoint = f"flat://127.0.0.1:{place.port}"
         self.binaries: Mapping[str, Path] = {}

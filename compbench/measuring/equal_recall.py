@@ -1,0 +1,87 @@
+"""Recall against speed over the ladder of efforts: made once, before a scenario is measured, and kept.
+
+The driver asks a server that holds the scenario's data set and does nothing else. What is measured later, by another
+start of the server, only takes the effort from it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from compbench.files.regular import read_regular
+from compbench.machine.output import Output
+from compbench.measuring import data_sets, drivers, server
+from compbench.measuring.attempt import MEGABYTE, Attempt
+from compbench.measuring.data_sets import Making
+from compbench.measuring.drivers import DriverFiles
+from compbench.measuring.server import StartError
+from compbench.model import efforts
+from compbench.model.errors import UserError
+from compbench.model.result import Frontier
+from compbench.model.scenario import Scenario
+from compbench.store import frontiers, kept_data
+from compbench.systems import registry
+
+
+def make_frontier(making: Making, scenario: Scenario, memories: int) -> None:
+    """Find the scenario's record and keep it.
+
+    Raises:
+        UserError: the server did not start or did not take the data, or the driver failed; has its last lines.
+        OSError: a disk refused it.
+    """
+    settings = making.settings
+    path = frontiers.frontier_file(settings, scenario)
+    if path is None:
+        return
+    with server.work_folder(settings, making.root) as work:
+        data_sets.hand_over_for(settings, kept_data.data_set_folder(settings, scenario), work / "data")
+        try:
+            with server.started(settings, work, Output(work / "server.log", MEGABYTE), making.root) as under_test:
+                server.wait_until_ready(under_test, settings.ready_timeout_s)
+                files = DriverFiles(work / "prepare.json", work / "prepare.progress")
+                argv = drivers.prepare_argv(settings, scenario, files, memories, settings.prepare_limit_s)
+                log = work / "prepare.log"
+                data_sets.run_driver(
+                    making, [*argv, "--no-edges"], files.progress, log, settings.prepare_limit_s, lambda: None
+                )
+                found = _climbed(making, scenario, memories, DriverFiles(work / "frontier.json", work / "progress"))
+        except StartError as error:
+            raise UserError(f"no server to find the effort with: {error}") from None
+    frontiers.write_frontier(path, found)
+
+
+def _climbed(making: Making, scenario: Scenario, memories: int, files: DriverFiles) -> Frontier:
+    settings = making.settings
+    with_capacity = frontiers.searches_capacities(settings, scenario)
+    argv = drivers.frontier_argv(settings, scenario, files, memories, with_capacity=with_capacity)
+    limit_s, log = settings.frontier_limit_s, files.report.with_suffix(".log")
+    data_sets.run_driver(making, argv, files.progress, log, limit_s, lambda: None, niceness=settings.niceness)
+    try:
+        return msgspec.json.decode(read_regular(files.report), type=Frontier)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UserError(f"the driver that looked for the effort left no report: {error}") from None
+
+
+def choose_effort(attempt: Attempt) -> int | None:
+    """Return the effort of the searches that are about to be measured, None to leave it to settings and system.
+
+    What it was chosen by is noted in the attempt; a system that is asked with another effort than the goal wants is a
+    notice.
+    """
+    settings, scenario = attempt.settings, attempt.scenario
+    if not frontiers.chooses_effort(settings, scenario):
+        return None
+    title, goal = registry.title_of(settings.system), efforts.goal_of(scenario)
+    try:
+        found = frontiers.read_frontier(settings, scenario)
+    except UserError:
+        found = None  # as is said where the data set is loaded
+    if found is None:
+        attempt.notice("effort-not-found", system=title, goal=goal, scenario=scenario.name)
+        return None
+    attempt.frontier = found
+    if found.chosen is None:
+        attempt.notice("recall-out-of-reach", system=title, goal=goal, effort=found.best)
+        return found.best
+    return found.chosen
