@@ -15,7 +15,7 @@ from typing import Any
 from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
-from compbench.model.measurement import measurement_named
+from compbench.model.measurement import Measurement, measurement_named
 from compbench.model.notices import Verdict
 from compbench.model.records import Capture, Git, Machine, Manifest
 from compbench.model.times import iso_utc
@@ -26,6 +26,7 @@ from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
 from compbench.report.charts.vega import Spec
 from compbench.report.comparison import RunComparison, compare_runs
+from compbench.report.groups import name_of
 from compbench.report.loaded_data import data_lines
 from compbench.report.past import comparable, history
 from compbench.report.past.comparable import FoundCapacity
@@ -81,10 +82,10 @@ def gather(
     targets = pages.read_targets(folder, scenarios_dir, manifest)
     known, _ = history.read_history(folder.parent)
     amounts = {
-        f"stored:{c.scenario}": history.amount(c.data_set.stored, c.data_set.wanted) for c in captures if c.data_set
+        f"stored:{name_of(c)}": history.amount(c.data_set.stored, c.data_set.wanted) for c in captures if c.data_set
     }
     capacities = comparable.find_capacities(known, manifest.fingerprint | amounts)
-    capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
+    capacities |= {name_of(c): FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
     views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities, published)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     since = since_last_run(folder, manifest, known)
@@ -93,7 +94,7 @@ def gather(
         captures=captures,
         views=views,
         comparisons=comparisons,
-        priorities=baselines.priorities(comparisons, targets_ms),
+        priorities=baselines.priorities(baselines.of_subject(comparisons, manifest.systems), targets_ms),
         sentence=sentence(views, comparisons, since, not_measured=_not_measured(manifest, captures)),
         state=state,
         since=since,
@@ -185,9 +186,10 @@ def sentence(
 
 
 def _not_measured(manifest: Manifest, captures: Sequence[Capture]) -> list[str]:
-    """Return the selected scenarios without any capture."""
-    selected = dict.fromkeys(measurement_named(name).scenario for name in manifest.selection)
-    return [scenario for scenario in selected if scenario not in {capture.scenario for capture in captures}]
+    """Return the selected scenarios without any capture, with their systems where the run compares several."""
+    selected = [measurement_named(name) for name in manifest.selection]
+    names = dict.fromkeys(Measurement(one.scenario, system=one.system).name for one in selected)
+    return [name for name in names if name not in {name_of(capture) for capture in captures}]
 
 
 def _specs(report: PageValues) -> dict[str, Spec]:

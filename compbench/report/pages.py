@@ -171,6 +171,7 @@ def results_of(
         "closed_at": manifest.closed_at,
         "rendered_at": now,
         "selection": manifest.selection,
+        "systems": manifest.systems,
         "settings": manifest.settings,
         "provenance": msgspec.to_builtins(manifest.provenance),
         "fingerprint": manifest.fingerprint,
@@ -179,7 +180,9 @@ def results_of(
         "statistics": _statistics(captures) if manifest.state == "closed" else [],
         "comparisons": msgspec.to_builtins(comparisons),
         "comparisons_remark": baselines.REMARK,
-        "priorities": msgspec.to_builtins(baselines.priorities(comparisons, targets_ms)),
+        "priorities": msgspec.to_builtins(
+            baselines.priorities(baselines.of_subject(comparisons, manifest.systems), targets_ms)
+        ),
     }
 
 
@@ -199,7 +202,12 @@ def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
 def _statistics(captures: Sequence[Capture]) -> list[dict[str, Any]]:
     """Return the spread of each scenario's repeats; only of a closed run, whose repeats are all there."""
     return [
-        {"scenario": group.scenario, "metric": metric.name, **msgspec.to_builtins(statistics.spread(values))}
+        {
+            "scenario": group.scenario,
+            **({"system": group.system} if group.system else {}),
+            "metric": metric.name,
+            **msgspec.to_builtins(statistics.spread(values)),
+        }
         for group in group_captures(captures)
         for metric in (P99, THROUGHPUT, RECALL)
         if len(values := group.values(metric)) > 1

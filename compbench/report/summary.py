@@ -70,16 +70,16 @@ def repeats_of(captures: Sequence[Capture]) -> list[str]:
     lines = []
     for group in group_captures(captures):
         values = group.values(P99)
-        if len(group.captures) == 1:
+        if len(group.captures) == 1 or group.verdict == "not offered":
             continue
         counted = f"{len(values)} of {len(group.captures)} repeats"
         if not values:
-            lines.append(f"{group.scenario}: {counted} have figures")
+            lines.append(f"{group.name}: {counted} have figures")
             continue
         # Not by `statistics.spread`: this is rendered beside measurements, and that loads scipy.
         cv_pct = 100 * statistics.stdev(values) / statistics.fmean(values) if len(values) > 1 else None
         lines.append(
-            f"{group.scenario}: P99 median {P99.shown(statistics.median(values))},"
+            f"{group.name}: P99 median {P99.shown(statistics.median(values))},"
             f" {P99.number(min(values))} to {P99.shown(max(values))} over {counted}"
             + ("" if cv_pct is None else f", coefficient of variation {cv_pct:.1f} %")
         )
@@ -105,8 +105,13 @@ def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool
         "state": state,
         "passed": sum(capture.outcome.verdict == "passed" for capture in captures),
         # Readers of the specified lines count all that did not pass as failed, so each is listed with its verdict.
-        "not_passed": [f"{c.measurement}: {c.outcome.verdict}" for c in captures if c.outcome.verdict != "passed"],
-        "again": any(not capture.outcome.is_measurement for capture in captures),
+        "not_passed": [
+            f"{c.measurement}: {c.outcome.verdict}"
+            for c in captures
+            if c.outcome.verdict not in ("passed", "not offered")
+        ],
+        "not_offered": [c.measurement for c in captures if c.outcome.verdict == "not offered"],
+        "again": any(not c.outcome.is_measurement and c.outcome.verdict != "not offered" for c in captures),
         "total": len(manifest.selection),
         "go_on": command_again(manifest, resume=False),
         "resume": command_again(manifest, resume=True),

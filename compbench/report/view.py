@@ -45,8 +45,8 @@ class ScenarioView:
 
     @property
     def name(self) -> str:
-        """Return the scenario's name."""
-        return self.group.scenario
+        """Return the scenario's name, with the system's where the run compares several."""
+        return self.group.name
 
     @property
     def details(self) -> Details | None:
@@ -63,11 +63,11 @@ def view_scenarios(
     capacities: Mapping[str, FoundCapacity],
     published: Sequence[Baseline] = (),
 ) -> list[ScenarioView]:
-    """Return a view of each scenario that has a capture, in order."""
+    """Return a view of each scenario that has a capture, in order; of each of its systems where it compares several."""
     found = []
     for group in group_captures(captures):
-        own = [comparison for comparison in comparisons if comparison.scenario == group.scenario]
-        capacity = capacities.get(group.scenario)
+        own = [c for c in comparisons if (c.scenario, c.measured_system) == (group.scenario, group.system)]
+        capacity = capacities.get(group.name)
         view = _view(folder, manifest, group, own, targets.get(group.scenario), capacity)
         beside = beside_published(view.capture, capacity.facts if capacity else None, published)
         found.append(dataclasses.replace(view, published_capacities=beside))
