@@ -74,11 +74,14 @@ def view_scenarios(
     return found
 
 
-def standings(views: Sequence[ScenarioView]) -> list[Standing]:
-    """Return the rows of the picture at the top of the page."""
+def standings(views: Sequence[ScenarioView], *, is_published: bool) -> list[Standing]:
+    """Return the rows of the picture at the top of the page, or with published figures of the one at its end."""
     found = []
     for view in views:
-        published = next((c for c in view.comparisons if c.published_p99_ms is not None), None)
+        known = view.comparisons if is_published else []
+        published = next((c for c in known if c.published_p99_ms is not None), None)
+        if is_published and published is None:
+            continue
         values = view.group.values(P99)
         found.append(
             Standing(
