@@ -15,13 +15,13 @@ import msgspec
 
 from compbench.model.records import SystemFacts
 from compbench.model.result import Frontier, IndexProof
+from compbench.systems import discovery
 from tests import synthetic
 from tests.rendering import render, write_pages
 from tests.synthetic import NAMES, Recipe, RunRecipe
 
-# Stand-ins that the tests bring, in the places of a subject and its rivals.
-SYSTEMS_DIR = synthetic.ROOT / "tests" / "stand_ins" / "systems"
-SUBJECT, CLOSE, SLOW, POOR = "engram", "flat", "elsewhere", "contrary"
+# A subject and three rivals, of which only the names are there: `add_systems` makes their folders.
+SUBJECT, CLOSE, SLOW, POOR = "engram", "closedb", "slowdb", "poordb"
 SYSTEMS = (SUBJECT, CLOSE, SLOW, POOR)
 VECTORS, GRAPH, HYBRID, LARGE = NAMES
 GOALS = {VECTORS: 0.95, LARGE: 0.95, HYBRID: None, GRAPH: 0.99}
@@ -60,7 +60,7 @@ MAKERS = (
         1.03,
         "hnsw.ef_search",
         facts=SystemFacts(
-            title="The flat server",
+            title="CloseDB",
             mode="managed",
             protocol="PostgreSQL protocol 3, prepared statements, binary",
             index_definition="HNSW, m 16, ef_construction 64, 32 bit floats",
@@ -75,7 +75,7 @@ MAKERS = (
         2.3,
         "hnsw_ef",
         facts=SystemFacts(
-            title="The server elsewhere",
+            title="SlowDB",
             mode="endpoint",
             protocol="HTTP/1.1, JSON",
             index_definition="HNSW, m 16, ef_construct 100, 32 bit floats",
@@ -90,10 +90,22 @@ MAKERS = (
         0.4,
         "nprobe",
         best_recall=0.91,
-        facts=SystemFacts(title="The contrary server", mode="container", protocol="gRPC", caches="a query cache"),
+        facts=SystemFacts(title="PoorDB", mode="container", protocol="gRPC", caches="a query cache"),
         proof=IndexProof(is_used=False, said="explain: Seq Scan"),
     ),
 )
+
+
+def add_systems(folder: Path) -> Path:
+    """Write folders of the rivals, as far as pages ask for them, and return the folder of them all."""
+    for name in (CLOSE, SLOW, POOR):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").touch()
+        (folder / name / "settings.py").write_text(
+            "from compbench.config.system_tables import SystemKind, SystemSettings\n"
+            f"KIND = SystemKind(settings=SystemSettings, title={name!r}, is_rival=True)\n"
+        )
+    return folder
 
 
 def recipes(duration_s: int = 20) -> list[Recipe]:
@@ -184,8 +196,11 @@ def main() -> None:
     """Leave a run with its pages in the folder that is named, or in a temporary one."""
     output_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
     folder = make(output_dir)
-    write_pages(folder)
-    render(folder, systems_dir=SYSTEMS_DIR)
+    with tempfile.TemporaryDirectory() as systems:
+        systems_dir = add_systems(Path(systems))
+        discovery.look_into(systems_dir)
+        write_pages(folder)
+        render(folder, systems_dir=systems_dir)
     print(folder)
 
 

@@ -54,7 +54,7 @@ class Recipe:
     system: str = ""  # where the run compares several
     effort: int | None = None
     frontier: Frontier | None = None
-    facts: SystemFacts = SystemFacts()
+    facts: SystemFacts = field(default_factory=SystemFacts)
     loaded: dict[str, Any] = field(default_factory=dict)  # of its data set, besides the counts
 
 

@@ -89,9 +89,8 @@ def _typical_p99_ms(entry: Entry) -> float:
 
 
 def _duel(first: Entry, other: Entry, alpha: float, reason: str) -> Duel:
-    for entry in (first, other):
-        reason = reason or (f"{entry.system}: {entry.why_not}" if entry.why_not else "")
-    reason = reason or _why_unequal(first, other)
+    own = f"{first.title}: {first.why_not}" if first.why_not else ""
+    reason = reason or own or other.why_not or _why_unequal(first, other)
     if reason:
         return Duel(first, other, None, reason)
     ratio = ratio_of(first.p99s_ms, other.p99s_ms, alpha)

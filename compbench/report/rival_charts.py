@@ -37,6 +37,7 @@ def _stand(contest: Contest, entry: Entry) -> Stand:
         high_ms=max(values),
         note=f"not compared: {entry.why_not}" if entry.why_not else "",
         is_leader=is_leader,
+        is_compared=not entry.why_not,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
 from compbench.model.scenario import Validation
+from compbench.report import counted as counted_things
 from compbench.report import side_table
 from compbench.report.duels import Contest, Duel, contests_of
 from compbench.report.entries import entries_of
@@ -76,18 +77,20 @@ def answer(contest: Contest) -> str:
         reasons = "; ".join(f"{e.title}: {e.why_not}" for e in contest.entries if e.why_not)
         return f"can't be told, for lack of two systems at equal recall ({reasons})"
     if contest.leader and nearest and nearest.ratio:
-        rest = f", the next of {len(compared) - 1}" if len(compared) > 2 else ""  # noqa: PLR2004 - then it is no next
-        return f"{contest.leader.title} is ahead: the P99 of {nearest.other.title}{rest}, is {times(nearest.ratio)}"
+        rest = f", the next of {len(compared) - 1}," if len(compared) > 2 else ""  # noqa: PLR2004 - then it is no next
+        return f"{contest.leader.title} is ahead: the P99 of {nearest.other.title}{rest} is {times(nearest.ratio)}"
     if nearest and nearest.ratio:
         first, other = nearest.first.title, nearest.other.title
-        return f"can't be told between {first} and {other}: the ratio of their P99s is {times(nearest.ratio, '')}"
+        beaten = ", ".join(duel.other.title for duel in contest.against if duel.told == "ahead")
+        rest = f"; {first} is ahead of {beaten}" if beaten else ""
+        return f"can't be told between {first} and {other}, whose P99 is {times(nearest.ratio)}{rest}"
     reasons = "; ".join(dict.fromkeys(duel.reason for duel in contest.against if duel.reason))
     return f"can't be told: {reasons}"
 
 
 def times(ratio: Ratio, word: str = " times as high") -> str:
-    """Return a ratio with its interval: `2.10 times as high (1.80 to 2.45 at 95 %)`."""
-    return f"{ratio.ratio:.2f}{word} ({ratio.low:.2f} to {ratio.high:.2f})"
+    """Return a ratio with its interval: `2.10 times as high (95 % interval 1.80 to 2.45)`."""
+    return f"{ratio.ratio:.2f}{word} (95 % interval {ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def standings_of(versus: Versus) -> list[dict[str, Any]]:
@@ -148,12 +151,14 @@ def _demonstration(systems: Sequence[str]) -> str:
 
 def _sentence(contests: Sequence[Contest]) -> str:
     """Return how often who has the lower P99, in one sentence."""
-    counted: dict[str, int] = {}
-    for contest in contests:
-        if contest.leader:
-            counted[contest.leader.title] = counted.get(contest.leader.title, 0) + 1
-    untold = len(contests) - sum(counted.values())
-    scenarios = f"of {len(contests)} scenarios" if len(contests) > 1 else "of one scenario"
-    parts = [f"{title} has the lowest P99 in {count}" for title, count in counted.items()]
-    parts += [f"in {untold} it can't be told" if parts else "Who is ahead can't be told in any"] if untold else []
-    return f"At equal recall, {scenarios}: {', '.join(parts)}." if counted else f"{parts[0]} {scenarios}."
+    titles = [entry.title for entry in contests[0].entries]
+    leaders = [contest.leader.title for contest in contests if contest.leader]
+    counted = {title: leaders.count(title) for title in titles if title in leaders}
+    of_all = f"of {counted_things(len(contests), 'scenario')}"
+    if not counted:
+        return f"Who is ahead can't be told in any {of_all}."
+    (first, count), *others = counted.items()
+    parts = [f"At equal recall, {first} has the lowest P99 in {count} {of_all}"]
+    parts += [f"{title} in {count}" for title, count in others]
+    untold = len(contests) - len(leaders)
+    return f"{', '.join(parts)}{f'; in {untold} who is ahead can not be told' if untold else ''}."

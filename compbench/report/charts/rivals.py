@@ -19,8 +19,10 @@ COLOURS = tuple(f"var(--s{number})" for number in range(1, 10))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke", "triangle-left", "arrow")
 DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [5, 2], [1, 2], [12, 4], [3, 1], [8, 2, 2, 2, 2, 2])
 _HEIGHT = 300
+# Of a chart's height, for the axis and its title.
+_AXIS_PX = 45
 # Between two labels, and the width that they have at the right, as a share of the chart's.
-_LABEL_PX = 14
+_LABEL_PX = 15
 _ROOM = 0.24
 
 
@@ -35,6 +37,7 @@ class Stand:
     high_ms: float | None = None
     note: str = ""
     is_leader: bool = False
+    is_compared: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,20 +90,23 @@ def standing_chart(stands: Sequence[Stand], systems: Sequence[str]) -> Spec | No
         },
         {
             "mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.45},
-            "transform": [{"filter": "isValid(datum.high)"}],
+            "transform": [{"filter": "isValid(datum.high) && datum.compared"}],
             "encoding": {**place, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
         },
-        {
-            "mark": {"type": "point", "size": 95, "filled": True, "opacity": 1},
-            "transform": [{"filter": "isValid(datum.ms)"}],
-            "encoding": {
-                **place,
-                "x": x,
-                "shape": _shape(systems),
-                "tooltip": tooltips(scenario="scenario", what="system", text="P99"),
-            },
-        },
     ]
+    for is_compared in (True, False):  # a hollow mark is in no comparison
+        layers.append(
+            {
+                "mark": {"type": "point", "size": 95, "filled": is_compared, "opacity": 1 if is_compared else 0.6},
+                "transform": [{"filter": f"isValid(datum.ms) && datum.compared == {str(is_compared).lower()}"}],
+                "encoding": {
+                    **place,
+                    "x": x,
+                    "shape": _shape(systems),
+                    "tooltip": tooltips(scenario="scenario", what="system", text="P99"),
+                },
+            }
+        )
     for is_leader, weight in ((True, "bold"), (False, "normal")):
         layers.append(
             {
@@ -239,6 +245,7 @@ def _standing_row(stand: Stand, lowest_ms: float) -> Datum:
     remark = f"  {_short(stand.note)}" if stand.note else ""
     sign = "  ahead" if stand.is_leader else ""
     row |= {"ms": stand.ms, "end": max(stand.high_ms or 0, stand.ms), "leader": stand.is_leader}
+    row["compared"] = stand.is_compared
     row |= {"text": f"{P99.number(stand.ms)} ms{sign}{remark}"}
     if stand.low_ms and stand.high_ms and stand.high_ms > stand.low_ms:
         row |= {"low": stand.low_ms, "high": stand.high_ms}
@@ -302,7 +309,7 @@ def _labels(ends: Mapping[str, tuple[float, float]], shared: Spec, right: float,
     """Return the systems' names at the right, each as near to the end of its line as the others let it."""
     low, high = (math.log(value) for value in shared["y"]["scale"]["domain"])
     logs = [math.log(max(ms, math.exp(low))) for _, ms in ends.values()]
-    moved = apart(logs, _LABEL_PX * (high - low) / _HEIGHT)
+    moved = apart(logs, _LABEL_PX * (high - low) / (_HEIGHT - _AXIS_PX))
     lowest, highest = min(moved, default=0.0), max(moved, default=0.0)
     shift = max(0.0, low - lowest) - max(0.0, highest - high)
     places = [{"what": name, field: right, "ms": math.exp(at + shift)} for name, at in zip(ends, moved, strict=True)]
