@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from compbench.model.metrics import RECALL
-from compbench.report.entries import Entry
+from compbench.report.contenders import Contender
 from compbench.report.statistics import ALPHA, Ratio, ratio_of
 
 Told = Literal["ahead", "behind", "can't tell", "not compared"]
@@ -22,8 +22,8 @@ Told = Literal["ahead", "behind", "can't tell", "not compared"]
 class Duel:
     """Two systems on one scenario: `ratio` is the other's P99 over the first's; `reason` says why there is none."""
 
-    first: Entry
-    other: Entry
+    first: Contender
+    other: Contender
     ratio: Ratio | None
     reason: str = ""
 
@@ -46,19 +46,19 @@ class Contest:
     """
 
     scenario: str
-    entries: list[Entry]
+    entries: list[Contender]
     duels: list[Duel]
-    leader: Entry | None
+    leader: Contender | None
     nearest: Duel | None
     against: list[Duel]
 
     @property
-    def compared(self) -> list[Entry]:
+    def compared(self) -> list[Contender]:
         """Return the entries whose figures are compared."""
         return [entry for entry in self.entries if not entry.why_not]
 
 
-def contest_of(scenario: str, entries: Sequence[Entry], *, is_demonstration: bool) -> Contest:
+def contest_of(scenario: str, entries: Sequence[Contender], *, is_demonstration: bool) -> Contest:
     """Return how the systems stand on a scenario; a demonstration has figures, and no claims."""
     eligible = [] if is_demonstration else [entry for entry in entries if not entry.why_not]
     alpha = ALPHA / max(1, len(eligible) - 1)
@@ -79,16 +79,16 @@ def contest_of(scenario: str, entries: Sequence[Entry], *, is_demonstration: boo
     )
 
 
-def contests_of(entries: Mapping[str, Sequence[Entry]], *, is_demonstration: bool) -> list[Contest]:
+def contests_of(entries: Mapping[str, Sequence[Contender]], *, is_demonstration: bool) -> list[Contest]:
     """Return how the systems stand on each scenario."""
     return [contest_of(name, own, is_demonstration=is_demonstration) for name, own in entries.items()]
 
 
-def _typical_p99_ms(entry: Entry) -> float:
+def _typical_p99_ms(entry: Contender) -> float:
     return basic.geometric_mean(entry.p99s_ms) if entry.p99s_ms and min(entry.p99s_ms) > 0 else 0.0
 
 
-def _duel(first: Entry, other: Entry, alpha: float, reason: str) -> Duel:
+def _duel(first: Contender, other: Contender, alpha: float, reason: str) -> Duel:
     own = f"{first.title}: {first.why_not}" if first.why_not else ""
     reason = reason or own or other.why_not or _why_unequal(first, other)
     if reason:
@@ -97,7 +97,7 @@ def _duel(first: Entry, other: Entry, alpha: float, reason: str) -> Duel:
     return Duel(first, other, ratio, "" if ratio else "it takes two valid repeats of each, and scipy, to tell")
 
 
-def _why_unequal(first: Entry, other: Entry) -> str:
+def _why_unequal(first: Contender, other: Contender) -> str:
     """Return what two systems that both ran well did not have in common, if that forbids to compare them."""
     if first.data and other.data and first.data.wanted != other.data.wanted:
         return f"not the same amount of data: {first.data.wanted:,} and {other.data.wanted:,} memories"

@@ -16,7 +16,6 @@ from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.measurement import Measurement, measurement_named
-from compbench.model.metrics import given
 from compbench.model.notices import Verdict
 from compbench.model.records import Capture, Git, Machine, Manifest
 from compbench.model.times import iso_utc
@@ -34,7 +33,7 @@ from compbench.report.past.comparable import FoundCapacity
 from compbench.report.past.history import Past
 from compbench.report.rival_charts import charts_of_rivals
 from compbench.report.validity import FIXED_RATE
-from compbench.report.versus import Versus, times, versus_of
+from compbench.report.versus import Versus, span_of, versus_of
 from compbench.report.view import ScenarioView, standings, view_scenarios
 from compbench.systems import registry
 
@@ -135,8 +134,7 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
         "bounds": BOUNDS,
         "fixed_rate": FIXED_RATE,
         "iso": iso_utc,
-        "times": times,
-        "given": given,
+        "span_of": span_of,
         "pictures": pictures,
         "can_draw": drawing.can_draw(),
     }

@@ -28,6 +28,7 @@ from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
+from compbench.report.versus import standings_of, versus_of
 from compbench.systems import registry
 
 UNREADABLE = "not readable here"
@@ -55,9 +56,11 @@ def write_pages(
     published = baselines.load_baselines(baselines_file(scenarios_dir))
     comparisons = baselines.compare(captures, published)
     write_whole(folder / file_names.of_run(folder.name, "metadata"), render_metadata(manifest, captures))
-    text = summary.render_summary(manifest, captures, folder, comparisons, published, interrupted=interrupted)
-    write_whole(folder / file_names.of_run(folder.name, "summary"), text)
     targets = read_targets(folder, scenarios_dir, manifest)
+    # Only of a closed run: it takes scipy, which must not be loaded beside a measurement.
+    versus = versus_of(manifest, captures, targets, {}) if manifest.state == "closed" else None
+    text = summary.render_summary(manifest, captures, folder, comparisons, published, versus, interrupted=interrupted)
+    write_whole(folder / file_names.of_run(folder.name, "summary"), text)
     results = results_of(manifest, captures, comparisons, targets, now)
     write_whole(folder / file_names.RESULTS, msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     for capture in captures:
@@ -178,6 +181,7 @@ def results_of(
         "findings": msgspec.to_builtins(manifest.findings),
         "scenarios": [_scenario(capture, targets.get(capture.scenario)) for capture in captures],
         "statistics": _statistics(captures) if manifest.state == "closed" else [],
+        "standings": _standings(manifest, captures, targets) if manifest.state == "closed" else [],
         "comparisons": msgspec.to_builtins(comparisons),
         "comparisons_remark": baselines.REMARK,
         "priorities": msgspec.to_builtins(
@@ -197,6 +201,14 @@ def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
         "targets": msgspec.to_builtins(target),
         "monitoring": msgspec.to_builtins(figures),
     }
+
+
+def _standings(
+    manifest: Manifest, captures: Sequence[Capture], targets: Mapping[str, Validation]
+) -> list[dict[str, Any]]:
+    """Return who is ahead on each scenario of a run that compares several systems."""
+    versus = versus_of(manifest, captures, targets, {})
+    return standings_of(versus) if versus else []
 
 
 def _statistics(captures: Sequence[Capture]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from compbench.report.charts import rivals
 from compbench.report.charts.rivals import Reached, Stand
 from compbench.report.charts.vega import Spec
 from compbench.report.duels import Contest
-from compbench.report.entries import Entry
+from compbench.report.contenders import Contender
 from compbench.report.versus import Versus
 
 
@@ -23,7 +23,7 @@ def charts_of_rivals(folder: Path, versus: Versus) -> dict[str, Spec]:
     return {name: spec for name, spec in found.items() if spec is not None}
 
 
-def _stand(contest: Contest, entry: Entry) -> Stand:
+def _stand(contest: Contest, entry: Contender) -> Stand:
     values = entry.p99s_ms
     capture = entry.capture
     is_leader = contest.leader is entry

@@ -10,7 +10,7 @@ from compbench.model.metrics import CAPACITY, NONE, P50, P99, RECALL, given
 from compbench.model.records import Capture
 from compbench.model.result import Capacity
 from compbench.report.duels import Contest
-from compbench.report.entries import Entry
+from compbench.report.contenders import Contender
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.statistics import ALPHA, ratio_of
 
@@ -29,7 +29,7 @@ class Column:
     name: str
     title: str
     shown: Shown
-    values: Callable[[Entry], list[float]]
+    values: Callable[[Contender], list[float]]
     is_rated: bool = True
 
 
@@ -46,7 +46,7 @@ class Cell:
 class Line:
     """A system's figures on a scenario; without any, `why_not` says why. `is_compared` tells if they may be best."""
 
-    entry: Entry
+    entry: Contender
     cells: list[Cell]
     is_compared: bool
     why_not: str
@@ -87,7 +87,7 @@ def titles() -> list[str]:
     return found
 
 
-def _cell(column: Column, entry: Entry, *, is_best: bool) -> Cell:
+def _cell(column: Column, entry: Contender, *, is_best: bool) -> Cell:
     values = column.values(entry)
     if not values:
         return Cell(NONE)
@@ -97,7 +97,7 @@ def _cell(column: Column, entry: Entry, *, is_best: bool) -> Cell:
     return Cell(text, is_best, spread if column.is_rated else "")
 
 
-def _best(column: Column, entries: Sequence[Entry]) -> Entry | None:
+def _best(column: Column, entries: Sequence[Contender]) -> Contender | None:
     """Return the entry whose figure is lower than every other's by more than noise; None if that can't be told."""
     known = [(entry, values) for entry in entries if (values := column.values(entry))]
     if len(known) < 2 or len(known) < len(entries):  # noqa: PLR2004 - nothing to be better than, or one is unknown
@@ -108,7 +108,7 @@ def _best(column: Column, entries: Sequence[Entry]) -> Entry | None:
     return best if all(ratio is not None and ratio.low > 1 for ratio in ratios) else None
 
 
-def _capacity(entry: Entry, capacities: dict[str, FoundCapacity]) -> tuple[Capacity | None, str]:
+def _capacity(entry: Contender, capacities: dict[str, FoundCapacity]) -> tuple[Capacity | None, str]:
     """Return a capacity and what it holds at: of the frontier at the goal, or else of the newest search."""
     at_goal = entry.recall_capacity
     if at_goal is not None and at_goal.capacity is not None:
@@ -139,8 +139,8 @@ def _best_capacity(found: dict[str, Capacity]) -> str:
     return best if all(beaten) and all(lower) else ""
 
 
-def _of_captures(read: Callable[[Capture], float | None]) -> Callable[[Entry], list[float]]:
-    def values(entry: Entry) -> list[float]:
+def _of_captures(read: Callable[[Capture], float | None]) -> Callable[[Contender], list[float]]:
+    def values(entry: Contender) -> list[float]:
         found = (read(capture) for capture in (entry.group.measured if entry.group else ()))
         return [value for value in found if value is not None]
 
@@ -163,7 +163,7 @@ def _floor_ms(capture: Capture) -> float | None:
     return floor.p50_ms if floor else None
 
 
-def _effort(entry: Entry) -> list[float]:
+def _effort(entry: Contender) -> list[float]:
     return [] if entry.effort is None else [float(entry.effort)]
 
 

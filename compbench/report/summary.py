@@ -14,6 +14,7 @@ from compbench.report import capacities, render
 from compbench.report.baselines import Baseline, Comparison
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
+from compbench.report.versus import Versus, plain_table
 from compbench.systems import registry
 
 
@@ -36,10 +37,14 @@ def render_summary(
     folder: Path,
     comparisons: Sequence[Comparison],
     published: Sequence[Baseline] = (),
+    versus: Versus | None = None,
     *,
     interrupted: bool,
 ) -> str:
-    """Return the text of `_summary.txt`; `published` has the throughputs that a capacity is set beside."""
+    """Return the text of `_summary.txt`.
+
+    `published` has the throughputs that a capacity is set beside, `versus` how systems stand that were compared.
+    """
     return render(
         "summary.txt.j2",
         **_facts(manifest, captures, interrupted=interrupted),
@@ -51,6 +56,8 @@ def render_summary(
         repeats=repeats_of(captures),
         describe=capacities.describe_capacity,
         data=data_lines(captures),
+        versus=versus,
+        versus_table=plain_table(versus) if versus else [],
         not_comparable=registry.not_comparable(capture.system for capture in captures),
         capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from compbench.model.metrics import given
 from compbench.model.records import Capture, Manifest, SystemFacts
-from compbench.report.entries import Entry
+from compbench.report.contenders import Contender
 
 NOT_TOLD = "not told"
 # No system gets a limit or cores of its own yet.
@@ -32,7 +32,7 @@ class Differences:
 
 
 def differences_of(
-    manifest: Manifest, captures: Sequence[Capture], entries: Mapping[str, Sequence[Entry]]
+    manifest: Manifest, captures: Sequence[Capture], entries: Mapping[str, Sequence[Contender]]
 ) -> Differences:
     """Return what differs between the systems of a run, by what each tells of itself and by what was measured."""
     facts = {c.system: c.system_facts for c in captures if c.system_facts != SystemFacts()}
@@ -46,7 +46,7 @@ def differences_of(
     return Differences(differing, [*equal, *_EQUAL_FOR_ALL], _proofs(entries))
 
 
-def _efforts(entries: Mapping[str, Sequence[Entry]], system: str) -> str:
+def _efforts(entries: Mapping[str, Sequence[Contender]], system: str) -> str:
     """Return the efforts that a system needed, by scenario, in its own word for the knob."""
     told = []
     for scenario, own in entries.items():
@@ -58,7 +58,7 @@ def _efforts(entries: Mapping[str, Sequence[Entry]], system: str) -> str:
     return "; ".join(told) or "none"
 
 
-def _proofs(entries: Mapping[str, Sequence[Entry]]) -> list[tuple[str, str]]:
+def _proofs(entries: Mapping[str, Sequence[Contender]]) -> list[tuple[str, str]]:
     """Return (level, text) of each system whose index was not proven to answer, and of those where it was."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for scenario, own in entries.items():

@@ -15,7 +15,7 @@ from compbench.model.scenario import Validation
 from compbench.report import counted as counted_things
 from compbench.report import side_table
 from compbench.report.duels import Contest, Duel, contests_of
-from compbench.report.entries import entries_of
+from compbench.report.contenders import contenders_of
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.side_table import Line
 from compbench.report.statistics import Ratio
@@ -51,7 +51,7 @@ def versus_of(
     """Return how the systems of a run stand, None where it measures one, or searches for capacities."""
     if not manifest.systems or manifest.kind == "capacity" or not captures:
         return None
-    entries = entries_of(manifest, captures, targets)
+    entries = contenders_of(manifest, captures, targets)
     demonstration = _demonstration(manifest.systems)
     is_demonstration = bool(demonstration)
     contests = contests_of(entries, is_demonstration=is_demonstration)
@@ -88,9 +88,14 @@ def answer(contest: Contest) -> str:
     return f"can't be told: {reasons}"
 
 
-def times(ratio: Ratio, word: str = " times as high") -> str:
+def times(ratio: Ratio) -> str:
     """Return a ratio with its interval: `2.10 times as high (95 % interval 1.80 to 2.45)`."""
-    return f"{ratio.ratio:.2f}{word} (95 % interval {ratio.low:.2f} to {ratio.high:.2f})"
+    return f"{ratio.ratio:.2f} times as high (95 % interval {ratio.low:.2f} to {ratio.high:.2f})"
+
+
+def span_of(ratio: Ratio) -> str:
+    """Return a ratio with its interval where a heading says what it is: `2.10 (1.80 to 2.45)`."""
+    return f"{ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def standings_of(versus: Versus) -> list[dict[str, Any]]:
@@ -117,10 +122,11 @@ def plain_table(versus: Versus) -> list[tuple[str, list[str]]]:
                 told.append(f"{line.entry.system:<12} - {line.why_not}")
                 continue
             figures = "  ".join(
-                f"{title.partition(',')[0]} {cell.text}{'*' if cell.is_best else ''}"
+                f"{title.partition(',')[0]} {cell.text + '*' * cell.is_best:<8}"
                 for title, cell in zip(versus.columns[:4], line.cells, strict=False)
             )
-            told.append(f"{line.entry.system:<12} {figures}{f'  ({line.why_not})' if line.why_not else ''}")
+            reason = f"({line.why_not})" if line.why_not else ""
+            told.append(f"{line.entry.system:<12} {figures}  {reason}".rstrip())
         found.append((scenario, told))
     return found
 
@@ -161,4 +167,5 @@ def _sentence(contests: Sequence[Contest]) -> str:
     parts = [f"At equal recall, {first} has the lowest P99 in {count} {of_all}"]
     parts += [f"{title} in {count}" for title, count in others]
     untold = len(contests) - len(leaders)
-    return f"{', '.join(parts)}{f'; in {untold} who is ahead can not be told' if untold else ''}."
+    rest = f"; in {untold} who is ahead can't be told" if untold else ""
+    return f"{', '.join(parts)}{rest}."

@@ -22,7 +22,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Entry:
+class Contender:
     """One system on one scenario; `group` is None if it was not measured (yet)."""
 
     scenario: str
@@ -96,16 +96,16 @@ class Entry:
         return min(enough, key=lambda one: one.recall, default=None)
 
 
-def entries_of(
+def contenders_of(
     manifest: Manifest, captures: Sequence[Capture], targets: Mapping[str, Validation]
-) -> dict[str, list[Entry]]:
+) -> dict[str, list[Contender]]:
     """Return an entry of each system, the subject first, by scenario in the order of the run."""
     groups = {(group.scenario, group.system): group for group in group_captures(captures)}
     titles = {c.system: c.system_facts.title for c in captures if c.system_facts.title}
     scenarios = dict.fromkeys(capture.scenario for capture in captures)
     return {
         scenario: [
-            Entry(
+            Contender(
                 scenario=scenario,
                 system=system,
                 title=titles.get(system) or registry.title_of(system),
@@ -118,7 +118,7 @@ def entries_of(
     }
 
 
-def _why_without_figures(entry: Entry) -> str:
+def _why_without_figures(entry: Contender) -> str:
     if entry.group is None:
         return "not measured"
     outcomes = [capture.outcome for capture in entry.group.captures]
@@ -130,7 +130,7 @@ def _why_without_figures(entry: Entry) -> str:
     return ""
 
 
-def _why_not_equal(entry: Entry) -> str:
+def _why_not_equal(entry: Contender) -> str:
     frontier, goal, recall = entry.frontier, entry.goal, entry.recall
     if frontier is not None and frontier.chosen is None:
         best = max((p.recall for p in frontier.points if p.recall is not None), default=None)
