@@ -8,8 +8,8 @@ from compbench.report import distributions
 from compbench.report.charts import rivals
 from compbench.report.charts.rivals import Reached, Stand
 from compbench.report.charts.vega import Spec
-from compbench.report.duels import Contest
 from compbench.report.contenders import Contender
+from compbench.report.duels import Contest
 from compbench.report.versus import Versus
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from compbench.model.metrics import CAPACITY, NONE, P50, P99, RECALL, given
 from compbench.model.records import Capture
 from compbench.model.result import Capacity
-from compbench.report.duels import Contest
 from compbench.report.contenders import Contender
+from compbench.report.duels import Contest
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.statistics import ALPHA, ratio_of
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from compbench.model.metrics import given
 from compbench.model.records import Capture, Manifest, SystemFacts
 from compbench.report.contenders import Contender
 
@@ -47,15 +46,16 @@ def differences_of(
 
 
 def _efforts(entries: Mapping[str, Sequence[Contender]], system: str) -> str:
-    """Return the efforts that a system needed, by scenario, in its own word for the knob."""
-    told = []
+    """Return the efforts that a system's timed searches had, in its own word for the knob; with scenarios if several."""
+    found: dict[str, list[str]] = {}
     for scenario, own in entries.items():
-        entry = next(e for e in own if e.system == system)
-        knob = entry.frontier.knob if entry.frontier else "effort"
+        entry = next(one for one in own if one.system == system)
         if entry.effort is not None:
-            goal = "" if entry.goal is None else f" for recall {given(entry.goal)}"
-            told.append(f"{knob} {entry.effort}{goal} in {scenario}")
-    return "; ".join(told) or "none"
+            knob = entry.frontier.knob if entry.frontier else "effort"
+            found.setdefault(f"{knob} {entry.effort}", []).append(scenario)
+    if len(found) == 1:
+        return next(iter(found))
+    return "; ".join(f"{told} in {', '.join(scenarios)}" for told, scenarios in found.items()) or "none"
 
 
 def _proofs(entries: Mapping[str, Sequence[Contender]]) -> list[tuple[str, str]]:

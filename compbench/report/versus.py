@@ -14,8 +14,8 @@ from compbench.model.records import Capture, Manifest
 from compbench.model.scenario import Validation
 from compbench.report import counted as counted_things
 from compbench.report import side_table
-from compbench.report.duels import Contest, Duel, contests_of
 from compbench.report.contenders import contenders_of
+from compbench.report.duels import Contest, Duel, contests_of
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.side_table import Line
 from compbench.report.statistics import Ratio
