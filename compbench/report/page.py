@@ -81,7 +81,7 @@ def gather(
         UserError: the file of baselines is wrong.
     """
     published = baselines.load_baselines(pages.baselines_file(scenarios_dir))
-    comparisons = baselines.compare(captures, published)
+    comparisons = baselines.of_subject(baselines.compare(captures, published), manifest.systems)
     targets = pages.read_targets(folder, scenarios_dir, manifest)
     known, _ = history.read_history(folder.parent)
     amounts = {
@@ -98,7 +98,7 @@ def gather(
         captures=captures,
         views=views,
         comparisons=comparisons,
-        priorities=baselines.priorities(baselines.of_subject(comparisons, manifest.systems), targets_ms),
+        priorities=baselines.priorities(comparisons, targets_ms),
         sentence=versus.sentence
         if versus
         else sentence(views, comparisons, since, not_measured=_not_measured(manifest, captures)),

@@ -54,7 +54,7 @@ def write_pages(
         UserError: the file of baselines is wrong.
     """
     published = baselines.load_baselines(baselines_file(scenarios_dir))
-    comparisons = baselines.compare(captures, published)
+    comparisons = baselines.of_subject(baselines.compare(captures, published), manifest.systems)
     write_whole(folder / file_names.of_run(folder.name, "metadata"), render_metadata(manifest, captures))
     targets = read_targets(folder, scenarios_dir, manifest)
     # Only of a closed run: it takes scipy, which must not be loaded beside a measurement.
@@ -184,9 +184,7 @@ def results_of(
         "standings": _standings(manifest, captures, targets) if manifest.state == "closed" else [],
         "comparisons": msgspec.to_builtins(comparisons),
         "comparisons_remark": baselines.REMARK,
-        "priorities": msgspec.to_builtins(
-            baselines.priorities(baselines.of_subject(comparisons, manifest.systems), targets_ms)
-        ),
+        "priorities": msgspec.to_builtins(baselines.priorities(comparisons, targets_ms)),
     }
 
 

@@ -46,7 +46,7 @@ def differences_of(
 
 
 def _efforts(entries: Mapping[str, Sequence[Contender]], system: str) -> str:
-    """Return the efforts that a system's timed searches had, in its own word for the knob; with scenarios if several."""
+    """Return the efforts that a system's timed searches had, in its own word; by scenario where they differ."""
     found: dict[str, list[str]] = {}
     for scenario, own in entries.items():
         entry = next(one for one in own if one.system == system)

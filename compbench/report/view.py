@@ -69,7 +69,9 @@ def view_scenarios(
         own = [c for c in comparisons if (c.scenario, c.measured_system) == (group.scenario, group.system)]
         capacity = capacities.get(group.name)
         view = _view(folder, manifest, group, own, targets.get(group.scenario), capacity)
-        beside = beside_published(view.capture, capacity.facts if capacity else None, published)
+        is_subject = group.system in ("", *manifest.systems[:1])
+        facts = capacity.facts if capacity and is_subject else None
+        beside = beside_published(view.capture, facts, published)
         found.append(dataclasses.replace(view, published_capacities=beside))
     return found
 
