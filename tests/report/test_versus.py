@@ -1,4 +1,4 @@
-"""A run that compares several systems: who is ahead, what is never claimed, and what every page and file tells of it."""
+"""A run that compares several systems: who is ahead, what is never claimed, and what pages and files tell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -70,7 +71,7 @@ def judged(tmp_path: Path, *recipes: Recipe) -> Versus:
     return found
 
 
-def repeats(system: str, median_ms: float, count: int = 3, **facts: object) -> list[Recipe]:
+def repeats(system: str, median_ms: float, count: int = 3, **facts: Any) -> list[Recipe]:
     """Return repeats of one system on the scenario of vectors, at the recall that it asks for."""
     one = Recipe(VECTORS, median_ms=median_ms, duration_s=3, rate_ops_s=200, recall=0.96, system=system)
     return [replace(one, repeat=n, seed=n, **facts) for n in range(1, count + 1)]  # type: ignore[arg-type]
@@ -124,9 +125,7 @@ def test_a_system_that_misses_the_goal_of_recall_is_never_ahead_however_fast(tmp
         ({"frontier": several.frontier(several.MAKERS[3], VECTORS, 1.0)}, "no nprobe tried reaches recall 0.95"),
     ],
 )
-def test_what_forbids_a_comparison_is_told(
-    tmp_path: Path, systems_dir: Path, facts: dict[str, object], why: str
-) -> None:
+def test_what_forbids_a_comparison_is_told(tmp_path: Path, systems_dir: Path, facts: dict[str, Any], why: str) -> None:
     assert systems_dir
     found = judged(tmp_path, *repeats(SUBJECT, 9.0), *repeats(SLOW, 1.0, **facts))
     assert found.contests[0].leader is None
