@@ -181,7 +181,7 @@ def results_of(
         "findings": msgspec.to_builtins(manifest.findings),
         "scenarios": [_scenario(capture, targets.get(capture.scenario)) for capture in captures],
         "statistics": _statistics(captures) if manifest.state == "closed" else [],
-        "standings": _standings(manifest, captures, targets) if manifest.state == "closed" else [],
+        **(_standings(manifest, captures, targets) if manifest.state == "closed" else {"standings": []}),
         "comparisons": msgspec.to_builtins(comparisons),
         "comparisons_remark": baselines.REMARK,
         "priorities": msgspec.to_builtins(baselines.priorities(comparisons, targets_ms)),
@@ -201,12 +201,10 @@ def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
     }
 
 
-def _standings(
-    manifest: Manifest, captures: Sequence[Capture], targets: Mapping[str, Validation]
-) -> list[dict[str, Any]]:
-    """Return who is ahead on each scenario of a run that compares several systems."""
+def _standings(manifest: Manifest, captures: Sequence[Capture], targets: Mapping[str, Validation]) -> dict[str, Any]:
+    """Return who is ahead on each scenario where several systems are compared, or why nothing is claimed."""
     versus = versus_of(manifest, captures, targets, {})
-    return standings_of(versus) if versus else []
+    return {"standings": standings_of(versus), "demonstration": versus.demonstration} if versus else {"standings": []}
 
 
 def _statistics(captures: Sequence[Capture]) -> list[dict[str, Any]]:

@@ -7,6 +7,9 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from compbench.files.regular import read_regular
 from compbench.model import file_names
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
@@ -28,6 +31,7 @@ def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path,
         manifest=manifest,
         captures=captures,
         repeats=repeats_of(captures),
+        answers=_answers(folder) if manifest.systems else [],
     )
 
 
@@ -103,6 +107,28 @@ def _shown_report(folder: Path) -> str:
     """Return the report's page as a person would open it from here, empty if there is none."""
     name = file_names.of_run(folder.name, "report")
     return f"{shown_folder(folder)}{name}" if (folder / name).is_file() else ""
+
+
+class _Standing(msgspec.Struct, frozen=True):
+    scenario: str
+    leader: str | None
+    answer: str
+
+
+class _Standings(msgspec.Struct, frozen=True):
+    standings: list[_Standing] = []
+    demonstration: str = ""
+
+
+def _answers(folder: Path) -> list[str]:
+    """Return who is ahead on each scenario as `results.json` has it, which tells it without scipy; none before that."""
+    try:
+        found = msgspec.json.decode(read_regular(folder / file_names.RESULTS), type=_Standings)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return []  # what stopped it from being written is told besides
+    if found.demonstration:
+        return [found.demonstration]
+    return [f"{standing.scenario}: {standing.answer}" for standing in found.standings]
 
 
 def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool) -> dict[str, object]:

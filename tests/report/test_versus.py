@@ -29,6 +29,7 @@ from compbench.report.charts import drawing, rivals
 from compbench.report.export import junit, openmetrics, runs_csv
 from compbench.report.past import comparable, due, history
 from compbench.report.statistics import ratio_of
+from compbench.report.summary import final_message
 from compbench.report.versus import Versus, versus_of
 from compbench.systems import discovery
 from tests import several, synthetic
@@ -74,12 +75,15 @@ def judged(tmp_path: Path, *recipes: Recipe) -> Versus:
 def repeats(system: str, median_ms: float, count: int = 3, **facts: Any) -> list[Recipe]:
     """Return repeats of one system on the scenario of vectors, at the recall that it asks for."""
     one = Recipe(VECTORS, median_ms=median_ms, duration_s=3, rate_ops_s=200, recall=0.96, system=system)
-    return [replace(one, repeat=n, seed=n, **facts) for n in range(1, count + 1)]  # type: ignore[arg-type]
+    return [replace(one, repeat=n, seed=n, **facts) for n in range(1, count + 1)]
 
 
 def test_the_first_sentence_says_who_is_ahead_where_and_by_how_much(folder: Path) -> None:
     text = text_of(folder, "summary.txt")
     assert "At equal recall, Engram has the lowest P99 in 1 of 4 scenarios, SlowDB in 1; in 2 who is ahead" in text
+    told = final_message(*records_of(folder), folder, interrupted=False)
+    assert f"{GRAPH}: SlowDB is ahead: the P99 of Engram is" in told
+    assert ", 6 not offered" in told
     assert re.search(rf"{GRAPH}: SlowDB is ahead: the P99 of Engram is [\d.]+ times as high \(95 % interval", text)
     assert re.search(rf"{VECTORS}: can't be told between \w+ and \w+, whose P99 .*; \w+ is ahead of SlowDB\n", text)
 
