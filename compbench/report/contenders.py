@@ -23,13 +23,17 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Contender:
-    """One system on one scenario; `group` is None if it was not measured (yet)."""
+    """One system on one scenario; `group` is None if it was not measured (yet).
+
+    `goal` is the recall at which all systems are compared there, None if neither the scenario nor a frontier has one.
+    """
 
     scenario: str
     system: str
     title: str
     group: Group | None
     target: Validation | None
+    goal: float | None = None
 
     @property
     def state(self) -> str:
@@ -48,16 +52,10 @@ class Contender:
         return next((c.frontier for c in captures if c.frontier is not None), None)
 
     @property
-    def goal(self) -> float | None:
-        """Return the recall at which it is compared, None if the scenario asks for none."""
-        wanted = self.target.expected_recall if self.target else None
-        return wanted if wanted is not None else self.frontier.goal if self.frontier else None
-
-    @property
     def effort(self) -> int | None:
-        """Return the effort of its timed searches."""
+        """Return the effort of its timed searches; None where it has no knob for that, or none was set."""
         details = self.capture.result.details if self.capture and self.capture.result else None
-        return details.effort if details else None
+        return (details.effort or None) if details else None
 
     @property
     def p99s_ms(self) -> list[float]:
@@ -111,11 +109,26 @@ def contenders_of(
                 title=titles.get(system) or registry.title_of(system),
                 group=groups.get((scenario, system)),
                 target=targets.get(scenario),
+                goal=_goal(captures, scenario, targets.get(scenario)),
             )
             for system in manifest.systems
         ]
         for scenario in scenarios
     }
+
+
+def _goal(captures: Sequence[Capture], scenario: str, target: Validation | None) -> float | None:
+    """Return the scenario's own goal of recall, or else the one by which its systems' efforts were chosen."""
+    if target is not None and target.expected_recall is not None:
+        return target.expected_recall
+    frontiers = (c.frontier for c in captures if c.scenario == scenario and c.frontier is not None)
+    return next((frontier.goal for frontier in frontiers), None)
+
+
+def _answers_searches(contender: Contender) -> bool:
+    """Tell whether its recall is that of searches, and not of traversals, which no effort makes exact."""
+    recall = contender.capture.result.recall if contender.capture and contender.capture.result else None
+    return recall is None or recall.mean is not None
 
 
 def _why_without_figures(entry: Contender) -> str:
@@ -132,7 +145,7 @@ def _why_without_figures(entry: Contender) -> str:
 
 def _why_not_equal(entry: Contender) -> str:
     frontier, goal, recall = entry.frontier, entry.goal, entry.recall
-    if frontier is not None and frontier.chosen is None:
+    if frontier is not None and frontier.chosen is None and _answers_searches(entry):
         best = max((p.recall for p in frontier.points if p.recall is not None), default=None)
         reached = "" if best is None else f", the most is {given(round(best, 4))}"
         return f"no {frontier.knob or 'effort'} tried reaches recall {given(frontier.goal)}{reached}"

@@ -23,11 +23,15 @@ _ASPECTS = {
 
 @dataclass(frozen=True)
 class Differences:
-    """Aspects in which systems differ, with what each has, by system; and in words what is equal for all."""
+    """Aspects in which systems differ, with what each has, by system; and in words what is equal for all.
+
+    `proofs` say whether each index answers; `absent` are rivals that are not here, with how to get them.
+    """
 
     aspects: dict[str, dict[str, str]]
     equal: list[str]
     proofs: list[tuple[str, str]]
+    absent: list[str]
 
 
 def differences_of(
@@ -42,7 +46,8 @@ def differences_of(
     found["effort of searches"] = {s: _efforts(entries, s) for s in manifest.systems}
     equal = [f"{title}: {next(iter(own.values()))}" for title, own in found.items() if len(set(own.values())) == 1]
     differing = {title: own for title, own in found.items() if len(set(own.values())) > 1}
-    return Differences(differing, [*equal, *_EQUAL_FOR_ALL], _proofs(entries))
+    absent = [f"{name} ({how})" for name, how in manifest.settings.get("absent") or []]
+    return Differences(differing, [*equal, *_EQUAL_FOR_ALL], _proofs(entries), absent)
 
 
 def _efforts(entries: Mapping[str, Sequence[Contender]], system: str) -> str:
@@ -51,11 +56,11 @@ def _efforts(entries: Mapping[str, Sequence[Contender]], system: str) -> str:
     for scenario, own in entries.items():
         entry = next(one for one in own if one.system == system)
         if entry.effort is not None:
-            knob = entry.frontier.knob if entry.frontier else "effort"
+            knob = (entry.frontier.knob if entry.frontier else "") or "effort"
             found.setdefault(f"{knob} {entry.effort}", []).append(scenario)
     if len(found) == 1:
         return next(iter(found))
-    return "; ".join(f"{told} in {', '.join(scenarios)}" for told, scenarios in found.items()) or "none"
+    return "; ".join(f"{told} in {', '.join(scenarios)}" for told, scenarios in found.items()) or "no knob is set"
 
 
 def _proofs(entries: Mapping[str, Sequence[Contender]]) -> list[tuple[str, str]]:
