@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 
 from compbench.config.scenarios import load_scenario
 from compbench.model import file_names
+from compbench.model.measurement import Measurement
 from compbench.model.notices import Notice, Outcome
-from compbench.model.records import Capture, DataSet, Finding, Manifest, Provenance, ServerFacts
-from compbench.model.result import Result
+from compbench.model.records import Capture, DataSet, Finding, Manifest, Provenance, ServerFacts, SystemFacts
+from compbench.model.result import Frontier, Result
 from compbench.model.sample import Sample
 from compbench.store.record_files import write_record
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("qdrant_ann_1m_768d", "neo4j_traversal_100k", "hybrid_production_100k", "milvus_ann_10m_768d")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()
+FLOOR = {"count": 2000, "p50_ms": 0.21, "p99_ms": 0.52, "client_cpu_us": 71.0}
 QUANTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p999": 99.9}
 
 
@@ -49,6 +51,11 @@ class Recipe:
     warnings: bool = False
     detailed: bool = True
     seed: int = 7
+    system: str = ""  # where the run compares several
+    effort: int | None = None
+    frontier: Frontier | None = None
+    facts: SystemFacts = field(default_factory=SystemFacts)
+    loaded: dict[str, Any] = field(default_factory=dict)  # of its data set, besides the counts
 
 
 @dataclass
@@ -76,10 +83,15 @@ def make_run(output_dir: Path, recipe: RunRecipe | None = None) -> Path:
     write_record(folder / file_names.MANIFEST, manifest)
     for wanted in recipe.captures:
         capture, raw = make_capture(manifest.run, wanted, recipe)
-        unit = wanted.scenario if wanted.repeat is None else f"{wanted.scenario}_run{wanted.repeat}"
+        unit = unit_of(wanted)
         write_record(folder / f"{manifest.run}_{unit}_capture.json", capture)
         (folder / f"{manifest.run}_{unit}.json").write_bytes(msgspec.json.encode(raw))
     return folder
+
+
+def unit_of(recipe: Recipe) -> str:
+    """Return the name of a made-up measurement."""
+    return Measurement(recipe.scenario, recipe.repeat, system=recipe.system).name
 
 
 def manifest_of(recipe: RunRecipe) -> Manifest:
@@ -99,7 +111,7 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
         **({"niceness": recipe.niceness} if recipe.niceness else {}),
         **{f"scenario:{name}": _hash_of(name) for name in scenarios},
     }
-    units = [r.scenario if r.repeat is None else f"{r.scenario}_run{r.repeat}" for r in recipe.captures]
+    units = [unit_of(wanted) for wanted in recipe.captures]
     git = {"commit": recipe.commit, "branch": "main", "dirty": recipe.dirty, "message": "Answer faster"}
     return Manifest(
         run=datetime.fromtimestamp(recipe.at, UTC).strftime("%Y-%m-%d_%H-%M-%S"),
@@ -108,6 +120,7 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
         boot_id="synthetic",
         closed_at=recipe.at + 400,
         selection=units,
+        systems=list(dict.fromkeys(r.system for r in recipe.captures if r.system)),
         fingerprint=fingerprint,
         settings={
             "system": recipe.system,
@@ -156,12 +169,16 @@ def make_capture(run: str, recipe: Recipe, whole: RunRecipe) -> tuple[Capture, d
     }
     own_kept = {key: value for key, value in own.items() if key != "histograms"}
     nodes = 1_000_000
+    ran = recipe.verdict != "not offered"
     capture = Capture(
         run=run,
         scenario=recipe.scenario,
         repeat=recipe.repeat,
         title=recipe.scenario.replace("_", " "),
-        system=whole.system,
+        system=recipe.system or whole.system,
+        is_compared=bool(recipe.system),
+        frontier=recipe.frontier,
+        system_facts=recipe.facts,
         driver="builtin" if recipe.detailed else "loadtest",
         profile=whole.profile,
         seed=42,
@@ -173,8 +190,8 @@ def make_capture(run: str, recipe: Recipe, whole: RunRecipe) -> tuple[Capture, d
             verdict=recipe.verdict,  # type: ignore[arg-type]
             reason=recipe.reason,
             code=recipe.verdict,
-            phase=None if recipe.verdict == "passed" else "measure",
-            advice="" if recipe.verdict == "passed" else "look at the samples",
+            phase=None if recipe.verdict in ("passed", "not offered") else "measure",
+            advice="" if recipe.verdict in ("passed", "not offered") else "look at the samples",
         ),
         data_set=DataSet(
             nodes_in_scenario=nodes,
@@ -182,10 +199,11 @@ def make_capture(run: str, recipe: Recipe, whole: RunRecipe) -> tuple[Capture, d
             wanted=round(nodes * whole.scale),
             stored=round(nodes * whole.scale),
             prepared=True,
+            **recipe.loaded,
         ),
         server=ServerFacts(version="engram-cli 0.1.0", ready_after_s=0.4, exit_code=0, stopped_by="SIGTERM"),
-        result=msgspec.convert({**result, "details": own_kept if recipe.detailed else None}, Result),
-        samples=_samples(recipe, random),
+        result=msgspec.convert({**result, "details": own_kept if recipe.detailed else None}, Result) if ran else None,
+        samples=_samples(recipe, random) if ran else [],
         notices=[Notice(code="io-wait", text="the cores waited for disks 24 % of the time")] if recipe.warnings else [],
         machine_before={"load_1min": 0.42},
     )
@@ -268,6 +286,8 @@ def _own(
         "histograms": {name: _encode(values) for name, values in times.items()},
         "late_over_1s_fraction": 0.0,
         "valid": recipe.verdict != "invalid",
+        **({"effort": recipe.effort} if recipe.effort else {}),
+        **({"client_cpu_us": 96.0, "floor": FLOOR} if recipe.system else {}),
         "invalid_reason": recipe.reason if recipe.verdict == "invalid" else None,
         "recall": recall_of(recipe.recall) if recipe.recall is not None else None,
     }

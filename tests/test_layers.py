@@ -18,11 +18,12 @@ PACKAGE = ROOT / "compbench"
 ROOMS = {
     "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
     " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation",
-    "report": "notify __main__ diagnostics flamegraph trend page view scenario_charts distributions validity"
-    " circumstances pages summary loaded_data comparison statistics capacities baselines groups",
+    "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
+    " validity circumstances pages summary versus unequal side_table duels contenders loaded_data comparison statistics"
+    " capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
-    "report/charts": "overview latency vega drawing",
+    "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching quiet retries outcomes cautions equal_recall data_sets"
     " driver_wait server attempt drivers driver_report",
     "preflight": "checks environment own_vectors inputs memory_needs data_scale judgement findings",

@@ -31,6 +31,7 @@ _STYLES = {
     "missed": "bold yellow",
     "failed": "bold red",
     "invalid": "bold magenta",
+    "not offered": "bold",
     "warning": "yellow",
 }
 
@@ -147,7 +148,7 @@ class Display:
         if event.again:
             others = "the others" if measurement_named(event.measurement).repeat is None else "the others of its round"
             self.line(f"      {outcome.reason}; it is made again once {others} are made")
-        elif not outcome.is_measurement:
+        elif not outcome.is_measurement and outcome.verdict != "not offered":
             # Standard error stands alone, without the line of the verdict.
             invalid = "measurement invalid: " if outcome.verdict == "invalid" else ""
             self.error(f"{invalid}{outcome.reason}", event.measurement, outcome.phase or "")
@@ -223,7 +224,7 @@ def headline(event: OutcomeReached) -> str:
     for metric in (P50, P95, P99, THROUGHPUT, ERRORS, RECALL, RECALL_P5, RECALL_BELOW, CAPACITY):
         if metric.name in figures:
             parts.append(metric.in_words(figures[metric.name]))
-    if outcome.is_measurement and outcome.reason:
+    if (outcome.is_measurement or outcome.verdict == "not offered") and outcome.reason:
         parts.append(outcome.reason)
     elif not outcome.is_measurement:
         parts.append(f"in {outcome.phase} ({outcome.code})" if outcome.phase else f"({outcome.code})")

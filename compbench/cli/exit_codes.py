@@ -28,7 +28,8 @@ def exit_code(
     """Return the exit code of an invocation that came to its end: the worst that is true of it.
 
     2 means that nothing started, 1 that not all passed or a task failed, 0 that all is well; the checks alone, and the
-    tasks that look back, have codes of their own.
+    tasks that look back, have codes of their own. What a system does not offer is no failure, and no success either:
+    if nothing else was asked for, nothing has passed.
 
     Args:
         selection: the measurements that were asked for.
@@ -56,4 +57,6 @@ def exit_code_of(error: BaseException) -> int | str | None:
 
 def _all_passed(wanted: Iterable[str], captures: Iterable[Capture]) -> bool:
     verdicts: Mapping[str, str] = {capture.measurement: capture.outcome.verdict for capture in captures}
-    return all(verdicts.get(name) in ("passed", "not offered") for name in wanted)
+    told = [verdicts.get(name) for name in wanted]
+    asked = [verdict for verdict in told if verdict != "not offered"]
+    return all(verdict == "passed" for verdict in asked) and bool(asked or not told)

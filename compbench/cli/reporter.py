@@ -102,7 +102,7 @@ class Reporter:
         if is_due(capture, self.suite.project.settings.invalid_retries):
             return "it was invalid, and is made again at the end of its round"
         command = shlex.join(self.suite.project.words_for([name]))
-        if not capture.outcome.is_measurement:
+        if not capture.outcome.is_measurement and capture.outcome.verdict != "not offered":
             return f"it was {capture.outcome.verdict}: `{command} resume={run.run.name}` measures it again"
         return f"`{command} new=1` measures it again, in a run of its own"
 

@@ -11,7 +11,7 @@ import msgspec
 from compbench.config.toml_tables import convert_table, parse_toml
 from compbench.model.metrics import P99, change_pct
 from compbench.model.records import Capture
-from compbench.report.groups import group_captures
+from compbench.report.groups import Group, group_captures
 from compbench.systems import registry
 
 # The least difference that counts; the report generator that reads our files uses the same tenth.
@@ -57,6 +57,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str
     status: Status
     measured_p99_ms: float
+    measured_system: str = ""  # only where a run compares several
     system: str = ""
     published_p99_ms: float | None = None
     published_p99_high_ms: float | None = None
@@ -103,10 +104,22 @@ def compare(captures: Sequence[Capture], baselines: Sequence[Baseline]) -> list[
     for group in group_captures(captures):
         if (measured_ms := P99.read(group.typical.result, None)) is not None and group.measured:
             own = [b for b in baselines if b.scenario == group.scenario and b.p99_low_ms]
-            found += [_comparison(group.typical, measured_ms, baseline) for baseline in own]
+            found += [_comparison(group, measured_ms, baseline) for baseline in own]
             if not own:
-                found.append(Comparison(scenario=group.scenario, status="NO_BASELINE", measured_p99_ms=measured_ms))
+                found.append(
+                    Comparison(
+                        scenario=group.scenario,
+                        status="NO_BASELINE",
+                        measured_p99_ms=measured_ms,
+                        measured_system=group.system,
+                    )
+                )
     return found
+
+
+def of_subject(comparisons: Sequence[Comparison], systems: Sequence[str]) -> list[Comparison]:
+    """Return the comparisons of the system that the run is about: all, or where it compares several, of the first."""
+    return [c for c in comparisons if c.measured_system in ("", *systems[:1])]
 
 
 def priorities(comparisons: Sequence[Comparison], targets_ms: Mapping[str, float]) -> list[Priority]:
@@ -138,7 +151,8 @@ def priorities(comparisons: Sequence[Comparison], targets_ms: Mapping[str, float
     return sorted(gaps, key=lambda gap: -gap.gap_pct)
 
 
-def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Comparison:
+def _comparison(group: Group, measured_ms: float, baseline: Baseline) -> Comparison:
+    capture = group.typical
     published_ms = baseline.p99_low_ms or 0.0
     ratio = measured_ms / published_ms
     same = abs(ratio - 1) <= COMPARABLE_SHARE
@@ -146,6 +160,7 @@ def _comparison(capture: Capture, measured_ms: float, baseline: Baseline) -> Com
     caveat = caveat_of(capture)
     return Comparison(
         scenario=capture.scenario,
+        measured_system=group.system,
         system=f"{baseline.system} {baseline.version}",
         measured_p99_ms=measured_ms,
         published_p99_ms=published_ms,

@@ -1,4 +1,4 @@
-"""A run's captures by scenario: one where it is measured once, several where it is repeated.
+"""A run's captures by scenario, and by system where it measures several: one of each, or several if repeated.
 
 Pure. Where one picture or one row must stand for several repeats, it is the repeat whose P99 is the median (the slower
 one of an even number): a measurement that happened, not an average of percentiles.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compbench.model.measurement import Measurement
 from compbench.model.metrics import Metric
 from compbench.model.notices import Verdict, worst
 from compbench.model.records import Capture
@@ -16,10 +17,19 @@ from compbench.model.records import Capture
 
 @dataclass(frozen=True)
 class Group:
-    """All captures of one scenario in one run, by repeat; in a search for its capacity, that one."""
+    """All captures of one scenario in one run, by repeat; in a search for its capacity, that one.
+
+    `system` is the system's name where the run compares several; empty where it measures one.
+    """
 
     scenario: str
     captures: tuple[Capture, ...]
+    system: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the name that is the group's own within its run: `alpha`, or with a system `alpha@qdrant`."""
+        return Measurement(self.scenario, system=self.system).name
 
     @property
     def verdict(self) -> Verdict:
@@ -44,7 +54,14 @@ class Group:
         return [value for value in found if value is not None]
 
 
+def name_of(capture: Capture) -> str:
+    """Return the name of the group that a capture belongs to."""
+    return Measurement(capture.scenario, system=capture.system if capture.is_compared else "").name
+
+
 def group_captures(captures: Sequence[Capture]) -> list[Group]:
-    """Return the captures by scenario, in the order in which the scenarios first occur."""
-    names = dict.fromkeys(capture.scenario for capture in captures)
-    return [Group(name, tuple(c for c in captures if c.scenario == name)) for name in names]
+    """Return the captures by scenario and system, in the order in which these first occur."""
+    found: dict[tuple[str, str], list[Capture]] = {}
+    for capture in captures:
+        found.setdefault((capture.scenario, capture.system if capture.is_compared else ""), []).append(capture)
+    return [Group(scenario, tuple(own), system) for (scenario, system), own in found.items()]

@@ -15,7 +15,7 @@ from typing import Any
 from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
-from compbench.model.measurement import measurement_named
+from compbench.model.measurement import Measurement, measurement_named
 from compbench.model.notices import Verdict
 from compbench.model.records import Capture, Git, Machine, Manifest
 from compbench.model.times import iso_utc
@@ -26,11 +26,14 @@ from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
 from compbench.report.charts.vega import Spec
 from compbench.report.comparison import RunComparison, compare_runs
+from compbench.report.groups import name_of
 from compbench.report.loaded_data import data_lines
 from compbench.report.past import comparable, history
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.past.history import Past
+from compbench.report.rival_charts import charts_of_rivals
 from compbench.report.validity import FIXED_RATE
+from compbench.report.versus import Versus, span_of, versus_of
 from compbench.report.view import ScenarioView, standings, view_scenarios
 from compbench.systems import registry
 
@@ -66,6 +69,7 @@ class PageValues:
     sentence: str
     state: str
     since: RunComparison | None
+    versus: Versus | None = None
 
 
 def gather(
@@ -77,26 +81,30 @@ def gather(
         UserError: the file of baselines is wrong.
     """
     published = baselines.load_baselines(pages.baselines_file(scenarios_dir))
-    comparisons = baselines.compare(captures, published)
+    comparisons = baselines.of_subject(baselines.compare(captures, published), manifest.systems)
     targets = pages.read_targets(folder, scenarios_dir, manifest)
     known, _ = history.read_history(folder.parent)
     amounts = {
-        f"stored:{c.scenario}": history.amount(c.data_set.stored, c.data_set.wanted) for c in captures if c.data_set
+        f"stored:{name_of(c)}": history.amount(c.data_set.stored, c.data_set.wanted) for c in captures if c.data_set
     }
     capacities = comparable.find_capacities(known, manifest.fingerprint | amounts)
-    capacities |= {c.scenario: FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
+    capacities |= {name_of(c): FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
     views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities, published)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     since = since_last_run(folder, manifest, known)
+    versus = versus_of(manifest, captures, targets, capacities)
     return PageValues(
         manifest=manifest,
         captures=captures,
         views=views,
         comparisons=comparisons,
         priorities=baselines.priorities(comparisons, targets_ms),
-        sentence=sentence(views, comparisons, since, not_measured=_not_measured(manifest, captures)),
+        sentence=versus.sentence
+        if versus
+        else sentence(views, comparisons, since, not_measured=_not_measured(manifest, captures)),
         state=state,
         since=since,
+        versus=versus,
     )
 
 
@@ -106,7 +114,7 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
     Raises:
         OSError: a file could not be written.
     """
-    specs = _specs(report)
+    specs = _specs(folder, report)
     drawn = {name: drawing.draw_svg(spec) for name, spec in specs.items()} if drawing.can_draw() else {}
     pictures = {name: f"{folder.name}_{name}.svg" for name in drawn}
     for name, svg in drawn.items():
@@ -126,12 +134,15 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
         "bounds": BOUNDS,
         "fixed_rate": FIXED_RATE,
         "iso": iso_utc,
+        "span_of": span_of,
         "pictures": pictures,
         "can_draw": drawing.can_draw(),
     }
     markdown = render("report.md.j2", **values)
     write_whole(folder / file_names.of_run(folder.name, "markdown"), markdown)
     script = drawing.script(cache_dir) if drawn else ""
+    if report.versus:  # within a closed part of a page a chart has no width to be drawn in: the still picture stands
+        specs = {name: spec for name, spec in specs.items() if "@" not in name}
     page = render("report.html.j2", **values, drawn=drawn, specs=specs, script=script, light=drawing.LIGHT)
     write_whole(folder / file_names.of_run(folder.name, "report"), page)
     return markdown
@@ -164,6 +175,7 @@ def sentence(
     ]
     told: dict[Verdict, str] = {
         "missed": "missed a target",
+        "not offered": "not offered",
         "failed": "failed",
         "invalid": "gave no measurement (invalid)",
     }
@@ -185,13 +197,20 @@ def sentence(
 
 
 def _not_measured(manifest: Manifest, captures: Sequence[Capture]) -> list[str]:
-    """Return the selected scenarios without any capture."""
-    selected = dict.fromkeys(measurement_named(name).scenario for name in manifest.selection)
-    return [scenario for scenario in selected if scenario not in {capture.scenario for capture in captures}]
+    """Return the selected scenarios without any capture, with their systems where the run compares several."""
+    selected = [measurement_named(name) for name in manifest.selection]
+    names = dict.fromkeys(Measurement(one.scenario, system=one.system).name for one in selected)
+    return [name for name in names if name not in {name_of(capture) for capture in captures}]
 
 
-def _specs(report: PageValues) -> dict[str, Spec]:
+def _specs(folder: Path, report: PageValues) -> dict[str, Spec]:
     """Return every chart of the page by the part of its file's name after the timestamp."""
-    top = None if report.manifest.kind == "capacity" else overview(standings(report.views))
-    found = {"overview": top} if top else {}
-    return found | {f"{view.name}_{name}": spec for view in report.views for name, spec in view.charts.items()}
+    found: dict[str, Spec | None] = {}
+    if report.versus:
+        found = {**charts_of_rivals(folder, report.versus)}
+    elif report.manifest.kind != "capacity":
+        found = {"overview": overview(standings(report.views, is_published=False))}
+    if report.manifest.kind != "capacity" and any(c.published_p99_ms for c in report.comparisons):
+        found["published"] = overview(standings(report.views, is_published=True))
+    drawn = {name: spec for name, spec in found.items() if spec}
+    return drawn | {f"{view.name}_{name}": spec for view in report.views for name, spec in view.charts.items()}

@@ -28,6 +28,7 @@ from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
+from compbench.report.versus import standings_of, versus_of
 from compbench.systems import registry
 
 UNREADABLE = "not readable here"
@@ -53,11 +54,13 @@ def write_pages(
         UserError: the file of baselines is wrong.
     """
     published = baselines.load_baselines(baselines_file(scenarios_dir))
-    comparisons = baselines.compare(captures, published)
+    comparisons = baselines.of_subject(baselines.compare(captures, published), manifest.systems)
     write_whole(folder / file_names.of_run(folder.name, "metadata"), render_metadata(manifest, captures))
-    text = summary.render_summary(manifest, captures, folder, comparisons, published, interrupted=interrupted)
-    write_whole(folder / file_names.of_run(folder.name, "summary"), text)
     targets = read_targets(folder, scenarios_dir, manifest)
+    # Only of a closed run: it takes scipy, which must not be loaded beside a measurement.
+    versus = versus_of(manifest, captures, targets, {}) if manifest.state == "closed" else None
+    text = summary.render_summary(manifest, captures, folder, comparisons, published, versus, interrupted=interrupted)
+    write_whole(folder / file_names.of_run(folder.name, "summary"), text)
     results = results_of(manifest, captures, comparisons, targets, now)
     write_whole(folder / file_names.RESULTS, msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     for capture in captures:
@@ -171,12 +174,14 @@ def results_of(
         "closed_at": manifest.closed_at,
         "rendered_at": now,
         "selection": manifest.selection,
+        "systems": manifest.systems,
         "settings": manifest.settings,
         "provenance": msgspec.to_builtins(manifest.provenance),
         "fingerprint": manifest.fingerprint,
         "findings": msgspec.to_builtins(manifest.findings),
         "scenarios": [_scenario(capture, targets.get(capture.scenario)) for capture in captures],
         "statistics": _statistics(captures) if manifest.state == "closed" else [],
+        **(_standings(manifest, captures, targets) if manifest.state == "closed" else {"standings": []}),
         "comparisons": msgspec.to_builtins(comparisons),
         "comparisons_remark": baselines.REMARK,
         "priorities": msgspec.to_builtins(baselines.priorities(comparisons, targets_ms)),
@@ -196,10 +201,21 @@ def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
     }
 
 
+def _standings(manifest: Manifest, captures: Sequence[Capture], targets: Mapping[str, Validation]) -> dict[str, Any]:
+    """Return who is ahead on each scenario where several systems are compared, or why nothing is claimed."""
+    versus = versus_of(manifest, captures, targets, {})
+    return {"standings": standings_of(versus), "demonstration": versus.demonstration} if versus else {"standings": []}
+
+
 def _statistics(captures: Sequence[Capture]) -> list[dict[str, Any]]:
     """Return the spread of each scenario's repeats; only of a closed run, whose repeats are all there."""
     return [
-        {"scenario": group.scenario, "metric": metric.name, **msgspec.to_builtins(statistics.spread(values))}
+        {
+            "scenario": group.scenario,
+            **({"system": group.system} if group.system else {}),
+            "metric": metric.name,
+            **msgspec.to_builtins(statistics.spread(values)),
+        }
         for group in group_captures(captures)
         for metric in (P99, THROUGHPUT, RECALL)
         if len(values := group.values(metric)) > 1

@@ -74,6 +74,27 @@ class Change:
     basis: str
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """A figure of one system over that of another, with the interval that holds it at `confidence`."""
+
+    ratio: float
+    low: float
+    high: float
+    confidence: float
+
+
+def ratio_of(base: Sequence[float], head: Sequence[float], alpha: float = ALPHA) -> Ratio | None:
+    """Return `head` over `base` of repeats (all values positive); None where fewer than two a side say nothing.
+
+    Of geometric means, by Welch's t-test on the logarithms, as `judge_change` tests.
+    """
+    if min(len(base), len(head)) < 2 or min(*base, *head) <= 0 or find_spec("scipy") is None:  # noqa: PLR2004
+        return None
+    effect, _, margin = _welch(base, head, alpha)
+    return Ratio(math.exp(effect), math.exp(effect - margin), math.exp(effect + margin), 1 - alpha)
+
+
 def spread(values: Sequence[float]) -> Spread:
     """Describe repeats of one figure (at least one value, all finite)."""
     mean, median = statistics.fmean(values), statistics.median(values)

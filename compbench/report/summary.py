@@ -7,6 +7,9 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from compbench.files.regular import read_regular
 from compbench.model import file_names
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
@@ -14,6 +17,7 @@ from compbench.report import capacities, render
 from compbench.report.baselines import Baseline, Comparison
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
+from compbench.report.versus import Versus, plain_table
 from compbench.systems import registry
 
 
@@ -27,6 +31,7 @@ def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path,
         manifest=manifest,
         captures=captures,
         repeats=repeats_of(captures),
+        answers=_answers(folder) if manifest.systems else [],
     )
 
 
@@ -36,10 +41,14 @@ def render_summary(
     folder: Path,
     comparisons: Sequence[Comparison],
     published: Sequence[Baseline] = (),
+    versus: Versus | None = None,
     *,
     interrupted: bool,
 ) -> str:
-    """Return the text of `_summary.txt`; `published` has the throughputs that a capacity is set beside."""
+    """Return the text of `_summary.txt`.
+
+    `published` has the throughputs that a capacity is set beside, `versus` how systems stand that were compared.
+    """
     return render(
         "summary.txt.j2",
         **_facts(manifest, captures, interrupted=interrupted),
@@ -51,6 +60,8 @@ def render_summary(
         repeats=repeats_of(captures),
         describe=capacities.describe_capacity,
         data=data_lines(captures),
+        versus=versus,
+        versus_table=plain_table(versus) if versus else [],
         not_comparable=registry.not_comparable(capture.system for capture in captures),
         capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )
@@ -70,16 +81,16 @@ def repeats_of(captures: Sequence[Capture]) -> list[str]:
     lines = []
     for group in group_captures(captures):
         values = group.values(P99)
-        if len(group.captures) == 1:
+        if len(group.captures) == 1 or group.verdict == "not offered":
             continue
         counted = f"{len(values)} of {len(group.captures)} repeats"
         if not values:
-            lines.append(f"{group.scenario}: {counted} have figures")
+            lines.append(f"{group.name}: {counted} have figures")
             continue
         # Not by `statistics.spread`: this is rendered beside measurements, and that loads scipy.
         cv_pct = 100 * statistics.stdev(values) / statistics.fmean(values) if len(values) > 1 else None
         lines.append(
-            f"{group.scenario}: P99 median {P99.shown(statistics.median(values))},"
+            f"{group.name}: P99 median {P99.shown(statistics.median(values))},"
             f" {P99.number(min(values))} to {P99.shown(max(values))} over {counted}"
             + ("" if cv_pct is None else f", coefficient of variation {cv_pct:.1f} %")
         )
@@ -98,6 +109,28 @@ def _shown_report(folder: Path) -> str:
     return f"{shown_folder(folder)}{name}" if (folder / name).is_file() else ""
 
 
+class _Standing(msgspec.Struct, frozen=True):
+    scenario: str
+    leader: str | None
+    answer: str
+
+
+class _Standings(msgspec.Struct, frozen=True):
+    standings: list[_Standing] = []
+    demonstration: str = ""
+
+
+def _answers(folder: Path) -> list[str]:
+    """Return who is ahead on each scenario as `results.json` has it, which tells it without scipy; none before that."""
+    try:
+        found = msgspec.json.decode(read_regular(folder / file_names.RESULTS), type=_Standings)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return []  # what stopped it from being written is told besides
+    if found.demonstration:
+        return [found.demonstration]
+    return [f"{standing.scenario}: {standing.answer}" for standing in found.standings]
+
+
 def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool) -> dict[str, object]:
     done = {capture.measurement for capture in captures}
     state = "interrupted" if interrupted else "complete" if done >= set(manifest.selection) else "not complete yet"
@@ -105,8 +138,13 @@ def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool
         "state": state,
         "passed": sum(capture.outcome.verdict == "passed" for capture in captures),
         # Readers of the specified lines count all that did not pass as failed, so each is listed with its verdict.
-        "not_passed": [f"{c.measurement}: {c.outcome.verdict}" for c in captures if c.outcome.verdict != "passed"],
-        "again": any(not capture.outcome.is_measurement for capture in captures),
+        "not_passed": [
+            f"{c.measurement}: {c.outcome.verdict}"
+            for c in captures
+            if c.outcome.verdict not in ("passed", "not offered")
+        ],
+        "not_offered": [c.measurement for c in captures if c.outcome.verdict == "not offered"],
+        "again": any(not c.outcome.is_measurement and c.outcome.verdict != "not offered" for c in captures),
         "total": len(manifest.selection),
         "go_on": command_again(manifest, resume=False),
         "resume": command_again(manifest, resume=True),

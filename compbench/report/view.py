@@ -45,8 +45,8 @@ class ScenarioView:
 
     @property
     def name(self) -> str:
-        """Return the scenario's name."""
-        return self.group.scenario
+        """Return the scenario's name, with the system's where the run compares several."""
+        return self.group.name
 
     @property
     def details(self) -> Details | None:
@@ -63,22 +63,27 @@ def view_scenarios(
     capacities: Mapping[str, FoundCapacity],
     published: Sequence[Baseline] = (),
 ) -> list[ScenarioView]:
-    """Return a view of each scenario that has a capture, in order."""
+    """Return a view of each scenario that has a capture, in order; of each of its systems where it compares several."""
     found = []
     for group in group_captures(captures):
-        own = [comparison for comparison in comparisons if comparison.scenario == group.scenario]
-        capacity = capacities.get(group.scenario)
+        own = [c for c in comparisons if (c.scenario, c.measured_system) == (group.scenario, group.system)]
+        capacity = capacities.get(group.name)
         view = _view(folder, manifest, group, own, targets.get(group.scenario), capacity)
-        beside = beside_published(view.capture, capacity.facts if capacity else None, published)
+        is_subject = group.system in ("", *manifest.systems[:1])
+        facts = capacity.facts if capacity and is_subject else None
+        beside = beside_published(view.capture, facts, published)
         found.append(dataclasses.replace(view, published_capacities=beside))
     return found
 
 
-def standings(views: Sequence[ScenarioView]) -> list[Standing]:
-    """Return the rows of the picture at the top of the page."""
+def standings(views: Sequence[ScenarioView], *, is_published: bool) -> list[Standing]:
+    """Return the rows of the picture at the top of the page, or with published figures of the one at its end."""
     found = []
     for view in views:
-        published = next((c for c in view.comparisons if c.published_p99_ms is not None), None)
+        known = view.comparisons if is_published else []
+        published = next((c for c in known if c.published_p99_ms is not None), None)
+        if is_published and published is None:
+            continue
         values = view.group.values(P99)
         found.append(
             Standing(

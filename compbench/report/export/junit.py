@@ -11,7 +11,7 @@ from compbench.model.times import iso_utc
 def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
     """Return a run as JUnit XML, a test case per scenario and repeat: a missed one is a failure, others an error.
 
-    A selected scenario that was not measured is skipped.
+    A selected scenario that was not measured, or that the system does not offer, is skipped.
     """
     from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite  # noqa: PLC0415 - optional
 
@@ -27,7 +27,8 @@ def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
             case.result = [Skipped("not measured")]
         else:
             case.time = capture.ended_at - capture.started_at
-            kind = {"missed": Failure, "failed": Error, "invalid": Error}.get(capture.outcome.verdict)
+            kinds = {"missed": Failure, "failed": Error, "invalid": Error, "not offered": Skipped}
+            kind = kinds.get(capture.outcome.verdict)
             case.result = [kind(capture.outcome.reason, capture.outcome.code)] if kind else []
         suite.add_testcase(case)
     whole = JUnitXml("compbench")

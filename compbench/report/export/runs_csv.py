@@ -1,4 +1,4 @@
-"""Every closed run as CSV: a line per scenario and repeat, for spreadsheets and data frames."""
+"""Every closed run as CSV: a line per scenario, system and repeat, for spreadsheets and data frames."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def csv_text(history: Sequence[Past]) -> str:
     writer.writerow(_HEADER)
     for past in history:
         facts = [past.run, iso_utc(past.opened_at), past.commit, "yes" if past.dirty else "no", past.machine]
-        facts += [past.fingerprint.get(name, "") for name in _FACTS]
         order = list(past.verdicts)
-        for one in sorted(past.measured, key=lambda one: (order.index(one.scenario), one.repeat)):
-            writer.writerow([*facts, one.scenario, one.repeat, one.verdict, *_figures(one)])
+        for one in sorted(past.measured, key=lambda one: (order.index(one.name), one.repeat)):
+            told = {**past.fingerprint, **({"system": one.system} if one.system else {})}
+            own = [told.get(name, "") for name in _FACTS]
+            writer.writerow([*facts, *own, one.scenario, one.repeat, one.verdict, *_figures(one)])
     return out.getvalue()
 
 

@@ -1,6 +1,8 @@
 """Which closed runs may be set side by side, and the differences between those that may not. Pure.
 
-Runs are comparable, scenario by scenario, if workload, settings and machine are the same; the build may differ.
+Runs are comparable, scenario by scenario, if workload, settings and machine are the same; the build may differ. Where
+runs compared several systems, the names of scenarios here have theirs (`alpha@qdrant`): which others were measured
+besides makes no difference to a system's figures, only its own settings do.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from compbench.model.errors import UserError
+from compbench.model.measurement import measurement_named
 from compbench.model.result import Capacity
 from compbench.report.past.history import Past
 
@@ -31,10 +34,11 @@ class FoundCapacity:
 def differences(base: Past, head: Past, scenario: str = "") -> list[str]:
     """Return the differences that make two runs incomparable, each as `name: base -> head`."""
     names = [*SAME, *(_own(scenario) if scenario else ())]
+    both = [_facts(past, scenario or _any_compared(base, head)) for past in (base, head)]
     return [
-        f"{name}: {_short(base, name)} -> {_short(head, name)}"
+        f"{name}: {_short(both[0], name)} -> {_short(both[1], name)}"
         for name in names
-        if base.fingerprint.get(name) != head.fingerprint.get(name)
+        if both[0].get(name) != both[1].get(name)
     ]
 
 
@@ -80,7 +84,9 @@ def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> 
     found = {}
     for past in history:
         for scenario, facts in past.capacities.items():
-            names = ("machine", "system", "scale", f"scenario:{scenario}", f"set:{scenario}")
+            plain = measurement_named(scenario).scenario
+            same_system = () if plain != scenario else ("system",)
+            names = ("machine", *same_system, "scale", f"scenario:{plain}", f"set:{plain}")
             told = past.fingerprint.get(f"stored:{scenario}")
             same_amount = told in (None, fingerprint.get(f"stored:{scenario}", told))
             if same_amount and all(past.fingerprint.get(name) == fingerprint.get(name) for name in names):
@@ -90,13 +96,14 @@ def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> 
 
 def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
     """Return the facts that a scenario's comparable runs have in common."""
-    return tuple(past.fingerprint.get(name) for name in (*SAME, *_own(scenario)))
+    facts = _facts(past, scenario)
+    return tuple(facts.get(name) for name in (*SAME, *_own(scenario)))
 
 
 def series_names(points: Iterable[Past], scenario: str) -> dict[tuple[str | None, ...], str]:
     """Return how a reader knows each series of a scenario's comparable runs, by its key; no two have one name."""
     series = {series_key(past, scenario): past for past in points}
-    names = {key: _series_name(past) for key, past in series.items()}
+    names = {key: _series_name(past, scenario) for key, past in series.items()}
     fields = (*SAME, "scenario's file", "its own vectors", "vectors stored")
     for name in {name for name in names.values() if list(names.values()).count(name) > 1}:
         alike = [key for key in names if names[key] == name]
@@ -108,11 +115,29 @@ def series_names(points: Iterable[Past], scenario: str) -> dict[tuple[str | None
 
 def _own(scenario: str) -> tuple[str, ...]:
     """Return the names of the parts of a fingerprint that are about a scenario."""
-    return f"scenario:{scenario}", f"set:{scenario}", f"stored:{scenario}"
+    plain = measurement_named(scenario).scenario
+    return f"scenario:{plain}", f"set:{plain}", f"stored:{scenario}"
 
 
-def _series_name(past: Past) -> str:
-    system, scale, driver, profile = (past.fingerprint.get(name) for name in ("system", "scale", "driver", "profile"))
+def _facts(past: Past, scenario: str) -> Mapping[str, str]:
+    """Return the fingerprint as it is about a scenario: where that has a system, only with this one's settings."""
+    system = measurement_named(scenario).system
+    if not system:
+        return past.fingerprint
+    prefix = f"system.{system}."
+    own = {name.removeprefix(prefix): v for name, v in past.fingerprint.items() if name.startswith(prefix)}
+    told = ", ".join(f"{name}={own[name]}" for name in sorted(own))
+    return {**past.fingerprint, "system": system, "system settings": told}
+
+
+def _any_compared(base: Past, head: Past) -> str:
+    """Return a name with a system that both runs compared, by which their common facts are told; empty if none is."""
+    return next((name for name in head.scenarios if name in base.verdicts and measurement_named(name).system), "")
+
+
+def _series_name(past: Past, scenario: str) -> str:
+    facts = _facts(past, scenario)
+    system, scale, driver, profile = (facts.get(name) for name in ("system", "scale", "driver", "profile"))
     return f"{past.machine}, {system} at scale {scale}, {driver}, {profile}"
 
 
@@ -120,8 +145,8 @@ def _comparable(base: Past, head: Past) -> list[str]:
     return [name for name in head.scenarios if name in base.verdicts and not differences(base, head, name)]
 
 
-def _short(past: Past, name: str) -> str:
-    value = past.fingerprint.get(name, "(absent)")
+def _short(facts: Mapping[str, str], name: str) -> str:
+    value = facts.get(name, "(absent)")
     return value if len(value) <= 16 else f"{value[:12]}..."  # noqa: PLR2004 - a hash is longer than any other value
 
 

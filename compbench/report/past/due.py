@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compbench.model.measurement import Measurement
 from compbench.report.past.history import Past
 from compbench.systems import registry
 
@@ -56,17 +57,28 @@ def why_not(past: Past, wanted: Wanted) -> str:
     if (duration_s := facts.get("duration_s", "None")) != "None":
         reasons.append(f"{duration_s} s a scenario in place of the scenario's own duration")
     reasons += _of_another_system(past, wanted)
-    if missing := [name for name in wanted.scenarios if name not in past.verdicts]:
+    system = _system_of(past, wanted)
+    names = {
+        scenario: Measurement(scenario, system=system if past.systems else "").name for scenario in wanted.scenarios
+    }
+    if missing := [scenario for scenario, name in names.items() if name not in past.verdicts]:
         reasons.append(f"without {', '.join(missing)}")
     for verdict in dict.fromkeys(past.verdicts.values()):
-        names = [n for n in wanted.scenarios if past.verdicts.get(n) == verdict and not _has_figures(past, n)]
-        if names:
-            reasons.append(f"{', '.join(names)} {verdict}")
+        without = [s for s, n in names.items() if past.verdicts.get(n) == verdict and not _has_figures(past, n)]
+        if without:
+            reasons.append(f"{', '.join(without)} {verdict}")
     return ", ".join(reasons)
 
 
+def _system_of(past: Past, wanted: Wanted) -> str:
+    """Return the system by which a run counts: where it compared several, the one that is asked for, or the subject."""
+    if not past.systems:
+        return past.fingerprint.get("system", "unknown")
+    return wanted.system if wanted.system in past.systems else past.systems[0]
+
+
 def _of_another_system(past: Past, wanted: Wanted) -> list[str]:
-    system, scale = past.fingerprint.get("system", "unknown"), past.fingerprint.get("scale", "")
+    system, scale = _system_of(past, wanted), past.fingerprint.get("scale", "")
     if system != wanted.system and (wanted.system or registry.kind_of(system).not_comparable):
         return [f"of the system {system}"]
     whole = ("", wanted.scale, *(_WHOLE if wanted.scale.startswith("auto") else ()))
@@ -75,5 +87,5 @@ def _of_another_system(past: Past, wanted: Wanted) -> list[str]:
     return []
 
 
-def _has_figures(past: Past, scenario: str) -> bool:
-    return any(one.scenario == scenario and one.verdict in _WITH_FIGURES for one in past.measured)
+def _has_figures(past: Past, name: str) -> bool:
+    return any(one.name == name and one.verdict in _WITH_FIGURES for one in past.measured)

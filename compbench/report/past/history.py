@@ -17,6 +17,7 @@ from compbench.files.regular import read_regular
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.file_names import TIMESTAMP
+from compbench.model.measurement import Measurement
 from compbench.model.notices import Outcome, Verdict, worst
 from compbench.model.records import RESULTS_SCHEMA, Git, Machine, Provenance
 from compbench.model.result import Capacity
@@ -49,6 +50,12 @@ class _Scenario(msgspec.Struct, frozen=True):
     data_set: _DataSet | None = None
     capacity: Capacity | None = None
     duration_s: float | None = None
+    system: str = ""
+    is_compared: bool = False
+
+    @property
+    def name(self) -> str:
+        return Measurement(self.scenario, system=self.system if self.is_compared else "").name
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -63,19 +70,29 @@ class _Results(msgspec.Struct, frozen=True):
     fingerprint: dict[str, str]
     scenarios: list[_Scenario]
     kind: str = "suite"
+    systems: list[str] = []
     settings: dict[str, Any] = {}
     provenance: Provenance = Provenance()
 
 
 @dataclass(frozen=True)
 class PastMeasurement:
-    """One measurement of a closed run; a failed or invalid one has no figures."""
+    """One measurement of a closed run; a failed or invalid one has no figures.
+
+    `system` is its name where the run compared several; empty where it measured one.
+    """
 
     scenario: str
     repeat: int
     verdict: Verdict
     figures: Mapping[str, float]
     duration_s: float | None = None
+    system: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which its figures stand: `alpha`, or with a system `alpha@qdrant`."""
+        return Measurement(self.scenario, system=self.system).name
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,8 @@ class Past:
     """One closed run: build, machine, figures and verdicts.
 
     `values` has the figures by scenario and metric, of each repeat that passed or missed; `measured`
-    says which is which.
+    says which is which. Where a run compared `systems` (the subject first), `alpha@qdrant` stands for a scenario
+    everywhere, so that figures of different systems never meet.
     """
 
     run: str
@@ -97,10 +115,11 @@ class Past:
     measured: Sequence[PastMeasurement] = ()
     kind: str = "suite"
     capacities: Mapping[str, Capacity] = field(default_factory=dict)
+    systems: Sequence[str] = ()
 
     @property
     def scenarios(self) -> list[str]:
-        """Return the scenarios that have a capture, failed ones too."""
+        """Return the scenarios that have a capture, failed ones too; with their systems where it compared several."""
         return list(self.verdicts)
 
 
@@ -163,8 +182,8 @@ def _past(results: _Results) -> Past:
     verdicts: dict[str, Verdict] = {}
     measured = [_measured(scenario) for scenario in results.scenarios]
     for one in measured:
-        verdicts[one.scenario] = worst((one.verdict, verdicts.get(one.scenario, "passed")))
-        own = values.setdefault(one.scenario, {})
+        verdicts[one.name] = worst((one.verdict, verdicts.get(one.name, one.verdict)))
+        own = values.setdefault(one.name, {})
         for name, value in one.figures.items():
             own.setdefault(name, []).append(value)
     return Past(
@@ -172,13 +191,14 @@ def _past(results: _Results) -> Past:
         opened_at=results.opened_at,
         fingerprint=_inputs(results),
         kind=results.kind,
-        capacities={s.scenario: s.capacity for s in results.scenarios if s.capacity},
+        capacities={s.name: s.capacity for s in results.scenarios if s.capacity},
         commit=git.commit or "",
         dirty=bool(git.dirty),
         machine=f"{system.cpu_model or 'machine'} ({results.fingerprint.get('machine', '')[:6]})",
         values=values,
         verdicts=verdicts,
         measured=measured,
+        systems=results.systems,
     )
 
 
@@ -187,11 +207,11 @@ def _inputs(results: _Results) -> dict[str, str]:
     found = {_RENAMED.get(name, name): value for name, value in results.fingerprint.items()}
     own = {name: value for name, value in found.items() if name.startswith("system.")}
     found["system settings"] = ", ".join(f"{name.removeprefix('system.')}={own[name]}" for name in sorted(own))
-    for scenario in dict.fromkeys(one.scenario for one in results.scenarios):
-        sets = [one.data_set for one in results.scenarios if one.scenario == scenario and one.data_set]
+    for name in dict.fromkeys(one.name for one in results.scenarios):
+        sets = [one.data_set for one in results.scenarios if one.name == name and one.data_set]
         counts = {amount(data_set.stored, data_set.wanted) for data_set in sets}
         if counts:
-            found[f"stored:{scenario}"] = ", ".join(sorted(counts))
+            found[f"stored:{name}"] = ", ".join(sorted(counts))
     return found
 
 
@@ -199,5 +219,10 @@ def _measured(scenario: _Scenario) -> PastMeasurement:
     figures = scenario.metrics if scenario.outcome.is_measurement else {}
     known = {name: value for name, value in figures.items() if value is not None}
     return PastMeasurement(
-        scenario.scenario, scenario.repeat or 1, scenario.outcome.verdict, known, scenario.duration_s
+        scenario=scenario.scenario,
+        repeat=scenario.repeat or 1,
+        verdict=scenario.outcome.verdict,
+        figures=known,
+        duration_s=scenario.duration_s,
+        system=scenario.system if scenario.is_compared else "",
     )

@@ -1,0 +1,82 @@
+"""What is not equal between systems that are compared, in the open, and what is equal in a line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from compbench.model.records import Capture, Manifest, SystemFacts
+from compbench.report.contenders import Contender
+
+NOT_TOLD = "not told"
+# No system gets a limit or cores of its own yet.
+_EQUAL_FOR_ALL = ("memory limit: none", "CPU set: none")
+_ASPECTS = {
+    "protocol": "protocol",
+    "index_definition": "index",
+    "durability": "an acknowledged insert survives",
+    "inserts": "a search sees an insert",
+    "caches": "caches",
+    "mode": "mode",
+}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Aspects in which systems differ, with what each has, by system; and in words what is equal for all.
+
+    `proofs` say whether each index answers; `absent` are rivals that are not here, with how to get them.
+    """
+
+    aspects: dict[str, dict[str, str]]
+    equal: list[str]
+    proofs: list[tuple[str, str]]
+    absent: list[str]
+
+
+def differences_of(
+    manifest: Manifest, captures: Sequence[Capture], entries: Mapping[str, Sequence[Contender]]
+) -> Differences:
+    """Return what differs between the systems of a run, by what each tells of itself and by what was measured."""
+    facts = {c.system: c.system_facts for c in captures if c.system_facts != SystemFacts()}
+    versions = {c.system: c.server.version for c in captures if c.server.version}
+    found = {"version": {system: versions.get(system, NOT_TOLD) for system in manifest.systems}}
+    for name, title in _ASPECTS.items():
+        found[title] = {s: getattr(facts.get(s, SystemFacts()), name) or NOT_TOLD for s in manifest.systems}
+    found["effort of searches"] = {s: _efforts(entries, s) for s in manifest.systems}
+    equal = [f"{title}: {next(iter(own.values()))}" for title, own in found.items() if len(set(own.values())) == 1]
+    differing = {title: own for title, own in found.items() if len(set(own.values())) > 1}
+    absent = [f"{name} ({how})" for name, how in manifest.settings.get("absent") or []]
+    return Differences(differing, [*equal, *_EQUAL_FOR_ALL], _proofs(entries), absent)
+
+
+def _efforts(entries: Mapping[str, Sequence[Contender]], system: str) -> str:
+    """Return the efforts that a system's timed searches had, in its own word; by scenario where they differ."""
+    found: dict[str, list[str]] = {}
+    for scenario, own in entries.items():
+        entry = next(one for one in own if one.system == system)
+        if entry.effort is not None:
+            knob = (entry.frontier.knob if entry.frontier else "") or "effort"
+            found.setdefault(f"{knob} {entry.effort}", []).append(scenario)
+    if len(found) == 1:
+        return next(iter(found))
+    return "; ".join(f"{told} in {', '.join(scenarios)}" for told, scenarios in found.items()) or "no knob is set"
+
+
+def _proofs(entries: Mapping[str, Sequence[Contender]]) -> list[tuple[str, str]]:
+    """Return (level, text) of each system whose index was not proven to answer, and of those where it was."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for scenario, own in entries.items():
+        for entry in own:
+            if entry.data is None or (not entry.data.index_proof and entry.frontier is None):
+                continue  # nothing with an index, or nothing loaded
+            proof = entry.data.index_proof
+            level = {True: "ok", False: "bad", None: "unknown"}[proof.is_used if proof else None]
+            said = proof.said if proof and proof.said else "nothing was told"
+            found.setdefault((entry.title, level, said), []).append(scenario)
+    words = {
+        "ok": "the index answers",
+        "bad": "the index does NOT answer: nothing is claimed of these figures",
+        "unknown": "whether the index answers is not known",
+    }
+    return [(level, f"{title}: {words[level]} ({said}; {', '.join(s)})") for (title, level, said), s in found.items()]
