@@ -14,8 +14,9 @@ def tree_memory_bytes(pid: int) -> int | None:
     """Return the memory that a process and its descendants occupy, None if it has ended.
 
     It is the sum of their proportional shares (PSS), as Linux counts them: what n processes share counts as an nth of
-    it in each. Where that can't be read, it is what is resident. The kernel goes through all pages of each process to
-    tell it, which takes it up to a second for many of them: not to be asked while something is measured.
+    it in each. Where that can't be read, it is what is resident. Shared memory that only processes which have ended had
+    touched is not in it: a server with a process for each connection is to be asked while these are open. To tell it,
+    the kernel goes through all pages of each process (0.1 s of a core for 75 processes of a server with 100 MB).
     """
     try:
         top = psutil.Process(pid)
