@@ -10,7 +10,10 @@ from __future__ import annotations
 import pytest
 
 # Names that a module of tests imports from tests/, and the mark that this gives its tests.
-MARKS = {"Project": "suite", "drive": "process", "serving": "process", "embedded": "process", "look_at": "process"}
+MARKS = {
+    "Project": "suite",
+    **dict.fromkeys(("drive", "serving", "embedded", "look_at", "postgres_running"), "process"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

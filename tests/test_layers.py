@@ -36,12 +36,13 @@ ROOMS = {
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
+    "systems/pgvector": "server client values statements install settings",
     "systems/engram": "server client requests settings",
     "systems": "registry clients discovery installation api",
-    "transport": "http_pool http_connection exchange",
+    "transport": "postgres_pool postgres_connection postgres_messages http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
-    "machine": "version_line tree_memory thresholds standard_streams snapshot sampler sampling priority process output"
-    " perf interrupts guard effects ask",
+    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
+    " process output perf interrupts guard effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders",
     "files": "cloned content_hashes regular whole",

@@ -5,7 +5,8 @@ own, with that niceness as far as the user may have it, reports `pid N`, then `e
 STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send SIGTERM, SIGINT, SIGKILL to the program's process group.
 When CONTROL_FD ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. Needs nothing but
 a POSIX kernel, so it holds on Linux and macOS alike and survives a SIGKILL of compbench or of its whole process group.
-Imports little: it starts in milliseconds.
+On Linux it also ends those of the program's descendants that have left its group (as PostgreSQL's do), once the program
+has ended: whoever loses its parent becomes the guard's child. Imports little: it starts in milliseconds.
 """
 
 import os
@@ -19,6 +20,9 @@ SIGNALS = {b"T": signal.SIGTERM, b"I": signal.SIGINT, b"K": signal.SIGKILL}
 RESTORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 CANNOT_EXECUTE = 127
 SESSION_TRIES, SESSION_WAIT_S = 20, 0.1
+PR_SET_CHILD_SUBREAPER = 36
+# A process that does not end on SIGKILL waits for a device; the guard's report must not wait for it, too.
+DESCENDANTS_LIMIT_S, DESCENDANTS_POLL_S = 5.0, 0.005
 
 
 def start(argv: list[str], niceness: int, status_fd: int, control_fd: int) -> int:
@@ -94,10 +98,77 @@ def has_ended(pid: int) -> bool:
     return bool(select.select([WAKE_FD], [], [], 0)[0])
 
 
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own, where the kernel has that (Linux)."""
+    if sys.platform == "linux":
+        try:
+            import ctypes  # noqa: PLC0415 - a Python may be built without it
+        except ImportError:
+            return
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def collect_orphans(pid: int) -> None:
+    """Collect adopted children that have ended, up to the first word of the child's own end, which is left unread."""
+    while sys.platform == "linux":
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid == pid:
+            return
+        os.waitpid(ended.si_pid, 0)
+
+
+def end_orphans() -> None:
+    """End and collect every child that is left, and those that these leave in turn: all are descendants."""
+    deadline = time.monotonic() + DESCENDANTS_LIMIT_S
+    while sys.platform == "linux" and time.monotonic() < deadline:
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        for orphan in children():
+            try:
+                os.kill(orphan, signal.SIGKILL)
+            except (PermissionError, ProcessLookupError):
+                continue  # a program of another user's, which only its own user may end
+        time.sleep(DESCENDANTS_POLL_S)
+
+
+def children() -> list[int]:
+    """Return the present children, which nobody else collects, so that no number can be another's."""
+    own = str(os.getpid())
+    if os.path.realpath("/proc/self") != f"/proc/{own}":
+        return []  # another namespace's numbers
+    # pathlib would take longer to load than all else here.
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal() and parent_of(name) == own]  # noqa: PTH208
+
+
+def parent_of(name: str) -> str:
+    """Return the number of a process' parent, empty if it has ended."""
+    try:
+        fd = os.open(f"/proc/{name}/stat", os.O_RDONLY)
+        try:
+            # Behind the name of the program, which may hold anything: state, parent.
+            return os.read(fd, 1024).rpartition(b")")[2].split()[1].decode()
+        finally:
+            os.close(fd)
+    except (OSError, IndexError):
+        return ""
+
+
 def reap(pid: int) -> int:
-    """End what is left of the child's group, then collect the child; return its exit code, negative for a signal."""
+    """End what is left of the child's group, collect the child, then end what else it has left.
+
+    Returns:
+        The child's exit code, negative for a signal.
+    """
     signal_group(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    end_orphans()
+    return code
 
 
 def watch(pid: int, control_fd: int) -> int:
@@ -117,6 +188,7 @@ def watch(pid: int, control_fd: int) -> int:
                     inputs.remove(control_fd)
         if WAKE_FD in ready and hasattr(os, "waitid"):
             os.read(WAKE_FD, 64)
+            collect_orphans(pid)
         if kill_at is not None and time.monotonic() >= kill_at:
             signal_group(pid, signal.SIGKILL)
             kill_at = None
@@ -133,6 +205,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    adopt_orphans()
     pid = start(sys.argv[4:], int(sys.argv[3]), status_fd, control_fd)
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):

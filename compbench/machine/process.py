@@ -134,10 +134,14 @@ class Child:
                 self.exit = exit_of(int(number))
 
     def _end_unguarded(self) -> None:
-        """End the process and its group, unless the pid belongs to another process by now."""
+        """End the process, its group and its descendants, unless the pid belongs to another process by now."""
         if self._created_at is not None and _created_at(self.pid) == self._created_at:
+            descendants = _descendants(self.pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+            for descendant in descendants:
+                with contextlib.suppress(psutil.Error):
+                    descendant.kill()
 
 
 def exit_of(return_code: int) -> Exit:
@@ -223,6 +227,13 @@ def own_open_files() -> int | None:
         with contextlib.suppress(OSError):
             return len(os.listdir(folder))  # noqa: PTH208 - Path.iterdir holds a descriptor more for longer
     return None
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def _created_at(pid: int) -> float | None:

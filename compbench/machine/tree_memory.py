@@ -1,32 +1,39 @@
-"""How much main memory a process and all its descendants hold together."""
+"""The memory of a process and all its descendants, in which what they share counts once."""
 
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import psutil
 
+_PROC = Path("/proc")
+
 
 def tree_memory_bytes(pid: int) -> int | None:
-    """Return the memory of a process and its descendants, each shared page counted once; None if it has ended.
+    """Return the memory that a process and its descendants occupy, None if it has ended.
 
-    Where the platform does not tell how many processes share a page (only Linux does), or doesn't tell this user,
-    shared pages count in each.
+    It is the sum of their proportional shares (PSS), as Linux counts them: what n processes share counts as an nth of
+    it in each. Where that can't be read, it is what is resident. Shared memory that only processes which have ended had
+    touched is not in it: a server with a process for each connection is to be asked while these are open. To tell it,
+    the kernel goes through all pages of each process (0.1 s of a core for 75 processes of a server with 100 MB).
     """
     try:
-        root = psutil.Process(pid)
-        processes = [root, *root.children(recursive=True)]
+        top = psutil.Process(pid)
+        processes = [top, *top.children(recursive=True)]
     except psutil.Error:
         return None
-    held = [size for process in processes if (size := _memory_of(process)) is not None]
-    return sum(held) if held else None
+    known = [size for process in processes if (size := _occupied_bytes(process)) is not None]
+    return sum(known) if known else None
 
 
-def _memory_of(process: psutil.Process) -> int | None:
-    with contextlib.suppress(psutil.Error, OSError):
-        try:
-            share = getattr(process.memory_full_info(), "pss", 0)
-        except psutil.AccessDenied:
-            share = 0
-        return int(share or process.memory_info().rss)
-    return None
+def _occupied_bytes(process: psutil.Process) -> int | None:
+    """Return one process' share; None if it has ended meanwhile."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in (_PROC / str(process.pid) / "smaps_rollup").read_text(encoding="ascii").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return None

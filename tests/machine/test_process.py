@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -144,7 +145,57 @@ def test_a_process_that_escaped_with_the_output_holds_nobody_up(tmp_path: Path) 
         assert child.wait(20) == Exit(code=0)
     escaped, mine = (tmp_path / "out").read_text().split()
     assert mine == "mine"
-    os.kill(int(escaped), signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # where the guard can, it has ended it
+        os.kill(int(escaped), signal.SIGKILL)
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives a guard those that have lost their parent")
+# Leaves its session and its parent, and starts one that does so too, as a server's own processes may.
+ESCAPING = """
+import os, sys, time
+for name in ("first", "second"):
+    if os.fork():
+        break
+    os.setsid()
+    open(f"{sys.argv[1]}/{name}.partial", "w").write(str(os.getpid()))
+    os.rename(f"{sys.argv[1]}/{name}.partial", f"{sys.argv[1]}/{name}")
+time.sleep(300)
+"""
+
+
+def escaping(folder: Path, then: str) -> str:
+    return f"{sys.executable} -c '{ESCAPING}' {folder} & {then}"
+
+
+@LINUX
+@pytest.mark.parametrize("how", ["it ends", "it is stopped", "it is killed", "its guard is killed"])
+def test_nothing_that_has_left_a_programs_session_outlives_it(tmp_path: Path, how: str) -> None:
+    with shell(escaping(tmp_path, "while [ ! -e go ]; do sleep 0.05; done"), tmp_path) as child:
+        escaped = [pid_written_to(tmp_path / "first"), pid_written_to(tmp_path / "second")]
+        assert all(map(is_running, escaped))
+        if how == "it ends":
+            (tmp_path / "go").touch()
+        elif how == "it is killed":
+            os.kill(child.pid, signal.SIGKILL)
+        elif how == "its guard is killed":
+            os.kill(psutil.Process(child.pid).ppid(), signal.SIGKILL)
+        if how != "it is stopped":
+            assert child.wait(10) is not None
+    assert eventually(lambda: not any(map(is_running, escaped)), 5.0)
+
+
+@LINUX
+def test_a_guard_collects_what_has_lost_its_parent_and_ends_no_process_that_is_not_its_own(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "300"], start_new_session=True) as other:
+        lost = 'import os; os.fork() or (os.setsid(), open("lost", "w").write(str(os.getpid())))'
+        with shell(f"{sys.executable} -c '{lost}'; while [ ! -e go ]; do sleep 0.05; done", tmp_path) as child:
+            pid = pid_written_to(tmp_path / "lost")
+            assert eventually(lambda: not psutil.pid_exists(pid)), "it has ended and nobody has collected it"
+            assert child.poll() is None
+            (tmp_path / "go").touch()
+            assert child.wait(10) == Exit(code=0)
+        assert is_running(other.pid)
+        other.kill()
 
 
 def test_stop_says_what_it_took(tmp_path: Path) -> None:
@@ -177,7 +228,9 @@ from pathlib import Path
 from compbench.machine import process
 from compbench.machine.output import Output
 folder = Path(sys.argv[1])
-argv = ["sh", "-c", "trap '' TERM; echo $$ > pid; sleep 300 & echo $! > child; while :; do sleep 1; done"]
+escape = f"{sys.executable} -c 'import os, time; os.setsid(); time.sleep(300)'"
+argv = ["sh", "-c", f"trap '' TERM; echo $$ > pid; sleep 300 & echo $! > child; {escape} & echo $! > escaped;"
+    " while :; do sleep 1; done"]
 with process.running(argv, environment=os.environ, folder=folder, stdout=Output(folder / "out", 1000)):
     time.sleep(300)
 """
@@ -193,7 +246,8 @@ def test_a_program_does_not_outlive_a_runner_that_is_killed_alone_or_with_its_gr
             env={**os.environ, "PYTHONPATH": str(root)},
             start_new_session=True,
         ) as runner:
-            pids = [pid_written_to(folder / "pid"), pid_written_to(folder / "child")]
+            names = ["pid", "child", "escaped"] if sys.platform == "linux" else ["pid", "child"]
+            pids = [pid_written_to(folder / name) for name in names]
             kill(runner.pid, signal.SIGKILL)
             ended = eventually(lambda: not any(map(is_running, pids)), 10.0)  # noqa: B023 - called at once
             assert ended, f"killed {name}: SIGTERM is ignored, so SIGKILL must have come"

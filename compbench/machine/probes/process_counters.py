@@ -19,14 +19,17 @@ class ProcessCounters(msgspec.Struct, frozen=True, kw_only=True):
     """A process and all its descendants, summed; `processes` is how many there are.
 
     `cpu_s` is user plus system time since each process began, and that of their ended children, so that it never
-    shrinks when a child ends. `open_files` is the number of descriptors of the process itself. `read_bytes` and
-    `write_bytes` count the traffic of the disks, as far as the platform counts it.
+    shrinks when a child ends. `resident_bytes` counts what processes may share (files and shared memory) once, by the
+    process that has most of it, which is `shared_bytes`, where the platform tells it apart. `open_files` is the number
+    of descriptors of the process itself. `read_bytes` and `write_bytes` count the traffic of the disks, as far as the
+    platform counts it.
     """
 
     cpu_s: float
     resident_bytes: int
     virtual_bytes: int
     threads: int
+    shared_bytes: int = 0
     processes: int = 1
     open_files: int | None = None
     read_bytes: int | None = None
@@ -48,7 +51,9 @@ def read_process_counters(process: psutil.Process) -> ProcessCounters | None:
     counted = [own, *_read_descendants(process)]
     return ProcessCounters(
         cpu_s=sum(one.cpu_s for one in counted),
-        resident_bytes=sum(one.resident_bytes for one in counted),
+        resident_bytes=sum(one.resident_bytes - one.shared_bytes for one in counted)
+        + max(one.shared_bytes for one in counted),
+        shared_bytes=max(one.shared_bytes for one in counted),
         virtual_bytes=sum(one.virtual_bytes for one in counted),
         threads=sum(one.threads for one in counted),
         processes=len(counted),
@@ -66,6 +71,8 @@ def _read_one(process: psutil.Process) -> ProcessCounters:
             # Linux adds an ended child's time to `children_*` of its parent; macOS leaves these at 0.
             cpu_s=cpu.user + cpu.system + cpu.children_user + cpu.children_system,
             resident_bytes=memory.rss,
+            # macOS does not tell it. The exact share (PSS) would take the kernel a walk through all pages each time.
+            shared_bytes=min(getattr(memory, "shared", 0), memory.rss),
             virtual_bytes=memory.vms,
             threads=process.num_threads(),
             open_files=_allowed(process.num_fds),

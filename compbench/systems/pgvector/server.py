@@ -1,0 +1,231 @@
+"""PostgreSQL with pgvector as the runner sees it: started from the installed programs, asked through its protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from compbench.config.system_tables import Durability, Mode
+from compbench.machine import unprivileged
+from compbench.machine.version_line import version_line
+from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
+from compbench.systems.pgvector import install
+from compbench.systems.pgvector.settings import PgvectorSettings
+from compbench.systems.pgvector.statements import COUNT, HAS_ROWS
+
+_QUESTION_LIMIT_S = 2.0
+# Connections of the largest driver (900), of the runner's questions, and those that PostgreSQL keeps for superusers.
+_MOST_CONNECTIONS = 1000
+# "fsync and synchronous_commit are on" is how PostgreSQL comes: an insert is answered when it is on the disk.
+_ON_DISK = {"fsync": "on", "synchronous_commit": "on"}
+# The settings that PostgreSQL 18's documentation names for this ("Non-Durable Settings").
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_DURABILITY: dict[Durability, dict[str, str]] = {
+    "vendor": _ON_DISK,
+    "acknowledged on disk": _ON_DISK,
+    "memory": _NOT_DURABLE,
+}
+# It writes the pages that have changed since the last checkpoint.
+_SHUTDOWN_S = 60.0
+_FOLDER = "select current_setting('data_directory')"
+
+
+class Server:
+    """The server half of PostgreSQL with pgvector."""
+
+    modes: tuple[Mode, ...] = ("managed", "endpoint")
+    # An index takes 2000 numbers of 32 bits at most (README of pgvector 0.8.5, "HNSW").
+    capabilities = Capabilities(
+        metrics=("cosine", "dot", "euclidean"),
+        edges=True,
+        deletes=True,
+        filters=True,
+        most_dimensions=2000,
+        effort="hnsw.ef_search",
+    )
+    how_to_get = "doit install:pgvector"
+    rewrites_data = True
+    most_vectors: int | None = None
+    driver_program: Path | None = None
+    repository: Path | None = None
+
+    def __init__(self, own: PgvectorSettings, place: Place) -> None:
+        """Take the settings, and the place of the programs."""
+        self.own, self.port = own, place.port
+        self.mode: Mode = own.chosen_mode
+        self.endpoint = own.endpoint or f"postgresql://127.0.0.1:{place.port}"
+        self._program = place.installed / install.INSTALLATION.result
+        is_managed = self.mode == "managed"
+        self.binaries: Mapping[str, Path] = {"postgres": self._program} if is_managed else {}
+        self.data_format = f"pgvector {install.INSTALLATION.version}" if is_managed else ""
+
+    def missing(self) -> list[str]:
+        """Return the program if it is not there, or what keeps root from starting it."""
+        if self.mode != "managed":
+            return []
+        if not self._program.is_file():
+            return [str(self._program)]
+        if unprivileged.words_before(self._program) is None:
+            return ["a way for root to start PostgreSQL, which refuses that (`unshare --user` and `setpriv` both fail)"]
+        return []
+
+    def launch(self, work: Path) -> Launch:
+        """Return the command line; an empty data folder is made one of PostgreSQL's first."""
+        words, data = unprivileged.words_before(self._program) or [], work / "data"
+        options = ["-A", "trust", "-E", "UTF8", "--no-locale", "-U", "postgres"]
+        make = [*words, str(self._program.with_name("initdb")), "-D", str(data), *options]
+        # Kept data may have been copied without the rights of its folder, on which PostgreSQL insists.
+        prepare = ["chmod", "700", str(data)] if any(data.iterdir()) else make
+        settings = [word for name, value in self._parameters().items() for word in ("-c", f"{name}={value}")]
+        return Launch(
+            argv=[*words, str(self._program), "-D", str(data), *settings],
+            # Times in its log and its messages are no matter of the caller's place.
+            environment={"LC_ALL": "C", "TZ": "UTC", "HOME": str(work / "home")},
+            is_foreign=lambda name: name.startswith("PG"),
+            before=(*unprivileged.handing_over(words, work), prepare),
+            # The fast shutdown: it waits for no client, and writes what is in memory.
+            stop_signal=signal.SIGINT,
+            stop_grace_s=_SHUTDOWN_S,
+        )
+
+    def version_argv(self) -> list[str]:
+        """Return the command line that prints the version, which root may call too."""
+        return [str(self._program), "--version"]
+
+    def versions(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the versions of the server and of the extension that lies beside it."""
+        if self.mode != "managed":
+            return {}, {}
+        control = self._program.parent.parent / "share" / "postgresql" / "extension" / "vector.control"
+        extension = ""
+        with contextlib.suppress(OSError):
+            extension = next(iter(re.findall(r"default_version = '(.*)'", control.read_text(encoding="utf-8"))), "")
+        return {"postgres": version_line(self.version_argv(), os.environ), "pgvector": extension}, {}
+
+    def look(self, work: Path, pid: int, timeout_s: float) -> Look:
+        """Let the file in its data folder name process, port and state, and the server itself name that folder."""
+        data = work / "data"
+        said = _pid_file(data / "postmaster.pid")
+        if said is None:
+            return Look(False, "there is no postmaster.pid in its data folder yet")
+        if said != (pid, self.port, "ready"):
+            return Look(False, f"postmaster.pid says (process, port, state) = {said}; started was process {pid}")
+        try:
+            folder = self._ask(_FOLDER, min(_QUESTION_LIMIT_S, timeout_s))
+        except OSError as error:
+            return Look(False, f"a query was not answered: {error}")
+        if folder != str(data):
+            return Look(False, f"the server that answers has the data folder {folder}, not {data}")
+        return Look(True, "a query was answered")
+
+    def answers(self) -> bool:
+        """Tell whether it answers a query."""
+        try:
+            return bool(self._ask("select 1", _QUESTION_LIMIT_S))
+        except OSError:
+            return False
+
+    def count(self) -> int | None:
+        """Return how many rows the table of vectors has; none before it is there."""
+        try:
+            return int(self._ask(COUNT, _QUESTION_LIMIT_S)) if self._ask(HAS_ROWS, _QUESTION_LIMIT_S) else 0
+        except OSError:
+            return None
+
+    def save(self, timeout_s: float) -> str:
+        """Let it write all changed pages."""
+        try:
+            self._ask("checkpoint", timeout_s)
+        except OSError as error:
+            return f"checkpoint: {error}"
+        return ""
+
+    def pages(self) -> dict[str, str]:
+        """Return nothing: it has no HTTP interface."""
+        return {}
+
+    def diagnostics(self) -> Script | None:
+        """Return nothing."""
+        return None
+
+    def needs(self, count: int, dimension: int) -> Needs | None:
+        """Return nothing: they are not measured yet."""
+        del count, dimension
+        return None
+
+    def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
+        """Recognise a postmaster by its executable; its children, which call themselves so, are part of it."""
+        if name and argv and argv[0].startswith("postgres: "):
+            return ""
+        if executable is None:
+            return "?" if name == "postgres" else ""
+        return executable if Path(executable).name == "postgres" else ""
+
+    def entry(self, pid: int) -> list[str]:
+        """Return nothing: it listens on loopback."""
+        del pid
+        return []
+
+    def facts(self) -> Facts:
+        """Return the definition of the index, and what an insert survives."""
+        survives = {"off": "none: fsync and synchronous_commit are off", "on": "on disk when acknowledged (fsync)"}
+        return Facts(
+            protocol="PostgreSQL's, prepared statements, binary",
+            index_definition=f"HNSW, m {self.own.m}, ef_construction {self.own.ef_construction}, 32 bit floats",
+            durability=survives[_DURABILITY[self.own.durability]["fsync"]],
+            inserts="seen by the next search",
+            caches=f"pages in shared_buffers ({self.own.shared_buffers_pct:g} % of memory); no cache of results",
+        )
+
+    def _parameters(self) -> dict[str, str]:
+        """Return the server's parameters that are not as PostgreSQL comes."""
+        memory_kb = psutil.virtual_memory().total // 1024
+        workers = max(1, _usable_cores() - 1)
+        return {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": str(_MOST_CONNECTIONS),
+            "shared_buffers": f"{int(memory_kb * self.own.shared_buffers_pct / 100)}kB",
+            "maintenance_work_mem": f"{int(memory_kb * self.own.maintenance_work_mem_pct / 100)}kB",
+            # "You can also speed up index creation by increasing the number of parallel workers": the README of
+            # pgvector 0.8.5. The process that builds is one besides them.
+            "max_parallel_maintenance_workers": str(workers),
+            "max_parallel_workers": str(max(8, workers)),
+            "max_worker_processes": str(max(8, workers)),
+            # Compiling pays "for long-running CPU-bound queries" (PostgreSQL 18, "When to JIT?"), and none is.
+            "jit": "off",
+            **_DURABILITY[self.own.durability],
+        }
+
+    def _ask(self, sql: str, timeout_s: float) -> Any:
+        """Return the first value that a statement gives.
+
+        Raises:
+            OSError: it can't be had.
+        """
+        from compbench.transport.postgres_pool import PostgresAddress  # noqa: PLC0415 - asyncpg takes 0.1 s to load
+
+        return asyncio.run(PostgresAddress(self.endpoint).value(sql, timeout_s))
+
+
+def _pid_file(path: Path) -> tuple[int, int, str] | None:
+    """Return process, port and state of a `postmaster.pid`, None if it is absent or not (yet) whole."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return int(lines[0]), int(lines[3]), lines[7].strip()
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _usable_cores() -> int:
+    """Return how many cores a program that is started here may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
