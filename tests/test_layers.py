@@ -35,13 +35,13 @@ ROOMS = {
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
-    "systems": "registry clients discovery installation api",
+    "systems": "rival registry clients discovery installation api",
     "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
     " interrupts guard effects ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
-    "config": "sources settings scenarios set_files system_tables toml_tables folders",
+    "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "content_hashes regular whole",
     "model": "events scenario sizes records sample notices catalogue metrics result file_names measurement texts"
     " times errors",
