@@ -66,10 +66,8 @@ class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_
             ValueError: the image has no digest, or the endpoint is no address, or holds a password.
         """
         if self.image and not _BY_DIGEST.fullmatch(self.image):
-            raise ValueError(
-                f"image = {self.image!r}: a tag may mean another image tomorrow: name it by its digest:"
-                f" `docker pull {self.image}`, then `docker image inspect {self.image} --format '{{{{index .RepoDigests 0}}}}'` prints that"
-            )
+            how = f"`docker pull {self.image}`, then `docker image inspect {self.image}` tells it (RepoDigests)"
+            raise ValueError(f"image = {self.image!r}: a tag may be another image tomorrow: give its digest: {how}")
         if self.endpoint and not _ADDRESS.fullmatch(self.endpoint):
             raise ValueError(
                 "endpoint: expected an address as http://host:port; a key or password goes into the environment"

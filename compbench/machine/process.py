@@ -160,6 +160,7 @@ def running(
     stderr: Output | None = None,
     stop_grace_s: float = 5.0,
     niceness: int = 0,
+    after: Sequence[str] = (),
 ) -> Iterator[Child]:
     """Start a program under a guard and yield it; on leaving the block it has ended and its output is on disk.
 
@@ -172,11 +173,16 @@ def running(
         stop_grace_s: patience between SIGTERM and SIGKILL when the block is left while it runs.
         niceness: of the program and its session, as far as the user may have that; below 0 goes before others, 0 leaves
             both as they are.
+        after: a command line that the guard runs when the program has ended, even if compbench was killed; the
+            program's end is known only then.
     """
     status_read, status_write = os.pipe()
     control_read, control_write = os.pipe()
     guard = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), str(niceness), *argv],
+        [
+            *(sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), str(niceness)),
+            *(str(len(after)), *after, *argv),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if stderr is None else subprocess.PIPE,
