@@ -19,6 +19,7 @@ import msgspec
 
 from compbench.config.scenarios import load_scenario, scenario_names, scenario_title
 from compbench.loadtest import __version__, report
+from compbench.loadtest.asking import remove_data
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
 from compbench.loadtest.engine.capacity import Goal
 from compbench.loadtest.prepare import PrepareOptions, load_data
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "prepare": _prepare,
         "ground-truth": _ground_truth,
         "check-set": _check_set,
+        "remove": _remove,
         "list": _list,
     }
     try:
@@ -127,6 +129,15 @@ def _prepare(options: argparse.Namespace) -> int:
         return 1
     rate = result.sent / max(result.elapsed_s, 1e-9)
     print(f"Loaded {result.wanted} memories in {result.elapsed_s:.2f}s ({rate:.0f}/s)")  # noqa: T201 - the answer
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    scenario, address = load_scenario(options.scenario), _address(options)
+    if problem := remove_data(scenario, _data_seed(options, scenario), address):
+        print(f"Not removed from {address.endpoint}: {problem}", file=sys.stderr)  # noqa: T201 - the one-line reason
+        return 1
+    print(f"Removed from {address.endpoint} what was loaded")  # noqa: T201 - the answer
     return 0
 
 
@@ -243,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--fit", action="store_true", help="load as many rows as the time limit allows")
     load.add_argument("--no-edges", action="store_true", help="load the rows alone")
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
+    commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser

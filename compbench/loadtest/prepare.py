@@ -19,8 +19,9 @@ from compbench.loadtest.workload import batches
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
 from compbench.loadtest.workload.vectors import VectorSet
+from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
-from compbench.model.result import Prepared
+from compbench.model.result import IndexProof, Prepared
 from compbench.model.scenario import Scenario
 from compbench.model.sizes import round_numbers
 from compbench.systems.api import Call, Client, Loading
@@ -131,6 +132,7 @@ class _Loading:
         self._found = self._acknowledged = self._sent = self._fits = 0
         self._note, self._out_of_time = "", False
         self._began_s = time.monotonic()
+        self._index_s = 0.0
 
     async def run(self) -> Prepared:
         # One more for the questions about its count.
@@ -141,9 +143,11 @@ class _Loading:
         await self._watched(self._load(transport, loading), transport)
         stored = await self._stored(transport)
         edges = await self._client.edges_held(transport.ask)
-        transport.close()
+        elapsed_s = self._elapsed_s()
         if not self._note and stored is not None and stored < self._wanted:
             self._note = _not_kept(stored, self._wanted)
+        proof = None if self._note else await self._proof(transport)
+        transport.close()
         return Prepared(
             wanted=self._wanted,
             sent=self._sent,
@@ -151,10 +155,12 @@ class _Loading:
             stored=stored,
             edges=edges,
             method="one by one" if loading.rows_at_once == 1 else "bulk",
-            elapsed_s=round(self._elapsed_s(), 3),
+            elapsed_s=round(elapsed_s, 3),
             complete=not self._note,
             fits=self._fits,
             out_of_time=self._out_of_time,
+            index_s=round(self._index_s, 3),
+            index_proof=proof,
             note=self._note,
         )
 
@@ -167,8 +173,23 @@ class _Loading:
             await self._send_all(transport, self._rows(loading), loading.in_flight)
         if self._options.with_edges and self._options.scenario.graph is not None and not self._note:
             await self._load_edges(transport)
-        if not self._note and (problem := await self._client.build_index(transport.ask)):
+        if not self._note:
+            await self._build_index(transport)
+
+    async def _build_index(self, transport: Transport) -> None:
+        began_s = time.monotonic()
+        problem = await self._client.build_index(transport.ask)
+        self._index_s = time.monotonic() - began_s
+        if problem:
             self._note = f"not indexed: {problem}"
+
+    async def _proof(self, transport: Transport) -> IndexProof:
+        """Ask whether the index answers one of the searches; a system that can't be asked has not told."""
+        query = self._vectors.queries(POOL_SIZE, self._wanted)[0]
+        try:
+            return await self._client.prove_index(transport.ask, query)
+        except UserError as error:
+            return IndexProof(said=str(error))
 
     async def _send_what_fits(self, transport: Transport, loading: Loading) -> None:
         """Go on from one round number to the next while the time will do; the last one is what was wanted."""

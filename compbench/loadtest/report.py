@@ -96,6 +96,7 @@ def _with_figures(asked: Details, measured: Measured) -> Details:
         never_sent=pooled.never_sent,
         in_flight_max=measured.ended.in_flight_max,
         driver_cpu_pct=round(measured.ended.cpu_pct, 1),
+        client_cpu_us=None if measured.client_cpu_us is None else round(measured.client_cpu_us, 1),
         response_time_ms=pooled.times.response.summary(),
         service_time_ms=pooled.times.service.summary(),
         driver_lag_ms=pooled.times.lag.summary(),

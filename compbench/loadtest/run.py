@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
-from compbench.loadtest import __version__, report, verdict
-from compbench.loadtest.engine.clock import run_in_precise_loop
+from compbench.loadtest import __version__, floor_run, report, verdict
+from compbench.loadtest.asking import ask_once
 from compbench.loadtest.engine.hlog import HdrLog
 from compbench.loadtest.engine.recorder import EXAMPLES, Interval
 from compbench.loadtest.engine.shards import Plan, keep_schedule
@@ -28,12 +28,10 @@ from compbench.loadtest.workload.operations import LABELS
 from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
 from compbench.loadtest.workload.workload import Workload
 from compbench.model.errors import UserError
-from compbench.model.result import DETAILS_SCHEMA, Details, Recall
+from compbench.model.result import DETAILS_SCHEMA, Details, Floor, Recall
 from compbench.model.scenario import Scenario, mean_rate
-from compbench.systems.api import Ask, Client, Shape
+from compbench.systems.api import Client, Shape
 from compbench.systems.clients import ServerAddress, open_client, transport_maker
-
-T = TypeVar("T")
 
 
 class RunOptions(NamedTuple):
@@ -65,16 +63,17 @@ def run(options: RunOptions, progress: Progress) -> int:
     _log("INFO", f"Duration: {options.duration_s} seconds")
     _log("INFO", f"Endpoint: {options.address.endpoint}")
     began = time.monotonic()
-    stored = run_in_precise_loop(_ask(client, client.count))
+    stored = ask_once(client, client.count)
     measured, workload = measure_load(options, progress)
     _log_failures(measured)
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
     if note := workload.traversal_facts().note:
         _log("WARN", f"No traversal was measured: {note}")
-    found = _recall(options, workload, stored)
+    least = _floor(options, measured)
+    found = check_answers(options, workload, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:
-        asked = _asked(options, workload, found)
+        asked = msgspec.structs.replace(_asked(options, workload, found), floor=least)
         report.write_json(options.output, report.json_report(scenario.title, measured, asked))
     return _judge(measured, scenario, found)
 
@@ -88,13 +87,14 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
     schedule, graph = schedule_of(options), options.scenario.graph
     warm_up, offered = schedule.offered()
     client = _client_of(options)
+    ask_once(client, client.begin_measuring)
     make = partial(
         _make_workload,
         options,
         prepared=options.memories,
         count=warm_up + sum(offered),
         warm_up=warm_up,
-        traverses=graph is not None and run_in_precise_loop(_ask(client, client.follows_edges)),
+        traverses=graph is not None and ask_once(client, client.follows_edges),
     )
     workload = make()
     transport = transport_maker(options.address, _shape_of(options))
@@ -124,17 +124,26 @@ def _make_workload(options: RunOptions, **how: Any) -> Workload:
     return Workload(options.scenario, options.seed, _client_of(options), data_seed=options.data_seed, **how)
 
 
-async def _ask(client: Client, question: Callable[[Ask], Awaitable[T]]) -> T:
-    """Ask the server something outside of any schedule."""
-    transport = client.transport(1)
-    await transport.open()
+def _floor(options: RunOptions, measured: verdict.Measured) -> Floor | None:
+    """Measure what protocol and client cost by themselves; that can't be had is said, and costs no run."""
     try:
-        return await question(transport.ask)
-    finally:
-        transport.close()
+        asked = floor_run.FloorOptions(
+            options.address,
+            _shape_of(options),
+            options.scenario.arrival,
+            options.connections,
+            options.processes,
+            options.duration_s,
+        )
+        return floor_run.measure_floor(asked, measured)
+    except Exception as error:  # noqa: BLE001 - what was measured stays measured, whatever a system's client does here
+        said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        _log("WARN", f"The floor is left out: {said}")
+        return None
 
 
-def _recall(options: RunOptions, workload: Workload, stored: int | None) -> Recall:
+def check_answers(options: RunOptions, workload: Workload, stored: int | None) -> Recall:
+    """Judge the kept answers by the exact neighbours, which are computed and kept if they are not there yet."""
     truth, not_kept = None, ""
     if not workload.traverses:
         truth, not_kept = _truth(options, workload.prepared)
@@ -227,6 +236,7 @@ def _asked(options: RunOptions, workload: Workload, found: Recall) -> Details:
         # Under way a file has another ending; a reader of the report finds it without.
         hlog=options.hlog.name.removesuffix(".partial") if options.hlog else None,
         recall=found,
+        effort=options.address.effort,
     )
 
 

@@ -67,6 +67,12 @@ class Measured(NamedTuple):
         return busy_pct * self.elapsed_s / self.duration_s * self.pooled.count / sent if sent else 0.0
 
     @property
+    def client_cpu_us(self) -> float | None:
+        """Return the CPU time of the sending processes for one measured request; None if none was sent."""
+        sent = self.pooled.count - self.pooled.never_sent
+        return 1e6 * self.ended.cpu_s / sent if sent else None
+
+    @property
     def error_rate(self) -> float:
         """Return the fraction of operations that failed or were never sent."""
         return self.errors / self.pooled.count if self.pooled.count else 0.0

@@ -26,6 +26,17 @@ class ServerAddress(NamedTuple):
     systems_dir: str | None = None
     own: str = "{}"
 
+    @property
+    def effort(self) -> int | None:
+        """Return the effort that its settings say, None if they leave that to the system."""
+        asked = msgspec.json.decode(self.own).get("effort")
+        return None if asked is None else int(asked)
+
+    def with_effort(self, effort: int) -> ServerAddress:
+        """Return the same with another effort in its settings."""
+        own = {**msgspec.json.decode(self.own), "effort": effort}
+        return self._replace(own=msgspec.json.encode(own).decode())
+
 
 def open_client(address: ServerAddress, shape: Shape) -> Client:
     """Return the system's client.

@@ -51,11 +51,15 @@ class RequestSource(Protocol):
 
 
 class Ended(NamedTuple):
-    """How a schedule was kept: requests sent, the most in flight at once, this process' use of a core meanwhile."""
+    """How a schedule was kept: requests sent, the most in flight at once, this process' use of a core meanwhile.
+
+    `cpu_s` is the time of a core that it used from the start of measuring, after the warm-up, to the last answer.
+    """
 
     sent: int
     in_flight_max: int
     cpu_pct: float
+    cpu_s: float = 0.0
 
 
 class OpenLoop:
@@ -95,6 +99,7 @@ class OpenLoop:
         self._request: Any = None
         self._index, self._due_at, self._operation = -1, math.inf, 0
         self._armed = False
+        self._cpu_measured_from = 0.0
         self._finished = asyncio.Event()
         self._error: BaseException | None = None
 
@@ -104,7 +109,8 @@ class OpenLoop:
         self._alarm = open_alarm(self._ring)
         self._transport.on_room = self._pump
         self._advance()
-        cpu, began = time.process_time(), time.monotonic()
+        self._cpu_measured_from = cpu = time.process_time()
+        began = time.monotonic()
         self._pump()
         if self._due_at == math.inf:
             self._finished.set()
@@ -112,7 +118,8 @@ class OpenLoop:
         finished = asyncio.create_task(self._finished.wait())
         time_left_s = self._end + DRAIN_S - time.monotonic()
         await asyncio.wait([watch, finished], timeout=time_left_s, return_when=asyncio.FIRST_COMPLETED)
-        cpu_pct = 100 * (time.process_time() - cpu) / max(time.monotonic() - began, 1e-9)
+        cpu_now = time.process_time()
+        cpu_pct = 100 * (cpu_now - cpu) / max(time.monotonic() - began, 1e-9)
         if self._error is None:
             # The watch ends before its time only if handing on the figures failed.
             await asyncio.wait([watch], timeout=max(0.0, self._end - time.monotonic()))
@@ -123,7 +130,7 @@ class OpenLoop:
         if self._error is not None:
             raise self._error
         self._stop()
-        return Ended(self._sent, self._in_flight_max, cpu_pct)
+        return Ended(self._sent, self._in_flight_max, cpu_pct, cpu_now - self._cpu_measured_from)
 
     def _pump(self) -> None:
         """Send the next request if it is due and there is room for it, or see to it that this is called again.
@@ -171,6 +178,8 @@ class OpenLoop:
         measured_from = self._start + self._warm_up_s
         for second in itertools.count(math.floor(-self._warm_up_s) + 1):
             await asyncio.sleep(measured_from + second - time.monotonic() + TICK_DELAY_S)
+            if second == 0:
+                self._cpu_measured_from = time.process_time()
             self._transport.expire()
             self._recorder.advance(time.monotonic())
             while self._hand_on():

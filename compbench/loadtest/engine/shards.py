@@ -116,6 +116,7 @@ class _Shards:
             sent=sum(ended.sent for ended in self._ended),
             in_flight_max=sum(ended.in_flight_max for ended in self._ended),
             cpu_pct=max(ended.cpu_pct for ended in self._ended),
+            cpu_s=sum(ended.cpu_s for ended in self._ended),
         )
 
     def _start(self, number: int) -> tuple[Connection, BaseProcess]:
