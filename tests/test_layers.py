@@ -23,9 +23,9 @@ ROOMS = {
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "overview latency vega drawing",
-    "measuring": "session serving admission phases watching quiet retries outcomes cautions data_sets driver_wait"
-    " server attempt drivers driver_report",
-    "preflight": "checks environment own_vectors inputs memory_needs data_scale judgement findings",
+    "measuring": "session serving admission phases watching quiet retries outcomes cautions data_sets modes"
+    " container remote driver_wait server under_test attempt drivers driver_report",
+    "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs kept_data data_set_sizes record_files"
     " provenance",
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run report verdict asking"
@@ -40,7 +40,7 @@ ROOMS = {
     "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
-    " interrupts guard effects ask",
+    " interrupts guard effects containers ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "content_hashes regular whole",

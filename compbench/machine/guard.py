@@ -1,13 +1,13 @@
 """The small parent of every server and driver: it ends its child when compbench is gone, however that came about.
 
-Run as a program, `guard.py STATUS_FD CONTROL_FD NICENESS COUNT AFTER... PROGRAM ARG...`. It starts the program in a session of its
-own, with that niceness as far as the user may have it, reports `pid N`, then `exit CODE` (negative: the signal) on
-STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send SIGTERM, SIGINT, SIGKILL to the program's process group.
-When CONTROL_FD ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. The COUNT words
-AFTER are a command that it runs once the program has ended, however that came about, and waits for before it reports
-that: it clears away what the program has left elsewhere. Needs nothing but
-a POSIX kernel, so it holds on Linux and macOS alike and survives a SIGKILL of compbench or of its whole process group.
-Imports little: it starts in milliseconds.
+Run as a program, `guard.py STATUS_FD CONTROL_FD NICENESS COUNT AFTER... PROGRAM ARG...`. It starts the program in a
+session of its own, with that niceness as far as the user may have it, reports `pid N`, then `exit CODE` (negative: the
+signal) on STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send SIGTERM, SIGINT, SIGKILL to the program's
+process group. When CONTROL_FD ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. The
+COUNT words AFTER are a command that it runs once the program has ended, however that came about, and waits for before
+it reports that: it clears away what the program has left elsewhere. Needs nothing but a POSIX kernel, so it holds on
+Linux and macOS alike and survives a SIGKILL of compbench or of its whole process group. Imports little: it starts in
+milliseconds.
 """
 
 import os

@@ -29,6 +29,8 @@ _LOOK_UP_S = 0.5
 _PUMP_WAIT_S = 30.0
 # How long the guard may take to end its child after SIGKILL, and to end itself, before both are ended from here.
 _KILL_WAIT_S = 10.0
+# Longer where it clears away something afterwards (`AFTER_LIMIT_S` of the guard).
+_CLEAR_WAIT_S = 70.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,14 @@ class Exit:
 class Child:
     """A running or ended process, known by the pid that its guard reported; only `running` makes one."""
 
-    def __init__(self, argv: Sequence[str], guard: subprocess.Popen[bytes], status_fd: int, control_fd: int) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        guard: subprocess.Popen[bytes],
+        status_fd: int,
+        control_fd: int,
+        kill_wait_s: float = _KILL_WAIT_S,
+    ) -> None:
         self.argv = list(argv)
         self.pid = 0
         self.exit: Exit | None = None
@@ -55,6 +64,7 @@ class Child:
         self._control_fd = control_fd
         self._unread = b""
         self._created_at: float | None = None
+        self._kill_wait_s = kill_wait_s
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when there is news of the process, for `select`."""
@@ -89,7 +99,7 @@ class Child:
         if self.wait(grace_s) is not None:
             return first.name
         self.send(signal.SIGKILL)
-        if self.wait(_KILL_WAIT_S) is None:
+        if self.wait(self._kill_wait_s) is None:
             self._guard.kill()  # it does not obey; when its pipe ends, `_hear` ends the process itself
             self.wait(_KILL_WAIT_S)
         return signal.SIGKILL.name
@@ -199,7 +209,7 @@ def running(
         pumps.append(threading.Thread(target=stderr.pump, args=(guard.stderr, hurry), daemon=True))
     for pump in pumps:
         pump.start()
-    child = Child(argv, guard, status_read, control_write)
+    child = Child(argv, guard, status_read, control_write, _CLEAR_WAIT_S if after else _KILL_WAIT_S)
     try:
         while child.pid == 0 and child.exit is None:
             child._hear(_LOOK_UP_S)

@@ -18,7 +18,7 @@ from compbench.measuring import cautions, driver_report, drivers, outcomes, serv
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
-from compbench.measuring.server import ServerProcess
+from compbench.measuring.under_test import UnderTest
 from compbench.measuring.watching import keep_stacks, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
@@ -27,11 +27,8 @@ from compbench.model.scenario import mean_rate
 from compbench.store.data_set_sizes import wanted_data
 from compbench.systems import registry
 
-# Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
-_DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
-
-def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
+def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
     """Load the data set by a child process.
 
     Raises:
@@ -60,7 +57,7 @@ def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
         raise ScenarioFailed(unheld)
 
 
-def measure(attempt: Attempt, under_test: ServerProcess, work: Path) -> Outcome:
+def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     """Measure, with samples of machine and server taken meanwhile, and judge the driver's report.
 
     Raises:
@@ -134,7 +131,7 @@ def _driver(
 ) -> contextlib.AbstractContextManager[Child]:
     return process.running(
         argv,
-        environment=server.child_environment(attempt.root, _DRIVER_ENVIRONMENT),
+        environment=server.driver_environment(attempt.settings, attempt.root),
         folder=attempt.root,
         stdout=stdout,
         stderr=stderr,

@@ -141,9 +141,21 @@ def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
 
 def _binary_hashes(settings: Settings) -> dict[str, str]:
     """Return the hashes alone: other facts of a binary take longer to read."""
-    return {
+    found = {
         f"binary:{name}": binaries.hash_of(path) for name, path in used_binaries(settings).items() if path.is_file()
     }
+    return found | _not_a_program(settings)
+
+
+def _not_a_program(settings: Settings) -> dict[str, str]:
+    """Return what stands for the server's program in a fingerprint where compbench starts none."""
+    half = registry.server_of(settings)
+    match half.mode:
+        case "container":
+            return {"image": half.image}
+        case "endpoint":
+            return {"server": half.version_told() or "its version is not told"}
+    return {}
 
 
 def used_binaries(settings: Settings) -> dict[str, Path]:
@@ -152,7 +164,8 @@ def used_binaries(settings: Settings) -> dict[str, Path]:
     Raises:
         UserError: the system can't be loaded, or none brings the driver.
     """
-    used: dict[str, Path] = dict(registry.server_of(settings).binaries)
+    half = registry.server_of(settings)
+    used: dict[str, Path] = dict(half.binaries) if half.mode == "managed" else {}
     if settings.driver != "builtin":
         used[settings.driver] = registry.driver_program(settings)
     return used

@@ -183,6 +183,7 @@ class Server(Protocol):
         rewrites_data: whether it changes files of its data folder in place, so that it must be given copies of kept
             ones.
         endpoint: where it is asked.
+        image: the container image by its digest, empty if none is named; looked at in mode `container` only.
     """
 
     modes: tuple[Mode, ...]
@@ -196,6 +197,7 @@ class Server(Protocol):
     data_format: str
     rewrites_data: bool
     endpoint: str
+    image: str
 
     def __init__(self, own: Any, place: Place) -> None:
         """Take the system's settings, of the type in its folder."""

@@ -56,8 +56,14 @@ def installed_folder(settings: Settings, name: str) -> Path:
 
 
 def recognisers(settings: Settings) -> list[Recognise]:
-    """Return for each known system the function that recognises its running servers."""
-    return [server_of(settings, name).recognise for name in settings.system_tables]
+    """Return for each known system the function that recognises its running servers.
+
+    In mode `endpoint` the measured system's own may run here: one of them is the server that is asked.
+    """
+    halves = {name: server_of(settings, name) for name in settings.system_tables}
+    return [
+        half.recognise for name, half in halves.items() if not (name == settings.system and half.mode == "endpoint")
+    ]
 
 
 def own_settings(settings: Settings) -> SystemSettings:
