@@ -152,9 +152,9 @@ def _not_a_program(settings: Settings) -> dict[str, str]:
     half = registry.server_of(settings)
     match half.mode:
         case "container":
-            return {"image": half.image}
+            return {"binary:image": half.image}
         case "endpoint":
-            return {"server": half.version_told() or "its version is not told"}
+            return {"binary:server": half.version_told() or "its version is not told"}
     return {}
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -58,12 +59,17 @@ def installed_folder(settings: Settings, name: str) -> Path:
 def recognisers(settings: Settings) -> list[Recognise]:
     """Return for each known system the function that recognises its running servers.
 
-    In mode `endpoint` the measured system's own may run here: one of them is the server that is asked.
+    In mode `endpoint` what the measured system recognises may be the server that is asked, so it is nobody's.
     """
     halves = {name: server_of(settings, name) for name in settings.system_tables}
-    return [
-        half.recognise for name, half in halves.items() if not (name == settings.system and half.mode == "endpoint")
-    ]
+    measured = halves[settings.system]
+    if measured.mode != "endpoint":
+        return [half.recognise for half in halves.values()]
+    return [partial(_unless, measured.recognise, half.recognise) for half in halves.values() if half is not measured]
+
+
+def _unless(own: Recognise, other: Recognise, executable: str | None, argv: list[str], name: str) -> str:
+    return "" if own(executable, argv, name) else other(executable, argv, name)
 
 
 def own_settings(settings: Settings) -> SystemSettings:
