@@ -16,8 +16,9 @@ PACKAGE = ROOT / "compbench"
 
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
-    "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
-    " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation",
+    "cli": "reporter command_tasks tasks actions options commands installing suite run_opener run_in_progress"
+    " preparation estimate project exit_codes selection fault_log file_state looking_back known_systems telling display"
+    " invocation",
     "report": "notify __main__ diagnostics flamegraph trend page view scenario_charts distributions validity"
     " circumstances pages summary loaded_data comparison statistics capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",

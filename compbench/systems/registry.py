@@ -51,9 +51,20 @@ def server_of(settings: Settings, name: str = "") -> Server:
 
 
 def installed_folder(settings: Settings, name: str) -> Path:
+    """Return the folder that `doit install:<name>` has filled; one that is not whole is as good as none."""
+    folder = folder_to_install(settings, name)
+    return folder / "half-made" if begun_mark(folder).exists() else folder
+
+
+def folder_to_install(settings: Settings, name: str) -> Path:
     """Return the folder that `doit install:<name>` fills, of the version that is pinned."""
     installation = discovery.installation(name)
     return Path(settings.cache_dir) / "systems" / (f"{name}-{installation.version}" if installation else name)
+
+
+def begun_mark(folder: Path) -> Path:
+    """Return the file that is there as long as a system's folder is not whole."""
+    return folder.with_name(f"{folder.name}.begun")
 
 
 def recognisers(settings: Settings) -> list[Recognise]:
