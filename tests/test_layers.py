@@ -16,9 +16,9 @@ PACKAGE = ROOT / "compbench"
 
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
-    "cli": "reporter command_tasks tasks actions options commands installing suite run_opener run_in_progress"
-    " preparation estimate project exit_codes selection fault_log file_state looking_back known_systems telling display"
-    " invocation",
+    "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
+    " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation"
+    " installing",
     "report": "notify __main__ diagnostics flamegraph trend page view scenario_charts distributions validity"
     " circumstances pages summary loaded_data comparison statistics capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
@@ -29,8 +29,7 @@ ROOMS = {
     "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs kept_data data_set_sizes record_files"
     " provenance",
-    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run report verdict asking"
-    " progress",
+    "loadtest": "__main__ command_line prepare sizing capacity_run run floor_run report verdict asking progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
@@ -38,7 +37,7 @@ ROOMS = {
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
     "systems": "rival registry clients discovery installation api",
-    "transport": "http_pool http_connection exchange",
+    "transport": "http_pool tls http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
     " interrupts guard effects containers ask",

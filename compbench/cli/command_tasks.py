@@ -41,15 +41,15 @@ def installations(suite: Suite, show: Action, say: Callable[[str], None]) -> Ite
 
         def install(name: str = name) -> None:
             suite.claim()  # it would disturb a measurement
-            installing.install(settings, name, say)
+            installing.install_system(settings, name, say)
 
         yield {
             "basename": f"install:{name}",
             "doc": f"install {installing.describe(name, installation)}",
             "actions": [succeed_or_fail(install)],
-            "targets": [str(installing.result_of(settings, name, installation))],
+            "targets": [str(installing.installed_result(settings, name, installation))],
             "uptodate": [
-                Condition("it is installed", partial(installing.is_installed, settings, name, installation)),
+                Condition("it is installed", partial(installing.is_in_place, settings, name, installation)),
             ],
         }
 

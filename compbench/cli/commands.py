@@ -85,7 +85,7 @@ def show_installations(suite: Suite, display: Display) -> None:
         "install: nothing is installed without a name" if found else "install: no system here can be installed"
     )
     for name, installation in found.items():
-        is_there = installing.is_installed(settings, name, installation)
+        is_there = installing.is_in_place(settings, name, installation)
         display.line(f"  doit install:{name}{' (installed)' if is_there else ''}")
         display.line(f"      {installing.describe(name, installation)}")
 
@@ -163,7 +163,7 @@ def _remove_leftovers(suite: Suite, display: Display, *, dryrun: bool) -> None:
         display.line("nothing to remove: no leftovers, no open run, no caches")
     settings = project.settings
     for name, installation in installing.installable(settings).items():
-        if installing.is_installed(settings, name, installation):
+        if installing.is_in_place(settings, name, installation):
             folder = _relative(registry.installed_folder(settings, name), project.root)
             display.line(f"kept {folder} (installed; `rm -r` removes it)")
 

@@ -35,12 +35,12 @@ def installable(settings: Settings) -> dict[str, Installation]:
     return {name: installation for name, installation in found.items() if installation}
 
 
-def result_of(settings: Settings, name: str, installation: Installation) -> Path:
+def installed_result(settings: Settings, name: str, installation: Installation) -> Path:
     """Return the file whose presence means that it is installed."""
     return registry.folder_to_install(settings, name) / installation.result
 
 
-def is_installed(settings: Settings, name: str, installation: Installation) -> bool:
+def is_in_place(settings: Settings, name: str, installation: Installation) -> bool:
     """Tell whether it is there, and whole."""
     return (registry.installed_folder(settings, name) / installation.result).is_file()
 
@@ -51,7 +51,7 @@ def describe(name: str, installation: Installation) -> str:
     return f"{registry.title_of(name)} {installation.version}, licence {installation.licence}, {size}"
 
 
-def install(settings: Settings, name: str, say: Say) -> None:
+def install_system(settings: Settings, name: str, say: Say) -> None:
     """Install a system; one that was begun and not finished is begun anew.
 
     Raises:

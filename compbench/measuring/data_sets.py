@@ -163,7 +163,7 @@ def _load_rows(
     files = DriverFiles(work / "prepare.json", work / "prepare.progress")
     try:
         log = Output(work / "server.log", MEGABYTE)
-        with modes.started(settings, work, log, making.root, scenario) as loader:
+        with modes.started_server(settings, work, log, making.root, scenario) as loader:
             loader.wait_until_ready(settings.ready_timeout_s)
             argv = drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)
             argv += ["--no-edges", *(["--fit"] if order.fit else [])]

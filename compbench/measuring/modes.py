@@ -15,7 +15,7 @@ from compbench.systems import registry
 
 
 @contextlib.contextmanager
-def started(settings: Settings, work: Path, log: Output, root: Path, scenario: Scenario) -> Iterator[UnderTest]:
+def started_server(settings: Settings, work: Path, log: Output, root: Path, scenario: Scenario) -> Iterator[UnderTest]:
     """Yield the system's server, not yet ready; on leaving the block, what compbench began has ended.
 
     Raises:

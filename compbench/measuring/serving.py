@@ -27,7 +27,9 @@ def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.Ex
         for number in range(1, START_ATTEMPTS + 1):
             with contextlib.ExitStack() as trial:
                 try:
-                    under_test = trial.enter_context(modes.started(settings, work, log, attempt.root, attempt.scenario))
+                    under_test = trial.enter_context(
+                        modes.started_server(settings, work, log, attempt.root, attempt.scenario)
+                    )
                     attempt.server = msgspec.structs.replace(
                         attempt.server, argv=under_test.argv, pid=under_test.pid, start_attempts=number
                     )
