@@ -73,7 +73,7 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
             timed_out = not following.until_end()
         ended = child.exit
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
-    attempt.busy = busiest(processes, attempt.effects.read_processes())
+    attempt.busy = busiest(processes, attempt.effects.read_processes(), server=under_test.pid)
     with attempt.phase("snapshot"):
         take_snapshot(attempt, under_test, work)
         keep_stacks(attempt, work)
