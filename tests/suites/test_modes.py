@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from compbench.store.leftovers import work_prefix
 from tests.helpers import STAND_INS
 from tests.project import NAMES, PATH, Project, eventually, free_port, is_running
 
@@ -172,11 +173,28 @@ def test_a_container_is_gone_soon_after_compbench_was_killed(contained: Project)
     contained.set(duration_s=60)
     running = contained.start()
     assert eventually(lambda: list(contained.state.glob("*.container")), 40)
+    assert eventually(lambda: next(contained.state.glob("*.container")).read_text())
     pid = int(next(contained.state.glob("*.container")).read_text())
     running.kill()
     running.communicate(timeout=30)
     assert eventually(lambda: not is_running(pid), 20)
-    assert not list(contained.state.glob("*.container"))
+    assert eventually(lambda: not list(contained.state.glob("*.container")), 20)
+
+
+def test_a_container_that_a_killed_run_has_left_is_removed_and_no_other_one(contained: Project) -> None:
+    ours, anothers = (subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(2))
+    try:
+        (contained.state / f"{work_prefix(contained.root)}0123.container").write_text(str(ours.pid))
+        (contained.state / "compbench-of-another.container").write_text(str(anothers.pid))
+        contained.doit()
+        assert contained.capture("alpha")["outcome"]["verdict"] in ("passed", "missed")
+        assert ours.wait(timeout=10) == -signal.SIGKILL
+        assert anothers.poll() is None
+        assert [path.stem for path in contained.state.glob("*.container")] == ["compbench-of-another"]
+    finally:
+        for process in (ours, anothers):
+            process.kill()
+            process.wait()
 
 
 def test_a_tag_alone_or_an_image_that_is_not_here_is_one_line(contained: Project) -> None:
