@@ -73,6 +73,11 @@ def task_systems() -> tasks.Task:
     return command_tasks.systems(lambda: commands.show_systems(SUITE, DISPLAY))
 
 
+def task_install() -> Iterator[tasks.Task]:
+    """Install systems from package registries."""
+    yield from command_tasks.installations(SUITE, lambda: commands.show_installations(SUITE, DISPLAY), DISPLAY.line)
+
+
 def task_capacity() -> Iterator[tasks.Task]:
     """Search for the highest rate that the server sustains."""
     yield from tasks.capacities(SUITE, lambda: commands.show_capacities(SUITE, DISPLAY))

@@ -33,7 +33,8 @@ class Flat:
         return loadtest(
             *(command, "--scenario", self.folder / "made.toml", "--endpoint", f"flat://127.0.0.1:{self.port}"),
             *("--system", system, "--systems-dir", STAND_INS / "systems", "--system-settings", json.dumps(own)),
-            *("--cache", self.folder / "cache", "--output", self.folder / f"{command}.json", *more),
+            *("--cache", self.folder / "cache", "--output", self.folder / f"{command}.json"),
+            *more,
         )
 
     def report(self, command: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "compbench"
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
     "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
-    " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation",
+    " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation"
+    " installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus unequal side_table duels contenders loaded_data comparison statistics"
     " capacities baselines groups",
@@ -25,8 +26,8 @@ ROOMS = {
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching quiet retries outcomes cautions equal_recall data_sets"
-    " driver_wait server attempt drivers driver_report",
-    "preflight": "checks environment own_vectors inputs memory_needs data_scale judgement findings",
+    " modes container remote driver_wait server under_test attempt drivers driver_report",
+    "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs frontiers kept_data data_set_sizes"
     " record_files provenance",
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run report verdict asking"
@@ -38,13 +39,13 @@ ROOMS = {
     "systems/embedded": "server client settings",
     "systems/pgvector": "server client values statements install settings",
     "systems/engram": "server client requests settings",
-    "systems": "registry clients discovery installation api",
-    "transport": "postgres_pool postgres_connection postgres_messages http_pool http_connection exchange",
+    "systems": "rival registry clients discovery installation api",
+    "transport": "postgres_pool postgres_connection postgres_messages http_pool tls http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
-    " process output perf interrupts guard effects ask",
+    " process output perf interrupts guard effects containers ask",
     "machine/probes": "busy_processes process_counters machine counters binaries",
-    "config": "sources settings scenarios set_files system_tables toml_tables folders",
+    "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"
     " texts times errors",

@@ -1,11 +1,13 @@
-"""The doit tasks beside the suite: they say, render again, tell people, or look back; none of them measures."""
+"""The doit tasks beside the suite: they say, install, render again, tell people, look back; none measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from compbench.cli.actions import Action, succeed_or_stop
-from compbench.cli.file_state import never
+from compbench.cli import installing
+from compbench.cli.actions import Action, succeed_or_fail, succeed_or_stop
+from compbench.cli.file_state import Condition, never
 from compbench.cli.project import Project
 from compbench.cli.suite import Suite
 from compbench.cli.tasks import Task
@@ -28,6 +30,28 @@ def systems(show: Action) -> Task:
     """Return the page of known systems."""
     doc = "say which systems there are, what each can do and how to get it, and which one auto means"
     return {"basename": "systems", "doc": doc, "actions": [succeed_or_stop(show)]}
+
+
+def installations(suite: Suite, show: Action, say: Callable[[str], None]) -> Iterator[Task]:
+    """Yield the page of what can be installed, and a task for each such system: the only ones that use the network."""
+    settings = suite.project.settings
+    doc = "say which systems can be installed from package registries: install:<system>"
+    yield {"basename": "install", "doc": doc, "actions": [succeed_or_stop(show)]}
+    for name, installation in installing.installable(settings).items():
+
+        def install(name: str = name) -> None:
+            suite.claim()  # it would disturb a measurement
+            installing.install_system(settings, name, say)
+
+        yield {
+            "basename": f"install:{name}",
+            "doc": f"install {installing.describe(name, installation)}",
+            "actions": [succeed_or_fail(install)],
+            "targets": [str(installing.installed_result(settings, name, installation))],
+            "uptodate": [
+                Condition("it is installed", partial(installing.is_in_place, settings, name, installation)),
+            ],
+        }
 
 
 def report(project: Project, render: Action) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compbench.cli import preparation
+from compbench.cli import installing, preparation
 from compbench.cli.display import Display
 from compbench.cli.estimate import estimate_s
 from compbench.cli.exit_codes import FAILED, NOT_STARTED, PASSED, gate_is_open
@@ -19,6 +19,7 @@ from compbench.preflight import checks
 from compbench.report import render
 from compbench.store import leftovers, lock, runs
 from compbench.store.frontiers import chooses_effort
+from compbench.systems import registry
 
 # The exit code of a command that lacks a name.
 NOTHING_ASKED_FOR = 2
@@ -99,6 +100,19 @@ def show_systems(suite: Suite, display: Display) -> None:
         display.line(line)
 
 
+def show_installations(suite: Suite, display: Display) -> None:
+    """Say which systems can be installed, and which are; nothing is installed without a name."""
+    settings = suite.project.settings
+    found = installing.installable(settings)
+    display.line(
+        "install: nothing is installed without a name" if found else "install: no system here can be installed"
+    )
+    for name, installation in found.items():
+        is_there = installing.is_in_place(settings, name, installation)
+        display.line(f"  doit install:{name}{' (installed)' if is_there else ''}")
+        display.line(f"      {installing.describe(name, installation)}")
+
+
 def show_report(suite: Suite, display: Display) -> None:
     """Render a finished or open run again, `run=<timestamp>` or the newest, and say where it is.
 
@@ -170,6 +184,11 @@ def _remove_leftovers(suite: Suite, display: Display, *, dryrun: bool) -> None:
         leftovers.remove_empty(cache_dir)
     if not found:
         display.line("nothing to remove: no leftovers, no open run, no caches")
+    settings = project.settings
+    for name, installation in installing.installable(settings).items():
+        if installing.is_in_place(settings, name, installation):
+            folder = _relative(registry.installed_folder(settings, name), project.root)
+            display.line(f"kept {folder} (installed; `rm -r` removes it)")
 
 
 def _relative(path: Path, root: Path) -> Path:

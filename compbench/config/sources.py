@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from compbench.config import system_tables
+from compbench.config.credentials import is_credential
 from compbench.config.folders import FOLDER_KEYS, absolute_folder, absolute_folders
 from compbench.config.settings import (
     FOUND_KEYS,
@@ -206,7 +207,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    names = (name for name in environment if name.startswith(ENVIRONMENT_PREFIX))
+    names = (name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and not is_credential(name))
     return {name.removeprefix(ENVIRONMENT_PREFIX).lower(): environment[name] for name in sorted(names)}
 
 

@@ -5,6 +5,7 @@ Each system's folder describes itself in its `KIND`. Knows no system by name, st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,10 @@ ENVIRONMENT_PREFIX = "SYSTEM_"
 CHOICE = "use"
 AUTO = "auto"
 
+
+_BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+# Without a name or password before the host, which would be shown wherever the address is.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+]*://[^\s/@?#]+/?")
 
 # managed: compbench starts a program that it finds; container: an image by its digest; endpoint: the user runs it.
 Mode = Literal["managed", "container", "endpoint"]
@@ -40,6 +45,8 @@ class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_
         mode: how the server comes to run; an `endpoint` that is set means the mode of that name.
         endpoint: where a server that the user runs is asked.
         image: the container image, by its digest; empty for the one that the system's folder names.
+        container_cpus: the cores that a container may use, as `0-3` or `0,2`; empty for all.
+        container_memory: how much memory a container may use, as `8g`; empty for all.
         effort: the value of its search knob; None for the least that reaches the scenario's recall.
         durability: what an acknowledged insert is to survive.
     """
@@ -47,8 +54,25 @@ class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_
     mode: Mode = "managed"
     endpoint: str = ""
     image: str = ""
+    container_cpus: Annotated[str, msgspec.Meta(pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")] = ""
+    container_memory: Annotated[str, msgspec.Meta(pattern=r"^([0-9]+[bkmg]?)?$")] = ""
     effort: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
     durability: Durability = "vendor"
+
+    def __post_init__(self) -> None:
+        """Refuse what would be no measurement of one known server, or would show a secret.
+
+        Raises:
+            ValueError: the image has no digest, or the endpoint is no address, or holds a password.
+        """
+        if self.image and not _BY_DIGEST.fullmatch(self.image):
+            how = f"`docker pull {self.image}`, then `docker image inspect {self.image}` tells it (RepoDigests)"
+            raise ValueError(f"image = {self.image!r}: a tag may be another image tomorrow: give its digest: {how}")
+        if self.endpoint and not _ADDRESS.fullmatch(self.endpoint):
+            raise ValueError(
+                "endpoint: expected an address as http://host:port; a key or password goes into the environment"
+                " (COMPBENCH_<SYSTEM>_API_KEY, or _USER and _PASSWORD)"
+            )
 
     @property
     def chosen_mode(self) -> Mode:

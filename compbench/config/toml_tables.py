@@ -78,6 +78,8 @@ def _explain(message: str, raw: dict[str, Any], kind: Any) -> str:
     if problem.startswith("Invalid"):
         choices = sorted(_choices(raw, kind, key))
         return f"{key} = {value!r}: unknown value{did_you_mean(str(value), choices)}; known: {', '.join(choices)}"
+    if not key:
+        return problem  # of the table as a whole, which may hold what is not to be shown
     problem = problem.replace("Expected", "expected", 1).replace("`", "")
     return f"{key} = {value!r}: {problem[:1].lower()}{problem[1:]}"
 

@@ -302,4 +302,5 @@ class _Loading:
             operations=state.acknowledged,
             errors=0,
             wanted=self._wanted,
+            sent=self._sent,  # only after the server's data was found to be nobody else's
         )

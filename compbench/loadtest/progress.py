@@ -48,11 +48,13 @@ class Progress:
         errors: int,
         wanted: int,
         work: str = "",
+        sent: int | None = None,
     ) -> None:
         """Append one line.
 
         `operations` are the finished ones of the phase so far, of which `errors` failed; `work` says what they are, if
         not requests. `total_s` is how long the phase takes in all, estimated where it depends on the work.
+        `sent` is how many rows a load has sent by itself.
         """
         if not self._file:
             return
@@ -68,6 +70,7 @@ class Progress:
             "done": operations - errors,
             "wanted": wanted,
             **({"work": work} if work else {}),
+            **({} if sent is None else {"sent": sent}),
         }
         self._file.write(orjson.dumps(line).decode() + "\n")
         self._file.flush()

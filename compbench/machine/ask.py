@@ -8,7 +8,9 @@ nothing is decompressed.
 from __future__ import annotations
 
 import socket
+import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -57,14 +59,23 @@ class _Socket(socket.socket):
         return super().recv_into(*arguments)
 
 
-def ask(url: str, timeout_s: float, *, method: str = "GET", most_bytes: int = MOST_BYTES) -> Answer:
+def ask(
+    url: str,
+    timeout_s: float,
+    *,
+    method: str = "GET",
+    most_bytes: int = MOST_BYTES,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Return a server's answer.
 
     Args:
-        url: an `http://host:port/path`.
+        url: an `http://host:port/path`, or `https`, whose certificate is checked (SSL_CERT_FILE names authorities);
+            each read of that ends at the timeout.
         timeout_s: how long the exchange may take, from connecting to the last byte.
         method: HTTP's method; no body is sent.
         most_bytes: how large the body may be.
+        headers: further ones, as one with a key.
 
     Raises:
         AskError: no whole answer came in time, it is larger, or it is compressed against the request's headers.
@@ -72,12 +83,12 @@ def ask(url: str, timeout_s: float, *, method: str = "GET", most_bytes: int = MO
     import requests  # noqa: PLC0415 - costs 0.1 s, which most doit commands need not pay
     from urllib3.exceptions import HTTPError, ReadTimeoutError  # noqa: PLC0415 - see above
 
-    headers = {"Connection": "close", "Accept-Encoding": "identity"}
+    sent = {**(headers or {}), "Connection": "close", "Accept-Encoding": "identity"}
     try:
         with (
             _session(time.monotonic() + timeout_s) as session,
             session.request(
-                method, url, headers=headers, timeout=timeout_s, stream=True, allow_redirects=False
+                method, url, headers=sent, timeout=timeout_s, stream=True, allow_redirects=False
             ) as response,
         ):
             return Answer(response.status_code, _body(response, most_bytes))
@@ -104,9 +115,17 @@ def _session(deadline_s: float) -> requests.Session:
             pool.ConnectionCls = Connection  # type: ignore[attr-defined] # of every HTTP pool of urllib3
             return pool
 
+    class Checked(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **named: Any) -> Any:
+            return super().init_poolmanager(*arguments, **named, ssl_context=ssl.create_default_context())
+
+        def cert_verify(self, *_: Any) -> None:
+            pass  # the context does it, with the machine's authorities instead of a package's
+
     session = requests.Session()
     session.trust_env = False  # a proxy of the environment must not stand between us and the server
     session.mount("http://", Adapter())
+    session.mount("https://", Checked())
     return session
 
 

@@ -1,12 +1,14 @@
 """The small parent of every server and driver: it ends its child when compbench is gone, however that came about.
 
-Run as a program, `guard.py STATUS_FD CONTROL_FD NICENESS PROGRAM ARG...`. It starts the program in a session of its
-own, with that niceness as far as the user may have it, reports `pid N`, then `exit CODE` (negative: the signal) on
-STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send SIGTERM, SIGINT, SIGKILL to the program's process group.
-When CONTROL_FD ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. Needs nothing but
-a POSIX kernel, so it holds on Linux and macOS alike and survives a SIGKILL of compbench or of its whole process group.
-On Linux it also ends those of the program's descendants that have left its group (as PostgreSQL's do), once the program
-has ended: whoever loses its parent becomes the guard's child. Imports little: it starts in milliseconds.
+Run as a program, `guard.py STATUS_FD CONTROL_FD NICENESS COUNT AFTER... PROGRAM ARG...`. It starts the program in a
+session of its own, with that niceness as far as the user may have it, reports `pid N`, then `exit CODE` (negative: the
+signal) on STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send SIGTERM, SIGINT, SIGKILL to the program's
+process group. When CONTROL_FD ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. The
+COUNT words AFTER are a command that it runs once the program has ended, however that came about, and waits for before
+it reports that: it clears away what the program has left elsewhere. Needs nothing but a POSIX kernel, so it holds on
+Linux and macOS alike and survives a SIGKILL of compbench or of its whole process group. On Linux it also ends those of
+the program's descendants that have left its group (as PostgreSQL's do), once the program has ended: whoever loses its
+parent becomes the guard's child. Imports little: it starts in milliseconds.
 """
 
 import os
@@ -19,6 +21,8 @@ ORPHAN_GRACE_S = 3.0
 SIGNALS = {b"T": signal.SIGTERM, b"I": signal.SIGINT, b"K": signal.SIGKILL}
 RESTORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 CANNOT_EXECUTE = 127
+# A command that clears away must not hold up a runner that waits for the program's end.
+AFTER_LIMIT_S = 60
 SESSION_TRIES, SESSION_WAIT_S = 20, 0.1
 PR_SET_CHILD_SUBREAPER = 36
 # A process that does not end on SIGKILL waits for a device; the guard's report must not wait for it, too.
@@ -48,6 +52,21 @@ def start(argv: list[str], niceness: int, status_fd: int, control_fd: int) -> in
         os.execvp(argv[0], argv)
     except OSError as error:
         os.write(2, f"{argv[0]}: can't be started: {error.strerror}\n".encode())
+    finally:
+        os._exit(CANNOT_EXECUTE)
+
+
+def clear_away(argv: list[str]) -> None:
+    """Run the command that comes after the program, silently; it is ended if it takes too long."""
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        return
+    try:
+        for number in RESTORED:
+            signal.signal(number, signal.SIG_DFL)
+        signal.alarm(AFTER_LIMIT_S)  # holds on in the program that is executed
+        os.execvp(argv[0], argv)
     finally:
         os._exit(CANNOT_EXECUTE)
 
@@ -206,12 +225,17 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     adopt_orphans()
-    pid = start(sys.argv[4:], int(sys.argv[3]), status_fd, control_fd)
+    first = 5 + int(sys.argv[4])
+    after, argv = sys.argv[5:first], sys.argv[first:]
+    pid = start(argv, int(sys.argv[3]), status_fd, control_fd)
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
     tell(status_fd, f"pid {pid}\n")
-    tell(status_fd, f"exit {watch(pid, control_fd)}\n")
+    code = watch(pid, control_fd)
+    if after:
+        clear_away(after)
+    tell(status_fd, f"exit {code}\n")
 
 
 def tell(status_fd: int, line: str) -> None:

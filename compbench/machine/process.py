@@ -29,6 +29,8 @@ _LOOK_UP_S = 0.5
 _PUMP_WAIT_S = 30.0
 # How long the guard may take to end its child after SIGKILL, and to end itself, before both are ended from here.
 _KILL_WAIT_S = 10.0
+# Longer where it clears away something afterwards (`AFTER_LIMIT_S` of the guard).
+_CLEAR_WAIT_S = 70.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,14 @@ class Exit:
 class Child:
     """A running or ended process, known by the pid that its guard reported; only `running` makes one."""
 
-    def __init__(self, argv: Sequence[str], guard: subprocess.Popen[bytes], status_fd: int, control_fd: int) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        guard: subprocess.Popen[bytes],
+        status_fd: int,
+        control_fd: int,
+        kill_wait_s: float = _KILL_WAIT_S,
+    ) -> None:
         self.argv = list(argv)
         self.pid = 0
         self.exit: Exit | None = None
@@ -55,6 +64,7 @@ class Child:
         self._control_fd = control_fd
         self._unread = b""
         self._created_at: float | None = None
+        self._kill_wait_s = kill_wait_s
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when there is news of the process, for `select`."""
@@ -89,7 +99,7 @@ class Child:
         if self.wait(grace_s) is not None:
             return first.name
         self.send(signal.SIGKILL)
-        if self.wait(_KILL_WAIT_S) is None:
+        if self.wait(self._kill_wait_s) is None:
             self._guard.kill()  # it does not obey; when its pipe ends, `_hear` ends the process itself
             self.wait(_KILL_WAIT_S)
         return signal.SIGKILL.name
@@ -164,6 +174,7 @@ def running(
     stderr: Output | None = None,
     stop_grace_s: float = 5.0,
     niceness: int = 0,
+    after: Sequence[str] = (),
 ) -> Iterator[Child]:
     """Start a program under a guard and yield it; on leaving the block it has ended and its output is on disk.
 
@@ -176,11 +187,16 @@ def running(
         stop_grace_s: patience between SIGTERM and SIGKILL when the block is left while it runs.
         niceness: of the program and its session, as far as the user may have that; below 0 goes before others, 0 leaves
             both as they are.
+        after: a command line that the guard runs when the program has ended, even if compbench was killed; the
+            program's end is known only then.
     """
     status_read, status_write = os.pipe()
     control_read, control_write = os.pipe()
     guard = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), str(niceness), *argv],
+        [
+            *(sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), str(niceness)),
+            *(str(len(after)), *after, *argv),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if stderr is None else subprocess.PIPE,
@@ -197,7 +213,7 @@ def running(
         pumps.append(threading.Thread(target=stderr.pump, args=(guard.stderr, hurry), daemon=True))
     for pump in pumps:
         pump.start()
-    child = Child(argv, guard, status_read, control_write)
+    child = Child(argv, guard, status_read, control_write, _CLEAR_WAIT_S if after else _KILL_WAIT_S)
     try:
         while child.pid == 0 and child.exit is None:
             child._hear(_LOOK_UP_S)

@@ -27,7 +27,7 @@ class Sampler:
     less than half an interval away, so that 60 s at 5 s give 12 samples, whether they took 59.9 or 60.1 s.
 
     Args:
-        server_pid: the server; its descendants are counted with it.
+        server_pid: the server; its descendants are counted with it. None if it can't be seen from here.
         interval_s: the distance of the samples.
         duration_s: how long the measurement is meant to take; no last sample is added beyond it.
         on_sample: called in the sampler's thread after each sample, as for live warnings.
@@ -39,7 +39,7 @@ class Sampler:
 
     def __init__(
         self,
-        server_pid: int,
+        server_pid: int | None,
         interval_s: float,
         *,
         duration_s: float | None = None,

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -29,8 +30,12 @@ _MOST_KERNEL_LINES = 20
 _KERNEL_LINES = re.compile(r"oom|out of memory|killed process|thrott|i/o error", re.IGNORECASE)
 
 
+# Of a server that runs elsewhere, or in a container whose processes are not visible.
+OUT_OF_SIGHT = "the server's processes can't be seen from here"
+
+
 def read_snapshot(
-    pid: int,
+    pid: int | None,
     pages: Mapping[str, str],
     *,
     diagnostics: Path | None,
@@ -41,21 +46,15 @@ def read_snapshot(
     """Return the named texts about a live server.
 
     Args:
-        pid: the server's process.
+        pid: the server's process, None if it can't be seen from here.
         pages: addresses that are asked once, by the name of the text.
         diagnostics: a script of the server's own, which is run.
         work_dir: a scratch folder that the script may write into.
         exit_note: a remark on the script's exit code for readers.
         diagnostics_timeout_s: the script is ended after so long; what it has printed until then is kept.
     """
-    texts = {
-        "process": _told(lambda: _process(pid)),
-        "open files": _told(lambda: _open_files(pid)),
-        "memory maps": _told(lambda: Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")),
-        "limits": _told(lambda: Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")),
-        "sockets": _told(lambda: _sockets(pid)),
-        "kernel messages": kernel_messages(),
-    }
+    texts = {name: _told(partial(_of_process, read, pid)) for name, read in _OF_PROCESS.items()}
+    texts["kernel messages"] = kernel_messages()
     texts |= {name: _page(url) for name, url in pages.items()}
     if diagnostics is not None:
         texts[diagnostics.name] = _told(lambda: _external(diagnostics, exit_note, work_dir, diagnostics_timeout_s))
@@ -95,6 +94,12 @@ def kernel_messages() -> str:
     return _told(_kernel_messages)
 
 
+def _of_process(read: Callable[[int], str], pid: int | None) -> str:
+    if pid is None:
+        raise OSError(OUT_OF_SIGHT)
+    return read(pid)
+
+
 def _told(read: Callable[[], str]) -> str:
     try:
         return read().strip() or "nothing"
@@ -132,6 +137,15 @@ def _sockets(pid: int) -> str:
         f"{connection.status} on port {tuple(connection.laddr)[1]}" for connection in connections if connection.laddr
     )
     return "\n".join(f"{what}: {count}" for what, count in sorted(counts.items()))
+
+
+_OF_PROCESS: dict[str, Callable[[int], str]] = {
+    "process": _process,
+    "open files": _open_files,
+    "memory maps": lambda pid: Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8"),
+    "limits": lambda pid: Path(f"/proc/{pid}/limits").read_text(encoding="utf-8"),
+    "sockets": _sockets,
+}
 
 
 def _kernel_messages() -> str:

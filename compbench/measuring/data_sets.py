@@ -23,11 +23,11 @@ from compbench.files.cloned import clone_or_copy
 from compbench.machine import interrupts, process
 from compbench.machine.output import Output
 from compbench.machine.process import Child
-from compbench.measuring import driver_report, drivers, server
+from compbench.measuring import driver_report, drivers, modes, server
 from compbench.measuring.attempt import MEGABYTE
 from compbench.measuring.driver_wait import ProgressReader
 from compbench.measuring.drivers import DriverFiles
-from compbench.measuring.server import ServerProcess, StartError
+from compbench.measuring.under_test import StartError, UnderTest
 from compbench.model.errors import UserError
 from compbench.model.events import NoticeGiven, PhaseBegan, Subscriber
 from compbench.model.notices import notice_of
@@ -115,7 +115,7 @@ def make_data_set(making: Making, scenario: Scenario, memories: int, folder: Pat
     with server.work_folder(settings, making.root) as work:
         hand_over_for(settings, begun, work / "data")
 
-        def saving(loader: ServerProcess) -> Callable[[], None]:
+        def saving(loader: UnderTest) -> Callable[[], None]:
             return _Saving(making, loader, work / "data", begun).poll
 
         try:
@@ -146,7 +146,7 @@ def _load_rows(
     work: Path,
     order: _Order,
     note: Callable[[Prepared], None],
-    each_poll_of: Callable[[ServerProcess], Callable[[], None]],
+    each_poll_of: Callable[[UnderTest], Callable[[], None]],
 ) -> Prepared:
     """Load rows into a server of its own, which writes its state if it can, and has ended afterwards.
 
@@ -165,8 +165,9 @@ def _load_rows(
     settings, half = making.settings, registry.server_of(making.settings)
     files = DriverFiles(work / "prepare.json", work / "prepare.progress")
     try:
-        with server.started(settings, work, Output(work / "server.log", MEGABYTE), making.root) as loader:
-            server.wait_until_ready(loader, settings.ready_timeout_s)
+        log = Output(work / "server.log", MEGABYTE)
+        with modes.started_server(settings, work, log, making.root, scenario) as loader:
+            loader.wait_until_ready(settings.ready_timeout_s)
             argv = drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)
             argv += ["--no-edges", *(["--fit"] if order.fit else [])]
             said = _loaded(making, argv, files, work / "prepare.log", order, each_poll_of(loader))
@@ -175,6 +176,9 @@ def _load_rows(
                 raise UserError(f"the server did not write its state: {problem}")
     except StartError as error:
         raise NotStartedError(f"no server to load the data set into: {error}") from None
+    if loader.left:
+        notice = notice_of("data-left", endpoint=half.endpoint, problem=loader.left)
+        making.tell(NoticeGiven(at=time.time(), measurement=making.scenario, notice=notice))
     return said
 
 
@@ -243,7 +247,7 @@ def run_driver(
     making.tell(PhaseBegan(at=time.time(), measurement=making.scenario, phase="prepare", limit_s=limit_s))
     with process.running(
         argv,
-        environment=server.child_environment(making.root),
+        environment=server.driver_environment(making.settings, making.root),
         folder=making.root,
         stdout=Output(log, MEGABYTE),
         stop_grace_s=making.settings.stop_grace_s,
@@ -278,7 +282,7 @@ def _follow(
 class _Saving:
     """Lets the loading server write its state now and then, and keeps that for a making that has to go on from it."""
 
-    def __init__(self, making: Making, loader: ServerProcess, data_dir: Path, begun: Path) -> None:
+    def __init__(self, making: Making, loader: UnderTest, data_dir: Path, begun: Path) -> None:
         self._making, self._loader, self._data_dir, self._begun = making, loader, data_dir, begun
         self._saved_at = time.monotonic()
 

@@ -17,7 +17,7 @@ import msgspec
 from compbench.machine import process, snapshot
 from compbench.machine.process import Child
 from compbench.measuring.attempt import Attempt, ScenarioFailed
-from compbench.measuring.server import ServerProcess, is_free
+from compbench.measuring.under_test import UnderTest
 from compbench.model.events import ProgressMade
 from compbench.model.notices import outcome_of
 
@@ -44,7 +44,7 @@ class Following:
 
     attempt: Attempt
     child: Child
-    under_test: ServerProcess
+    under_test: UnderTest
     progress_file: Path
     limit_s: float
     begin: Callable[[], None] = lambda: None
@@ -60,7 +60,7 @@ class Following:
         reader = ProgressReader(self.progress_file)
         started = self.attempt.effects.monotonic()
         while self.child.poll() is None:
-            process.wait_any([self.child, self.under_test.child], _POLL_S)
+            process.wait_any([self.child, *self.under_test.children], _POLL_S)
             reader.read()
             self._note_beginning(reader.phase)
             self._refuse_dead_server()
@@ -72,8 +72,7 @@ class Following:
                 self.each_poll()
             now, name = self.attempt.effects.now(), self.attempt.measurement.name
             self.attempt.tell(reader.progress(elapsed_s, at=now, measurement=name))
-        if is_free(self.attempt.settings.port):
-            self.under_test.child.wait(_NEWS_OF_DEATH_S)
+        self.under_test.await_news_of_death(_NEWS_OF_DEATH_S)
         self._refuse_dead_server()
         return True
 
@@ -130,10 +129,11 @@ class ProgressReader:
         return msgspec.convert(facts, ProgressMade, strict=False)
 
 
-def crash(attempt: Attempt, under_test: ServerProcess) -> ScenarioFailed:
+def crash(attempt: Attempt, under_test: UnderTest) -> ScenarioFailed:
     """Return the outcome of a server that has died, with the words of the kernel and of its log about that."""
     ended = under_test.exit
-    oom_killed = snapshot.was_oom_killed(under_test.child.pid, attempt.started_at)
+    pid = under_test.pid
+    oom_killed = None if pid is None else snapshot.was_oom_killed(pid, attempt.started_at)
     attempt.snapshot["kernel messages"] = snapshot.kernel_messages()
     lines = under_test.last_log_lines()
     attempt.server = msgspec.structs.replace(attempt.server, crashed=True, oom_killed=oom_killed, last_log_lines=lines)

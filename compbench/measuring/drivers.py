@@ -121,6 +121,15 @@ def prepare_argv(
     ]
 
 
+def remove_argv(settings: Settings, scenario: Scenario) -> list[str]:
+    """Return the command line that removes what was loaded from the server, and nothing else."""
+    endpoint = registry.server_of(settings).endpoint
+    return [
+        *(*_builtin(), "remove", "--scenario", str(scenario.path), "--endpoint", endpoint),
+        *_system_options(settings),
+    ]
+
+
 def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> list[str]:
     """Return the command line that computes the exact neighbours of a scenario's searches into the cache."""
     return [

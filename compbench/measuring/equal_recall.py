@@ -10,11 +10,11 @@ import msgspec
 
 from compbench.files.regular import read_regular
 from compbench.machine.output import Output
-from compbench.measuring import data_sets, drivers, server
+from compbench.measuring import data_sets, drivers, modes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.data_sets import Making
 from compbench.measuring.drivers import DriverFiles
-from compbench.measuring.server import StartError
+from compbench.measuring.under_test import StartError
 from compbench.model import efforts
 from compbench.model.errors import UserError
 from compbench.model.result import Frontier
@@ -37,8 +37,9 @@ def make_frontier(making: Making, scenario: Scenario, memories: int) -> None:
     with server.work_folder(settings, making.root) as work:
         data_sets.hand_over_for(settings, kept_data.data_set_folder(settings, scenario), work / "data")
         try:
-            with server.started(settings, work, Output(work / "server.log", MEGABYTE), making.root) as under_test:
-                server.wait_until_ready(under_test, settings.ready_timeout_s)
+            output = Output(work / "server.log", MEGABYTE)
+            with modes.started_server(settings, work, output, making.root, scenario) as under_test:
+                under_test.wait_until_ready(settings.ready_timeout_s)
                 files = DriverFiles(work / "prepare.json", work / "prepare.progress")
                 argv = drivers.prepare_argv(settings, scenario, files, memories, settings.prepare_limit_s)
                 log = work / "prepare.log"

@@ -19,7 +19,7 @@ from compbench.measuring import cautions, driver_report, drivers, equal_recall, 
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
-from compbench.measuring.server import ServerProcess
+from compbench.measuring.under_test import UnderTest
 from compbench.measuring.watching import keep_stacks, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
@@ -30,11 +30,8 @@ from compbench.store import kept_data
 from compbench.store.data_set_sizes import wanted_data
 from compbench.systems import registry
 
-# Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
-_DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
-
-def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
+def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
     """Load the data set by a child process.
 
     Raises:
@@ -64,7 +61,7 @@ def prepare(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
         raise ScenarioFailed(unheld)
 
 
-def measure(attempt: Attempt, under_test: ServerProcess, work: Path) -> Outcome:
+def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     """Measure, with samples of machine and server taken meanwhile, and judge the driver's report.
 
     Raises:
@@ -80,7 +77,7 @@ def measure(attempt: Attempt, under_test: ServerProcess, work: Path) -> Outcome:
             timed_out = not following.until_end()
         ended = child.exit
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
-    attempt.busy = busiest(processes, attempt.effects.read_processes())
+    attempt.busy = busiest(processes, attempt.effects.read_processes(), server=under_test.pid)
     with attempt.phase("snapshot"):
         take_snapshot(attempt, under_test, work)
         keep_stacks(attempt, work)
@@ -139,7 +136,7 @@ def _driver(
 ) -> contextlib.AbstractContextManager[Child]:
     return process.running(
         argv,
-        environment=server.child_environment(attempt.root, _DRIVER_ENVIRONMENT),
+        environment=server.driver_environment(attempt.settings, attempt.root),
         folder=attempt.root,
         stdout=stdout,
         stderr=stderr,
@@ -207,9 +204,13 @@ def _said_of(report: Path) -> tuple[Prepared | None, str]:
     return said, said.note if said else ""
 
 
-def _with_costs(
-    attempt: Attempt, loaded: DataSet, said: Prepared | None, under_test: ServerProcess, work: Path
-) -> DataSet:
+def _disk_bytes(attempt: Attempt, work: Path) -> int | None:
+    """Return the size of the server's data folder, None if that is on a disk of the user's own server."""
+    is_here = registry.server_of(attempt.settings).mode != "endpoint"
+    return kept_data.disk_bytes(work / "data") if is_here else None
+
+
+def _with_costs(attempt: Attempt, loaded: DataSet, said: Prepared | None, under_test: UnderTest, work: Path) -> DataSet:
     """Return the data set with what loading it took: of the server that did it, which may be one before."""
     kept = kept_data.read_kept_facts(attempt.settings, attempt.scenario) if attempt.has_kept_data else None
     load_s = index_s = None
@@ -222,7 +223,7 @@ def _with_costs(
         is_kept=attempt.has_kept_data,
         load_s=load_s,
         index_s=index_s,
-        memory_bytes=tree_memory_bytes(under_test.child.pid),
-        disk_bytes=kept.disk_bytes if kept else kept_data.disk_bytes(work / "data"),
+        memory_bytes=None if under_test.pid is None else tree_memory_bytes(under_test.pid),
+        disk_bytes=kept.disk_bytes if kept else _disk_bytes(attempt, work),
         index_proof=(said.index_proof if said else None) or (kept.index_proof if kept else None),
     )

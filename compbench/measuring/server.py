@@ -11,19 +11,21 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from compbench.config.credentials import credential_names, is_credential
 from compbench.config.settings import Settings
 from compbench.machine import interrupts, process
 from compbench.machine.output import Output
 from compbench.machine.probes import machine
 from compbench.machine.process import Child, Exit
 from compbench.machine.version_line import version_line
-from compbench.model.notices import Outcome, outcome_of
+from compbench.measuring.under_test import StartError
+from compbench.model.notices import outcome_of
 from compbench.model.texts import clean
 from compbench.store import leftovers
 from compbench.systems import registry
@@ -35,24 +37,17 @@ _POLL_S = 0.1
 _REQUEST_TIMEOUT_S = 2.0
 # The last look may outlast the limit by this much: one cut off by it would hide what the server had answered.
 _SHORTEST_LOOK_S = 1.0
-_PORT_RELEASE_S = 2.0
+PORT_RELEASE_S = 2.0
 # With less free space in its folder, that may be why a server ended.
 _LITTLE_SPACE_BYTES = 100_000_000
 LAST_LOG_LINES = 20
-
-
-class StartError(Exception):
-    """The server did not become ready; `transient` says whether a second try makes sense."""
-
-    def __init__(self, outcome: Outcome, *, transient: bool = True) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
-        self.transient = transient
+# Of Engram's loadtest: only warnings in its log, and its error as one line, not after a backtrace.
+_DRIVER_ENVIRONMENT = {"RUST_LOG": "loadtest=warn", "RUST_LIB_BACKTRACE": "0"}
 
 
 @dataclass
 class ServerProcess:
-    """A server under test; its facts fill up while it lives."""
+    """A server under test that compbench has started (`under_test.UnderTest`); its facts fill up while it lives."""
 
     settings: Settings
     child: Child
@@ -63,20 +58,59 @@ class ServerProcess:
     stopped_by: str = ""
     port_freed: bool | None = None
     zombie_left: bool | None = None
+    limits: str = ""
+    left: str = ""
     _created_at: float | None = field(default=None)
+
+    @property
+    def argv(self) -> list[str]:
+        """Return the command line that has started it."""
+        return self.child.argv
+
+    @property
+    def program(self) -> str:
+        """Return what is measured, as a person names it."""
+        return self.child.argv[0]
+
+    @property
+    def pid(self) -> int | None:
+        """Return the server's process."""
+        return self.child.pid
+
+    @property
+    def children(self) -> list[Child]:
+        """Return the processes of ours whose end is the server's."""
+        return [self.child]
 
     @property
     def exit(self) -> Exit | None:
         """Return how the server ended, or None while it runs."""
         return self.child.poll()
 
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Wait until it is ready and ours; see `wait_until_ready` below."""
+        wait_until_ready(self, timeout_s)
+
+    def await_news_of_death(self, timeout_s: float) -> None:
+        """Wait for the news that it has ended, if that may be on its way."""
+        if is_free(self.settings.port):
+            self.child.wait(timeout_s)
+
+    def prove_listener(self, pid: int) -> None:
+        """See that the process listens on the port.
+
+        Raises:
+            StartError: another one does.
+        """
+        prove_listeners(self.settings.port, [pid])
+
     def stop(self) -> None:
         """End the server (its own signal, patience, SIGKILL) and see that process and port are gone."""
         if self.stopped_by:
             return
-        self.stopped_by = self.child.stop(_grace_s(self.settings, self.launch), self.launch.stop_signal)
+        self.stopped_by = self.child.stop(grace_s(self.settings, self.launch), self.launch.stop_signal)
         self.zombie_left = _is_same_process(self.child.pid, self._created_at)
-        self.port_freed = wait_until_free(self.settings.port, _PORT_RELEASE_S)
+        self.port_freed = wait_until_free(self.settings.port, PORT_RELEASE_S)
 
     def last_log_lines(self) -> list[str]:
         """Return the end of the server's log."""
@@ -107,8 +141,7 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
     Raises:
         StartError: the port is taken, or what has to be done before failed.
     """
-    if not is_free(settings.port):
-        raise StartError(outcome_of("port-in-use", port=settings.port, owner=describe_listener(settings.port)))
+    refuse_taken_port(settings)
     launch = registry.server_of(settings).launch(work)
     environment = child_environment(root, launch.environment, launch.is_foreign)
     for argv in launch.before:
@@ -118,7 +151,7 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
         environment=environment,
         folder=work / "cwd",
         stdout=log,
-        stop_grace_s=_grace_s(settings, launch),
+        stop_grace_s=grace_s(settings, launch),
         niceness=settings.niceness,
     ) as child:
         server = ServerProcess(settings, child, launch, work, log, _created_at=_create_time(child.pid))
@@ -126,7 +159,17 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
             yield server
         finally:
             with interrupts.deferred():
-                child.stop(_grace_s(settings, launch), launch.stop_signal)
+                child.stop(grace_s(settings, launch), launch.stop_signal)
+
+
+def refuse_taken_port(settings: Settings) -> None:
+    """Refuse to start a server on a port that somebody listens on.
+
+    Raises:
+        StartError: it is taken.
+    """
+    if not is_free(settings.port):
+        raise StartError(outcome_of("port-in-use", port=settings.port, owner=describe_listener(settings.port)))
 
 
 def _do_before(settings: Settings, argv: list[str], environment: dict[str, str], work: Path, log: Output) -> None:
@@ -147,7 +190,8 @@ def _do_before(settings: Settings, argv: list[str], environment: dict[str, str],
     raise StartError(outcome_of("server-not-set-up", program=Path(argv[0]).name, ended=ended_how, said=said))
 
 
-def _grace_s(settings: Settings, launch: Launch) -> float:
+def grace_s(settings: Settings, launch: Launch) -> float:
+    """Return how long a server may take to end in order."""
     return max(settings.stop_grace_s, launch.stop_grace_s)
 
 
@@ -162,12 +206,14 @@ def wait_until_ready(server: ServerProcess, timeout_s: float) -> None:
     while (spent_s := time.monotonic() - began) < timeout_s:
         if (ended := server.child.wait(poll_s)) is not None:
             raise StartError(outcome_of("server-ended-at-start", ended=ended, disk=_little_space(settings)))
-        look = half.look(server.work, server.child.pid, max(timeout_s - spent_s, _SHORTEST_LOOK_S))
+        if (pid := server.pid) is None:
+            continue
+        look = half.look(server.work, pid, max(timeout_s - spent_s, _SHORTEST_LOOK_S))
         if look.moved_to is not None:
             raise StartError(outcome_of("port-moved", moved_to=look.moved_to, port=settings.port))
         seen, poll_s = look.seen, min(2 * poll_s, _POLL_S)
         if look.is_ready:
-            _prove_listener(server)
+            server.prove_listener(pid)
             server.ready_after_s = time.monotonic() - began
             return
     raise StartError(outcome_of("server-not-ready", timeout_s=timeout_s, seen=seen))
@@ -187,10 +233,20 @@ def version_of(settings: Settings, root: Path, system: str = "") -> str:
 def child_environment(
     root: Path, own: dict[str, str] | None = None, is_foreign: Callable[[str], bool] | None = None
 ) -> dict[str, str]:
-    """Return the environment for a child: the caller's, without variables that are foreign to it, with its own."""
-    inherited = {name: value for name, value in os.environ.items() if not (is_foreign and is_foreign(name))}
+    """Return the environment for a child: the caller's, without secrets or what is foreign to it, with its own."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not is_credential(name) and not (is_foreign and is_foreign(name))
+    }
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     return {**inherited, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **(own or {})}
+
+
+def driver_environment(settings: Settings, root: Path) -> dict[str, str]:
+    """Return the environment for a driver, which alone has the credentials of the measured system."""
+    secrets = {name: os.environ[name] for name in credential_names(settings.system) if name in os.environ}
+    return child_environment(root, {**_DRIVER_ENVIRONMENT, **secrets})
 
 
 def is_free(port: int) -> bool:
@@ -231,16 +287,21 @@ def tail(path: Path, lines: int) -> list[str]:
         return []
 
 
-def _prove_listener(server: ServerProcess) -> None:
+def prove_listeners(port: int, pids: Sequence[int]) -> None:
+    """See that one of the processes, of which the first is the server's own, listens on a port of this machine.
+
+    Raises:
+        StartError: none does, or the server has ended.
+    """
     try:
-        connections = psutil.Process(server.child.pid).net_connections("tcp")
+        connections = [each for pid in pids for each in psutil.Process(pid).net_connections("tcp")]
     except (psutil.AccessDenied, psutil.ZombieProcess):
         return  # not readable here: pid file and health have agreed, which is all this platform gives
     except psutil.NoSuchProcess:
         raise StartError(outcome_of("server-ended-at-start", ended="as it became ready", disk="")) from None
-    if not any(c.status == psutil.CONN_LISTEN and tuple(c.laddr)[1:] == (server.settings.port,) for c in connections):
-        owner = describe_listener(server.settings.port)
-        raise StartError(outcome_of("foreign-server", port=server.settings.port, owner=owner), transient=False)
+    if not any(c.status == psutil.CONN_LISTEN and tuple(c.laddr)[1:] == (port,) for c in connections):
+        owner = describe_listener(port)
+        raise StartError(outcome_of("foreign-server", port=port, owner=owner), transient=False)
 
 
 def _little_space(settings: Settings) -> str:

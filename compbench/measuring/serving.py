@@ -11,27 +11,29 @@ import msgspec
 from compbench.machine import snapshot
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
-from compbench.measuring import server
+from compbench.measuring import modes, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed
-from compbench.measuring.server import ServerProcess, StartError
+from compbench.measuring.under_test import StartError, UnderTest
 from compbench.model.notices import outcome_of
 from compbench.systems import registry
 
 START_ATTEMPTS = 2
 
 
-def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> ServerProcess:
+def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.ExitStack) -> UnderTest:
     """Start the server and wait until it is ready; a start-up that fails for now is tried again (specification 5)."""
     settings = attempt.settings
     with attempt.phase("start", settings.ready_timeout_s):
         for number in range(1, START_ATTEMPTS + 1):
             with contextlib.ExitStack() as trial:
                 try:
-                    under_test = trial.enter_context(server.started(settings, work, log, attempt.root))
-                    attempt.server = msgspec.structs.replace(
-                        attempt.server, argv=under_test.child.argv, pid=under_test.child.pid, start_attempts=number
+                    under_test = trial.enter_context(
+                        modes.started_server(settings, work, log, attempt.root, attempt.scenario)
                     )
-                    server.wait_until_ready(under_test, settings.ready_timeout_s)
+                    attempt.server = msgspec.structs.replace(
+                        attempt.server, argv=under_test.argv, pid=under_test.pid, start_attempts=number
+                    )
+                    under_test.wait_until_ready(settings.ready_timeout_s)
                 except StartError as error:
                     _refuse_missing_program(attempt)
                     if not error.transient or number == START_ATTEMPTS:
@@ -45,7 +47,7 @@ def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.Ex
     raise AssertionError("unreachable: the last attempt either returns or raises")
 
 
-def stop(attempt: Attempt, under_test: ServerProcess) -> None:
+def stop(attempt: Attempt, under_test: UnderTest) -> None:
     """Stop the server, and note how it ended; the phase that failed, if one has, stays the current one."""
     failed_in = attempt.current
     with attempt.phase("stop", attempt.settings.stop_grace_s):
@@ -63,7 +65,10 @@ def stop(attempt: Attempt, under_test: ServerProcess) -> None:
             attempt.notice("server-killed", grace_s=attempt.settings.stop_grace_s)
         if under_test.port_freed is False:
             attempt.notice("port-not-freed", port=attempt.settings.port)
-        if why := attempt.effects.drop_page_cache():
+        if under_test.left:
+            endpoint = registry.server_of(attempt.settings).endpoint
+            attempt.notice("data-left", endpoint=endpoint, problem=under_test.left)
+        if under_test.argv and (why := attempt.effects.drop_page_cache()):
             attempt.notice("page-cache-kept", why=why)
     if failed_in is not None:
         attempt.current = failed_in
@@ -87,14 +92,18 @@ def _start_failure(attempt: Attempt, error: StartError, log: Output) -> Scenario
     return ScenarioFailed(error.outcome)
 
 
-def _note_ready(attempt: Attempt, under_test: ServerProcess) -> None:
+def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
+    half, pid = registry.server_of(attempt.settings), under_test.pid
+    is_managed = half.mode == "managed"
     attempt.server = msgspec.structs.replace(
         attempt.server,
-        port=attempt.settings.port,
-        version=server.version_of(attempt.settings, attempt.root),
-        executable=under_test.child.argv[0],
+        pid=pid,
+        port=attempt.settings.port if under_test.argv else None,
+        version=server.version_of(attempt.settings, attempt.root) if is_managed else half.version_told() or "not told",
+        executable=under_test.program,
+        limits=under_test.limits,
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
-        niceness=niceness_of(under_test.child.pid),
-        open_files_before=snapshot.count_open_files(under_test.child.pid),
-        memories_before=registry.server_of(attempt.settings).count(),
+        niceness=None if pid is None else niceness_of(pid),
+        open_files_before=None if pid is None else snapshot.count_open_files(pid),
+        memories_before=half.count(),
     )

@@ -15,10 +15,11 @@ from compbench.machine.priority import niceness_of
 from compbench.machine.probes import machine
 from compbench.machine.process import Child
 from compbench.machine.sampler import Sampler
+from compbench.machine.snapshot import OUT_OF_SIGHT
 from compbench.measuring import drivers, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.drivers import Job
-from compbench.measuring.server import ServerProcess
+from compbench.measuring.under_test import UnderTest
 from compbench.systems import registry
 
 _RECORDING = "perf.data"
@@ -27,21 +28,23 @@ _RECORDING_LOG = "perf.log"
 
 @contextlib.contextmanager
 def watching(
-    attempt: Attempt, driver: Child, under_test: ServerProcess, job: Job, work: Path
+    attempt: Attempt, driver: Child, under_test: UnderTest, job: Job, work: Path
 ) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
     """Yield two functions: one begins to watch, once the driver measures, the other tells warnings so far.
 
     Samples and warnings are kept in the attempt.
     """
     settings, duration_s = attempt.settings, job.duration_s
-    sampler = Sampler(under_test.child.pid, settings.sample_interval_s, duration_s=duration_s)
+    sampler = Sampler(under_test.pid, settings.sample_interval_s, duration_s=duration_s)
     with contextlib.ExitStack() as recording:
 
         def begin() -> None:
             attempt.driver = msgspec.structs.replace(attempt.driver, niceness=niceness_of(driver.pid))
             sampler.start(driver_pid=driver.pid)
             if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
-                if (why := perf.can_record()) is None:
+                if under_test.pid is None:
+                    attempt.notice("no-flamegraph", why=OUT_OF_SIGHT)
+                elif (why := perf.can_record()) is None:
                     recording.enter_context(_recording_stacks(attempt, under_test, duration_s, work))
                 elif perf.is_installed():
                     attempt.notice("no-flamegraph", why=why)
@@ -58,17 +61,17 @@ def watching(
             attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores))
 
 
-def take_snapshot(attempt: Attempt, under_test: ServerProcess, work: Path) -> None:
+def take_snapshot(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
     """Ask the live server and the machine for their diagnostics, and count open files and memories."""
     half = registry.server_of(attempt.settings)
     attempt.server = msgspec.structs.replace(
         attempt.server,
-        open_files_after=snapshot.count_open_files(under_test.child.pid),
+        open_files_after=None if under_test.pid is None else snapshot.count_open_files(under_test.pid),
         memories_after=half.count(),
     )
     script = half.diagnostics()
     attempt.snapshot |= snapshot.read_snapshot(
-        under_test.child.pid,
+        under_test.pid,
         half.pages(),
         diagnostics=script and script.path,
         exit_note=script.exit_note if script else "",
@@ -88,10 +91,11 @@ def keep_stacks(attempt: Attempt, work: Path) -> None:
 
 
 @contextlib.contextmanager
-def _recording_stacks(attempt: Attempt, under_test: ServerProcess, duration_s: float, work: Path) -> Iterator[None]:
+def _recording_stacks(attempt: Attempt, under_test: UnderTest, duration_s: float, work: Path) -> Iterator[None]:
     """Record the server's stacks for a flame graph."""
+    assert under_test.pid is not None  # noqa: S101 - of a server out of sight nothing is recorded
     with process.running(
-        perf.record_argv(under_test.child.pid, duration_s, work / _RECORDING, whole_machine=perf.can_record_all()),
+        perf.record_argv(under_test.pid, duration_s, work / _RECORDING, whole_machine=perf.can_record_all()),
         environment=server.child_environment(attempt.root),
         folder=work,
         stdout=Output(work / _RECORDING_LOG, MEGABYTE),

@@ -131,6 +131,12 @@ OUTCOMES = {
         _SEE_LOG,
         meaning="a program that has to succeed before the server is started failed",
     ),
+    "endpoint-silent": Entry(
+        "{endpoint} does not answer as {title} does",
+        "start that server, or set system.{system}.endpoint to where it is; a key or password that it wants goes into"
+        " the environment ({names})",
+    ),
+    "container-not-run": Entry("{problem}", _SEE_LOG, meaning="there is no program that runs the container"),
     "work-dir-unusable": Entry(
         "work_dir {folder}: {problem}", "mend its rights, free space there, or set work_dir to another folder"
     ),
@@ -285,6 +291,10 @@ NOTICES = {
     ),
     "start-retried": Entry("{problem}; trying once more in {delay_s:g} s"),
     "server-killed": Entry("the server did not stop within {grace_s:g} s of SIGTERM and was killed"),
+    "data-left": Entry(
+        "what was loaded into {endpoint} may still be there: {problem}",
+        "remove it there by its own means; data of this scenario is found and removed by the next measurement",
+    ),
     "port-not-freed": Entry("port {port} is still in use after the server has stopped"),
     "page-cache-kept": Entry("the page cache was not dropped: {why}"),
     "descriptors-leaked": Entry("leaked descriptors: {leaks}"),

@@ -46,7 +46,8 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of the server process of one scenario."""
 
     argv: list[str] = []
-    executable: str = ""
+    executable: str = ""  # or the container's image, or the address of a server that compbench did not start
+    limits: str = ""  # of a container
     version: str = ""
     pid: int | None = None
     port: int | None = None

@@ -46,10 +46,26 @@ FINDINGS = {
     "not-used": Template("not used: {why}"),
     "parts-missing": Template("{owner} lacks {missing}", mend="{how}"),
     "mode-unsupported": Template(
-        "{title} is to run in mode {mode}: compbench only starts servers itself so far",
-        "mode managed",
-        "let its folder launch a program, with mode managed, or set system to another one",
+        "{title} is to run in mode {mode}, which its folder does not offer",
+        "a mode of: {modes}",
+        "set system.{system}.mode to one of these",
     ),
+    "endpoint-unset": Template(
+        "{title} is to run in mode endpoint, but where it is asked is not set",
+        mend="set system.{system}.endpoint to its address, as http://host:port",
+    ),
+    "endpoint-silent": Template(
+        "{endpoint} does not answer as {title} does",
+        mend="start that server, or set system.{system}.endpoint to where it is; a key or password that it wants goes"
+        " into the environment ({names})",
+    ),
+    "endpoint": Template("{endpoint} answers: {version}"),
+    "image-unset": Template(
+        "{title} is to run in mode container, but no image is named",
+        mend="set system.{system}.image to an image by its digest, as name@sha256:...",
+    ),
+    "image-missing": Template("{tool} has no image {image}", mend="{tool} pull {image}"),
+    "image": Template("{tool} has the image {image}"),
     "driver-unknown": Template("{problem}"),
     "versions": Template("{told}", "{expected}"),
     "versions-differ": Template("{wrong}", "{expected}", "build again: the binaries are not those of the checkout"),

@@ -20,7 +20,7 @@ from compbench.model.errors import UserError
 from compbench.model.records import Finding
 from compbench.model.scenario import Scenario
 from compbench.model.sizes import round_below
-from compbench.preflight import data_scale, memory_needs
+from compbench.preflight import data_scale, memory_needs, modes_here
 from compbench.preflight.findings import finding_of
 from compbench.preflight.judgement import GB, judge_program, judge_versions
 from compbench.store import kept_data
@@ -49,7 +49,7 @@ def check_server(settings: Settings) -> Finding:
     check, half = "binary_server", registry.server_of(settings)
     title = registry.title_of(settings.system)
     if half.mode != "managed":
-        return finding_of(check, "mode-unsupported", "critical", title=title, mode=half.mode)
+        return modes_here.check_mode(check, settings)
     for path in half.binaries.values():
         return _check_program(check, path, half.how_to_get)
     if missing := half.missing():
@@ -77,6 +77,8 @@ def check_driver(settings: Settings) -> Finding:
 
 def check_versions(settings: Settings) -> Finding:
     """Compare what the system's programs say with what their repository says."""
+    if registry.server_of(settings).mode != "managed":
+        return finding_of("versions", "not-used", "ok", why="no program of this machine is measured")
     told, expected = registry.server_of(settings).versions()
     if not told:
         return finding_of("versions", "not-used", "ok", why=f"{registry.title_of(settings.system)} tells none")
@@ -114,6 +116,8 @@ def check_scale(settings: Settings, names: Sequence[str]) -> Finding:
 
 def check_data_set(settings: Settings, names: Sequence[str]) -> Finding:
     """Check that the data sets of the named scenarios, or of all, fit into this machine."""
+    if registry.server_of(settings).mode == "endpoint":
+        return finding_of("data_set", "not-judged", "ok", why="the server is not compbench's, nor need it be here")
     if registry.server_of(settings).needs(1, 1) is None:
         why = f"what {registry.title_of(settings.system)} needs for its data is not known here"
         return finding_of("data_set", "not-judged", "ok", why=why)
@@ -131,7 +135,7 @@ def most_memories(settings: Settings, scenario: Scenario) -> tuple[int, SizeBoun
     if half.most_vectors is not None:
         found.append((half.most_vectors, "system"))
     most, bound = min(found, key=lambda each: each[0])
-    if half.needs(1, 1) is None:
+    if half.mode == "endpoint" or half.needs(1, 1) is None:
         return most, bound
 
     def needs_of(count: int) -> Needs:

@@ -31,8 +31,10 @@ def data_set_folder(settings: Settings, scenario: Scenario) -> Path | None:
     It holds the rows alone: a scenario's edges are loaded besides, so that all scenarios of one set share it.
     """
     memories = wanted_memories(settings, scenario)
-    data_format = registry.server_of(settings).data_format
-    if not data_format or memories is None:
+    half = registry.server_of(settings)
+    data_format = half.data_format
+    # A server that compbench does not start has its data folder elsewhere, a container's belongs to its own programs.
+    if not data_format or half.mode != "managed" or memories is None:
         return None
     if settings.scale != "auto" and memories < settings.data_set_kept_from:
         return None

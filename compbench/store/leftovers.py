@@ -91,9 +91,22 @@ def clear_work_folders(work_dir: Path, root: Path, effects: Effects) -> None:
 
 
 def in_cache(cache_dir: Path) -> list[Path]:
-    """Return the caches: data sets, exact neighbours, facts of own sets, the charts' script."""
+    """Return the caches: data sets, exact neighbours, facts of own sets, the charts' script, half-made installations.
+
+    A system that is installed whole is none: it was fetched from elsewhere, and is only removed by hand.
+    """
     made = [path for name in _CACHE_FOLDERS for path in _children(cache_dir / name) if _MADE_NAME.fullmatch(path.name)]
-    return made + [path for path in _children(cache_dir) if _SCRIPT_NAME.fullmatch(path.name)]
+    return (
+        made
+        + _half_installed(cache_dir / "systems")
+        + [path for path in _children(cache_dir) if _SCRIPT_NAME.fullmatch(path.name)]
+    )
+
+
+def _half_installed(folder: Path) -> list[Path]:
+    """Return systems whose installation was not finished, with their marks last, and what it printed."""
+    marks = [path for path in _children(folder) if path.suffix == ".begun"]
+    return [*folder.glob("*.step*.log"), *(mark.with_suffix("") for mark in marks), *marks]
 
 
 def remove_empty(cache_dir: Path) -> None:

@@ -143,9 +143,23 @@ def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
 
 def binary_hashes(settings: Settings) -> dict[str, str]:
     """Return the hashes alone: other facts of a binary take longer to read."""
-    return {
+    found = {
         f"binary:{name}": binaries.hash_of(path) for name, path in used_binaries(settings).items() if path.is_file()
     }
+    for each in settings.of_each:
+        found |= _not_a_program(each)
+    return found
+
+
+def _not_a_program(settings: Settings) -> dict[str, str]:
+    """Return what stands for the server's program in a fingerprint where compbench starts none."""
+    half, among = registry.server_of(settings), f"{settings.system}:" if settings.systems else ""
+    match half.mode:
+        case "container":
+            return {f"binary:{among}image": half.image}
+        case "endpoint":
+            return {f"binary:{among}server": half.version_told() or "its version is not told"}
+    return {}
 
 
 def used_binaries(settings: Settings) -> dict[str, Path]:
@@ -154,7 +168,8 @@ def used_binaries(settings: Settings) -> dict[str, Path]:
     Raises:
         UserError: the system can't be loaded, or none brings the driver.
     """
-    used = {name: path for each in settings.of_each for name, path in registry.server_of(each).binaries.items()}
+    halves = [registry.server_of(each) for each in settings.of_each]
+    used = {name: path for half in halves if half.mode == "managed" for name, path in half.binaries.items()}
     if settings.driver != "builtin":
         used[settings.driver] = registry.driver_program(settings)
     return used

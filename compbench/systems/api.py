@@ -102,6 +102,29 @@ class Launch(NamedTuple):
     stop_grace_s: float = 0.0
 
 
+class ContainerLaunch(NamedTuple):
+    """How the server's image is run, in mode `container`.
+
+    Attributes:
+        image: by its digest, as `name@sha256:...`.
+        data_path: the folder of the container that holds the server's data; `work/data` is mounted there.
+        environment: variables of the container; nothing else of the caller's reaches it.
+        arguments: words after the image.
+        inner_port: the port of the container that is published as the server's on loopback; None if it shares the
+            machine's network, where the server must be told to listen on its own port of 127.0.0.1.
+        as_user: whether it runs as the user who runs compbench, so that its files can be removed afterwards.
+        stop_grace_s: how long it takes to end in order at most, where it needs more than the setting `stop_grace_s`.
+    """
+
+    image: str
+    data_path: str
+    environment: Mapping[str, str] = {}
+    arguments: tuple[str, ...] = ()
+    inner_port: int | None = None
+    as_user: bool = True
+    stop_grace_s: float = 0.0
+
+
 class Facts(NamedTuple):
     """What may differ between systems that are compared, in a few words each, for the pages.
 
@@ -160,6 +183,7 @@ class Server(Protocol):
         rewrites_data: whether it changes files of its data folder in place, so that it must be given copies of kept
             ones.
         endpoint: where it is asked.
+        image: the container image by its digest, empty if none is named; looked at in mode `container` only.
     """
 
     modes: tuple[Mode, ...]
@@ -173,6 +197,7 @@ class Server(Protocol):
     data_format: str
     rewrites_data: bool
     endpoint: str
+    image: str
 
     def __init__(self, own: Any, place: Place) -> None:
         """Take the system's settings, of the type in its folder."""
@@ -183,8 +208,14 @@ class Server(Protocol):
     def launch(self, work: Path) -> Launch:
         """Return how it is started so that all it writes is in `work` (folders data, config, home, cwd)."""
 
+    def container(self, work: Path) -> ContainerLaunch:
+        """Return how its image is run; asked in mode `container` only, as a rule a system has `modes` without it."""
+
     def version_argv(self) -> list[str]:
-        """Return the command line that prints the version."""
+        """Return the command line that prints the version, in mode `managed`."""
+
+    def version_told(self) -> str:
+        """Return the version that the running server tells, empty if it tells none; not asked in mode `managed`."""
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the versions that its programs tell, and those that its sources say they should have."""

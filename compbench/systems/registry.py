@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -76,14 +77,36 @@ def server_of(settings: Settings, name: str = "") -> Server:
 
 
 def installed_folder(settings: Settings, name: str) -> Path:
+    """Return the folder that `doit install:<name>` has filled; one that is not whole is as good as none."""
+    folder = folder_to_install(settings, name)
+    return folder / "half-made" if begun_mark(folder).exists() else folder
+
+
+def folder_to_install(settings: Settings, name: str) -> Path:
     """Return the folder that `doit install:<name>` fills, of the version that is pinned."""
     installation = discovery.installation(name)
     return Path(settings.cache_dir) / "systems" / (f"{name}-{installation.version}" if installation else name)
 
 
+def begun_mark(folder: Path) -> Path:
+    """Return the file that is there as long as a system's folder is not whole."""
+    return folder.with_name(f"{folder.name}.begun")
+
+
 def recognisers(settings: Settings) -> list[Recognise]:
-    """Return for each known system the function that recognises its running servers."""
-    return [server_of(settings, name).recognise for name in settings.system_tables]
+    """Return for each known system the function that recognises its running servers.
+
+    In mode `endpoint` what the measured system recognises may be the server that is asked, so it is nobody's.
+    """
+    halves = {name: server_of(settings, name) for name in settings.system_tables}
+    measured = halves[settings.system]
+    if measured.mode != "endpoint":
+        return [half.recognise for half in halves.values()]
+    return [partial(_unless, measured.recognise, half.recognise) for half in halves.values() if half is not measured]
+
+
+def _unless(own: Recognise, other: Recognise, executable: str | None, argv: list[str], name: str) -> str:
+    return "" if own(executable, argv, name) else other(executable, argv, name)
 
 
 def own_settings(settings: Settings) -> SystemSettings:

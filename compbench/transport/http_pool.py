@@ -12,36 +12,43 @@ import errno
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from compbench.model.errors import UserError
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_connection import Connection
+from compbench.transport.tls import TlsConnection, reason_of_tls, tls_context
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
+_PORTS = {"http": 80, "https": 443}
 
 
 class Endpoint:
-    """Where the server listens: the address to connect to, and the Host header."""
+    """Where the server listens: the address to connect to, the Host header, and TLS if it is asked over that."""
 
-    def __init__(self, url: str) -> None:
-        """Read `http://host:port`.
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        """Read `http://host:port` or `https://host:port`.
+
+        Args:
+            url: the address.
+            headers: of every request, as one with a key; they follow the Host header wherever that stands.
 
         Raises:
             UserError: it is another kind of URL.
         """
         try:
             parts = urlsplit(url)
-            port = parts.port or 80
+            port = parts.port or _PORTS.get(parts.scheme, 0)
             (parts.hostname or "").encode("idna")  # what the look-up does, and not all of it as an OSError
         except ValueError:
             raise UserError(f"--endpoint {url!r}: expected http://host:port") from None
-        if parts.scheme != "http" or not parts.hostname or parts.path not in {"", "/"}:
+        if parts.scheme not in _PORTS or not parts.hostname or parts.path not in {"", "/"}:
             raise UserError(f"--endpoint {url!r}: expected http://host:port")
         self.url, self.host, self.port = url, parts.hostname, port
-        self.host_header = parts.netloc.encode()
+        self.host_header = "\r\n".join([parts.netloc, *(f"{k}: {v}" for k, v in (headers or {}).items())]).encode()
+        self.tls = tls_context() if parts.scheme == "https" else None
 
     def get(self, target: bytes) -> bytes:
         """Return the bytes of a GET request."""
@@ -93,7 +100,7 @@ class Pool:
                 problem = error
             else:
                 return
-        reason = problem.strerror or str(problem)
+        reason = reason_of_tls(problem) or problem.strerror or str(problem)
         mend = "is the server running there?"
         if problem.errno in (errno.EMFILE, errno.ENFILE):
             mend = f"allow more than the {self._size} files that the connections are (`ulimit -n`)"
@@ -183,9 +190,18 @@ class Pool:
         host, port = self._address
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await self._loop.create_connection(lambda: Connection(self), host, port)
+                connection = await self._connected(host, port)
         except TimeoutError:
             raise OSError(f"no connection within {CONNECT_TIMEOUT_S:.0f} s") from None
         self._connections.add(connection)
         connection.free_at = time.monotonic()
         self.released(connection)
+
+    async def _connected(self, host: str, port: int) -> Connection:
+        if self._endpoint.tls is None:
+            return (await self._loop.create_connection(lambda: Connection(self), host, port))[1]
+        return (
+            await self._loop.create_connection(
+                lambda: TlsConnection(self), host, port, ssl=self._endpoint.tls, server_hostname=self._endpoint.host
+            )
+        )[1]

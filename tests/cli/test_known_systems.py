@@ -31,13 +31,17 @@ def test_doit_systems_tells_of_each_system_and_of_what_auto_takes(tmp_path: Path
     assert "systems: flat is measured (system=flat is set)" in done.stdout
     assert f"system=auto takes engram: system.engram.root = {root} is set" in done.stdout
     told = {part.splitlines()[0].partition(":")[0]: part for part in done.stdout.split("\n\n")[1:]}
-    assert list(told) == ["contrary", "elsewhere", "embedded", "engram", "flat", "toy"]
+    assert all(len(line) <= 80 or " " not in line.strip() for part in told.values() for line in part.splitlines())
+    told = {name: " ".join(part.split()) for name, part in told.items()}
+    assert list(told) == ["contender", "contrary", "elsewhere", "embedded", "engram", "flat", "toy"]
     assert f"no, missing: {root}/target/release/engram" in told["engram"]
     assert f"cargo build --release in {root}" in told["engram"]
     for name in ("contrary", "embedded", "flat"):
-        assert "found     yes" in told[name]
+        assert "found yes" in told[name]
         assert "not readable here" not in told[name]
-        assert "mode      managed" in told[name]
+        assert "mode managed" in told[name]
+    assert "mode managed (or container, endpoint)" in told["contender"]
+    assert "get it doit install:contender: the contender 1.0, licence Apache-2.0, about 3 MB" in told["contender"]
 
 
 def test_the_text_says_why_a_system_can_not_be_loaded() -> None:

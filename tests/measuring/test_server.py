@@ -12,6 +12,7 @@ import pytest
 from compbench.machine import effects, process
 from compbench.machine.output import Output
 from compbench.measuring import server
+from compbench.measuring.under_test import StartError
 from compbench.model.notices import notice_of
 from compbench.systems import registry
 from compbench.systems.api import Launch, Look
@@ -88,7 +89,7 @@ def test_a_port_that_is_taken_is_named_with_its_holder_and_the_advice_of_its_own
         port = holder.getsockname()[1]
         settings = load_settings(tmp_path, {}, {"port": str(port)})
         log = Output(tmp_path / "log", 1000)
-        with pytest.raises(server.StartError) as caught, server.started(settings, tmp_path, log, tmp_path):
+        with pytest.raises(StartError) as caught, server.started(settings, tmp_path, log, tmp_path):
             pass
     outcome = caught.value.outcome
     assert (outcome.code, outcome.verdict, caught.value.transient) == ("port-in-use", "failed", True)
@@ -111,7 +112,7 @@ def test_the_last_look_at_a_server_is_not_cut_off_by_the_limit(tmp_path: Path, m
         [sys.executable, "-c", "import time; time.sleep(60)"], environment={}, folder=tmp_path, stdout=log
     ) as child:
         started = server.ServerProcess(settings, child, Launch([], {}), tmp_path, log)
-        with pytest.raises(server.StartError, match=r"not ready after 0\.3 s .GET /health answered 503"):
+        with pytest.raises(StartError, match=r"not ready after 0\.3 s .GET /health answered 503"):
             server.wait_until_ready(started, 0.3)
     assert len(allowed) > 1
     assert min(allowed) == 1.0

@@ -68,7 +68,7 @@ def test_a_driver_is_saturated_by_the_cores_that_its_processes_can_keep_busy(
     settings = load_settings(tmp_path, {}, {"system": "embedded", "driver": driver, "processes": str(processes)})
     attempt = begun(settings, tmp_path)
     child = cast("Any", SimpleNamespace(pid=os.getpid()))
-    server = cast("Any", SimpleNamespace(child=child))
+    server = cast("Any", SimpleNamespace(child=child, pid=child.pid))
     job = Job([], DriverFiles(tmp_path / "report", tmp_path / "progress"), 10.0, 20.0)
     with watching.watching(attempt, child, server, job, tmp_path):
         pass

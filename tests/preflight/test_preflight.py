@@ -283,12 +283,11 @@ def test_a_run_that_was_interrupted_is_named_with_what_becomes_of_it(tmp_path: P
     assert finding.found.endswith("; `doit clean` removes them")
 
 
-def test_a_system_that_is_not_started_by_compbench_is_refused(tmp_path: Path) -> None:
+def test_a_mode_that_the_systems_folder_does_not_offer_is_refused(tmp_path: Path) -> None:
     systems = str(ROOT / "tests" / "stand_ins" / "systems")
     finding = checks.run_check("binary_server", settings(tmp_path, systems_dir=systems, system="elsewhere"), tmp_path)
     assert (finding.level, finding.code) == ("critical", "mode-unsupported")
-    assert (
-        finding.found == "the server elsewhere is to run in mode endpoint: compbench only starts servers itself so far"
-    )
+    assert finding.found == "the server elsewhere is to run in mode endpoint, which its folder does not offer"
+    assert (finding.wanted, finding.mend) == ("a mode of: managed", "set system.elsewhere.mode to one of these")
     started = checks.run_check("binary_server", settings(tmp_path, systems_dir=systems, system="flat"), tmp_path)
     assert started.level == "ok"

@@ -2,8 +2,10 @@
 
 A frame is its length (u32), then so many bytes; all numbers are little-endian. A request begins with a letter:
 `P` process id; `C` count; `I` insert (u64 first, u64 step, u32 rows, u32 dimension, f32 each); `G` get (u64);
-`B` build what searches need; `S` search (u32 limit, f32 threshold, u32 effort, f32 each component). An answer begins
-with 0 and the result (u64 each, or f32 of a vector), or with 1 and a text that says what is wrong.
+`B` build what searches need; `S` search (u32 limit, f32 threshold, u32 effort, f32 each component); `X` remove all
+vectors; `V` version; `K` a key (u8 length, text), then another request. An answer begins with 0 and the result (u64
+each, or f32 of a vector), or with 1 and a text that says what is wrong. With FLAT_SERVER_KEY in its environment the
+server answers requests with that key only.
 """
 
 from __future__ import annotations
@@ -28,11 +30,14 @@ class Store:
 
     def answer(self, request: bytes) -> bytes:
         """Do what a request asks for; return the result's bytes."""
+        request = self.without_key(request)
         letter, rest = request[:1], request[1:]
         with self.lock:
-            if letter == b"P":
-                return struct.pack("<Q", os.getpid())
-            if letter in {b"C", b"B"}:
+            if letter in {b"P", b"V"}:
+                return struct.pack("<Q", os.getpid()) if letter == b"P" else VERSION.encode()
+            if letter == b"X":
+                self.rows.clear()
+            if letter in {b"C", b"B", b"X"}:
                 return struct.pack("<Q", len(self.rows))
             if letter == b"I":
                 return self.insert(rest)
@@ -41,6 +46,15 @@ class Store:
             if letter == b"S":
                 return self.search(rest)
         raise ValueError(f"no such request: {letter!r}")
+
+    def without_key(self, request: bytes) -> bytes:
+        """Return a request without its key, which has to be the right one."""
+        length = request[1] if request[:1] == b"K" else -1
+        if request[2 : 2 + max(length, 0)].decode(errors="replace") != os.environ.get("FLAT_SERVER_KEY", "") and (
+            length >= 0 or "FLAT_SERVER_KEY" in os.environ
+        ):
+            raise ValueError("the key is wrong")
+        return request[2 + length :] if length >= 0 else request
 
     def insert(self, rest: bytes) -> bytes:
         """Insert the rows `first`, `first + step` and so on."""

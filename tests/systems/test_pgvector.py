@@ -17,7 +17,7 @@ from compbench.config.system_tables import Durability
 from compbench.loadtest.workload.edges import ExpectedGraph, edge_chunks
 from compbench.machine import unprivileged
 from compbench.machine.tree_memory import tree_memory_bytes
-from compbench.measuring.server import StartError
+from compbench.measuring.under_test import StartError
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import (

@@ -48,8 +48,8 @@ def asked(handler: Handler, times: int = 1) -> list[Exchange]:
     return run_in_precise_loop(main())
 
 
-@pytest.mark.parametrize("url", ["https://x", "http://", "x", "http://x:0x", "http://x:99999", "http://x/path"])
-def test_only_plain_http_addresses_are_endpoints(url: str) -> None:
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "x", "http://x:0x", "http://x:99999", "http://x/path"])
+def test_only_addresses_of_http_are_endpoints(url: str) -> None:
     with pytest.raises(UserError, match="expected http://host:port"):
         Endpoint(url)
 

@@ -60,7 +60,9 @@ def read_processes() -> ProcessReading:
     return ProcessReading(time.monotonic(), found)
 
 
-def busiest(before: ProcessReading, after: ProcessReading, *, runner: int | None = None) -> list[BusyProcess]:
+def busiest(
+    before: ProcessReading, after: ProcessReading, *, runner: int | None = None, server: int | None = None
+) -> list[BusyProcess]:
     """Return the processes that used a noteworthy share of a core between two readings, the busiest first.
 
     The time of programs that began and ended in between counts as their parent's, as the kernel adds it there.
@@ -69,11 +71,13 @@ def busiest(before: ProcessReading, after: ProcessReading, *, runner: int | None
         before: the earlier reading.
         after: the later one.
         runner: the process that is left out with all its descendants; default this one.
+        server: another one, of a server that is no descendant of the runner's, as in a container.
     """
     seconds = after.at_s - before.at_s
     if seconds <= 0:
         return []
-    ours = _family(runner or os.getpid(), [before, after])
+    roots = [runner or os.getpid(), *([server] if server else [])]
+    ours = {pid for root in roots for pid in _family(root, [before, after])}
     ended = before.processes.keys() - after.processes.keys()
     found = []
     for key, now in after.processes.items():

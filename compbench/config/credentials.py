@@ -1,0 +1,38 @@
+"""What a server that the user runs asks for before it answers: read from the environment, and kept nowhere.
+
+No setting, so that it stands in no file, manifest, capture, log or command line; only the driver and the runner's own
+questions have it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_PREFIX = "COMPBENCH_"
+_ENDINGS = ("_API_KEY", "_USER", "_PASSWORD")
+
+
+@dataclass(frozen=True, repr=False)
+class Credentials:
+    """A key, or a name with its password, each empty where it is not set."""
+
+    api_key: str = ""
+    user: str = ""
+    password: str = ""
+
+
+def credentials_of(system: str, environment: Mapping[str, str] = os.environ) -> Credentials:
+    """Return the credentials for a system's server in mode `endpoint`."""
+    return Credentials(*(environment.get(name, "") for name in credential_names(system)))
+
+
+def credential_names(system: str) -> list[str]:
+    """Return the names of the variables: `COMPBENCH_<SYSTEM>_API_KEY`, `_USER`, `_PASSWORD`."""
+    return [f"{_PREFIX}{system.upper()}{ending}" for ending in _ENDINGS]
+
+
+def is_credential(name: str) -> bool:
+    """Tell whether a variable holds a secret of some system, which only processes that need it are given."""
+    return name.startswith(_PREFIX) and name.endswith(_ENDINGS)
