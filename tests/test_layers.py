@@ -35,8 +35,10 @@ ROOMS = {
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
-    "systems": "registry clients discovery installation api",
-    "transport": "http_pool http_connection exchange",
+    "systems/falkordb": "server client install settings",
+    "systems/redis": "server client install settings",
+    "systems": "registry clients discovery redis_process installation api",
+    "transport": "resp_pool http_pool resp_connection http_connection connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
     " interrupts guard effects ask",
