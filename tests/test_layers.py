@@ -36,6 +36,7 @@ ROOMS = {
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
     "systems/falkordb": "server client install settings",
+    "systems/neo4j": "server client install settings",
     "systems/redis": "server client install settings",
     "systems": "registry clients discovery redis_process installation api",
     "transport": "resp_pool http_pool resp_connection http_connection connection exchange",
