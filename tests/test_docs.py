@@ -22,6 +22,7 @@ from compbench.config.settings import (
     SPECIFIED_SCENARIOS,
     Settings,
 )
+from compbench.config.system_tables import RivalSettings
 from compbench.loadtest.command_line import CONNECTIONS_LIMIT
 from compbench.model import file_names, scenario
 from compbench.report import baselines
@@ -33,6 +34,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEFAULTS = msgspec.json.decode(msgspec.json.encode(Settings()))
 KEYS = [key for key in DEFAULTS if key not in (*INVOCATION_KEYS, *FOUND_KEYS)]
 SYSTEMS = {name: msgspec.to_builtins(kind.settings()) for name, kind in find_kinds(None).items()}
+# The keys of every rival are told once, where no rival has another default.
+COMMON = msgspec.to_builtins(RivalSettings())
 LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
 DEPENDENT = {
@@ -77,10 +80,11 @@ def test_the_table_of_settings_gives_the_right_default(key: str) -> None:
 
 def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> None:
     text = (ROOT / "compbench.toml").read_text(encoding="utf-8")
-    said = tomli.loads(re.sub(r"^# ([a-z_.]+ = )", r"\1", text, flags=re.MULTILINE))
+    said = tomli.loads(re.sub(r"^# ([A-Za-z_.]+ = )", r"\1", text, flags=re.MULTILINE))
     # TOML has no word for a key that is not set, which only a sentence can tell.
-    given = {name: {key: value for key, value in own.items() if value is not None} for name, own in SYSTEMS.items()}
-    assert said.pop("system") == {"use": "auto", **given}
+    given = {name: keys for name, own in SYSTEMS.items() if (keys := own_keys(own))}
+    common = {key: value for key, value in COMMON.items() if value is not None}
+    assert said.pop("system") == {"use": "auto", "RIVAL": common, **given}
     right = {
         **DEFAULTS,
         **LIMITS,
@@ -93,10 +97,15 @@ def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> Non
     assert said == {key: right[key] for key in KEYS if key != "system"}
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+def own_keys(own: dict[str, object]) -> dict[str, object]:
+    """Return a system's keys without those that every rival has, unless its default is another."""
+    return {key: value for key, value in own.items() if key not in COMMON or value != COMMON[key]}
+
+
+@pytest.mark.parametrize("name", ["RIVAL", *SYSTEMS])
 def test_every_setting_of_a_system_is_documented_with_its_default(name: str) -> None:
     rows = table((ROOT / "docs" / "systems.md").read_text(encoding="utf-8"))
-    for key, default in SYSTEMS[name].items():
+    for key, default in COMMON.items() if name == "RIVAL" else own_keys(SYSTEMS[name]).items():
         shown = f"`{default}`" if isinstance(default, str) else "none" if default is None else str(default)
         assert rows[f"system.{name}.{key}"][0] == shown
 

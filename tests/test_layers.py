@@ -39,8 +39,12 @@ ROOMS = {
     "systems/embedded": "server client settings",
     "systems/pgvector": "server client values statements install settings",
     "systems/engram": "server client requests settings",
-    "systems": "rival registry clients discovery installation api",
-    "transport": "postgres_pool postgres_connection postgres_messages http_pool tls http_connection exchange",
+    "systems/falkordb": "server client install settings",
+    "systems/neo4j": "server client install settings",
+    "systems/redis": "server client install settings",
+    "systems": "rival registry clients discovery redis_process installation api",
+    "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool tls resp_connection"
+    " http_connection connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
     " process output perf interrupts guard effects containers ask",

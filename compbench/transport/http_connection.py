@@ -1,62 +1,21 @@
-"""One keep-alive connection and its request: writes the bytes, reads the answer, and notes the moments of both."""
+"""One keep-alive connection and its request: reads the answer, and notes the moment of its end."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
-from typing import Any, Protocol
+from typing import Any
 
 import httptools
 
-from compbench.transport.exchange import Exchange
-
-# Far above any answer that is asked for, and little beside a machine's memory, though every connection may hold one.
-MOST_ANSWER_BYTES = 16_000_000
+from compbench.transport.connection import MOST_ANSWER_BYTES, KeptConnection, Owner
 
 
-class Owner(Protocol):
-    """The pool that gives a connection its requests."""
-
-    def released(self, connection: Connection) -> None:
-        """Take back a connection that is free."""
-
-    def lost(self, connection: Connection) -> None:
-        """Forget a connection that is closed."""
-
-
-class Connection(asyncio.Protocol):
+class Connection(KeptConnection):
     """One keep-alive connection with at most one request on it."""
 
     def __init__(self, owner: Owner) -> None:
-        self.exchange: Exchange | None = None
-        self.free_at = 0.0
-        self._owner = owner
-        self._received_bytes = 0
-        self._transport: Any = None
+        super().__init__(owner)
         self._parser: Any = httptools.HttpResponseParser(self)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The event loop has connected it."""
-        self._transport = transport
-        self._file = transport.get_extra_info("socket").fileno()
-
-    def send(self, exchange: Exchange) -> None:
-        """Write the request at once: a transport may wait until the loop has dealt with what else has arrived."""
-        self.exchange, self._received_bytes = exchange, 0
-        exchange.free_at = self.free_at
-        payload, exchange.payload = exchange.payload, b""
-        exchange.sent_at = time.monotonic()
-        if self._transport.is_closing():
-            return  # `connection_lost` follows; the file's number may already be another's
-        try:
-            written = os.write(self._file, payload)
-        except BlockingIOError:
-            written = 0
-        except OSError:
-            return  # `connection_lost` follows, and says why
-        if written < len(payload):
-            self._transport.write(payload[written:])
 
     def data_received(self, data: bytes) -> None:
         """Pass on what the server has sent to the parser."""
@@ -97,25 +56,3 @@ class Connection(asyncio.Protocol):
         else:
             self.close()
         exchange.on_done(exchange)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the request in flight; the event loop calls this."""
-        if self.exchange is not None:
-            self._fail(f"connection lost: {exc or 'closed by the server'}")
-        self._owner.lost(self)
-
-    def give_up(self, problem: str) -> None:
-        """Fail the request in flight and drop the connection, on which a late answer may still arrive."""
-        self._fail(problem)
-        self._transport.abort()
-
-    def close(self) -> None:
-        """Close the connection once everything is written."""
-        self._transport.close()
-
-    def _fail(self, problem: str) -> None:
-        exchange, self.exchange = self.exchange, None
-        if exchange is not None:
-            exchange.done_at = time.monotonic()
-            exchange.problem = problem
-            exchange.on_done(exchange)

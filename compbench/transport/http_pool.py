@@ -1,4 +1,4 @@
-"""HTTP/1.1 over a pool of keep-alive connections, one request at a time on each, with the clock read at both ends.
+"""HTTP/1.1, or another protocol, over a pool of keep-alive connections, one request at a time on each, clock in hand.
 
 A general HTTP client costs a Python process about ten times as much a request (docs/driver.md has the
 measurement), which on a small machine would be missing to the server under test. This one does only what a load
@@ -13,9 +13,12 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from ssl import SSLContext
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from compbench.model.errors import UserError
+from compbench.transport.connection import KeptConnection, Owner
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_connection import Connection
 from compbench.transport.tls import TlsConnection, reason_of_tls, tls_context
@@ -62,20 +65,43 @@ class Endpoint:
         )
 
 
+class Reachable(Protocol):
+    """Where a pool connects to."""
+
+    @property
+    def url(self) -> str:
+        """Return it as a person writes it."""
+
+    @property
+    def host(self) -> str:
+        """Return the host's name or address."""
+
+    @property
+    def port(self) -> int:
+        """Return the port."""
+
+    @property
+    def tls(self) -> SSLContext | None:
+        """Return the rules by which the server proves who it is, None if it is asked in plain bytes."""
+
+
 class Pool:
     """Keeps up to `size` connections; a request that finds none free waits its turn, first come first served.
 
     `on_room` is called when a connection was lost or opened, so that there may be room which no answer made.
+    `connection` makes a connection of another protocol, given its pool.
     """
 
-    def __init__(self, endpoint: Endpoint, size: int) -> None:
+    def __init__(
+        self, endpoint: Reachable, size: int, connection: Callable[[Owner], KeptConnection] = Connection
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._endpoint = endpoint
+        self._endpoint, self._connection = endpoint, connection
         self._address = ("", 0)
         self._size = size
-        self._connections: set[Connection] = set()
+        self._connections: set[KeptConnection] = set()
         self._opening: set[asyncio.Task[None]] = set()
-        self._idle: list[Connection] = []
+        self._idle: list[KeptConnection] = []
         self._waiting: deque[Exchange] = deque()
         self.on_room: Callable[[], None] = lambda: None
 
@@ -118,7 +144,7 @@ class Pool:
             self._waiting.append(exchange)
             self._grow()
 
-    async def ask(self, payload: bytes) -> Exchange:
+    async def ask(self, payload: Any) -> Exchange:
         """Send one request outside of any schedule and wait for its outcome."""
         future: asyncio.Future[Exchange] = self._loop.create_future()
         self.submit(Exchange(-1, time.monotonic(), payload, future.set_result))
@@ -146,14 +172,14 @@ class Pool:
         for connection in list(self._connections):
             connection.give_up(problem)
 
-    def released(self, connection: Connection) -> None:
+    def released(self, connection: KeptConnection) -> None:
         """Take back a connection that is free; the longest waiting request gets it at once."""
         if self._waiting:
             connection.send(self._waiting.popleft())
         else:
             self._idle.append(connection)
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: KeptConnection) -> None:
         """Forget a connection that is closed."""
         self._connections.discard(connection)
         if connection in self._idle:
@@ -197,11 +223,8 @@ class Pool:
         connection.free_at = time.monotonic()
         self.released(connection)
 
-    async def _connected(self, host: str, port: int) -> Connection:
-        if self._endpoint.tls is None:
-            return (await self._loop.create_connection(lambda: Connection(self), host, port))[1]
-        return (
-            await self._loop.create_connection(
-                lambda: TlsConnection(self), host, port, ssl=self._endpoint.tls, server_hostname=self._endpoint.host
-            )
-        )[1]
+    async def _connected(self, host: str, port: int) -> KeptConnection:
+        tls = self._endpoint.tls
+        how: dict[str, Any] = {"ssl": tls, "server_hostname": self._endpoint.host} if tls else {}
+        make = TlsConnection if tls else self._connection
+        return (await self._loop.create_connection(lambda: make(self), host, port, **how))[1]

@@ -11,8 +11,8 @@ import time
 from typing import Any, NamedTuple
 
 from compbench.transport import postgres_messages
+from compbench.transport.connection import MOST_ANSWER_BYTES, KeptConnection, Owner
 from compbench.transport.exchange import Exchange
-from compbench.transport.http_connection import MOST_ANSWER_BYTES, Connection, Owner
 
 _LENGTH = struct.Struct(">I")
 _HEAD_BYTES = 5
@@ -24,7 +24,7 @@ class Patient(NamedTuple):
     messages: bytes
 
 
-class PostgresConnection(Connection):
+class PostgresConnection(KeptConnection):
     """One connection that has logged in, with at most one request on it."""
 
     def __init__(self, owner: Owner, opened: Any) -> None:

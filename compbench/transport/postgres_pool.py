@@ -43,6 +43,7 @@ class PostgresAddress:
         if parts.scheme != "postgresql" or not parts.hostname or "@" in parts.netloc or parts.path not in {"", "/"}:
             raise UserError(expected)
         self.url, self.host, self.port = url, parts.hostname, port
+        self.tls = None
         self._user, self._password = user, password
 
     async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> asyncpg.Connection[Any]:
@@ -87,7 +88,7 @@ class PostgresPool(Pool):
     """Keeps up to `size` connections, each of which `session` has prepared for its requests."""
 
     def __init__(self, address: PostgresAddress, size: int, session: Session) -> None:
-        super().__init__(address, size)  # type: ignore[arg-type] # it has what a pool reads of an endpoint
+        super().__init__(address, size)
         self._where, self._session = address, session
 
     async def ask(self, payload: Any) -> Exchange:

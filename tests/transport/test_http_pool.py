@@ -11,8 +11,8 @@ import pytest
 
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.model.errors import UserError
+from compbench.transport.connection import MOST_ANSWER_BYTES
 from compbench.transport.exchange import Exchange
-from compbench.transport.http_connection import MOST_ANSWER_BYTES
 from compbench.transport.http_pool import Endpoint, Pool
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

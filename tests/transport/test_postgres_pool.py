@@ -14,8 +14,8 @@ import pytest
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.model.errors import UserError
 from compbench.transport import http_pool, postgres_messages, postgres_pool
+from compbench.transport.connection import MOST_ANSWER_BYTES
 from compbench.transport.exchange import Exchange
-from compbench.transport.http_connection import MOST_ANSWER_BYTES
 from compbench.transport.postgres_connection import Patient
 from compbench.transport.postgres_messages import NotPostgresError, message, messages_in, rows_in, simple_query
 from compbench.transport.postgres_pool import PostgresAddress, PostgresPool

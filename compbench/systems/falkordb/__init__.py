@@ -1,0 +1,1 @@
+"""FalkorDB: a module of Redis; vectors and edges of nodes, asked in Cypher over RESP."""

@@ -1,0 +1,1 @@
+"""Redis with its query engine, RediSearch: vectors in hashes, an HNSW index, over RESP."""
