@@ -39,8 +39,8 @@ ROOMS = {
     "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
-    " interrupts guard effects ask",
-    "machine/probes": "busy_processes process_counters machine counters binaries",
+    " interrupts namespaces guard effects ask",
+    "machine/probes": "busy_processes process_counters sockets machine counters binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders",
     "files": "content_hashes regular whole",
     "model": "events scenario sizes records sample notices catalogue metrics result file_names measurement texts"

@@ -164,7 +164,8 @@ def _load_rows(
     try:
         with server.started(settings, work, Output(work / "server.log", MEGABYTE), making.root) as loader:
             server.wait_until_ready(loader, settings.ready_timeout_s)
-            argv = drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)
+            argv = half.entry(loader.child.pid)
+            argv += drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)
             argv += ["--no-edges", *(["--fit"] if order.fit else [])]
             said = _loaded(making, argv, files, work / "prepare.log", order, each_poll_of(loader))
             note(said)

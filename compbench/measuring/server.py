@@ -19,8 +19,10 @@ import psutil
 
 from compbench.config.settings import Settings
 from compbench.machine import interrupts, process
+from compbench.machine.ask import asking_through
 from compbench.machine.output import Output
 from compbench.machine.probes import machine
+from compbench.machine.probes.sockets import OwnSocket, own_sockets
 from compbench.machine.process import Child, Exit
 from compbench.machine.version_line import version_line
 from compbench.model.notices import Outcome, outcome_of
@@ -109,12 +111,13 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
     """
     if not is_free(settings.port):
         raise StartError(outcome_of("port-in-use", port=settings.port, owner=describe_listener(settings.port)))
-    launch = registry.server_of(settings).launch(work)
+    half = registry.server_of(settings)
+    launch = half.launch(work)
     environment = child_environment(root, launch.environment, launch.is_foreign)
     for argv in launch.before:
         _do_before(settings, argv, environment, work, log)
     with process.running(
-        launch.argv,
+        [*launch.wrapper, *launch.argv],
         environment=environment,
         folder=work / "cwd",
         stdout=log,
@@ -123,7 +126,8 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
     ) as child:
         server = ServerProcess(settings, child, launch, work, log, _created_at=_create_time(child.pid))
         try:
-            yield server
+            with asking_through(half.entry(child.pid)):
+                yield server
         finally:
             with interrupts.deferred():
                 child.stop(_grace_s(settings, launch), launch.stop_signal)
@@ -233,12 +237,12 @@ def tail(path: Path, lines: int) -> list[str]:
 
 def _prove_listener(server: ServerProcess) -> None:
     try:
-        connections = psutil.Process(server.child.pid).net_connections("tcp")
+        sockets = own_sockets(server.child.pid)
     except (psutil.AccessDenied, psutil.ZombieProcess):
         return  # not readable here: pid file and health have agreed, which is all this platform gives
     except psutil.NoSuchProcess:
         raise StartError(outcome_of("server-ended-at-start", ended="as it became ready", disk="")) from None
-    if not any(c.status == psutil.CONN_LISTEN and tuple(c.laddr)[1:] == (server.settings.port,) for c in connections):
+    if OwnSocket(psutil.CONN_LISTEN, server.settings.port) not in sockets:
         owner = describe_listener(server.settings.port)
         raise StartError(outcome_of("foreign-server", port=server.settings.port, owner=owner), transient=False)
 

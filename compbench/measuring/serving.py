@@ -29,7 +29,11 @@ def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.Ex
                 try:
                     under_test = trial.enter_context(server.started(settings, work, log, attempt.root))
                     attempt.server = msgspec.structs.replace(
-                        attempt.server, argv=under_test.child.argv, pid=under_test.child.pid, start_attempts=number
+                        attempt.server,
+                        argv=under_test.child.argv,
+                        executable=under_test.launch.argv[0],
+                        pid=under_test.child.pid,
+                        start_attempts=number,
                     )
                     server.wait_until_ready(under_test, settings.ready_timeout_s)
                 except StartError as error:
@@ -75,7 +79,7 @@ def _refuse_missing_program(attempt: Attempt) -> None:
     Raises:
         ScenarioFailed: its program is not there.
     """
-    program = attempt.server.argv[0] if attempt.server.argv else ""
+    program = attempt.server.executable
     if program and not os.access(program, os.X_OK):
         raise ScenarioFailed(outcome_of("binary-missing", program=program))
 
@@ -92,7 +96,6 @@ def _note_ready(attempt: Attempt, under_test: ServerProcess) -> None:
         attempt.server,
         port=attempt.settings.port,
         version=server.version_of(attempt.settings, attempt.root),
-        executable=under_test.child.argv[0],
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
         niceness=niceness_of(under_test.child.pid),
         open_files_before=snapshot.count_open_files(under_test.child.pid),
