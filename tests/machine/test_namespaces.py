@@ -22,7 +22,7 @@ from compbench.machine.process import running
 REFUSAL = namespaces.refusal()
 pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=f"no namespaces here: {REFUSAL}")
 
-# Listens on all addresses, as the servers do that have to be apart; an HTTPServer would ask for the name of the machine.
+# Listens on all addresses, as the servers do that have to be apart; an HTTPServer would ask for a name.
 SERVER = """
 import http.server, os, socketserver, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -52,7 +52,7 @@ def test_a_server_apart_is_reached_and_seen_through_its_entry_alone(tmp_path: Pa
     other = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=other.serve_forever, daemon=True).start()
     port = other.server_port  # both listen there: neither is in the other's way
-    log = Output(tmp_path / "log", 10_000)
+    log = Output(tmp_path / "log", 10_000_000)
     argv = apart(sys.executable, "-u", "-c", SERVER, str(port))
     with running(argv, environment=os.environ, folder=tmp_path, stdout=log) as child:
         while b"ready" not in (tmp_path / "log").read_bytes():
