@@ -35,8 +35,9 @@ ROOMS = {
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
+    "systems/milvus": "server client requests install settings",
     "systems": "registry clients discovery installation api",
-    "transport": "http_pool http_connection exchange",
+    "transport": "http_pool http_connection grpc_calls messages exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"
     " interrupts namespaces guard effects ask",

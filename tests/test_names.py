@@ -16,6 +16,8 @@ SHARED_NAMES = {
     "Client": "the driver's half: its interface in `systems/api.py`, and each system's own",
 }
 SHARED_MODULES = {
+    "requests": "what a system is asked, in the bytes of its own interface: a matter of its folder alone",
+    "install": "how a system is had, loaded by this name",
     "__init__": "each room has one",
     "__main__": "each program has one",
     "command_line": "each program that has more than a few options has one",
