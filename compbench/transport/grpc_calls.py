@@ -59,15 +59,15 @@ def host_and_port(url: str) -> tuple[str, int]:
     return host, port
 
 
-def no_refusal(_answer: bytes) -> str:
+def no_refusal(_method: str, _answer: bytes) -> str:
     """Take every answer for a success."""
     return ""
 
 
 class GrpcCalls:
-    """Carries up to `size` calls at a time; `refusal` says why an answer reports a failure in its own words."""
+    """Carries up to `size` calls at a time; `refusal` says why an answer to a method reports a failure."""
 
-    def __init__(self, url: str, size: int, refusal: Callable[[bytes], str] = no_refusal) -> None:
+    def __init__(self, url: str, size: int, refusal: Callable[[str, bytes], str] = no_refusal) -> None:
         self._loop = asyncio.get_running_loop()
         self._url, self._size, self._refusal = url, size, refusal
         self._channel: Any = None
@@ -151,15 +151,15 @@ class GrpcCalls:
         if method is None:
             method = self._methods[call.method] = self._channel.unary_unary(call.method)
         exchange.sent_at = time.monotonic()
-        self._under_way[exchange] = self._loop.create_task(self._carry(exchange, method(call.message)))
+        self._under_way[exchange] = self._loop.create_task(self._carry(exchange, call.method, method(call.message)))
 
-    async def _carry(self, exchange: Exchange, call: Any) -> None:
+    async def _carry(self, exchange: Exchange, method: str, call: Any) -> None:
         try:
             answer = await call
         except grpc.aio.AioRpcError as error:
             done_at, answer, problem = time.monotonic(), None, _reason(error)
         else:
-            done_at, problem = time.monotonic(), self._refusal(answer)
+            done_at, problem = time.monotonic(), self._refusal(method, answer)
         if self._under_way.pop(exchange, None) is None:
             return  # given up meanwhile
         exchange.done_at, exchange.problem = done_at, problem

@@ -79,7 +79,7 @@ def pairs(values: dict[str, str]) -> list[Any]:
     return [TYPES["KeyValuePair"](key=key, value=value) for key, value in values.items()]
 
 
-def refusal(answer: bytes) -> str:
+def refusal(_method: str, answer: bytes) -> str:
     """Return why an answer reports a failure, or an empty text; a success is told without reading the message."""
     if answer.startswith(_STATUS_OF_SUCCESS) or not answer.startswith(_STATUS_TAG):
         return ""

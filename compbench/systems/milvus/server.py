@@ -87,6 +87,7 @@ class Server:
             lambda name: name not in _LET_IN,
             wrapper=namespaces.words_for_new(("/run", "/tmp"), (work, self.installed)),  # noqa: S108 - to hide it
             stop_signal=_STOP_SIGNAL,
+            stop_grace_s=60,
         )
 
     def version_argv(self) -> list[str]:
