@@ -36,7 +36,7 @@ ROOMS = {
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
     "systems/milvus": "server client requests install settings",
-    "systems/weaviate": "server client channels requests install settings",
+    "systems/weaviate": "server client channels requests counting install settings",
     "systems": "registry clients discovery installation api",
     "transport": "http_pool http_connection grpc_calls messages exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",

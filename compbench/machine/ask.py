@@ -3,7 +3,8 @@
 The timeout of requests is that of one read, so a server that trickles an answer could hold the caller up for ever; here
 every read of the socket ends at the deadline. Redirects are not followed, proxies of the environment are not used, and
 nothing is decompressed. A server in a network namespace of its own is asked by a child process that enters it: this
-module run as a program, `python -m compbench.machine.ask URL TIMEOUT_S METHOD MOST_BYTES`.
+module run as a program, `python -m compbench.machine.ask URL TIMEOUT_S METHOD MOST_BYTES`, with the body on
+standard input.
 """
 
 from __future__ import annotations
@@ -68,29 +69,32 @@ class _Socket(socket.socket):
         return super().recv_into(*arguments)
 
 
-def ask(url: str, timeout_s: float, *, method: str = "GET", most_bytes: int = MOST_BYTES) -> Answer:
+def ask(url: str, timeout_s: float, *, method: str = "GET", most_bytes: int = MOST_BYTES, body: bytes = b"") -> Answer:
     """Return a server's answer.
 
     Args:
         url: an `http://host:port/path`.
         timeout_s: how long the exchange may take, from connecting to the last byte.
-        method: HTTP's method; no body is sent.
-        most_bytes: how large the body may be.
+        method: HTTP's method.
+        most_bytes: how large the answer's body may be.
+        body: what is sent, as JSON; nothing is if it is empty.
 
     Raises:
         AskError: no whole answer came in time, it is larger, or it is compressed against the request's headers.
     """
     if entry := _ENTRY.get():
-        return _ask_by_child(entry, url, timeout_s, method, most_bytes)
+        return _ask_by_child([*entry, *_words(url, timeout_s, method, most_bytes)], timeout_s, body)
     import requests  # noqa: PLC0415 - costs 0.1 s, which most doit commands need not pay
     from urllib3.exceptions import HTTPError, ReadTimeoutError  # noqa: PLC0415 - see above
 
     headers = {"Connection": "close", "Accept-Encoding": "identity"}
+    if body:
+        headers["Content-Type"] = "application/json"
     try:
         with (
             _session(time.monotonic() + timeout_s) as session,
             session.request(
-                method, url, headers=headers, timeout=timeout_s, stream=True, allow_redirects=False
+                method, url, data=body, headers=headers, timeout=timeout_s, stream=True, allow_redirects=False
             ) as response,
         ):
             return Answer(response.status_code, _body(response, most_bytes))
@@ -110,21 +114,31 @@ def asking_through(entry: Sequence[str]) -> Iterator[None]:
         _ENTRY.reset(token)
 
 
-def _ask_by_child(entry: tuple[str, ...], url: str, timeout_s: float, method: str, most_bytes: int) -> Answer:
+def _words(url: str, timeout_s: float, method: str, most_bytes: int) -> list[str]:
+    """Return the command line that asks; the body comes on standard input."""
+    return [sys.executable, "-m", __spec__.name, url, repr(timeout_s), method, str(most_bytes)]
+
+
+def _ask_by_child(argv: list[str], timeout_s: float, body: bytes) -> Answer:
     """Ask by a child process, which leaves status and body on its standard output, or a reason on the other one."""
-    argv = [*entry, sys.executable, "-m", __spec__.name, url, repr(timeout_s), method, str(most_bytes)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent)}
     limit_s = timeout_s + _CHILD_START_S
     try:
         done = subprocess.run(
-            argv, env=environment, capture_output=True, timeout=limit_s, start_new_session=True, check=False
+            argv,
+            input=body,
+            env=environment,
+            capture_output=True,
+            timeout=limit_s,
+            start_new_session=True,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise AskError(f"no whole answer within {timeout_s:g} s") from None
-    status, _, body = done.stdout.partition(b"\n")
+    status, _, said = done.stdout.partition(b"\n")
     if done.returncode != 0 or not status.isdigit():
         raise AskError(" ".join(done.stderr.decode("utf-8", "replace").split())[:_MOST_REASON_CHARACTERS])
-    return Answer(int(status), body)
+    return Answer(int(status), said)
 
 
 def _session(deadline_s: float) -> requests.Session:
@@ -178,8 +192,9 @@ def _reason(error: BaseException) -> str:
 def main() -> None:
     """Ask once, as the command line says."""
     url, timeout_s, method, most_bytes = sys.argv[1:]
+    body = sys.stdin.buffer.read()
     try:
-        answer = ask(url, float(timeout_s), method=method, most_bytes=int(most_bytes))
+        answer = ask(url, float(timeout_s), method=method, most_bytes=int(most_bytes), body=body)
     except AskError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)

@@ -121,7 +121,7 @@ def search_end(limit: int, effort: int, threshold: float | None, metric: str) ->
     """Return the rest of its bytes; a message's fields may come in any order."""
     params: dict[str, float] = {"ef": max(effort, limit)}
     if threshold is not None:
-        params["radius"] = _below(threshold)
+        params["radius"] = below(threshold)
     values = {
         "anns_field": VECTOR_FIELD,
         "topk": str(limit),
@@ -137,7 +137,7 @@ def found_ids(answer: bytes) -> list[int]:
     return list(TYPES["SearchResults"].FromString(answer).results.ids.int_id.data)
 
 
-def _below(threshold: float) -> float:
+def below(threshold: float) -> float:
     """Return the next smaller number of 32 bits: a radius leaves out what is exactly as similar."""
     (bits,) = struct.unpack("<i", struct.pack("<f", threshold))
     step = -1 if bits > 0 else 1

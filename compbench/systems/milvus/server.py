@@ -79,6 +79,8 @@ class Server:
             "ROCKSMQ_PATH": str(data / "rocksmq"),
             "LOG_FILE_ROOTPATH": str(work / "logs"),
             "LOG_LEVEL": "warn",
+            "COMMON_GRACEFULSTOPTIMEOUT": "1",
+            "QUERYNODE_GRACEFULSTOPTIMEOUT": "1",
             "HOME": str(work / "home"),
         }
         return Launch(

@@ -13,6 +13,7 @@ from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading, Search, Store
 from compbench.systems.weaviate import requests
 from compbench.systems.weaviate.channels import Channels
+from compbench.systems.weaviate.counting import COUNT_QUESTION, count_of
 from compbench.transport.grpc_calls import GrpcCall
 from compbench.transport.http_pool import Endpoint
 
@@ -24,7 +25,6 @@ _ROWS_AT_ONCE = 500
 _DISTANCES = {"cosine": "cosine", "euclidean": "l2-squared", "dot": "dot"}
 _SAME_VECTOR_COSINE = 0.9999
 _CLASS = f"/v1/schema/{requests.COLLECTION}"
-_COUNT = f"{{Aggregate{{{requests.COLLECTION}{{meta{{count}}}}}}}}"
 # Of the vendor: between 100 and 500, 8 times the limit.
 _DYNAMIC = -1
 
@@ -72,12 +72,10 @@ class Client:
 
     async def count(self, ask: Ask) -> int | None:
         """Return its own count of the objects; none without their class."""
-        exchange = await ask(self._post("/v1/graphql", {"query": _COUNT}))
+        exchange = await ask(self._endpoint.post(b"/v1/graphql", COUNT_QUESTION))
         if not exchange.is_answered:
             raise UserError(f"{self._endpoint.url}: no answer ({exchange.problem}): is the server running there?")
-        said = json.loads(b"".join(exchange.body)) if exchange.ok else {}
-        found = (said.get("data") or {}).get("Aggregate") or {}
-        return int(found[requests.COLLECTION][0]["meta"]["count"]) if found else 0
+        return count_of(b"".join(exchange.body)) if exchange.ok else 0
 
     async def follows_edges(self, ask: Ask) -> bool:
         """Return that it does not, in the sense of a traversal by several steps."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,6 +13,7 @@ from compbench.machine import namespaces
 from compbench.machine.ask import AskError, ask
 from compbench.machine.version_line import version_line
 from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
+from compbench.systems.weaviate.counting import COUNT_QUESTION, count_of
 from compbench.systems.weaviate.settings import WeaviateSettings
 
 _REQUEST_TIMEOUT_S = 2.0
@@ -98,10 +98,11 @@ class Server:
         return False
 
     def count(self) -> int | None:
-        """Return how many objects its shards have."""
-        with contextlib.suppress(AskError, ValueError, KeyError, TypeError):
-            nodes = json.loads(ask(f"{self.endpoint}/v1/nodes?output=verbose", _REQUEST_TIMEOUT_S).body)["nodes"]
-            return sum(int(shard["objectCount"]) for node in nodes for shard in node["shards"] or [])
+        """Return its exact count; that in the state of its nodes lags behind by seconds."""
+        url = f"{self.endpoint}/v1/graphql"
+        with contextlib.suppress(AskError, ValueError):
+            answer = ask(url, _REQUEST_TIMEOUT_S, method="POST", body=COUNT_QUESTION)
+            return count_of(answer.body) if answer.is_ok else None
         return None
 
     def save(self, timeout_s: float) -> str:
