@@ -40,15 +40,17 @@ ROOMS = {
     "systems/pgvector": "server client values statements install settings",
     "systems/engram": "server client requests settings",
     "systems/falkordb": "server client install settings",
+    "systems/milvus": "server client requests install settings",
     "systems/neo4j": "server client install settings",
     "systems/redis": "server client install settings",
+    "systems/weaviate": "server client channels requests counting install settings",
     "systems": "rival registry clients discovery redis_process installation api",
     "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool tls resp_connection"
-    " http_connection connection exchange",
+    " http_connection connection grpc_calls messages exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
-    " process output perf interrupts guard effects containers ask",
-    "machine/probes": "busy_processes process_counters machine counters binaries",
+    " process output perf interrupts namespaces guard effects containers ask",
+    "machine/probes": "busy_processes process_counters sockets machine counters binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"

@@ -16,12 +16,13 @@ SHARED_NAMES = {
     "Client": "the driver's half: its interface in `systems/api.py`, and each system's own",
 }
 SHARED_MODULES = {
+    "requests": "what a system is asked, in the bytes of its own interface: a matter of its folder alone",
+    "install": "how a system is had, loaded by this name",
     "__init__": "each room has one",
     "__main__": "each program has one",
     "command_line": "each program that has more than a few options has one",
     "server": "the half of a system that the runner loads, by this name; `measuring/server.py` is its process",
     "client": "the half of a system that the driver loads, by this name",
-    "install": "how a system is had from a package registry is loaded by this name",
     "settings": "the declaration in a system's folder is loaded by this name; `config/settings.py` has everybody's",
 }
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}

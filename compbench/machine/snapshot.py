@@ -20,6 +20,7 @@ import psutil
 from compbench.machine import process
 from compbench.machine.ask import AskError, ask
 from compbench.machine.output import Output
+from compbench.machine.probes.sockets import own_sockets
 
 _REQUEST_TIMEOUT_S = 3.0
 _KERNEL_LOG_TIMEOUT_S = 5.0
@@ -132,10 +133,7 @@ def _open_files(pid: int) -> str:
 
 
 def _sockets(pid: int) -> str:
-    connections = psutil.Process(pid).net_connections("inet")
-    counts = Counter(
-        f"{connection.status} on port {tuple(connection.laddr)[1]}" for connection in connections if connection.laddr
-    )
+    counts = Counter(f"{socket.state} on port {socket.port}" for socket in own_sockets(pid))
     return "\n".join(f"{what}: {count}" for what, count in sorted(counts.items()))
 
 

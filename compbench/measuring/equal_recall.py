@@ -14,7 +14,7 @@ from compbench.measuring import data_sets, drivers, modes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.data_sets import Making
 from compbench.measuring.drivers import DriverFiles
-from compbench.measuring.under_test import StartError
+from compbench.measuring.under_test import StartError, entry_to
 from compbench.model import efforts
 from compbench.model.errors import UserError
 from compbench.model.result import Frontier
@@ -41,21 +41,23 @@ def make_frontier(making: Making, scenario: Scenario, memories: int) -> None:
             with modes.started_server(settings, work, output, making.root, scenario) as under_test:
                 under_test.wait_until_ready(settings.ready_timeout_s)
                 files = DriverFiles(work / "prepare.json", work / "prepare.progress")
+                entry = entry_to(under_test)
                 argv = drivers.prepare_argv(settings, scenario, files, memories, settings.prepare_limit_s)
                 log = work / "prepare.log"
                 data_sets.run_driver(
-                    making, [*argv, "--no-edges"], files.progress, log, settings.prepare_limit_s, lambda: None
+                    making, [*entry, *argv, "--no-edges"], files.progress, log, settings.prepare_limit_s, lambda: None
                 )
-                found = _climbed(making, scenario, memories, DriverFiles(work / "frontier.json", work / "progress"))
+                files = DriverFiles(work / "frontier.json", work / "progress")
+                found = _climbed(making, scenario, memories, files, entry)
         except StartError as error:
             raise UserError(f"no server to find the effort with: {error}") from None
     frontiers.write_frontier(path, found)
 
 
-def _climbed(making: Making, scenario: Scenario, memories: int, files: DriverFiles) -> Frontier:
+def _climbed(making: Making, scenario: Scenario, memories: int, files: DriverFiles, entry: list[str]) -> Frontier:
     settings = making.settings
     with_capacity = frontiers.searches_capacities(settings, scenario)
-    argv = drivers.frontier_argv(settings, scenario, files, memories, with_capacity=with_capacity)
+    argv = [*entry, *drivers.frontier_argv(settings, scenario, files, memories, with_capacity=with_capacity)]
     limit_s, log = settings.frontier_limit_s, files.report.with_suffix(".log")
     data_sets.run_driver(making, argv, files.progress, log, limit_s, lambda: None, niceness=settings.niceness)
     try:

@@ -20,8 +20,10 @@ import psutil
 from compbench.config.credentials import credential_names, is_credential
 from compbench.config.settings import Settings
 from compbench.machine import interrupts, process
+from compbench.machine.ask import asking_through
 from compbench.machine.output import Output
 from compbench.machine.probes import machine
+from compbench.machine.probes.sockets import OwnSocket, own_sockets
 from compbench.machine.process import Child, Exit
 from compbench.machine.version_line import version_line
 from compbench.measuring.under_test import StartError
@@ -70,7 +72,7 @@ class ServerProcess:
     @property
     def program(self) -> str:
         """Return what is measured, as a person names it."""
-        return self.child.argv[0]
+        return self.launch.argv[0]
 
     @property
     def pid(self) -> int | None:
@@ -142,12 +144,13 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
         StartError: the port is taken, or what has to be done before failed.
     """
     refuse_taken_port(settings)
-    launch = registry.server_of(settings).launch(work)
+    half = registry.server_of(settings)
+    launch = half.launch(work)
     environment = child_environment(root, launch.environment, launch.is_foreign)
     for argv in launch.before:
         _do_before(settings, argv, environment, work, log)
     with process.running(
-        launch.argv,
+        [*launch.wrapper, *launch.argv],
         environment=environment,
         folder=work / "cwd",
         stdout=log,
@@ -156,7 +159,8 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
     ) as child:
         server = ServerProcess(settings, child, launch, work, log, _created_at=_create_time(child.pid))
         try:
-            yield server
+            with asking_through(half.entry(child.pid)):
+                yield server
         finally:
             with interrupts.deferred():
                 child.stop(grace_s(settings, launch), launch.stop_signal)
@@ -294,12 +298,12 @@ def prove_listeners(port: int, pids: Sequence[int]) -> None:
         StartError: none does, or the server has ended.
     """
     try:
-        connections = [each for pid in pids for each in psutil.Process(pid).net_connections("tcp")]
+        sockets = {socket for pid in pids for socket in own_sockets(pid)}
     except (psutil.AccessDenied, psutil.ZombieProcess):
         return  # not readable here: pid file and health have agreed, which is all this platform gives
     except psutil.NoSuchProcess:
         raise StartError(outcome_of("server-ended-at-start", ended="as it became ready", disk="")) from None
-    if not any(c.status == psutil.CONN_LISTEN and tuple(c.laddr)[1:] == (port,) for c in connections):
+    if OwnSocket(psutil.CONN_LISTEN, port) not in sockets:
         owner = describe_listener(port)
         raise StartError(outcome_of("foreign-server", port=port, owner=owner), transient=False)
 

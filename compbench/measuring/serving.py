@@ -31,7 +31,11 @@ def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.Ex
                         modes.started_server(settings, work, log, attempt.root, attempt.scenario)
                     )
                     attempt.server = msgspec.structs.replace(
-                        attempt.server, argv=under_test.argv, pid=under_test.pid, start_attempts=number
+                        attempt.server,
+                        argv=under_test.argv,
+                        executable=under_test.program,
+                        pid=under_test.pid,
+                        start_attempts=number,
                     )
                     under_test.wait_until_ready(settings.ready_timeout_s)
                 except StartError as error:
@@ -80,7 +84,7 @@ def _refuse_missing_program(attempt: Attempt) -> None:
     Raises:
         ScenarioFailed: its program is not there.
     """
-    program = attempt.server.argv[0] if attempt.server.argv else ""
+    program = attempt.server.executable
     if program and not os.access(program, os.X_OK):
         raise ScenarioFailed(outcome_of("binary-missing", program=program))
 

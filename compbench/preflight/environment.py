@@ -124,8 +124,12 @@ def check_port(settings: Settings) -> Finding:
 
 
 def check_processes(settings: Settings) -> Finding:
-    """Look for other servers that would disturb."""
-    return judge_processes(*machine.foreign_servers(registry.recognisers(settings)))
+    """Look for other servers that would disturb: those of rivals may be at other work, and are only told."""
+    judged = judge_processes(*machine.foreign_servers(registry.recognisers(settings)))
+    beside, _ = machine.foreign_servers(registry.recognisers(settings, rivals=True))
+    if judged.level != "ok" or not beside:
+        return judged
+    return finding_of("processes", "servers-beside", "warning", running=", ".join(beside))
 
 
 def check_network() -> Finding:

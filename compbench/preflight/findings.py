@@ -142,6 +142,11 @@ FINDINGS = {
         "no other server",
         "stop it yourself: compbench ends no process that it did not start",
     ),
+    "servers-beside": Template(
+        "running: {running}",
+        "no server of a rival at other work",
+        "stop it while you measure, if you can: it takes memory, and may take time of the cores",
+    ),
     "servers-hidden": Template(
         "{count} process(es) that may be a server, whose executable is not readable here",
         "no other server",

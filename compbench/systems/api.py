@@ -89,6 +89,7 @@ class Launch(NamedTuple):
         argv: its command line.
         environment: variables that it gets besides the inherited ones.
         is_foreign: tells which inherited variables must not reach it.
+        wrapper: words before the command line that put the server apart, where it can't be kept to loopback.
         before: command lines that have to succeed before, in order, such as one that makes an empty data folder.
         stop_signal: what makes it end in order.
         stop_grace_s: how long that takes at most, where it needs more than the setting `stop_grace_s`.
@@ -97,6 +98,7 @@ class Launch(NamedTuple):
     argv: list[str]
     environment: dict[str, str]
     is_foreign: Callable[[str], bool] = nothing_foreign
+    wrapper: tuple[str, ...] = ()
     before: tuple[list[str], ...] = ()
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 0.0

@@ -93,20 +93,23 @@ def begun_mark(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.begun")
 
 
-def recognisers(settings: Settings) -> list[Recognise]:
-    """Return for each known system the function that recognises its running servers.
+def recognisers(settings: Settings, *, rivals: bool = False) -> list[Recognise]:
+    """Return for each known system, or else each rival, the function that recognises its running servers.
 
-    In mode `endpoint` what the measured system recognises may be the server that is asked, so it is nobody's.
+    A server of a rival may well be at other work on a machine, as PostgreSQL often is. In mode `endpoint` what the
+    measured system recognises may be the server that is asked, so it is nobody's.
     """
-    halves = {name: server_of(settings, name) for name in settings.system_tables}
-    measured = halves[settings.system]
-    if measured.mode != "endpoint":
-        return [half.recognise for half in halves.values()]
-    return [partial(_unless, measured.recognise, half.recognise) for half in halves.values() if half is not measured]
+    asked = {each.system: half for each in settings.of_each if (half := server_of(each)).mode == "endpoint"}
+    names = [name for name in settings.system_tables if discovery.kind(name).is_rival == rivals and name not in asked]
+    known: list[Recognise] = [server_of(settings, name).recognise for name in names]
+    if not asked:
+        return known
+    own: list[Recognise] = [half.recognise for half in asked.values()]
+    return [partial(_unless, own, each) for each in known]
 
 
-def _unless(own: Recognise, other: Recognise, executable: str | None, argv: list[str], name: str) -> str:
-    return "" if own(executable, argv, name) else other(executable, argv, name)
+def _unless(own: list[Recognise], other: Recognise, executable: str | None, argv: list[str], name: str) -> str:
+    return "" if any(recognise(executable, argv, name) for recognise in own) else other(executable, argv, name)
 
 
 def own_settings(settings: Settings) -> SystemSettings:

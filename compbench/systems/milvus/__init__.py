@@ -1,0 +1,1 @@
+"""Milvus standalone: the server of its Python package, asked by gRPC."""

@@ -1,0 +1,28 @@
+"""The settings of Weaviate, in the table `system.weaviate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from compbench.config.system_tables import RivalSettings, SystemKind
+
+# The default `ef` is dynamic: 8 times the limit, at least 100 and at most 500 (docs.weaviate.io/weaviate/config-refs/
+# indexing/vector-index); for a limit of 10 that is 100.
+DEFAULT_EFFORT = 100
+
+
+class WeaviateSettings(RivalSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`m` and `ef_construction`: of the HNSW index, as the vendor's default; `grpc_port`: where searches are asked.
+
+    The vendor's defaults are maxConnections 32 and efConstruction 128 (docs.weaviate.io/weaviate/config-refs/indexing/
+    vector-index).
+    """
+
+    m: Annotated[int, msgspec.Meta(ge=4, le=2047)] = 32
+    ef_construction: Annotated[int, msgspec.Meta(ge=4, le=4096)] = 128
+    grpc_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 50_051
+
+
+KIND = SystemKind(settings=WeaviateSettings, title="Weaviate", is_rival=True, unmeasured=frozenset({"grpc_port"}))
