@@ -165,7 +165,7 @@ def _load_rows(
         log = Output(work / "server.log", MEGABYTE)
         with modes.started_server(settings, work, log, making.root, scenario) as loader:
             loader.wait_until_ready(settings.ready_timeout_s)
-            argv = drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)
+            argv = [*loader.entry, *drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)]
             argv += ["--no-edges", *(["--fit"] if order.fit else [])]
             said = _loaded(making, argv, files, work / "prepare.log", order, each_poll_of(loader))
             note(said)

@@ -41,7 +41,7 @@ def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
         limit_s = settings.prepare_limit_s + settings.driver_grace_s
         output = Output(work / "prepare.log", MEGABYTE)
         argv = drivers.prepare_argv(settings, scenario, files, data_set.wanted, settings.prepare_limit_s)
-        with _driver(attempt, argv, output, None) as child:
+        with _driver(attempt, under_test, argv, output, None) as child:
             in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
         ended = child.exit
         note = _note_of(files.report)
@@ -67,7 +67,10 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
     attempt.driver = DriverFacts(argv=job.argv, name=attempt.driver_name)
     processes = attempt.effects.read_processes()
-    with attempt.phase("measure", job.duration_s), _driver(attempt, job.argv, stdout, stderr) as child:
+    with (
+        attempt.phase("measure", job.duration_s),
+        _driver(attempt, under_test, job.argv, stdout, stderr) as child,
+    ):
         with watching(attempt, child, under_test, job, work) as (begin, each_poll):
             following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll)
             timed_out = not following.until_end()
@@ -127,10 +130,10 @@ def _job_of(attempt: Attempt, work: Path) -> Job:
 
 
 def _driver(
-    attempt: Attempt, argv: list[str], stdout: Output, stderr: Output | None
+    attempt: Attempt, under_test: UnderTest, argv: list[str], stdout: Output, stderr: Output | None
 ) -> contextlib.AbstractContextManager[Child]:
     return process.running(
-        argv,
+        [*under_test.entry, *argv],
         environment=server.driver_environment(attempt.settings, attempt.root),
         folder=attempt.root,
         stdout=stdout,

@@ -70,12 +70,17 @@ class ServerProcess:
     @property
     def program(self) -> str:
         """Return what is measured, as a person names it."""
-        return self.child.argv[0]
+        return self.launch.argv[0]
 
     @property
     def pid(self) -> int | None:
         """Return the server's process."""
         return self.child.pid
+
+    @property
+    def entry(self) -> list[str]:
+        """Return what enters the server's network, if that is its own."""
+        return registry.server_of(self.settings).entry(self.child.pid)
 
     @property
     def children(self) -> list[Child]:

@@ -31,7 +31,11 @@ def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.Ex
                         modes.started_server(settings, work, log, attempt.root, attempt.scenario)
                     )
                     attempt.server = msgspec.structs.replace(
-                        attempt.server, argv=under_test.argv, pid=under_test.pid, start_attempts=number
+                        attempt.server,
+                        argv=under_test.argv,
+                        executable=under_test.program,
+                        pid=under_test.pid,
+                        start_attempts=number,
                     )
                     under_test.wait_until_ready(settings.ready_timeout_s)
                 except StartError as error:
@@ -80,8 +84,9 @@ def _refuse_missing_program(attempt: Attempt) -> None:
     Raises:
         ScenarioFailed: its program is not there.
     """
-    program = attempt.server.argv[0] if attempt.server.argv else ""
-    if program and not os.access(program, os.X_OK):
+    program = attempt.server.executable
+    is_started_here = registry.server_of(attempt.settings).mode == "managed"
+    if is_started_here and program and not os.access(program, os.X_OK):
         raise ScenarioFailed(outcome_of("binary-missing", program=program))
 
 
@@ -100,7 +105,6 @@ def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
         pid=pid,
         port=attempt.settings.port if under_test.argv else None,
         version=server.version_of(attempt.settings, attempt.root) if is_managed else half.version_told() or "not told",
-        executable=under_test.program,
         limits=under_test.limits,
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
         niceness=None if pid is None else niceness_of(pid),

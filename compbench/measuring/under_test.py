@@ -61,6 +61,10 @@ class UnderTest(Protocol):
         """Return the server's process, None if it can't be seen from here."""
 
     @property
+    def entry(self) -> list[str]:
+        """Return the words before a command line that is to reach it; mostly none."""
+
+    @property
     def children(self) -> list[Child]:
         """Return the processes of ours whose end is the server's."""
 
