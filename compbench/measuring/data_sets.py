@@ -27,7 +27,7 @@ from compbench.measuring import driver_report, drivers, modes, server
 from compbench.measuring.attempt import MEGABYTE
 from compbench.measuring.driver_wait import ProgressReader
 from compbench.measuring.drivers import DriverFiles
-from compbench.measuring.under_test import StartError, UnderTest, entry_to
+from compbench.measuring.under_test import StartError, UnderTest
 from compbench.model.errors import UserError
 from compbench.model.events import NoticeGiven, PhaseBegan, Subscriber
 from compbench.model.notices import notice_of
@@ -168,8 +168,7 @@ def _load_rows(
         log = Output(work / "server.log", MEGABYTE)
         with modes.started_server(settings, work, log, making.root, scenario) as loader:
             loader.wait_until_ready(settings.ready_timeout_s)
-            argv = entry_to(loader)
-            argv += drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)
+            argv = [*loader.entry, *drivers.prepare_argv(settings, scenario, files, order.memories, order.limit_s)]
             argv += ["--no-edges", *(["--fit"] if order.fit else [])]
             said = _loaded(making, argv, files, work / "prepare.log", order, each_poll_of(loader))
             note(said)

@@ -14,7 +14,7 @@ from compbench.measuring import data_sets, drivers, modes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.data_sets import Making
 from compbench.measuring.drivers import DriverFiles
-from compbench.measuring.under_test import StartError, entry_to
+from compbench.measuring.under_test import StartError
 from compbench.model import efforts
 from compbench.model.errors import UserError
 from compbench.model.result import Frontier
@@ -41,7 +41,7 @@ def make_frontier(making: Making, scenario: Scenario, memories: int) -> None:
             with modes.started_server(settings, work, output, making.root, scenario) as under_test:
                 under_test.wait_until_ready(settings.ready_timeout_s)
                 files = DriverFiles(work / "prepare.json", work / "prepare.progress")
-                entry = entry_to(under_test)
+                entry = under_test.entry
                 argv = drivers.prepare_argv(settings, scenario, files, memories, settings.prepare_limit_s)
                 log = work / "prepare.log"
                 data_sets.run_driver(

@@ -19,7 +19,7 @@ from compbench.measuring import cautions, driver_report, drivers, equal_recall, 
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
-from compbench.measuring.under_test import UnderTest, entry_to
+from compbench.measuring.under_test import UnderTest
 from compbench.measuring.watching import keep_stacks, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
@@ -138,7 +138,7 @@ def _driver(
     attempt: Attempt, under_test: UnderTest, argv: list[str], stdout: Output, stderr: Output | None
 ) -> contextlib.AbstractContextManager[Child]:
     return process.running(
-        [*entry_to(under_test), *argv],
+        [*under_test.entry, *argv],
         environment=server.driver_environment(attempt.settings, attempt.root),
         folder=attempt.root,
         stdout=stdout,

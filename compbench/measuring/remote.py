@@ -63,6 +63,11 @@ class RemoteServer:
         return None
 
     @property
+    def entry(self) -> list[str]:
+        """Return nothing: its address is enough."""
+        return []
+
+    @property
     def children(self) -> list[Child]:
         """Return nothing."""
         return []

@@ -80,6 +80,11 @@ class ServerProcess:
         return self.child.pid
 
     @property
+    def entry(self) -> list[str]:
+        """Return what enters the server's network, if that is its own."""
+        return registry.server_of(self.settings).entry(self.child.pid)
+
+    @property
     def children(self) -> list[Child]:
         """Return the processes of ours whose end is the server's."""
         return [self.child]
@@ -248,8 +253,9 @@ def child_environment(
 
 
 def driver_environment(settings: Settings, root: Path) -> dict[str, str]:
-    """Return the environment for a driver, which alone has the credentials of the measured system."""
-    secrets = {name: os.environ[name] for name in credential_names(settings.system) if name in os.environ}
+    """Return the environment for a driver, which alone has the credentials of a server that the user runs."""
+    is_users = registry.server_of(settings).mode == "endpoint"
+    secrets = {name: os.environ[name] for name in credential_names(settings.system) if is_users and name in os.environ}
     return child_environment(root, {**_DRIVER_ENVIRONMENT, **secrets})
 
 

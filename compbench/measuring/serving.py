@@ -85,7 +85,8 @@ def _refuse_missing_program(attempt: Attempt) -> None:
         ScenarioFailed: its program is not there.
     """
     program = attempt.server.executable
-    if program and not os.access(program, os.X_OK):
+    is_started_here = registry.server_of(attempt.settings).mode == "managed"
+    if is_started_here and program and not os.access(program, os.X_OK):
         raise ScenarioFailed(outcome_of("binary-missing", program=program))
 
 
@@ -104,7 +105,6 @@ def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
         pid=pid,
         port=attempt.settings.port if under_test.argv else None,
         version=server.version_of(attempt.settings, attempt.root) if is_managed else half.version_told() or "not told",
-        executable=under_test.program,
         limits=under_test.limits,
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
         niceness=None if pid is None else niceness_of(pid),

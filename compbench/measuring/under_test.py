@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from compbench.model.notices import Outcome
-from compbench.systems import registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,12 +21,6 @@ class StartError(Exception):
         super().__init__(outcome.reason)
         self.outcome = outcome
         self.transient = transient
-
-
-def entry_to(under_test: UnderTest) -> list[str]:
-    """Return the words before a command line that is to reach the server; mostly none."""
-    half = registry.server_of(under_test.settings)
-    return half.entry(under_test.pid) if half.mode == "managed" and under_test.pid is not None else []
 
 
 class UnderTest(Protocol):
@@ -66,6 +59,10 @@ class UnderTest(Protocol):
     @property
     def pid(self) -> int | None:
         """Return the server's process, None if it can't be seen from here."""
+
+    @property
+    def entry(self) -> list[str]:
+        """Return the words before a command line that is to reach it; mostly none."""
 
     @property
     def children(self) -> list[Child]:

@@ -171,7 +171,7 @@ def test_errors_are_one_line_on_stderr_and_exit_code_1(tmp_path: Path) -> None:
             (["--scenario", tmp_path / "none.toml"], "none.toml"),
             (["--scenario", scenario, "--endpoint", url], "is the server running there?"),
             (["--scenario", scenario, "--endpoint", url, "--processes", "2"], "is the server running there?"),
-            (["--scenario", scenario, "--endpoint", "https://x"], "expected http://host:port"),
+            (["--scenario", scenario, "--endpoint", "ftp://x"], "expected http://host:port"),
             (["--scenario", scenario, "--endpoint", "http://[::1"], "expected http://host:port"),
             (["--scenario", scenario, "--endpoint", "http://a..b:1"], "expected http://host:port"),
             (["--scenario", scenario, "--output", tmp_path / "no" / "report.json"], "no folder"),
