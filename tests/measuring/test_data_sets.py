@@ -181,9 +181,7 @@ def test_a_server_that_rewrites_its_files_gets_copies_with_their_modes(tmp_path:
     handed = tmp_path / "data" / "base" / "1"
     assert not handed.samefile(kept / "base" / "1")
     assert handed.stat().st_mode == (kept / "base" / "1").stat().st_mode
-    assert (tmp_path / "data").stat().st_mode == kept.stat().st_mode, (
-        "servers refuse to start in a folder that others can read"
-    )
+    assert (tmp_path / "data").stat().st_mode == kept.stat().st_mode, "else some servers refuse it"
     handed.write_text("changed in place")
     assert (kept / "base" / "1").read_text() == "as it was kept"
 

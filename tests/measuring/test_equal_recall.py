@@ -1,4 +1,4 @@
-"""The effort of equal recall: found once by a doit task, kept, used where it is measured, and told if it could not be."""
+"""The effort of equal recall: found once by a doit task, kept, measured with, and told if it could not be."""
 
 from __future__ import annotations
 
