@@ -10,7 +10,14 @@ from __future__ import annotations
 import pytest
 
 # Names that a module of tests imports from tests/, and the mark that this gives its tests.
-MARKS = {"Project": "suite", "drive": "process", "serving": "process", "embedded": "process", "look_at": "process"}
+MARKS = {
+    "Project": "suite",
+    "drive": "process",
+    "serving": "process",
+    "flat_server": "process",
+    "embedded": "process",
+    "look_at": "process",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,9 +19,12 @@ def test_the_floor_is_told_beside_figures_that_it_does_not_enter(tmp_path: Path,
             own = flat.report("run")["compbench"]
             if own["floor"]:
                 break
-    assert own["floor"]["count"] == 50, done.stdout
-    assert 0 < own["floor"]["p50_ms"] <= own["floor"]["p99_ms"]
-    assert own["floor"]["client_cpu_us"] > 0
+    if own["floor"] is None:
+        assert "The floor is left out: the driver's own lag" in done.stdout, "a machine that is busy all the time"
+    else:
+        assert own["floor"]["count"] == 50
+        assert 0 < own["floor"]["p50_ms"] <= own["floor"]["p99_ms"]
+        assert own["floor"]["client_cpu_us"] > 0
     assert own["client_cpu_us"] > 0
     assert own["due"] == own["completed"] == own["response_time_ms"]["count"] == 200
     assert sum(filter(None, own["time_series"]["completed"])) == 200
