@@ -147,8 +147,9 @@ def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.doit("data_set:search").returncode == 0, "it is there"
     assert "going on from what was begun" in done.stdout
-    (kept,) = data_sets.iterdir()
+    kept, record = sorted(data_sets.iterdir())
     assert saved_rows(data_sets, kept.name) == count
+    assert json.loads(record.read_text())["load_s"] is None, "no server has loaded all of it"
 
 
 def test_a_server_that_ignores_what_is_asked_fails(project: Project) -> None:
