@@ -77,9 +77,11 @@ def test_the_effort_is_found_once_kept_and_measured_with(project: Project) -> No
 
 
 def test_an_effort_that_can_not_be_found_costs_a_remark_and_is_never_silent(project: Project) -> None:
-    project.set(frontier_limit_s=0.0, driver_grace_s=0.1)
+    project.set(frontier_limit_s=0.1)
     done = project.doit("run:alpha")
-    assert "alpha: no effort: the driver was still at work" in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "alpha: no effort: the driver was still at work" in said
+    assert "give it more time (frontier_limit_s)" in said
     capture = project.capture("alpha")
     assert [one["code"] for one in capture["notices"]].count("effort-not-found") == 1
     assert capture["frontier"] is None
