@@ -12,7 +12,7 @@ import pytest
 # Names that a module of tests imports from tests/, and the mark that this gives its tests.
 MARKS = {
     "Project": "suite",
-    **dict.fromkeys(("drive", "serving", "embedded", "look_at", "postgres_running"), "process"),
+    **dict.fromkeys(("drive", "serving", "flat_server", "embedded", "look_at", "postgres_running"), "process"),
 }
 
 

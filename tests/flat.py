@@ -30,12 +30,15 @@ class Flat:
 
     def ask(self, command: str, *more: str, system: str = "flat", **own: Any) -> subprocess.CompletedProcess[str]:
         """Run the driver against it."""
-        return loadtest(
-            *(command, "--scenario", self.folder / "made.toml", "--endpoint", f"flat://127.0.0.1:{self.port}"),
-            *("--system", system, "--systems-dir", STAND_INS / "systems", "--system-settings", json.dumps(own)),
-            *("--cache", self.folder / "cache", "--output", self.folder / f"{command}.json"),
-            *more,
-        )
+        argv: list[str | Path] = [
+            "--scenario",
+            self.folder / "made.toml",
+            "--endpoint",
+            f"flat://127.0.0.1:{self.port}",
+        ]
+        argv += ["--system", system, "--systems-dir", STAND_INS / "systems", "--system-settings", json.dumps(own)]
+        argv += ["--cache", self.folder / "cache", "--output", self.folder / f"{command}.json"]
+        return loadtest(command, *argv, *more)
 
     def report(self, command: str) -> dict[str, Any]:
         """Return what a command has written."""

@@ -22,6 +22,10 @@ IDLE_CPU_PCT = 1.0
 # A driver at ease spends up to twice as much processor time on a request as a pressed one does, so an estimate of up to
 # two cores may still be one core in truth; three can't be.
 NEEDED_LIMIT_PCT = 300.0
+# That is what waking up for each request takes, up to so much; what goes beyond is the cost of the client itself.
+EASE_US = 300.0
+# Of fewer than one in ten requests the processor time says little: a driver that waits uses some, too.
+TELLING_SHARE = 0.1
 
 
 class Measured(NamedTuple):
@@ -67,6 +71,18 @@ class Measured(NamedTuple):
         return busy_pct * self.elapsed_s / self.duration_s * self.pooled.count / sent if sent else 0.0
 
     @property
+    def costly_client_pct(self) -> float:
+        """Return how much of a core each process would have needed at least for its client's work alone.
+
+        0 where too few requests were sent to tell.
+        """
+        sent = self.pooled.count - self.pooled.never_sent
+        if sent < TELLING_SHARE * self.pooled.count:
+            return 0.0
+        at_ease_pct = self.pooled.count / self.duration_s * EASE_US / 1e4
+        return max(0.0, self.needed_cpu_pct - at_ease_pct)
+
+    @property
     def client_cpu_us(self) -> float | None:
         """Return the CPU time of the sending processes for one measured request; None if none was sent."""
         sent = self.pooled.count - self.pooled.never_sent
@@ -109,6 +125,12 @@ def driver_fault(measured: Measured) -> str:
         return (
             f"the driver used {measured.ended.cpu_pct:.0f}% of a core, over {CPU_LIMIT_PCT:.0f}%: the rate is its own"
             " limit, not the server's (more --processes, or a lower rate)"
+        )
+    if measured.costly_client_pct > CPU_LIMIT_PCT:
+        return (
+            f"the client's own work on {pooled.count / measured.duration_s:.0f} ops/sec takes"
+            f" {measured.costly_client_pct:.0f}% of a core, over {CPU_LIMIT_PCT:.0f}%: answers were read late by the"
+            " driver (more --processes, or a lower rate)"
         )
     if pooled.never_sent and measured.needed_cpu_pct > NEEDED_LIMIT_PCT:
         offered = sum(measured.offered) / measured.duration_s

@@ -238,11 +238,16 @@ def run_driver(
     limit_s: float,
     each_poll: Callable[[], None],
     niceness: int = 0,
+    *,
+    limit_setting: str = "",
 ) -> None:
     """Run a driver to its end, telling its progress.
 
+    One that knows its time limit has twice as long to end by itself; one that doesn't is ended after it, and the
+    setting that says it is named.
+
     Raises:
-        UserError: it failed, or did not end long after its time limit; has its last lines.
+        UserError: it failed, or did not end in time; has its last lines.
     """
     making.tell(PhaseBegan(at=time.time(), measurement=making.scenario, phase="prepare", limit_s=limit_s))
     with process.running(
@@ -253,29 +258,36 @@ def run_driver(
         stop_grace_s=making.settings.stop_grace_s,
         niceness=niceness,
     ) as child:
-        _follow(making, child, ProgressReader(progress_file), limit_s, each_poll)
+        _follow(making, child, ProgressReader(progress_file), limit_s, each_poll, limit_setting)
         ended = child.exit
     if ended is None or ended.code != 0:
         raise UserError(" ".join(server.tail(log, 2)) or f"the driver ended with {ended}")
 
 
 def _follow(
-    making: Making, child: Child, reader: ProgressReader, limit_s: float, each_poll: Callable[[], None]
+    making: Making,
+    child: Child,
+    reader: ProgressReader,
+    limit_s: float,
+    each_poll: Callable[[], None],
+    limit_setting: str,
 ) -> None:
-    """Follow a driver to its end, which its own time limit should bring.
+    """Follow a driver to its end, which its own time limit should bring unless it knows none.
 
     Raises:
         UserError: it did not end long after that.
     """
     began, settings = time.monotonic(), making.settings
+    longest_s = limit_s if limit_setting else 2 * limit_s + settings.driver_grace_s
+    advice = limit_setting or "data_set_timeout_s, or with scale=auto loading_s"
     while child.wait(_POLL_S) is None:
         reader.read()
         each_poll()
         elapsed_s = time.monotonic() - began
-        if elapsed_s > 2 * limit_s + settings.driver_grace_s:
+        if elapsed_s > longest_s:
             child.stop(settings.stop_grace_s)
             told = f"the driver was still at work after {elapsed_s:.0f} s and was ended"
-            raise UserError(f"{told}: give it more time (data_set_timeout_s, or with scale=auto loading_s)")
+            raise UserError(f"{told}: give it more time ({advice})")
         making.tell(reader.progress(elapsed_s, at=time.time(), measurement=making.scenario))
 
 

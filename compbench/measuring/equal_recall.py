@@ -58,8 +58,16 @@ def _climbed(making: Making, scenario: Scenario, memories: int, files: DriverFil
     settings = making.settings
     with_capacity = frontiers.searches_capacities(settings, scenario)
     argv = [*entry, *drivers.frontier_argv(settings, scenario, files, memories, with_capacity=with_capacity)]
-    limit_s, log = settings.frontier_limit_s, files.report.with_suffix(".log")
-    data_sets.run_driver(making, argv, files.progress, log, limit_s, lambda: None, niceness=settings.niceness)
+    data_sets.run_driver(
+        making,
+        argv,
+        files.progress,
+        files.report.with_suffix(".log"),
+        settings.frontier_limit_s,
+        lambda: None,
+        settings.niceness,
+        limit_setting="frontier_limit_s",
+    )
     try:
         return msgspec.json.decode(read_regular(files.report), type=Frontier)
     except (OSError, msgspec.DecodeError) as error:

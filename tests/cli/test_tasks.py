@@ -36,6 +36,7 @@ WITHOUT_FILES = {
     "commands": "prints",
     "systems": "prints",
     "capacity": "prints; each search has its files",
+    "frontier": "prints; each of a scenario has its file",
     "compare": "prints a judgement of closed runs",
     "due": "prints a judgement of closed runs",
     "notify": "sends a message",

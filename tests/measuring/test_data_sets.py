@@ -54,12 +54,19 @@ def test_what_is_made_once_is_kept_and_used_and_cleaned(project: Project) -> Non
     first = project.doit("new=1")
     assert first.returncode == 0, first.stdout + first.stderr
     cache = project.root / "tmp" / "cache"
-    assert len(list((cache / "data_sets").iterdir())) == 1, "both have the same rows; edges are loaded besides"
+    folder, record = sorted((cache / "data_sets").iterdir())
+    assert record.name == f"{folder.name}.json", "both have the same rows; edges are loaded besides"
+    cost = json.loads(record.read_text())
+    assert cost["load_s"] > 0
+    assert cost["disk_bytes"] > KEPT * 768
     assert len(list((cache / "ground_truth").iterdir())) == 1, "both have the same data and queries"
     for name, key in (("search", "mean"), ("walk", "exact_traversals")):
         capture = project.capture(name)
         assert capture["data_set"]["stored"] == KEPT
         assert capture["server"]["memories_before"] == KEPT, "the server did not start on the kept data set"
+        told = {key: capture["data_set"][key] for key in ("is_kept", "load_s", "index_s", "disk_bytes")}
+        assert told == {"is_kept": True, **{key: cost[key] for key in ("load_s", "index_s", "disk_bytes")}}
+        assert capture["data_set"]["memory_bytes"] > KEPT * 768
         assert capture["result"]["details"]["recall"][key] > 0.95
     assert "right traversals 100.00 %" in project.file("summary.txt").read_text()
     made_at = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
@@ -140,8 +147,9 @@ def test_making_that_is_killed_goes_on_from_the_last_state(project: Project) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.doit("data_set:search").returncode == 0, "it is there"
     assert "going on from what was begun" in done.stdout
-    (kept,) = data_sets.iterdir()
+    kept, record = sorted(data_sets.iterdir())
     assert saved_rows(data_sets, kept.name) == count
+    assert json.loads(record.read_text())["load_s"] is None, "no server has loaded all of it"
 
 
 def test_a_server_that_ignores_what_is_asked_fails(project: Project) -> None:
@@ -162,6 +170,21 @@ def test_links_are_made_and_the_kept_files_are_not_written(tmp_path: Path) -> No
     assert handed.samefile(kept / "facts.json")
     assert not data_sets.hand_over(tmp_path / "nothing", data)
     assert not data_sets.hand_over(None, data)
+
+
+def test_a_server_that_rewrites_its_files_gets_copies_with_their_modes(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    (kept / "base").mkdir(parents=True)
+    (kept / "base" / "1").write_text("as it was kept")
+    (kept / "base" / "1").chmod(0o600)
+    kept.chmod(0o700)
+    assert data_sets.hand_over(kept, tmp_path / "data", rewrites=True)
+    handed = tmp_path / "data" / "base" / "1"
+    assert not handed.samefile(kept / "base" / "1")
+    assert handed.stat().st_mode == (kept / "base" / "1").stat().st_mode
+    assert (tmp_path / "data").stat().st_mode == kept.stat().st_mode, "else some servers refuse it"
+    handed.write_text("changed in place")
+    assert (kept / "base" / "1").read_text() == "as it was kept"
 
 
 def test_a_kept_data_set_that_does_not_fit_is_told_by_the_first_file_that_failed(
