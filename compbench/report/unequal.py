@@ -25,11 +25,13 @@ _ASPECTS = {
 class Differences:
     """Aspects in which systems differ, with what each has, by system; and in words what is equal for all.
 
-    `proofs` say whether each index answers; `absent` are rivals that are not here, with how to get them.
+    `unknown` are aspects that no system tells of, `proofs` say whether each index answers, and `absent` are rivals that
+    are not here, with how to get them.
     """
 
     aspects: dict[str, dict[str, str]]
     equal: list[str]
+    unknown: list[str]
     proofs: list[tuple[str, str]]
     absent: list[str]
 
@@ -44,10 +46,12 @@ def differences_of(
     for name, title in _ASPECTS.items():
         found[title] = {s: getattr(facts.get(s, SystemFacts()), name) or NOT_TOLD for s in manifest.systems}
     found["effort of searches"] = {s: _efforts(entries, s) for s in manifest.systems}
-    equal = [f"{title}: {next(iter(own.values()))}" for title, own in found.items() if len(set(own.values())) == 1]
+    alike = {title: next(iter(own.values())) for title, own in found.items() if len(set(own.values())) == 1}
+    equal = [f"{title}: {told}" for title, told in alike.items() if told != NOT_TOLD]
+    unknown = [title for title, told in alike.items() if told == NOT_TOLD]
     differing = {title: own for title, own in found.items() if len(set(own.values())) > 1}
     absent = [f"{name} ({how})" for name, how in manifest.settings.get("absent") or []]
-    return Differences(differing, [*equal, *_EQUAL_FOR_ALL], _proofs(entries), absent)
+    return Differences(differing, [*equal, *_EQUAL_FOR_ALL], unknown, _proofs(entries), absent)
 
 
 def _efforts(entries: Mapping[str, Sequence[Contender]], system: str) -> str:

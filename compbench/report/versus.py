@@ -41,6 +41,11 @@ class Versus:
     columns: list[str]
     differences: Differences
 
+    @property
+    def has_frontiers(self) -> bool:
+        """Tell whether any system's recall against speed was found."""
+        return any(entry.frontier is not None for contest in self.contests for entry in contest.entries)
+
 
 def versus_of(
     manifest: Manifest,
