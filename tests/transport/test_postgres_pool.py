@@ -20,7 +20,7 @@ from compbench.transport.postgres_connection import Patient
 from compbench.transport.postgres_messages import NotPostgresError, message, messages_in, rows_in, simple_query
 from compbench.transport.postgres_pool import PostgresAddress, PostgresPool
 from tests.postgres import Postgres, postgres_running
-from tests.project import eventually, free_port
+from tests.project import free_port
 
 SLOW = simple_query("select 1 from pg_sleep(1)")
 

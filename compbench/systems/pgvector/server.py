@@ -34,7 +34,7 @@ _DURABILITY: dict[Durability, dict[str, str]] = {
     "memory": _NOT_DURABLE,
 }
 # It writes the pages that have changed since the last checkpoint.
-_SHUTDOWN_S = 60.0
+_SHUTDOWN_S = 20.0
 _FOLDER = "select current_setting('data_directory')"
 
 
