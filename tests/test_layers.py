@@ -34,7 +34,7 @@ ROOMS = {
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
-    "systems/pgvector": "server client values statements install settings",
+    "systems/pgvector": "server client values statements pages_needed install settings",
     "systems/engram": "server client requests settings",
     "systems": "registry clients discovery installation api",
     "transport": "postgres_pool postgres_connection postgres_messages http_pool http_connection exchange",

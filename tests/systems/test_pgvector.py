@@ -298,6 +298,20 @@ def test_a_way_for_root_is_told_to_be_missing(tmp_path: Path, monkeypatch: pytes
     assert half.missing() == []
 
 
+@pytest.mark.parametrize("dimension", [24, 768])
+def test_what_vectors_need_is_what_they_take(postgres: Postgres, dimension: int) -> None:
+    client = postgres.client(dimension)
+    rows = RNG.normal(size=(COUNT, dimension)).astype(np.float32)
+    assert load(client, rows) == ""
+    taken = postgres.sql("select pg_total_relation_size('compbench.vectors')")
+    needs = postgres.half.needs(COUNT, dimension)
+    assert needs is not None
+    without_log = needs.disk_bytes - 40_000_000
+    assert taken == pytest.approx(without_log / 3, rel=0.1)
+    assert needs.memory_bytes > taken
+    assert asking(client, client.remove) == ""
+
+
 def driver(postgres: Postgres, folder: Path, command: str, *options: str) -> dict[str, Any]:
     """Run the driver's command line on a small scenario; return its report, or its error."""
     scenario = scenario_file(folder, constant(100), store=0.2)

@@ -18,6 +18,7 @@ from compbench.machine import unprivileged
 from compbench.machine.version_line import version_line
 from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
 from compbench.systems.pgvector import install
+from compbench.systems.pgvector.pages_needed import vectors_need
 from compbench.systems.pgvector.settings import PgvectorSettings
 from compbench.systems.pgvector.statements import COUNT, HAS_ROWS
 
@@ -157,9 +158,8 @@ class Server:
         return None
 
     def needs(self, count: int, dimension: int) -> Needs | None:
-        """Return nothing: they are not measured yet."""
-        del count, dimension
-        return None
+        """Return the needs as they were measured."""
+        return vectors_need(count, dimension, self.own.m)
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise a postmaster by its executable; its children, which call themselves so, are part of it."""
