@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import threading
@@ -57,9 +56,10 @@ def meddle(project: Project, number: signal.Signals) -> None:
         time.sleep(0.05)
     time.sleep(1)
     for server in postmasters(project):
-        with contextlib.suppress(psutil.Error):
-            for process in [*server.children(recursive=True), server]:
-                os.kill(process.pid, number)
+        # The first of them first: it would start again what has lost a child.
+        for process in [server, *server.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
 
 
 def test_it_is_loaded_measured_and_its_answers_are_right(project: Project) -> None:

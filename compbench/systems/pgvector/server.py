@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import re
 import signal
@@ -69,7 +70,9 @@ class Server:
         self.data_format = f"pgvector {install.INSTALLATION.version}" if is_managed else ""
 
     def missing(self) -> list[str]:
-        """Return the program if it is not there, or what keeps root from starting it."""
+        """Return the package that asks it or the program, if not there, or what keeps root from starting that."""
+        if importlib.util.find_spec("asyncpg") is None:
+            return ["the package asyncpg (pip install -r requirements.txt)"]
         if self.mode != "managed":
             return []
         if not self._program.is_file():
