@@ -37,7 +37,7 @@ ROOMS = {
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
-    "systems/pgvector": "server client values statements install settings",
+    "systems/pgvector": "server client values statements pages_needed install settings",
     "systems/engram": "server client requests settings",
     "systems/falkordb": "server client install settings",
     "systems/milvus": "server client requests install settings",

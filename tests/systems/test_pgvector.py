@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -33,10 +34,11 @@ from compbench.systems.api import (
     Traverse,
 )
 from compbench.systems.pgvector import server as pgvector_server
-from compbench.systems.pgvector import values
+from compbench.systems.pgvector import statements, values
 from compbench.systems.pgvector.client import Client
 from compbench.systems.pgvector.server import Server
 from compbench.systems.pgvector.settings import PgvectorSettings
+from tests.drive import constant, loadtest, scenario_file
 from tests.postgres import Postgres, asking, load, postgres_running
 
 if TYPE_CHECKING:
@@ -252,7 +254,7 @@ def test_nothing_of_a_server_outlives_it_and_it_is_one_program_with_one_memory(t
     assert (len(gone), alive) == (len(family), [])
 
 
-@pytest.mark.parametrize("durability", ["vendor", "acknowledged on disk", "memory"])
+@pytest.mark.parametrize("durability", ["vendor", "memory"])
 def test_durability_is_what_the_server_says_it_is(tmp_path: Path, durability: Durability) -> None:
     with postgres_running(tmp_path, durability=durability) as running:
         is_on = "off" if durability == "memory" else "on"
@@ -294,3 +296,56 @@ def test_a_way_for_root_is_told_to_be_missing(tmp_path: Path, monkeypatch: pytes
     assert "refuses" in half.missing()[0]
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert half.missing() == []
+
+
+@pytest.mark.parametrize("dimension", [24, 768])
+def test_what_vectors_need_is_what_they_take(postgres: Postgres, dimension: int) -> None:
+    client = postgres.client(dimension)
+    rows = RNG.normal(size=(COUNT, dimension)).astype(np.float32)
+    assert load(client, rows) == ""
+    taken = postgres.sql("select pg_total_relation_size('compbench.vectors')")
+    needs = postgres.half.needs(COUNT, dimension)
+    assert needs is not None
+    without_log = needs.disk_bytes - 40_000_000
+    assert taken == pytest.approx(without_log / 3, rel=0.1)
+    assert needs.memory_bytes > taken
+    assert asking(client, client.remove) == ""
+
+
+def driver(postgres: Postgres, folder: Path, command: str, *options: str) -> dict[str, Any]:
+    """Run the driver's command line on a small scenario; return its report, or its error."""
+    scenario = scenario_file(folder, constant(100), store=0.2)
+    place = ("--scenario", scenario, "--endpoint", postgres.half.endpoint, "--system", "pgvector")
+    output = folder / f"{command}.json"
+    output.unlink(missing_ok=True)
+    done = loadtest(command, *place, "--output", output, *options)
+    return dict(json.loads(output.read_text())) if output.exists() else {"error": done.stderr}
+
+
+def test_the_driver_finds_right_answers_right_and_those_of_another_collection_wrong(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    prepared = driver(postgres, tmp_path, "prepare")
+    assert (prepared["stored"], prepared["complete"]) == (100, True)
+    right = driver(postgres, tmp_path, "run", "--duration", "2")["compbench"]
+    assert (right["recall"]["answers"], right["failed"]) == ("ok", 0)
+    assert right["recall"]["mean"] > 0.99
+    postgres.sql("delete from compbench.vectors where id >= 100")
+    mirrored = "select v from compbench.vectors o where o.id = 99 - vectors.id"
+    postgres.sql(f"update compbench.vectors set v = ({mirrored})")
+    wrong = driver(postgres, tmp_path, "run", "--duration", "2")["compbench"]
+    assert wrong["recall"]["answers"] != "ok" or wrong["recall"]["mean"] < 0.3
+    assert "holds the data set of another seed" in str(driver(postgres, tmp_path, "prepare", "--seed", "8"))
+    postgres.sql(statements.REMOVE)
+
+
+def test_a_server_that_acknowledges_what_it_does_not_keep_is_found_out(postgres: Postgres, tmp_path: Path) -> None:
+    client = postgres.client(8)
+    assert asking(client, lambda ask: client.begin_loading(ask, 1)).there == [0]
+    postgres.sql("create function compbench.forget() returns trigger language plpgsql as 'begin return null; end'")
+    forget = "before insert on compbench.vectors for each row execute function compbench.forget()"
+    postgres.sql(f"create trigger forgets {forget}")
+    prepared = driver(postgres, tmp_path, "prepare")
+    assert (prepared["stored"], prepared["complete"]) == (0, False)
+    assert "the server keeps 0 of 100" in prepared["note"]
+    postgres.sql(statements.REMOVE)

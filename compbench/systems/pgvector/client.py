@@ -20,6 +20,7 @@ from compbench.systems.api import (
     Traverse,
 )
 from compbench.systems.pgvector import statements, values
+from compbench.systems.pgvector.pages_needed import build_bytes
 from compbench.transport import postgres_messages as messages
 from compbench.transport.postgres_connection import Patient
 from compbench.transport.postgres_pool import PostgresAddress, PostgresPool
@@ -38,9 +39,9 @@ _MOST_EFFORT = 1000
 _ROWS_AT_ONCE = 2048
 _NO_TABLE = "SQLSTATE 42P01"
 _PROOF_LIMIT = 10
+# So that the build of an index over few vectors has some.
+_LEAST_BUILD_BYTES = 64_000_000
 _RUN = messages.BIND_END + messages.EXECUTE + messages.SYNC
-# Of one element of the graph while it is built, besides its vector: pointers, links of all layers, allocation.
-_BUILD_BYTES_A_LINK, _BUILD_BYTES_AN_ELEMENT, _BUILD_BYTES = 40, 300, 64_000_000
 
 
 class Client:
@@ -151,7 +152,7 @@ class Client:
         if other:
             return f"it has another index already ({other.decode()}): start it afresh"
         (held,) = await self._row(ask, statements.COUNT)
-        needed_kb = self._build_bytes(int(held)) // 1024
+        needed_kb = (build_bytes(int(held), self._shape.dimension, self._own.m) + _LEAST_BUILD_BYTES) // 1024
         allowed = "(select setting::bigint from pg_settings where name = 'maintenance_work_mem')"
         memory = f"select set_config('maintenance_work_mem', least({allowed}, {needed_kb}) || 'kB', true)"
         build = f"{statements.PATH};{memory};{statements.make_index(*self._definition())}"
@@ -196,10 +197,6 @@ class Client:
 
     def _definition(self) -> tuple[Any, int, int]:
         return self._shape.metric, self._own.m, self._own.ef_construction
-
-    def _build_bytes(self, count: int) -> int:
-        element = 4 * self._shape.dimension + 2 * self._own.m * _BUILD_BYTES_A_LINK + _BUILD_BYTES_AN_ELEMENT
-        return count * element + _BUILD_BYTES
 
     def _wider(self, limit: int) -> bytes:
         """Return what lets this one transaction look at as many candidates as are wanted, at least."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from compbench.machine import unprivileged
 from compbench.machine.version_line import version_line
 from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
 from compbench.systems.pgvector import install
+from compbench.systems.pgvector.pages_needed import vectors_need
 from compbench.systems.pgvector.settings import PgvectorSettings
 from compbench.systems.pgvector.statements import COUNT, HAS_ROWS
 
@@ -34,7 +36,7 @@ _DURABILITY: dict[Durability, dict[str, str]] = {
     "memory": _NOT_DURABLE,
 }
 # It writes the pages that have changed since the last checkpoint.
-_SHUTDOWN_S = 60.0
+_SHUTDOWN_S = 20.0
 _FOLDER = "select current_setting('data_directory')"
 
 
@@ -68,7 +70,9 @@ class Server:
         self.data_format = f"pgvector {install.INSTALLATION.version}" if is_managed else ""
 
     def missing(self) -> list[str]:
-        """Return the program if it is not there, or what keeps root from starting it."""
+        """Return the package that asks it or the program, if not there, or what keeps root from starting that."""
+        if importlib.util.find_spec("asyncpg") is None:
+            return ["the package asyncpg (pip install -r requirements.txt)"]
         if self.mode != "managed":
             return []
         if not self._program.is_file():
@@ -157,9 +161,8 @@ class Server:
         return None
 
     def needs(self, count: int, dimension: int) -> Needs | None:
-        """Return nothing: they are not measured yet."""
-        del count, dimension
-        return None
+        """Return the needs as they were measured."""
+        return vectors_need(count, dimension, self.own.m)
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise a postmaster by its executable; its children, which call themselves so, are part of it."""
