@@ -20,13 +20,13 @@ from compbench.systems.neo4j.settings import Neo4jSettings
 
 _REQUEST_TIMEOUT_S = 2.0
 _MOST_BYTES = 1_000_000
-# 6 to 12 s were seen: it writes a checkpoint.
+# 6 to 16 s were seen: it writes a checkpoint.
 _STOP_GRACE_S = 60.0
 _JAVA = 25
 _MAIN = "org.neo4j.server.Neo4jCommunity"
 _COUNT = "MATCH (n:CbItem) RETURN count(n)"
 _HOME = "SHOW SETTINGS 'server.directories.neo4j_home' YIELD value RETURN value"
-# What Neo4j's own launcher gives the JVM (`server.jvm.additional` of its neo4j.conf), as far as Java 25 knows it.
+# What Neo4j's packages give the JVM (`server.jvm.additional` of their neo4j.conf), and what its vector index needs.
 _JVM = (
     "-XX:+UseG1GC",
     "-XX:-OmitStackTraceInFastThrow",
