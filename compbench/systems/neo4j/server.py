@@ -162,6 +162,7 @@ class Server:
         yield f"server.http.advertised_address=127.0.0.1:{self.port}"
         # Its HTTP interface does not answer without Bolt; at any free port.
         yield "server.bolt.listen_address=127.0.0.1:0"
+        yield "server.bolt.advertised_address=127.0.0.1:0"
         yield "server.bolt.tls_level=DISABLED"
         yield "server.https.enabled=false"
         yield "dbms.security.auth_enabled=false"
