@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Settings given to make (`make demo port=7500`) go on to doit, which refuses those that it does not know.
 SETTINGS = $(filter-out PYTHON=% VENV=% BIN=%,$(MAKEOVERRIDES))
 
-.PHONY: install install-dev demo versus test unit coverage lint soak wheel bench lock
+.PHONY: install install-dev demo versus test unit coverage lint soak rivals wheel bench lock
 
 install: $(VENV)/.installed
 
@@ -51,6 +51,10 @@ lint: $(VENV)/.installed-dev
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m soak
+
+# The tests of real servers, those that `doit install:<system>` has installed.
+rivals: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m rivals
 
 # Builds the package and tries it in an empty environment; needs a package index.
 wheel: $(VENV)/.installed-dev

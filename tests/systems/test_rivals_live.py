@@ -23,14 +23,14 @@ from compbench.systems.api import NO_THRESHOLD, STORED_FROM, Ask, Client, Place,
 from tests.project import eventually
 
 CACHE = Path(__file__).resolve().parent.parent.parent / "tmp" / "cache"
-ROWS, DIMENSION, LIMIT, READY_S = 3000, 32, 10, 90.0
+ROWS, DIMENSION, LIMIT, READY_S = 3000, 32, 10, 240.0
 SHAPE = Shape(DIMENSION, 1)
 RNG = np.random.default_rng(11)
 VECTORS = RNG.standard_normal((ROWS, DIMENSION)).astype(np.float32)
 QUERIES = RNG.standard_normal((60, DIMENSION)).astype(np.float32)
 PAIRS = np.unique(RNG.integers(0, ROWS, (4 * ROWS, 2)).astype(np.uint32), axis=0)
 SIMILARITIES = (QUERIES @ VECTORS.T) / np.outer(np.linalg.norm(QUERIES, axis=1), np.linalg.norm(VECTORS, axis=1))
-pytestmark = [pytest.mark.rivals, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.rivals, pytest.mark.timeout(600)]
 
 
 class Running:

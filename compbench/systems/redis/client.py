@@ -66,7 +66,7 @@ class Client:
         raise UserError(f"system redis can't do this: {type(operation).__name__}")
 
     def ids(self, answer: bytes) -> list[int]:
-        """Return the numbers in the keys that a search found, or that a pipeline loaded."""
+        """Return the numbers in the keys that a search found."""
         try:
             reply = reply_in(answer)
         except NotRespError as error:
