@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Settings given to make (`make demo port=7500`) go on to doit, which refuses those that it does not know.
 SETTINGS = $(filter-out PYTHON=% VENV=% BIN=%,$(MAKEOVERRIDES))
 
-.PHONY: install install-dev demo test unit coverage lint soak wheel bench lock
+.PHONY: install install-dev demo test unit coverage lint soak wheel rivals bench lock
 
 install: $(VENV)/.installed
 
@@ -22,11 +22,11 @@ test: $(VENV)/.installed-dev
 
 # The tests that start no driver, server, browser or suite: seconds, for every change.
 unit: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --timeout 20 -m 'not soak and not wheel and not suite and not process'
+	$(BIN)/python -m pytest --timeout 20 -m 'not soak and not wheel and not rivals and not suite and not process'
 
 # Lines and branches that the tests reach, also in the processes that they start; TESTS= selects tests as pytest does.
 # What killed processes have half written is removed: each report would warn of it.
-TESTS ?= -m 'not soak and not wheel'
+TESTS ?= -m 'not soak and not wheel and not rivals'
 coverage: $(VENV)/.installed-dev
 	$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(TESTS) || echo "some tests failed: what they reached counts all the same"
@@ -48,6 +48,10 @@ soak: $(VENV)/.installed-dev
 # Builds the package and tries it in an empty environment; needs a package index.
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m wheel
+
+# The real servers of rivals, those that are installed (`doit install:<system>`).
+rivals: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m rivals
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/overhead.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,6 +20,8 @@ class MilvusSettings(RivalSettings, frozen=True, forbid_unknown_fields=True, kw_
     (milvus.io/docs/v2.3.x/benchmark.md); its range is 2 to 2048 and 1 to 32768 (milvus.io/docs/v2.3.x/index.md).
     """
 
+    # Nothing else is offered: its log is synced as it decides.
+    durability: Literal["vendor"] = "vendor"
     m: Annotated[int, msgspec.Meta(ge=2, le=2048)] = 16
     ef_construction: Annotated[int, msgspec.Meta(ge=1, le=32_768)] = 200
     metrics_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 9091

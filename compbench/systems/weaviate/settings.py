@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,6 +20,8 @@ class WeaviateSettings(RivalSettings, frozen=True, forbid_unknown_fields=True, k
     vector-index).
     """
 
+    # Nothing else is offered: its log is synced as it decides.
+    durability: Literal["vendor"] = "vendor"
     m: Annotated[int, msgspec.Meta(ge=4, le=2047)] = 32
     ef_construction: Annotated[int, msgspec.Meta(ge=4, le=4096)] = 128
     grpc_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 50_051
