@@ -1,4 +1,4 @@
-"""A program of the tests that asks a running system as a driver does: `asking_rivals.py SYSTEM ENDPOINT`, then JSON.
+"""A program of the tests that asks a running system as a driver does: `asking_rivals.py look|remove SYSTEM ENDPOINT`.
 
 It runs in the network namespace of the server, where the tests themselves are not.
 """
@@ -79,7 +79,6 @@ async def look(system: str, endpoint: str) -> dict[str, Any]:
             break
     said["stored_is_found"] = seen
     said["counts"] = [*counts, await client.count(ask)]
-    said["removed"] = [await client.remove(ask), (await client.begin_loading(ask, COUNT)).there[0]]
     transport.close()
     return said
 
@@ -97,5 +96,14 @@ async def thresholds(client: Client, ask: Ask) -> dict[str, Any]:
     return {"below_threshold": below, "above_threshold": right / wanted}
 
 
+async def remove(system: str, endpoint: str) -> list[Any]:
+    client = client_of(system, endpoint)
+    transport = client.transport(1)
+    await transport.open()
+    said = [await client.remove(transport.ask), (await client.begin_loading(transport.ask, COUNT)).there[0]]
+    transport.close()
+    return said
+
+
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(look(*sys.argv[1:3]))))
+    print(json.dumps(uvloop.run({"look": look, "remove": remove}[sys.argv[1]](*sys.argv[2:]))))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -40,9 +41,19 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
             server.wait_until_ready(under_test, 60)
             yield name, half, under_test
             under_test.stop()
-            assert under_test.stopped_by in {under_test.launch.stop_signal.name, "itself"}
+            # Milvus may hang after its collection was dropped (docs/systems.md).
+            ends = {under_test.launch.stop_signal.name, "itself"} | ({"SIGKILL"} if name == "milvus" else set())
+            assert under_test.stopped_by in ends
             assert under_test.zombie_left is False
     assert [path.exists() for path in LEFT_BY_MILVUS] == before
+
+
+def asked(what: str, name: str, half: Server, under_test: ServerProcess) -> Any:
+    argv = [*half.entry(under_test.child.pid), sys.executable, str(ASKING), what, name, half.endpoint]
+    environment = server.child_environment(ROOT)
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_it_is_loaded_searched_and_counted_behind_its_entry_alone(running: tuple[str, Server, ServerProcess]) -> None:
@@ -50,11 +61,7 @@ def test_it_is_loaded_searched_and_counted_behind_its_entry_alone(running: tuple
     assert server.is_free(int(PORT)), "it is reached from outside of its namespace"
     assert half.count() == 0
     assert "LISTEN" in {socket.state for socket in own_sockets(under_test.child.pid)}
-    argv = [*half.entry(under_test.child.pid), sys.executable, str(ASKING), name, half.endpoint]
-    environment = server.child_environment(ROOT)
-    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    said = asked("look", name, half, under_test)
     assert said["built"] == ["", ""]
     assert said["there"] == [0, 2000, 2000]
     assert said["counts"] == [2000, 2001]
@@ -69,7 +76,7 @@ def test_it_is_loaded_searched_and_counted_behind_its_entry_alone(running: tuple
     assert half.count() == 2001
     assert half.answers()
     assert half.recognise(psutil.Process(under_test.child.pid).exe(), under_test.launch.argv, name)
-    assert said["removed"] == ["", 0]
+    assert asked("remove", name, half, under_test) == ["", 0]
 
 
 def test_nothing_is_left_when_the_server_is_killed(running: tuple[str, Server, ServerProcess]) -> None:

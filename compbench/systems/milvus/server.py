@@ -31,6 +31,8 @@ _ROWS_BY_MODE = {
 }
 # With a loaded collection it waits for somebody to take that over, up to 1800 s (`common.gracefulStopTimeout`).
 _STOP_SIGNAL, _HAND_OVER_S = signal.SIGINT, 1
+# It ended after a second, but not within 30 s right after its collection was dropped: then it is killed.
+_STOP_GRACE_S = 10
 
 
 class Server:
@@ -88,7 +90,7 @@ class Server:
             lambda name: name not in _LET_IN,
             wrapper=namespaces.words_for_new(("/run", "/tmp"), (work, self.installed)),  # noqa: S108 - to hide it
             stop_signal=_STOP_SIGNAL,
-            stop_grace_s=30,
+            stop_grace_s=_STOP_GRACE_S,
         )
 
     def version_argv(self) -> list[str]:
