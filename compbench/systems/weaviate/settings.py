@@ -8,16 +8,11 @@ import msgspec
 
 from compbench.config.system_tables import RivalSettings, SystemKind
 
-# The default `ef` is dynamic: 8 times the limit, at least 100 and at most 500 (docs.weaviate.io/weaviate/config-refs/
-# indexing/vector-index); for a limit of 10 that is 100.
-DEFAULT_EFFORT = 100
-
 
 class WeaviateSettings(RivalSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`m` and `ef_construction`: of the HNSW index, as the vendor's default; `grpc_port`: where searches are asked.
 
-    The vendor's defaults are maxConnections 32 and efConstruction 128 (docs.weaviate.io/weaviate/config-refs/indexing/
-    vector-index).
+    Its source has the defaults: maxConnections 32, efConstruction 128 (entities/vectorindex/hnsw/config.go).
     """
 
     # Nothing else is offered: its log is synced as it decides.
