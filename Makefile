@@ -60,6 +60,10 @@ rivals: $(VENV)/.installed-dev
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m wheel
 
+# The real servers of rivals, those that are installed (`doit install:<system>`).
+rivals: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m rivals
+
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python -m benchmarks.events

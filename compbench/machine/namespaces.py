@@ -39,7 +39,7 @@ def words_to_enter(pid: int) -> list[str]:
     return [*_program(), "enter", str(pid), "--"]
 
 
-def refusal() -> str:
+def why_none() -> str:
     """Try it, and return why no program can be apart here, in one line; empty if one can."""
     argv = [*words_for_new(private=("/run",)), "true"]
     try:

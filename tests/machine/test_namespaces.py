@@ -19,7 +19,7 @@ from compbench.machine.output import Output
 from compbench.machine.probes.sockets import OwnSocket, own_sockets
 from compbench.machine.process import running
 
-REFUSAL = namespaces.refusal()
+REFUSAL = namespaces.why_none()
 pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=f"no namespaces here: {REFUSAL}")
 
 # Listens on all addresses, as the servers do that have to be apart; an HTTPServer would ask for a name.

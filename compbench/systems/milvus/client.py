@@ -73,7 +73,7 @@ class Client:
             raise AnswerError(f"an answer has another shape than Milvus': {error}") from None
 
     async def count(self, ask: Ask) -> int | None:
-        """Return its exact count where it is loaded, else that of rows which were flushed."""
+        """Return its exact count where it is loaded; before that it does not say: rows wait to be flushed."""
         query = {"output_fields": ["count(*)"], "consistency_level": requests.STRONG}
         exchange = await ask(on_collection("Query", "QueryRequest", **query))
         if exchange.ok:
@@ -81,7 +81,7 @@ class Client:
             return int(field.scalars.long_data.data[0])
         if not exchange.is_answered:
             raise UserError(f"{self._endpoint}: no answer ({exchange.problem}): is the server running there?")
-        return await self._flushed(ask)
+        return None
 
     async def follows_edges(self, ask: Ask) -> bool:
         """Return that it does not."""

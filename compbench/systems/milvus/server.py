@@ -29,8 +29,10 @@ _ROWS_BY_MODE = {
     "managed": re.compile(r"^milvus_proxy_insert_vectors_count\S* (\S+)$", re.MULTILINE),
     "endpoint": re.compile(r"^milvus_datacoord_stored_rows_count (\S+)$", re.MULTILINE),
 }
-# SIGTERM left it running for more than 30 s; SIGINT ends it in 0.1 s.
-_STOP_SIGNAL = signal.SIGINT
+# With a loaded collection it waits for somebody to take that over, up to 1800 s (`common.gracefulStopTimeout`).
+_STOP_SIGNAL, _HAND_OVER_S = signal.SIGINT, 1
+# It ended after a second, but not within 30 s right after its collection was dropped: then it is killed.
+_STOP_GRACE_S = 10
 
 
 class Server:
@@ -61,7 +63,7 @@ class Server:
         if self.mode != "managed":
             return []
         found = [str(path) for path in self.binaries.values() if not path.is_file()]
-        refusal = namespaces.refusal()
+        refusal = namespaces.why_none()
         return [*found, f"a network namespace for a server that binds all addresses ({refusal})"] if refusal else found
 
     def launch(self, work: Path) -> Launch:
@@ -79,8 +81,7 @@ class Server:
             "ROCKSMQ_PATH": str(data / "rocksmq"),
             "LOG_FILE_ROOTPATH": str(work / "logs"),
             "LOG_LEVEL": "warn",
-            "COMMON_GRACEFULSTOPTIMEOUT": "1",
-            "QUERYNODE_GRACEFULSTOPTIMEOUT": "1",
+            "COMMON_GRACEFULSTOPTIMEOUT": str(_HAND_OVER_S),
             "HOME": str(work / "home"),
         }
         return Launch(
@@ -89,7 +90,7 @@ class Server:
             lambda name: name not in _LET_IN,
             wrapper=namespaces.words_for_new(("/run", "/tmp"), (work, self.installed)),  # noqa: S108 - to hide it
             stop_signal=_STOP_SIGNAL,
-            stop_grace_s=60,
+            stop_grace_s=_STOP_GRACE_S,
         )
 
     def version_argv(self) -> list[str]:

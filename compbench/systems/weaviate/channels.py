@@ -12,7 +12,7 @@ class Channels(GrpcCalls):
     """Carries a `GrpcCall` by gRPC, and bytes by HTTP, which is for what is asked outside of any schedule."""
 
     def __init__(self, endpoint: Endpoint, grpc_port: int, size: int) -> None:
-        super().__init__(f"grpc://{endpoint.host}:{grpc_port}", size, requests.refusal)
+        super().__init__(f"grpc://{endpoint.host}:{grpc_port}", size, requests.batch_refusal)
         self._rest = Pool(endpoint, 1)
 
     async def open(self) -> None:

@@ -51,7 +51,7 @@ class Client:
     def take_queries(self, pool: Vectors, *, completes: bool) -> None:
         """Write each search up to its limit."""
         del completes
-        self._starts = [requests.search_start(vector) for vector in pool]
+        self._starts = [requests.near_start(vector) for vector in pool]
 
     def encode(self, operation: Operation) -> GrpcCall:
         """Return the call for the operation."""
@@ -158,7 +158,7 @@ class Client:
         return "" if exchange.ok else exchange.explain()
 
     def _search_end(self, limit: int, threshold: float) -> bytes:
-        end = requests.search_end(limit, None if threshold == NO_THRESHOLD else threshold)
+        end = requests.near_end(limit, None if threshold == NO_THRESHOLD else threshold)
         self._ends[limit, threshold] = end
         return end
 

@@ -6,6 +6,8 @@ import json
 
 # Of GraphQL: only this count is exact at any moment.
 COUNT_QUESTION = b'{"query":"{Aggregate{Item{meta{count}}}}"}'
+# In the 422 that it answers while there is no class at all.
+WITHOUT_CLASSES = b"no graphql provider present"
 
 
 def count_of(answer: bytes) -> int:

@@ -49,7 +49,7 @@ def number_of(row: str) -> int:
     return number if number < 2**63 else UNKNOWN
 
 
-def search_start(vector: Vectors) -> bytes:
+def near_start(vector: Vectors) -> bytes:
     """Return a search's bytes up to its limit: no properties, the ids alone."""
     near = TYPES["NearVector"](vector_bytes=vector.astype("<f4").tobytes())
     names, properties = TYPES["MetadataRequest"](uuid=True), TYPES["PropertiesRequest"]()
@@ -57,7 +57,7 @@ def search_start(vector: Vectors) -> bytes:
     return bytes(TYPES["SearchStart"](near_vector=near, **start).SerializeToString())
 
 
-def search_end(limit: int, threshold: float | None) -> bytes:
+def near_end(limit: int, threshold: float | None) -> bytes:
     """Return the rest of its bytes; what it is for comes once more, and the server merges the two."""
     near = {} if threshold is None else {"near_vector": TYPES["NearVector"](distance=1 - threshold)}
     return bytes(TYPES["SearchEnd"](limit=limit, **near).SerializeToString())
@@ -73,7 +73,7 @@ def batch(numbers: range, rows: Vectors) -> GrpcCall:
     return GrpcCall(BATCH, TYPES["BatchObjectsRequest"](objects=objects).SerializeToString())
 
 
-def refusal(method: str, answer: bytes) -> str:
+def batch_refusal(method: str, answer: bytes) -> str:
     """Return why rows were not stored, or an empty text; searches fail in gRPC's own way."""
     if method != BATCH:
         return ""

@@ -13,7 +13,7 @@ from compbench.machine import namespaces
 from compbench.machine.ask import AskError, ask
 from compbench.machine.version_line import version_line
 from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
-from compbench.systems.weaviate.counting import COUNT_QUESTION, count_of
+from compbench.systems.weaviate.counting import COUNT_QUESTION, WITHOUT_CLASSES, count_of
 from compbench.systems.weaviate.settings import WeaviateSettings
 
 _REQUEST_TIMEOUT_S = 2.0
@@ -46,7 +46,7 @@ class Server:
         if self.mode != "managed":
             return []
         found = [str(path) for path in self.binaries.values() if not path.is_file()]
-        refusal = namespaces.refusal()
+        refusal = namespaces.why_none()
         return [*found, f"a network namespace for a server that binds all addresses ({refusal})"] if refusal else found
 
     def launch(self, work: Path) -> Launch:
@@ -102,7 +102,8 @@ class Server:
         url = f"{self.endpoint}/v1/graphql"
         with contextlib.suppress(AskError, ValueError):
             answer = ask(url, _REQUEST_TIMEOUT_S, method="POST", body=COUNT_QUESTION)
-            return count_of(answer.body) if answer.is_ok else None
+            if answer.is_ok or WITHOUT_CLASSES in answer.body:
+                return count_of(answer.body) if answer.is_ok else 0
         return None
 
     def save(self, timeout_s: float) -> str:
