@@ -22,11 +22,11 @@ test: $(VENV)/.installed-dev
 
 # The tests that start no driver, server, browser or suite: seconds, for every change.
 unit: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --timeout 20 -m 'not soak and not wheel and not suite and not process'
+	$(BIN)/python -m pytest --timeout 20 -m 'not soak and not wheel and not rivals and not suite and not process'
 
 # Lines and branches that the tests reach, also in the processes that they start; TESTS= selects tests as pytest does.
 # What killed processes have half written is removed: each report would warn of it.
-TESTS ?= -m 'not soak and not wheel'
+TESTS ?= -m 'not soak and not wheel and not rivals'
 coverage: $(VENV)/.installed-dev
 	$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(TESTS) || echo "some tests failed: what they reached counts all the same"

@@ -76,7 +76,10 @@ def test_the_table_of_settings_gives_the_right_default(key: str) -> None:
 def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> None:
     text = (ROOT / "compbench.toml").read_text(encoding="utf-8")
     said = tomli.loads(re.sub(r"^# ([a-z_.]+ = )", r"\1", text, flags=re.MULTILINE))
-    assert said.pop("system") == {"use": "auto", **SYSTEMS}
+    systems = said.pop("system")
+    assert systems.pop("use") == "auto"
+    assert systems == {name: {key: SYSTEMS[name][key] for key in own} for name, own in systems.items()}
+    assert {"engram", "embedded"} <= set(systems)
     right = {
         **DEFAULTS,
         **LIMITS,

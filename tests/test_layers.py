@@ -35,7 +35,8 @@ ROOMS = {
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
-    "systems": "registry clients discovery installation api",
+    "systems/qdrant": "server client settings",
+    "systems": "rest_server rest_client registry clients discovery installation api",
     "transport": "http_pool http_connection exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line thresholds standard_streams snapshot sampler sampling priority process output perf"

@@ -31,7 +31,7 @@ def test_doit_systems_tells_of_each_system_and_of_what_auto_takes(tmp_path: Path
     assert "systems: flat is measured (system=flat is set)" in done.stdout
     assert f"system=auto takes engram: system.engram.root = {root} is set" in done.stdout
     told = {part.splitlines()[0].partition(":")[0]: part for part in done.stdout.split("\n\n")[1:]}
-    assert list(told) == ["contrary", "elsewhere", "embedded", "engram", "flat", "toy"]
+    assert {"contrary", "elsewhere", "embedded", "engram", "flat", "toy"} <= set(told)
     assert f"no, missing: {root}/target/release/engram" in told["engram"]
     assert f"cargo build --release in {root}" in told["engram"]
     for name in ("contrary", "embedded", "flat"):
