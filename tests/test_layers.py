@@ -35,6 +35,7 @@ ROOMS = {
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
+    "systems/chroma": "server client settings install",
     "systems/qdrant": "server client settings",
     "systems": "rest_server rest_client registry clients discovery installation api",
     "transport": "http_pool http_connection exchange",

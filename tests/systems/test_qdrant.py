@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from compbench.systems.api import NO_THRESHOLD, STORED_FROM, AnswerError, Ask, C
 from compbench.systems.qdrant.client import Client
 from compbench.systems.qdrant.server import Server
 from compbench.systems.qdrant.settings import QdrantSettings
+from tests.asking import asked, found, loaded
 from tests.rival_programs import REAL_QDRANT, install_qdrant, qdrant
 
 pytestmark = pytest.mark.process
@@ -39,33 +39,6 @@ def client(url: str, own: QdrantSettings = OWN, dimension: int = DIMENSION) -> C
     return Client(own, url, Shape(dimension, 1))
 
 
-def asked(made: Client, use: Callable[[Ask], Awaitable[Any]]) -> Any:
-    """Return what comes of asking over the client's own transport."""
-
-    async def run() -> Any:
-        transport = made.transport(4)
-        await transport.open()
-        try:
-            return await use(transport.ask)
-        finally:
-            transport.close()
-
-    return asyncio.run(run())
-
-
-async def loaded(made: Client, ask: Ask, rows: int = len(ROWS)) -> None:
-    loading = await made.begin_loading(ask, rows)
-    for first in range(loading.there[0], rows, loading.rows_at_once):
-        exchange = await ask(made.load(first, 1, ROWS[first : min(first + loading.rows_at_once, rows)]))
-        assert exchange.ok, exchange.explain()
-
-
-async def found(made: Client, ask: Ask, operation: Search) -> list[int]:
-    exchange = await ask(made.encode(operation))
-    assert exchange.ok, exchange.explain()
-    return made.ids(b"".join(exchange.body))
-
-
 def test_what_is_loaded_is_indexed_found_counted_and_removed(url: str) -> None:
     made = client(url)
     made.take_queries(ROWS, completes=False)
@@ -74,7 +47,7 @@ def test_what_is_loaded_is_indexed_found_counted_and_removed(url: str) -> None:
 
     async def use(ask: Ask) -> None:
         assert await made.count(ask) == 0
-        await loaded(made, ask)
+        await loaded(made, ask, ROWS)
         assert await made.count(ask) == len(ROWS)
         assert await made.build_index(ask) == ""
         hits = [len({*await found(made, ask, Search(n, 10, NO_THRESHOLD, 0))} & {*true[n]}) for n in range(50)]
@@ -95,7 +68,7 @@ def test_a_threshold_leaves_out_what_is_less_similar_and_an_insert_is_seen_at_on
     number = STORED_FROM + 2**41
 
     async def use(ask: Ask) -> None:
-        await loaded(made, ask, 100)
+        await loaded(made, ask, ROWS[:100])
         assert await found(made, ask, Search(0, 10, 0.99, 0)) == [0]
         assert (await ask(made.encode(Store(number, 0, ROWS[0] * 2)))).ok
         assert sorted(await found(made, ask, Search(0, 10, 0.99, 0))) == [0, number]
@@ -108,7 +81,7 @@ def test_a_load_that_was_interrupted_goes_on_behind_the_rows_without_a_gap(url: 
     made = client(url)
 
     async def use(ask: Ask) -> None:
-        await loaded(made, ask, 700)
+        await loaded(made, ask, ROWS[:700])
         assert (await ask(made.load(900, 1, ROWS[900:1000]))).ok
         assert (await made.begin_loading(ask, 2000)).there == [700]
         assert not await made.holds_other(ask, 5, ROWS[5])
@@ -120,7 +93,7 @@ def test_a_load_that_was_interrupted_goes_on_behind_the_rows_without_a_gap(url: 
 
 def test_a_collection_of_another_kind_is_refused_with_what_differs(url: str) -> None:
     made = client(url)
-    asked(made, lambda ask: loaded(made, ask, 10))
+    asked(made, lambda ask: loaded(made, ask, ROWS[:10]))
     other = client(url, dimension=DIMENSION + 1)
     with pytest.raises(UserError, match="whose size is 32, not 33: remove it"):
         asked(other, lambda ask: other.begin_loading(ask, 10))
@@ -150,7 +123,7 @@ def test_the_other_metrics_find_what_they_find_nearest(url: str, metric: Any, na
 def test_its_server_half_counts_and_looks(tmp_path: Path) -> None:
     with qdrant(tmp_path) as url:
         made = client(url)
-        asked(made, lambda ask: loaded(made, ask, 30))
+        asked(made, lambda ask: loaded(made, ask, ROWS[:30]))
         half = Server(QdrantSettings(program=str(tmp_path / "qdrant")), Place(int(url.rsplit(":")[-1]), tmp_path))
         assert half.count() == 30
         assert half.answers()
@@ -168,7 +141,7 @@ def test_an_index_that_does_not_come_is_told_not_awaited_for_ever(
         made = client(url)
 
         async def use(ask: Ask) -> str:
-            await loaded(made, ask, 100)
+            await loaded(made, ask, ROWS[:100])
             return await made.build_index(ask)
 
         assert "50 of 100 vectors are indexed, and no more for 0.5 s" in asked(made, use)
@@ -179,7 +152,7 @@ def test_a_search_that_scanned_is_no_proof_of_an_index(tmp_path: Path) -> None:
         made = client(url)
 
         async def use(ask: Ask) -> Any:
-            await loaded(made, ask, 100)
+            await loaded(made, ask, ROWS[:100])
             assert await made.build_index(ask) == ""
             return await made.prove_index(ask, ROWS[0])
 
