@@ -36,6 +36,7 @@ ROOMS = {
     "systems/embedded": "server client settings",
     "systems/engram": "server client requests settings",
     "systems/chroma": "server client settings install",
+    "systems/http": "server client settings templates",
     "systems/qdrant": "server client settings",
     "systems": "rest_server rest_client registry clients discovery installation api",
     "transport": "http_pool http_connection exchange",

@@ -37,7 +37,7 @@ class RestClient:
         if shape.spaces > 1:
             raise UserError(f"{self.title} has one space, the scenario wants {shape.spaces}: set spaces = 1 in it")
         self._endpoint, self._shape = Endpoint(endpoint), shape
-        self._queries: list[bytes] = []
+        self._queries: list[Any] = []
 
     def transport(self, size: int) -> Pool:
         """Return a pool of keep-alive connections."""
@@ -56,11 +56,11 @@ class RestClient:
             return self.load(operation.number, 1, operation.vector[None])
         raise UserError(f"{self.title} can't do this: {type(operation).__name__}")
 
-    def search_start(self, vector: Vectors) -> bytes:
-        """Return all of a search that its vector decides."""
+    def search_start(self, vector: Vectors) -> Any:
+        """Return all of a search that its vector decides, as `search` takes it."""
         return numbers_json(vector)
 
-    def search(self, start: bytes, limit: int, threshold: float) -> Call:
+    def search(self, start: Any, limit: int, threshold: float) -> Call:
         """Return the request for the nearest vectors."""
         raise NotImplementedError
 

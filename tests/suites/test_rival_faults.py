@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.project import Project, eventually
+from tests.project import ROOT, Project, eventually
 from tests.rival_programs import install_qdrant
 
 
@@ -71,7 +72,23 @@ def test_answers_that_are_wrong_are_no_recall(project: Project, told: str) -> No
     assert done.returncode == 1, done.stdout + done.stderr
     outcome = project.capture("alpha")["outcome"]
     assert outcome["verdict"] in {"failed", "missed"}, outcome
-    print(outcome)
+
+
+def test_the_table_of_the_documentation_is_measured(project: Project, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "own-systems.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    project.set(system="mydb", report=True)
+    program = json.dumps(str(tmp_path / "qdrant"))
+    (project.root / "compbench.toml").write_text(project.settings + table.replace('"qdrant"', program))
+    done = project.doit("run:alpha")
+    assert done.returncode == 0, done.stdout + done.stderr
+    own = json.loads(project.file("alpha.json").read_text())["compbench"]
+    assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6)
+    assert own["failed"] == 0
+    assert own["per_operation"]["Store"]["count"] > 0
+    report = project.file("report.md").read_text()
+    assert "mydb" in report
+    assert "its folder is not here any more" not in report
 
 
 def test_a_server_that_is_not_installed_is_named_with_how_to_get_it(project: Project) -> None:

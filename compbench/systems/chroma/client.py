@@ -57,7 +57,7 @@ class Client(RestClient):
         """Return a search up to the limit."""
         return b'{"query_embeddings":[%b],"include":[],"n_results":' % numbers_json(vector)
 
-    def search(self, start: bytes, limit: int, threshold: float) -> bytes:
+    def search(self, start: Any, limit: int, threshold: float) -> bytes:
         """Return the request.
 
         Raises:

@@ -45,7 +45,7 @@ INSTALLATION = Installation(
     ),
     files={"constraints.txt": "\n".join(_CONSTRAINTS.split()) + "\n"},
     tools={},
-    download_mb=150,
+    download_mb=110,
     licence="Apache-2.0",
     remark="the environment takes some 520 MB of disk; the versions are those for Python 3.11 or later",
 )

@@ -63,7 +63,7 @@ class Client(RestClient):
         """Return a search up to the limit."""
         return b'{"query":%b,"with_payload":false,"with_vector":false,"limit":' % numbers_json(vector)
 
-    def search(self, start: bytes, limit: int, threshold: float) -> bytes:
+    def search(self, start: Any, limit: int, threshold: float) -> bytes:
         """Return the request; one for more than it looks at would find less than it asks for."""
         end = b',"params":{"hnsw_ef":%d}}' % max(self._effort, limit)
         if threshold != NO_THRESHOLD:
