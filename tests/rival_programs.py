@@ -20,11 +20,11 @@ from tests.project import ROOT, eventually, free_port
 REAL_QDRANT = "COMPBENCH_TEST_QDRANT"
 
 
-def install_qdrant(folder: Path) -> Path:
-    """Write a program `qdrant` that becomes the stand-in; return its path."""
+def install_qdrant(folder: Path, real: str = "") -> Path:
+    """Write a program `qdrant` that becomes the stand-in, or a real one, also a debug build; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "qdrant"
-    start = f'exec {sys.executable} -m tests.stand_ins.qdrant "$@"'
+    start = f'exec {real or f"{sys.executable} -m tests.stand_ins.qdrant"} "$@"'
     program.write_text(f"#!/bin/sh\nexport PYTHONPATH={ROOT}\n{start}\n")
     program.chmod(0o755)
     return program

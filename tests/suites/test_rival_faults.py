@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.project import ROOT, Project, eventually
-from tests.rival_programs import install_qdrant
+from tests.rival_programs import REAL_QDRANT, install_qdrant
 
 
 @pytest.fixture
@@ -32,7 +33,13 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
-def test_a_rival_is_started_loaded_measured_and_stopped(project: Project) -> None:
+@pytest.mark.parametrize("kind", ["stand-in", pytest.param("real", marks=pytest.mark.rivals)])
+def test_a_rival_is_started_loaded_measured_and_stopped(project: Project, tmp_path: Path, kind: str) -> None:
+    if kind == "real":
+        if REAL_QDRANT not in os.environ:
+            pytest.skip(f"{REAL_QDRANT} names no program")
+        install_qdrant(tmp_path, os.environ[REAL_QDRANT])
+        project.set(ready_timeout_s=20.0, prepare_timeout_s=60.0)
     done = project.doit("run:alpha")
     assert done.returncode == 0, done.stdout + done.stderr
     own = json.loads(project.file("alpha.json").read_text())["compbench"]
