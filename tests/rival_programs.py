@@ -16,8 +16,10 @@ from compbench.systems.qdrant.server import Server
 from compbench.systems.qdrant.settings import QdrantSettings
 from tests.project import ROOT, eventually, free_port
 
-# A test of the marker `rivals` runs the program that it names.
+# Tests of the marker `rivals` run what these variables name. A program:
 REAL_QDRANT = "COMPBENCH_TEST_QDRANT"
+# The folder of `doit install:chroma`, with venv/ in it.
+REAL_CHROMA = "COMPBENCH_TEST_CHROMA"
 
 
 def install_qdrant(folder: Path, real: str = "") -> Path:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from compbench.systems.chroma.install import INSTALLATION
 from tests.project import ROOT, Project, eventually
-from tests.rival_programs import REAL_QDRANT, install_qdrant
+from tests.rival_programs import REAL_CHROMA, REAL_QDRANT, install_qdrant
 
 
 @pytest.fixture
@@ -96,6 +97,26 @@ def test_the_table_of_the_documentation_is_measured(project: Project, tmp_path: 
     report = project.file("report.md").read_text()
     assert "mydb" in report
     assert "its folder is not here any more" not in report
+
+
+@pytest.mark.rivals
+def test_a_real_chroma_is_measured_where_no_search_has_a_threshold(project: Project) -> None:
+    if REAL_CHROMA not in os.environ:
+        pytest.skip(f"{REAL_CHROMA} names no folder")
+    installed = project.root / "tmp" / "cache" / "systems" / f"chroma-{INSTALLATION.version}"
+    installed.parent.mkdir(parents=True)
+    installed.symlink_to(os.environ[REAL_CHROMA])
+    project.set(system="chroma", ready_timeout_s=20.0, prepare_timeout_s=60.0)
+    scenario = project.root / "scenarios" / "competitive" / "alpha.toml"
+    text = scenario.read_text().replace("recall_weight = 0.4", "recall_weight = 0.0")
+    scenario.write_text(text.replace("search_weight = 0.4", "search_weight = 0.8"))
+    done = project.doit("run:alpha")
+    assert done.returncode == 0, done.stdout + done.stderr
+    own = json.loads(project.file("alpha.json").read_text())["compbench"]
+    assert own["recall"]["mean"] > 0.99
+    assert own["failed"] == 0
+    assert own["per_operation"]["Store"]["count"] > 0
+    assert eventually(lambda: not project.orphans(), 10.0)
 
 
 def test_a_server_that_is_not_installed_is_named_with_how_to_get_it(project: Project) -> None:

@@ -19,9 +19,8 @@ from compbench.systems.chroma.server import Server
 from compbench.systems.chroma.settings import ChromaSettings
 from tests.asking import asked, found, loaded
 from tests.project import eventually, free_port
+from tests.rival_programs import REAL_CHROMA
 
-# The folder of `doit install:chroma`, with venv/ in it.
-REAL_CHROMA = "COMPBENCH_TEST_CHROMA"
 DIMENSION = 32
 ROWS = np.random.default_rng(7).standard_normal((2500, DIMENSION)).astype(np.float32)
 

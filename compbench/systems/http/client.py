@@ -44,8 +44,14 @@ class Client(RestClient):
         return filled_in(self._search_body, {"vector": numbers_json(vector)})
 
     def search(self, start: Any, limit: int, threshold: float) -> Call:
-        """Return the request."""
+        """Return the request.
+
+        Raises:
+            UserError: it has a threshold, and the table has no text for that.
+        """
         values = {"limit": b"%d" % limit, "threshold": b""}
+        if threshold > 0 and not self._own.search_threshold:
+            raise UserError("this scenario's searches have a threshold, and the system's table no search_threshold")
         if threshold != NO_THRESHOLD:
             values["threshold"] = whole(self._threshold, {"value": b"%.9g" % threshold})
         path = whole(self._search_path, values)
