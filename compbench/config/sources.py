@@ -54,7 +54,7 @@ def merge_settings(
     root: Path,
     environment: Mapping[str, str],
     variables: Mapping[str, str],
-    find_systems: Callable[[Path | None], Mapping[str, SystemKind]],
+    find_systems: Callable[[Path | None, Mapping[str, tuple[str, str]]], Mapping[str, SystemKind]],
     invocation: Iterable[str] = ("doit",),
     *,
     with_rivals: bool = False,
@@ -65,7 +65,8 @@ def merge_settings(
         root: the project's folder, which holds `compbench.toml` (optional) and to which paths are relative.
         environment: the process environment; only names that begin with `COMPBENCH_` are looked at.
         variables: `name=value` pairs of the command line.
-        find_systems: returns the known systems by name, given the folder of those that are not compbench's own.
+        find_systems: returns the known systems by name, given the folder of those that are not compbench's own, and
+            those that tables make, each with its kind and the source of that.
         invocation: the words of the command that resumes this one; settings of the environment are added to them,
             since a shell may have set them for a single call.
         with_rivals: whether the system is compared with the rivals that are set.
@@ -78,7 +79,7 @@ def merge_settings(
         ("environment", _read_environment(environment)),
         ("command line", dict(variables)),
     ]
-    known = find_systems(_systems_dir(root, sources))
+    known = find_systems(_systems_dir(root, sources), system_tables.declared_systems(sources))
     layers = [_layer(where, values, known) for where, values in sources]
     words = (*invocation, *_words_of_environment(layers))
     asked: dict[str, Any] = {}

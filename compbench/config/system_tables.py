@@ -6,7 +6,7 @@ Each system's folder describes itself in its `KIND`. Knows no system by name, st
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +21,8 @@ ENVIRONMENT_PREFIX = "SYSTEM_"
 # What chooses the system, in the table that also holds the systems' own tables; so no system can have that name.
 CHOICE = "use"
 AUTO = "auto"
+# In a system's table: the folder that makes a system of a table alone.
+KIND_KEY = "kind"
 
 
 _BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
@@ -102,6 +104,8 @@ class SystemKind:
         settings: the type of its table `system.<name>`.
         title: its name for readers.
         is_rival: whether `doit versus` sets it beside the subject where it is found.
+        is_pattern: whether it is no system by itself, but makes one of every table that names it by the key `kind`.
+        check: refuses a table's values as a whole, given the words that it begins its message with.
         unmeasured: keys that do not affect a measurement; every other one is part of a run's fingerprint.
         of_searches: keys that affect searches alone, so that data which is kept serves all of their values.
         folders: keys that hold a folder, relative to the project's.
@@ -119,6 +123,8 @@ class SystemKind:
     settings: type[SystemSettings]
     title: str
     is_rival: bool = False
+    is_pattern: bool = False
+    check: Callable[[Any, str], None] | None = None
     unmeasured: frozenset[str] = frozenset()
     of_searches: frozenset[str] = frozenset({"effort"})
     folders: tuple[str, ...] = ()
@@ -167,6 +173,20 @@ def split_variables(values: Mapping[str, Any], known: Mapping[str, SystemKind]) 
         system = next((s for s in known if name.startswith(f"{prefix}{s}_")), "")
         dotted[f"system.{system}.{name.removeprefix(f'{prefix}{system}_')}" if system else name] = value
     return split_names(dotted)
+
+
+def declared_systems(sources: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[str, str]]:
+    """Return the systems that sources make by the key `kind` of a table: by name the kind, and the source it stands in.
+
+    The environment can't make one: there a name and a key are not told apart before the names are known.
+    """
+    found = {}
+    for where, values in sources:
+        table = split_names(values).get("system") if where != "environment" else None
+        for name, own in (table or {}).items() if isinstance(table, dict) else ():
+            if isinstance(own, dict) and KIND_KEY in own:
+                found[name] = (str(own[KIND_KEY]), where)
+    return found
 
 
 def expand_shorthands(values: Mapping[str, Any], known: Mapping[str, SystemKind], where: str) -> dict[str, Any]:
@@ -287,6 +307,8 @@ def complete(
         UserError: a folder is no path.
     """
     own = convert_table(dict(values), kind.settings, f"settings: system.{name}")
+    if kind.check is not None:
+        kind.check(own, f"{places.get(name, 'settings')}: system.{name}")
     folders = {
         key: str(absolute_folder(root, f"system.{name}.{key}", getattr(own, key), places.get(name, "settings")))
         for key in kind.folders

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from compbench.config.system_tables import KIND_KEY
 from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
@@ -47,6 +48,7 @@ def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
         UserError: the manifest or a capture can't be read, or the baselines are wrong.
     """
     manifest = read_record(folder / file_names.MANIFEST, Manifest)
+    _make_systems(folder, manifest)
     captures = runs.Run(folder, manifest).captures()
     report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
     markdown = page.write_report(folder, report, cache_dir)
@@ -54,6 +56,14 @@ def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
         write_whole(folder / file_names.of_run(folder.name, "junit"), junit.junit_xml(manifest, captures))
     if state == "closed":
         step_summary.append_step_summary(os.environ, markdown)
+
+
+def _make_systems(folder: Path, manifest: Manifest) -> None:
+    """Let the run's settings make the systems that tables made in the runner's process."""
+    tables = manifest.settings.get("system_tables", {})
+    for name, own in tables.items() if isinstance(tables, dict) else ():
+        if isinstance(own, dict) and KIND_KEY in own and name not in discovery.names():
+            discovery.make(name, str(own[KIND_KEY]), str(folder / file_names.MANIFEST))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
+from compbench.config.system_tables import KIND_KEY
 from compbench.model.errors import UserError
 from compbench.systems import discovery
 from compbench.systems.api import Client, Shape
@@ -45,6 +46,9 @@ def open_client(address: ServerAddress, shape: Shape) -> Client:
         UserError: there is no such system, its settings are wrong, or it can't be asked at such an endpoint.
     """
     discovery.look_into(Path(address.systems_dir) if address.systems_dir else None)
+    kind = _kind_in(address.own)
+    if kind is not None:
+        discovery.make(address.system, kind, "--system-settings")
     if address.system not in discovery.names():
         raise UserError(f"--system {address.system}: no such system; known: {', '.join(discovery.names())}")
     try:
@@ -52,6 +56,15 @@ def open_client(address: ServerAddress, shape: Shape) -> Client:
     except msgspec.DecodeError as error:
         raise UserError(f"--system-settings {address.own}: {error}") from None
     return cast("Client", discovery.module(address.system, "client").Client(own, address.endpoint, shape))
+
+
+def _kind_in(own: str) -> str | None:
+    """Return the kind of system that the settings name, None if they name none."""
+    try:
+        table = msgspec.json.decode(own)
+    except msgspec.DecodeError:
+        return None  # the system's own type says what is wrong
+    return str(table[KIND_KEY]) if isinstance(table, dict) and KIND_KEY in table else None
 
 
 def transport_maker(address: ServerAddress, shape: Shape) -> Callable[[int], Transport]:

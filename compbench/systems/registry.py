@@ -57,13 +57,15 @@ def _with_those_here(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, systems=tuple(here), absent=absent)
 
 
-def find_kinds(folder: Path | None) -> dict[str, SystemKind]:
-    """Return every system by name: those here, and those in a folder of the user's.
+def find_kinds(folder: Path | None, made: Mapping[str, tuple[str, str]] | None = None) -> dict[str, SystemKind]:
+    """Return every system by name: those here, those in a folder of the user's, and those that tables make.
 
     Raises:
-        UserError: a folder can't be loaded, or two have the same name.
+        UserError: a folder can't be loaded, two have the same name, or a table names no kind that there is.
     """
     discovery.look_into(folder)
+    for name, (kind, where) in (made or {}).items():
+        discovery.make(name, kind, where)
     return {name: discovery.kind(name) for name in discovery.names()}
 
 

@@ -59,9 +59,13 @@ class Endpoint:
 
     def post(self, target: bytes, body: bytes) -> bytes:
         """Return the bytes of a POST request with a JSON body."""
+        return self.request(b"POST", target, body)
+
+    def request(self, method: bytes, target: bytes, body: bytes) -> bytes:
+        """Return the bytes of a request of any method with a JSON body, which may be empty."""
         return (
-            b"POST %b HTTP/1.1\r\nHost: %b\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (target, self.host_header, len(body), body)
+            b"%b %b HTTP/1.1\r\nHost: %b\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (method, target, self.host_header, len(body), body)
         )
 
 

@@ -33,7 +33,7 @@ def test_doit_systems_tells_of_each_system_and_of_what_auto_takes(tmp_path: Path
     told = {part.splitlines()[0].partition(":")[0]: part for part in done.stdout.split("\n\n")[1:]}
     assert all(len(line) <= 80 or " " not in line.strip() for part in told.values() for line in part.splitlines())
     told = {name: " ".join(part.split()) for name, part in told.items()}
-    assert list(told) == ["contender", "contrary", "elsewhere", "embedded", "engram", "flat", "toy"]
+    assert {"contender", "contrary", "elsewhere", "embedded", "engram", "flat", "toy"} <= set(told)
     assert f"no, missing: {root}/target/release/engram" in told["engram"]
     assert f"cargo build --release in {root}" in told["engram"]
     for name in ("contrary", "embedded", "flat"):

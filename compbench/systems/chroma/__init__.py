@@ -1,0 +1,1 @@
+"""Chroma: its server from PyPI, asked over its HTTP interface."""

@@ -1,0 +1,1 @@
+"""Qdrant: a release binary of its own, asked over its REST interface."""

@@ -1,0 +1,56 @@
+"""Programs of rivals for tests: a stand-in, or a real one that a variable names, started on a port of loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+
+from compbench.systems.api import Place
+from compbench.systems.qdrant.server import Server
+from compbench.systems.qdrant.settings import QdrantSettings
+from tests.project import ROOT, eventually, free_port
+
+# Tests of the marker `rivals` run what these variables name. A program:
+REAL_QDRANT = "COMPBENCH_TEST_QDRANT"
+# The folder of `doit install:chroma`, with venv/ in it.
+REAL_CHROMA = "COMPBENCH_TEST_CHROMA"
+
+
+def install_qdrant(folder: Path, real: str = "") -> Path:
+    """Write a program `qdrant` that becomes the stand-in, or a real one, also a debug build; return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "qdrant"
+    start = f'exec {real or f"{sys.executable} -m tests.stand_ins.qdrant"} "$@"'
+    program.write_text(f"#!/bin/sh\nexport PYTHONPATH={ROOT}\n{start}\n")
+    program.chmod(0o755)
+    return program
+
+
+@contextlib.contextmanager
+def qdrant(folder: Path, program: str = "", told: str = "", port: int = 0) -> Iterator[str]:
+    """Run a server as its server half says it is started; give its address."""
+    work = folder / "work"
+    for name in ("data", "home", "cwd"):
+        (work / name).mkdir(parents=True, exist_ok=True)
+    half = Server(
+        QdrantSettings(program=program or str(install_qdrant(folder))), Place(port or free_port(), folder / "none")
+    )
+    launch = half.launch(work)
+    environment = {name: value for name, value in os.environ.items() if not launch.is_foreign(name)}
+    environment |= {**launch.environment, "STAND_IN_QDRANT": told}
+    process = subprocess.Popen(
+        launch.argv, cwd=work / "cwd", env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert eventually(lambda: process.poll() is not None or half.look(work, process.pid, 1.0).is_ready)
+        yield half.endpoint
+    finally:
+        process.terminate()
+        with contextlib.suppress(requests.RequestException):
+            process.wait(20)

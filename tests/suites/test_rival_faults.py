@@ -1,0 +1,136 @@
+"""A rival's server that misbehaves is told as what it is: one that keeps to Qdrant's interface, through a whole run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compbench.systems.chroma.install import INSTALLATION
+from tests.project import ROOT, Project, eventually
+from tests.rival_programs import REAL_CHROMA, REAL_QDRANT, install_qdrant
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project of one small scenario, measured on the stand-in for Qdrant."""
+    made = Project(tmp_path / "project", names=("alpha",))
+    scenario = made.root / "scenarios" / "competitive" / "alpha.toml"
+    text = scenario.read_text().replace("num_nodes = 5\n", "num_nodes = 400\n").replace("dim = 768", "dim = 24")
+    text = text.replace("rate = 20.0", "rate = 100.0").replace("p99_latency_ms = 500.0", "p99_latency_ms = 5000.0")
+    scenario.write_text(text + "expected_recall = 0.99\n")
+    made.set(
+        system="qdrant",
+        **{"system.qdrant.program": str(install_qdrant(tmp_path))},
+        driver="builtin",
+        connections=4,
+        invalid_retries=9,
+        ready_timeout_s=3.0,
+        prepare_timeout_s=6.0,
+    )
+    return made
+
+
+def measured(project: Project, done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the driver's report; only a machine with too much else to do may have spoiled the measurement."""
+    outcome = project.capture("alpha")["outcome"]
+    assert outcome["verdict"] in {"passed", "invalid"}, done.stdout + done.stderr
+    return dict(json.loads(project.file("alpha.json").read_text())["compbench"])
+
+
+@pytest.mark.parametrize("kind", ["stand-in", pytest.param("real", marks=pytest.mark.rivals)])
+def test_a_rival_is_started_loaded_measured_and_stopped(project: Project, tmp_path: Path, kind: str) -> None:
+    if kind == "real":
+        if REAL_QDRANT not in os.environ:
+            pytest.skip(f"{REAL_QDRANT} names no program")
+        install_qdrant(tmp_path, os.environ[REAL_QDRANT])
+        project.set(ready_timeout_s=20.0, prepare_timeout_s=60.0)
+    done = project.doit("run:alpha")
+    own = measured(project, done)
+    assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6)
+    assert own["failed"] == 0
+    assert own["per_operation"]["Store"]["count"] > 0
+    assert eventually(lambda: not project.orphans(), 10.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "said"),
+    [
+        ("never_ready", "server-not-ready", "GET /readyz answered 503"),
+        ("die_at_start", "server-ended-at-start", "exit code 1"),
+        ("die_after=200", "", "prepare"),
+        ("move_port", "server-not-ready", "GET /readyz was not answered"),
+        ("refuse_inserts", "", "No space left on device"),
+        ("miscount", "", "the server keeps 200 of 400 acknowledged memories"),
+        ("never_green", "", "time limit"),
+    ],
+)
+def test_a_fault_of_the_server_fails_the_scenario_with_its_reason(
+    project: Project, told: str, code: str, said: str
+) -> None:
+    done = project.doit("run:alpha", STAND_IN_QDRANT=told)
+    assert done.returncode == 1, done.stdout + done.stderr
+    outcome = project.capture("alpha")["outcome"]
+    assert outcome["verdict"] == "failed"
+    assert code in outcome["code"], outcome
+    assert said in json.dumps(outcome), outcome
+    assert eventually(lambda: not project.orphans(), 10.0)
+
+
+@pytest.mark.parametrize("told", ["other_points", "not_json"])
+def test_answers_that_are_wrong_are_no_recall(project: Project, told: str) -> None:
+    done = project.doit("run:alpha", STAND_IN_QDRANT=told)
+    assert done.returncode == 1, done.stdout + done.stderr
+    outcome = project.capture("alpha")["outcome"]
+    assert outcome["verdict"] in {"failed", "missed", "invalid"}, outcome
+    if outcome["verdict"] != "failed":
+        recall = json.loads(project.file("alpha.json").read_text())["compbench"]["recall"]
+        assert recall["answers"] != "ok" or recall["mean"] == 0, recall
+
+
+def test_the_table_of_the_documentation_is_measured(project: Project, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "own-systems.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    project.set(system="mydb", report=True)
+    program = json.dumps(str(tmp_path / "qdrant"))
+    (project.root / "compbench.toml").write_text(project.settings + table.replace('"qdrant"', program))
+    done = project.doit("run:alpha")
+    own = measured(project, done)
+    assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6)
+    assert own["failed"] == 0
+    assert own["per_operation"]["Store"]["count"] > 0
+    report = project.file("report.md").read_text()
+    assert "mydb" in report
+    assert "its folder is not here any more" not in report
+
+
+@pytest.mark.rivals
+def test_a_real_chroma_is_measured_where_no_search_has_a_threshold(project: Project) -> None:
+    if REAL_CHROMA not in os.environ:
+        pytest.skip(f"{REAL_CHROMA} names no folder")
+    installed = project.root / "tmp" / "cache" / "systems" / f"chroma-{INSTALLATION.version}"
+    installed.parent.mkdir(parents=True)
+    installed.symlink_to(os.environ[REAL_CHROMA])
+    project.set(system="chroma", ready_timeout_s=20.0, prepare_timeout_s=60.0)
+    scenario = project.root / "scenarios" / "competitive" / "alpha.toml"
+    text = scenario.read_text().replace("recall_weight = 0.4", "recall_weight = 0.0")
+    scenario.write_text(text.replace("search_weight = 0.4", "search_weight = 0.8"))
+    done = project.doit("run:alpha")
+    own = measured(project, done)
+    assert own["recall"]["mean"] > 0.99
+    assert own["failed"] == 0
+    assert own["per_operation"]["Store"]["count"] > 0
+    assert eventually(lambda: not project.orphans(), 10.0)
+
+
+def test_a_server_that_is_not_installed_is_named_with_how_to_get_it(project: Project) -> None:
+    project.set(**{"system.qdrant.program": "/none/qdrant"})
+    done = project.doit("run:alpha")
+    assert done.returncode == 2
+    assert "/none/qdrant" in done.stdout + done.stderr
+    assert "https://github.com/qdrant/qdrant/releases" in done.stdout + done.stderr
