@@ -133,6 +133,7 @@ class _Loading:
         self._note, self._out_of_time = "", False
         self._began_s = time.monotonic()
         self._index_s = 0.0
+        self._states: deque[LoadState] = deque(maxlen=RATE_WINDOW)
 
     async def run(self) -> Prepared:
         # One more for the questions about its count.
@@ -179,7 +180,7 @@ class _Loading:
     async def _build_index(self, transport: Transport) -> None:
         began_s = time.monotonic()
         problem = await self._client.build_index(transport.ask)
-        self._index_s = time.monotonic() - began_s
+        self._index_s += time.monotonic() - began_s
         if problem:
             self._note = f"not indexed: {problem}"
 
@@ -192,13 +193,19 @@ class _Loading:
             return IndexProof(said=str(error))
 
     async def _send_what_fits(self, transport: Transport, loading: Loading) -> None:
-        """Go on from one round number to the next while the time will do; the last one is what was wanted."""
+        """Go on from one round number to the next while the time will do; the last one is what was wanted.
+
+        The index belongs to each step: rows that can't be searched yet are not loaded.
+        """
         steps: list[Step] = []
         for number in round_numbers(self._options.memories):
             if not will_do(steps, number, self._options.time_limit_s):
                 break
             self._wanted = number
+            self._states.clear()  # the time that an index took is no rate of loading
             await self._send_all(transport, self._rows(loading), loading.in_flight)
+            if not self._note:
+                await self._build_index(transport)
             if self._note:
                 return
             self._fits = number
@@ -266,7 +273,7 @@ class _Loading:
 
     async def _watched(self, load: Coroutine[Any, Any, None], transport: Transport) -> None:
         limit_s = self._options.time_limit_s * (GIVEN_UP_FROM if self._options.fit else 1)
-        states: deque[LoadState] = deque(maxlen=RATE_WINDOW)
+        states = self._states
         task = asyncio.create_task(load)
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_EVERY_S)

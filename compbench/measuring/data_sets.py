@@ -40,6 +40,8 @@ from compbench.store.record_files import write_record
 from compbench.systems import registry
 
 _POLL_S = 0.25
+# A larger share of the time than this was spent on building an index after the rows.
+_INDEXED_AS_LOADED = 0.02
 _SAVE_TIMEOUT_S = 600
 
 
@@ -89,7 +91,9 @@ def find_size(making: Making, scenario: Scenario, most: int, bound: SizeBound) -
         order = _Order(most, settings.loading_limit_s, fit=True)
         said = _load_rows(making, scenario, work, order, note, lambda _loader: lambda: None)
         folder = kept_data.data_set_folder(settings, scenario)
-        if folder is not None and said.complete and said.wanted == data_set_sizes.wanted_memories(settings, scenario):
+        is_wanted = said.complete and said.wanted == data_set_sizes.wanted_memories(settings, scenario)
+        # What was indexed in steps is no index as it is built over all rows at once: that is loaded anew.
+        if folder is not None and is_wanted and said.index_s <= _INDEXED_AS_LOADED * said.elapsed_s:
             _keep_with_facts(work / "data", folder, said)
 
 
