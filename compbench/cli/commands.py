@@ -46,6 +46,7 @@ def show_plan(suite: Suite, display: Display) -> None:
         run=run.name if run else None,
         refusal=next((why for _, why in replaced), ""),
         scenarios=scenarios,
+        lacking={name: project.not_offered(name) for name in project.names},
         data={name: loaded[measurement_named(name).scenario] for name in project.names},
         estimate=span(estimate_s(project, pending, run.captures() if run else ())),
         findings=findings,

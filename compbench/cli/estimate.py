@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from compbench.cli.project import Project
 from compbench.measuring import drivers
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named
 from compbench.model.records import Capture
-from compbench.store.data_set_sizes import read_size, wanted_memories
+from compbench.store.data_set_sizes import measured_by, read_size, wanted_memories
 from compbench.store.frontiers import chooses_effort, frontier_s, read_frontier
 from compbench.systems import registry
 
@@ -21,13 +23,21 @@ _NO_OVERHEAD = ("quiet", "cooldown", "measure")
 
 def estimate_s(project: Project, measurements: Iterable[str], done: Iterable[Capture] = ()) -> float:
     """Return how long making these measurements will take, from the phases of those that are done."""
-    names, known = list(measurements), list(done)
+    names, known = _made(project, measurements), list(done)
     spent = [sum(phase.duration_s for phase in one.phases if phase.name not in _NO_OVERHEAD) for one in known]
     overhead_s = sum(spent) / len(spent) if spent else _ASSUMED_OVERHEAD_S + _loading_s(project, names)
     gaps = len(names) if known else max(0, len(names) - 1)
     durations = sum(_duration_s(project, name) for name in names)
     making_s = _finding_s(project, names) + _frontiers_s(project, names)
     return durations + len(names) * overhead_s + gaps * project.settings.cooldown_s + making_s
+
+
+def _made(project: Project, measurements: Iterable[str]) -> list[str]:
+    """Return the measurements that take time: what a system does not offer takes none."""
+    try:
+        return [name for name in measurements if not project.not_offered(name)]
+    except UserError:
+        return list(measurements)  # a check says so
 
 
 def _loading_s(project: Project, names: Iterable[str]) -> float:
@@ -45,10 +55,15 @@ def _finding_s(project: Project, names: Iterable[str]) -> float:
     """Return how long it takes to find how much of a data set loads, if that is still to be done."""
     try:
         of_each = [project.loaded[measurement_named(name).scenario] for name in names]
-        unknown = any(wanted_memories(project.settings, scenario) is None for scenario in of_each)
+        lacking = {
+            each.system
+            for scenario in of_each
+            for each in measured_by(project.settings, scenario)
+            if wanted_memories(msgspec.structs.replace(each, systems=()), scenario) is None
+        }
     except UserError:
         return 0.0  # a check says so
-    return project.settings.loading_limit_s if unknown else 0.0
+    return len(lacking) * project.settings.loading_limit_s
 
 
 def _frontiers_s(project: Project, names: Iterable[str]) -> float:
@@ -56,9 +71,10 @@ def _frontiers_s(project: Project, names: Iterable[str]) -> float:
     try:
         scenarios = [project.loaded[name] for name in {measurement_named(name).scenario for name in names}]
         return sum(
-            frontier_s(project.settings, scenario)
+            frontier_s(each, scenario)
             for scenario in scenarios
-            if chooses_effort(project.settings, scenario) and read_frontier(project.settings, scenario) is None
+            for each in measured_by(project.settings, scenario)
+            if chooses_effort(each, scenario) and read_frontier(each, scenario) is None
         )
     except UserError:
         return 0.0  # a check says so

@@ -19,6 +19,7 @@ from compbench.model.measurement import Measurement, measurement_named, of_scena
 from compbench.model.scenario import Scenario
 from compbench.store import provenance, runs
 from compbench.store.runs import Run
+from compbench.systems import registry
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,17 @@ class Project:
             UserError: a file is wrong.
         """
         return {name: load_scenario(self.scenario_path(name)) for name in self.scenarios}
+
+    def not_offered(self, name: str) -> str:
+        """Say what one of several systems can't do of what a measurement asks for; empty if it will be made.
+
+        Raises:
+            UserError: the scenario's file is wrong.
+        """
+        measurement = measurement_named(name)
+        if not measurement.system:
+            return ""
+        return registry.not_offered(self.settings.of(measurement.system), self.loaded[measurement.scenario])
 
     def inputs_of(self, scenario: str) -> list[Path]:
         """Return the files that a scenario is measured with: its own, and the programs as far as they are known."""
