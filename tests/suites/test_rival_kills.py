@@ -45,10 +45,11 @@ def phase_of(project: Project) -> str:
     events = project.run() / "events.jsonl" if project.runs() else None
     if events is None or not events.exists():
         return "before the run"
-    lines = [line for line in events.read_text().splitlines() if '"phase"' in line]
-    with contextlib.suppress(ValueError, KeyError, IndexError):
-        return str(json.loads(lines[-1])["phase"])
-    return "unknown"
+    for line in reversed(events.read_text().splitlines()):
+        with contextlib.suppress(ValueError):  # the last one may be half written
+            if json.loads(line).get("event") == "phase-began":
+                return str(json.loads(line)["phase"])
+    return "before the first phase"
 
 
 @pytest.mark.soak
