@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 # PostgreSQL with pgvector beside the subject: the embedded server, to see the page, or Engram (`make versus
 # engram_root=/path`). Short rounds of two scenarios; `doit versus` is the whole comparison.
 versus: $(VENV)/.installed
-	$(BIN)/doit install:pgvector
+	$(BIN)/doit install:pgvector $(SETTINGS)
 	$(BIN)/doit versus:qdrant_ann_1m_768d versus:neo4j_traversal_100k rivals=pgvector profile=quick duration_s=5 \
 	  flamegraph=false new=1 $(SETTINGS)
 
@@ -59,10 +59,6 @@ rivals: $(VENV)/.installed-dev
 # Builds the package and tries it in an empty environment; needs a package index.
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m wheel
-
-# The real servers of rivals, those that are installed (`doit install:<system>`).
-rivals: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m rivals
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/overhead.py

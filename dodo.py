@@ -32,8 +32,9 @@ ROOT = Path(__file__).resolve().parent
 try:
     options.refuse_unsupported(sys.argv[1:])
     WORDS = invocation.words_of(sys.orig_argv, shutil.which("doit"), Path.cwd())
-    WITH_RIVALS = asks_for_rivals(options.tasks_to_run(sys.argv[1:]))
-    SETTINGS = load_settings(ROOT, os.environ, variables_of(sys.argv[1:]), WORDS, with_rivals=WITH_RIVALS)
+    VARIABLES = variables_of(sys.argv[1:])
+    WITH_RIVALS = asks_for_rivals(options.tasks_to_run(sys.argv[1:]), VARIABLES)
+    SETTINGS = load_settings(ROOT, os.environ, VARIABLES, WORDS, with_rivals=WITH_RIVALS)
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
     PROJECT = Project(ROOT, SETTINGS, SCENARIOS, time.time())
     DISPLAY = Display(sys.stdout)

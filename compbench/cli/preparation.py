@@ -28,7 +28,7 @@ def data_loaded(project: Project) -> dict[str, str]:
     """Return how many memories of each scenario will be loaded, in words: `200 of 200,000 memories`."""
     return {
         name: data_scale.describe_scale(
-            data_set_sizes.wanted_memories(project.settings, facts),
+            data_set_sizes.wanted_memories(project.settings, facts) if _has_every_size(project, name) else None,
             facts.data.num_nodes,
             data_set_sizes.reason_for(project.settings, facts),
         )

@@ -17,6 +17,7 @@ from compbench import __version__
 from compbench.cli import preparation
 from compbench.cli.actions import StopInvocation
 from compbench.cli.display import Display
+from compbench.cli.estimate import estimate_s
 from compbench.cli.exit_codes import FAILED, PASSED, exit_code_of
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.selection import in_order, selection_of
@@ -25,6 +26,7 @@ from compbench.machine import interrupts
 from compbench.measuring.retries import is_due
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
+from compbench.model.times import span
 
 if TYPE_CHECKING:
     from doit.task import Task
@@ -59,6 +61,13 @@ class Reporter:
             for name, how_to_get in settings.absent:
                 self.display.line(f"      note: {name} is not here, so it is not measured: {how_to_get}")
             self._tell_data()
+            if settings.systems:
+                self._tell_length()
+
+    def _tell_length(self) -> None:
+        """Say how long a comparison will take: hours, where loads and efforts are still to be found."""
+        names = self.suite.selection.measurements
+        self.display.line(f"{len(names)} measurements: about {span(estimate_s(self.suite.project, names))} in all")
 
     def _tell_data(self) -> None:
         """Say how many memories the scale leaves, before anything runs; checks tell of scenarios that can't be read."""

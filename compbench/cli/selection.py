@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from compbench.model.errors import UserError
 from compbench.model.measurement import Measurement, measurement_named, of_scenarios
 
 # The tasks that lead to making the measurement that they name.
@@ -43,9 +44,19 @@ class Selection:
         return [*self.measurements, *(Measurement(name, kind="capacity").name for name in self.capacities)]
 
 
-def asks_for_rivals(tasks: Sequence[str]) -> bool:
-    """Tell whether a task that is named on the command line compares the system with its rivals."""
-    return any(task.partition(":")[0] == VERSUS for task in tasks)
+def asks_for_rivals(tasks: Sequence[str], variables: Mapping[str, str]) -> bool:
+    """Tell whether the command line compares the system with its rivals: by a task, or by naming them.
+
+    Raises:
+        UserError: it asks for the plan beside a task that measures, which would do both.
+    """
+    kinds = {task.partition(":")[0] for task in tasks}
+    if "plan" in kinds and kinds & {RUN, VERSUS, *MEASUREMENT_TASKS}:
+        raise UserError(
+            "plan: it shows what is asked for alone; beside a task that measures, that measures: name it by"
+            " itself (`doit plan rivals=auto` for a comparison)"
+        )
+    return VERSUS in kinds or "rivals" in variables
 
 
 def selection_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> Selection:

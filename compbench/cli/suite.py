@@ -159,7 +159,16 @@ class Suite:
         run.measure(measurement, place, self._left_s(run, measurement.name))
 
     def measure_capacity(self, scenario: str) -> None:
-        """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended."""
+        """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended.
+
+        Raises:
+            UserError: several systems are asked for.
+        """
+        if self.project.settings.systems:
+            raise UserError(
+                f"capacity:{scenario}: it searches for that of one system: name one (system=); a comparison tells each"
+                " one's capacity at equal recall (frontier_capacity)"
+            )
         self.claim()
         measurement = Measurement(scenario, kind="capacity")
         run = self._opener().open_search(scenario, self.findings)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from compbench.cli.selection import in_order, selection_of
-from compbench.model.measurement import schedule
+from compbench.cli.selection import asks_for_rivals, in_order, selection_of
+from compbench.model.errors import UserError
+from compbench.model.measurement import measurement_named, schedule
 
 ONCE, TWICE = schedule(["a", "b"], 1, 0), schedule(["a", "b"], 2, 0)
 
@@ -63,3 +64,19 @@ def test_a_round_ends_behind_the_last_of_its_own_measurements() -> None:
     ]
     assert in_order(["run:a", "run:b", "run:a"], ONCE) == ["run:a", "run:b", "_round:1", "close"]
     assert selection_of(in_order(["run:a"], ONCE), ONCE).concerned == ("a",)
+
+
+def test_a_comparison_is_asked_for_by_its_task_or_by_naming_rivals() -> None:
+    assert asks_for_rivals(["versus:alpha"], {})
+    assert asks_for_rivals(["plan"], {"rivals": "auto"})
+    assert not asks_for_rivals(["run:alpha", "plan:x"][:1], {"port": "1"})
+    with pytest.raises(UserError, match="plan: it shows what is asked for alone"):
+        asks_for_rivals(["versus", "plan"], {})
+
+
+def test_several_systems_go_through_a_scenario_in_turn_and_none_always_first() -> None:
+    measurements = schedule(["alpha", "beta"], 2, 1, ["x", "y"])
+    assert [m.system for m in measurements] == ["x", "y", "x", "y", "y", "x", "y", "x"]
+    assert len({m.name for m in measurements}) == 8
+    assert measurement_named(measurements[0].name) == measurements[0]
+    assert [m.name for m in schedule(["alpha"], 1, 1, ["x", "y"])] == ["alpha@x", "alpha@y"]
