@@ -6,7 +6,7 @@ Each system's folder describes itself in its `KIND`. Knows no system by name, st
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -275,11 +275,7 @@ def choose_several(
     words = [word.strip() for word in asked.split(",")]
     chosen = [choose(word, where, known, tables, set_keys) for word in words]
     names = [name for name, _ in chosen]
-    if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise UserError(f"{where}: system = {asked!r}: {twice} stands there twice")
-    if fallback := next((name for name in names[1:] if known[name].is_fallback), ""):
-        title = known[fallback].title
-        raise UserError(f"{where}: system = {asked!r}: {title} is no rival: put it first, to try compbench with it")
+    _refuse_odd(names, names[1:], f"{where}: system = {asked!r}", known)
     return names, f"system={asked} is set" if len(names) > 1 else chosen[0][1]
 
 
@@ -295,7 +291,17 @@ def rivals_of(subject: str, asked: str, where: str, known: Mapping[str, SystemKi
     if unknown := next((name for name in names if name not in known), None):
         hint = did_you_mean(unknown, list(known))
         raise UserError(f"{where}: rivals = {asked!r}: no system {unknown!r}{hint}; known: {', '.join(known)}")
+    _refuse_odd(names, names, f"{where}: rivals = {asked!r}", known)
     return [name for name in names if name != subject]
+
+
+def _refuse_odd(names: Sequence[str], rivals: Iterable[str], where: str, known: Mapping[str, SystemKind]) -> None:
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise UserError(f"{where}: {twice} stands there twice")
+    if fallback := next((name for name in rivals if known[name].is_fallback), ""):
+        raise UserError(
+            f"{where}: {known[fallback].title} is no rival: put it first in system=, to try compbench with it"
+        )
 
 
 def complete(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from compbench.config.credentials import is_credential
 from compbench.machine import process
 from compbench.machine.output import Output
 from compbench.machine.process import Child
@@ -36,7 +37,12 @@ def version_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:
         folder = Path(name)
         stdout, stderr = Output(folder / "stdout", _MOST_BYTES), Output(folder / "stderr", _MOST_BYTES)
         with process.running(
-            argv, environment=environment, folder=folder, stdout=stdout, stderr=stderr, stop_grace_s=_STOP_GRACE_S
+            argv,
+            environment={k: v for k, v in environment.items() if not is_credential(k)},
+            folder=folder,
+            stdout=stdout,
+            stderr=stderr,
+            stop_grace_s=_STOP_GRACE_S,
         ) as child:
             problem = _await_end(child, (stdout, stderr))
         said = _first_line(stdout.path) or _first_line(stderr.path)

@@ -19,7 +19,9 @@ def check_inputs(attempt: Attempt) -> None:
         ScenarioFailed: the scenario's file or a binary is another than when the run was opened.
     """
     now = provenance.inputs_now(attempt.settings, attempt.scenario)
-    if changes := input_changes(attempt.run.manifest.fingerprint, attempt.scenario.name, now):
+    if changes := input_changes(
+        attempt.run.manifest.fingerprint, attempt.scenario.name, now, attempt.measurement.system
+    ):
         raise ScenarioFailed(outcome_of("inputs-changed", changes="; ".join(changes)))
 
 

@@ -44,6 +44,8 @@ def frontier_file(settings: Settings, scenario: Scenario) -> Path | None:
     memories = wanted_memories(settings, scenario)
     if memories is None or not chooses_effort(settings, scenario):
         return None
+    # What a system finds does not depend on which others it is compared with.
+    settings = msgspec.structs.replace(settings, systems=())
     cache = Path(settings.cache_dir)
     own = {name: value for name, value in registry.system_inputs(settings).items() if name != "system.effort"}
     facts = (

@@ -84,7 +84,7 @@ def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:
         found = {f"scenario:{scenario.name}": hashlib.sha256(read_regular(scenario.path)).hexdigest()}
     except OSError:
         found = {}
-    return found | _own_set(settings, scenario) | binary_hashes(settings)
+    return found | _own_set(settings, scenario) | binary_hashes(settings, [settings])
 
 
 def repository_state(folder: Path) -> dict[str, Any] | None:
@@ -141,38 +141,54 @@ def _binaries(settings: Settings) -> dict[str, binaries.Binary]:
     return {name: facts for name, facts in found.items() if facts is not None}
 
 
-def binary_hashes(settings: Settings) -> dict[str, str]:
-    """Return the hashes alone: other facts of a binary take longer to read."""
-    found = {
-        f"binary:{name}": binaries.hash_of(path) for name, path in used_binaries(settings).items() if path.is_file()
-    }
-    for each in settings.of_each:
+def binary_hashes(settings: Settings, of: Sequence[Settings] = ()) -> dict[str, str]:
+    """Return the hashes alone: other facts of a binary take longer to read.
+
+    Args:
+        settings: of the run.
+        of: those of the systems whose programs are meant; all that are measured if none is given.
+    """
+    systems = of or settings.of_each
+    programs = _programs_of(systems) | _programs_of_driver(settings)
+    found = {f"binary:{name}": binaries.hash_of(path) for name, path in programs.items() if path.is_file()}
+    for each in systems:
         found |= _not_a_program(each)
     return found
 
 
 def _not_a_program(settings: Settings) -> dict[str, str]:
     """Return what stands for the server's program in a fingerprint where compbench starts none."""
-    half, among = registry.server_of(settings), f"{settings.system}:" if settings.systems else ""
+    half = registry.server_of(settings)
     match half.mode:
         case "container":
-            return {f"binary:{among}image": half.image}
+            return {f"binary:{_among(settings)}image": half.image}
         case "endpoint":
-            return {f"binary:{among}server": half.version_told() or "its version is not told"}
+            return {f"binary:{_among(settings)}server": half.version_told() or "its version is not told"}
     return {}
 
 
 def used_binaries(settings: Settings) -> dict[str, Path]:
-    """Return the native programs of server and driver by name.
+    """Return the native programs of server and driver by name, which has that of the system where there are several.
 
     Raises:
         UserError: the system can't be loaded, or none brings the driver.
     """
-    halves = [registry.server_of(each) for each in settings.of_each]
-    used = {name: path for half in halves if half.mode == "managed" for name, path in half.binaries.items()}
-    if settings.driver != "builtin":
-        used[settings.driver] = registry.driver_program(settings)
-    return used
+    return _programs_of(settings.of_each) | _programs_of_driver(settings)
+
+
+def _programs_of(systems: Sequence[Settings]) -> dict[str, Path]:
+    halves = [(_among(each), registry.server_of(each)) for each in systems]
+    managed = [(among, half) for among, half in halves if half.mode == "managed"]
+    return {f"{among}{name}": path for among, half in managed for name, path in half.binaries.items()}
+
+
+def _programs_of_driver(settings: Settings) -> dict[str, Path]:
+    return {} if settings.driver == "builtin" else {settings.driver: registry.driver_program(settings)}
+
+
+def _among(settings: Settings) -> str:
+    """Return what tells the programs of one system from those of others that are compared with it."""
+    return f"{settings.system}:" if settings.systems else ""
 
 
 def _system(folder: Path) -> dict[str, Any]:

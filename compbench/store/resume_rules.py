@@ -52,10 +52,14 @@ def fingerprint_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[
     return [f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}" for name in names]
 
 
-def input_changes(fingerprint: Mapping[str, str], scenario: str, now: Mapping[str, str]) -> list[str]:
-    """Return the changes of one measurement's files since its run was opened, as `fingerprint_changes` does."""
+def input_changes(fingerprint: Mapping[str, str], scenario: str, now: Mapping[str, str], system: str = "") -> list[str]:
+    """Return the changes of one measurement's files since its run was opened, as `fingerprint_changes` does.
+
+    Of several systems that are compared, only the programs of the measured one, `system`, count.
+    """
     own = (f"{_SCENARIO_KEY}{scenario}", f"set:{scenario}")
-    names = [name for name in fingerprint if name.startswith("binary:") or name in own]
+    programs = f"binary:{system}:" if system else "binary:"
+    names = [name for name in fingerprint if name.startswith(programs) or name in own]
     return fingerprint_changes({name: fingerprint[name] for name in names}, now)
 
 
