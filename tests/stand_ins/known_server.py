@@ -1,4 +1,4 @@
-"""A server of known delay and known stalls, in the protocols of the driver's transports. Prints its port; ends with its stdin.
+"""A server of known delay and stalls, in each transport's protocol. Prints its port; ends with its stdin.
 
 It keeps to each protocol as far as a transport needs that: whatever is asked, the answer is the same bytes, in their
 frame, `--delay-ms` after the request was there whole. In a stall, which begins `--stall-every-s` after the first
@@ -27,8 +27,9 @@ class Behaviour:
     """When a request that has just come is answered."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self._delay_s = options.delay_ms / 1000
-        self._every_s, self._for_s = options.stall_every_s, options.stall_for_s
+        self._delay_s: float = options.delay_ms / 1000
+        self._every_s: float = options.stall_every_s
+        self._for_s: float = options.stall_for_s
         self._first = 0.0
 
     def moment(self) -> float:
@@ -62,7 +63,7 @@ class Http(Connection):
     def data_received(self, data: bytes) -> None:
         """Answer each whole request."""
         self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n") + 4) > 3:  # noqa: PLR2004 - nothing found is 3
+        while (end := self._buffer.find(b"\r\n\r\n") + 4) > 3:
             head = self._buffer[:end].lower()
             _, named, after = head.partition(b"content-length:")
             size = end + (int(after.partition(b"\r\n")[0]) if named else 0)
