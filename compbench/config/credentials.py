@@ -6,6 +6,7 @@ questions have it.
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,15 @@ class Credentials:
     api_key: str = ""
     user: str = ""
     password: str = ""
+
+    def headers(self, key_name: str = "Authorization") -> dict[str, str]:
+        """Return the header of HTTP that has them: the key under its name, or a name with its password; mostly none."""
+        if self.api_key:
+            return {key_name: f"Bearer {self.api_key}" if key_name == "Authorization" else self.api_key}
+        if self.user:
+            both = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+            return {"Authorization": f"Basic {both}"}
+        return {}
 
 
 def credentials_of(system: str, environment: Mapping[str, str] = os.environ) -> Credentials:
