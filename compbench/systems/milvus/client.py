@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from compbench.config.credentials import Credentials, credentials_of
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading
+from compbench.systems.api import AnswerError, Loading
 from compbench.systems.milvus import requests
 from compbench.systems.milvus.requests import TYPES, call, on_collection
 from compbench.systems.milvus.settings import DEFAULT_EFFORT, MilvusSettings
@@ -61,10 +61,14 @@ class Client(PlainClient):
         return requests.search_start(vector)
 
     def search(self, start: Any, limit: int, threshold: float) -> GrpcCall:
-        """Return the call, whose end is the same for all of a limit and threshold."""
+        """Return the call, whose end is the same for all of a limit and threshold.
+
+        A threshold makes it a search by range, which looks at all that is as similar: at half of everything with the 0
+        of a plain search. That wants no negative similarity, and who checks the answers sees one.
+        """
         end = self._ends.get((limit, threshold))
         if end is None:
-            least = None if threshold == NO_THRESHOLD else threshold
+            least = threshold if threshold > 0 else None
             end = requests.search_end(limit, self._own.effort or DEFAULT_EFFORT, least, self._metric)
             self._ends[limit, threshold] = end
         return GrpcCall(f"{requests.SERVICE}/Search", start + end)
