@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compbench.config.credentials import credentials_of
 from compbench.model.errors import UserError
 from compbench.systems.api import Search, Store
 
 if TYPE_CHECKING:
-    from compbench.config.system_tables import RivalSettings
     from compbench.systems.api import Ask, Call, Operation, Pairs, Shape, Vectors
 
 # A server keeps a vector by cosine as one of length 1; another vector of the same cluster is further away than that.
@@ -79,11 +77,6 @@ class PlainClient:
     async def begin_measuring(self, ask: Ask) -> None:
         """Do nothing: each search says how widely it looks."""
         del ask
-
-
-def headers_of(system: str, own: RivalSettings, key_name: str = "Authorization") -> dict[str, str]:
-    """Return the header that tells a user's own server who asks; none for any other server."""
-    return credentials_of(system).headers(key_name) if own.chosen_mode == "endpoint" else {}
 
 
 def is_other(held: Any, vector: Vectors) -> bool:

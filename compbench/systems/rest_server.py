@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from compbench.config.credentials import headers_of
 from compbench.machine.ask import Answer, AskError, ask
 from compbench.systems.api import Look
 from compbench.systems.rival import Rival
@@ -59,7 +60,7 @@ class RestServer(Rival):
 
     def headers(self) -> dict[str, str]:
         """Return those of each question: a key, if there is one."""
-        return self.credentials.headers(self.key_name)
+        return headers_of(self.credentials, self.key_name)
 
     def question(self, path: str, timeout_s: float = REQUEST_TIMEOUT_S, **how: Any) -> Answer:
         """Return its answer.

@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 import orjson
 
+from compbench.config.credentials import credentials_in, headers_of
 from compbench.machine.ask import AskError, ask
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, UNKNOWN, AnswerError, Loading
-from compbench.systems.plain_client import headers_of, is_other
+from compbench.systems.plain_client import is_other
 from compbench.systems.rest_client import RestClient, at, decoded, numbers_json
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Client(RestClient):
 
     def __init__(self, own: ChromaSettings, endpoint: str, shape: Shape) -> None:
         """Take the settings of Chroma."""
-        self._headers = headers_of("chroma", own)
+        self._headers = headers_of(credentials_in(own.chosen_mode, "chroma"))
         super().__init__(endpoint, shape, self._headers)
         self._own = own
         self._path = b""

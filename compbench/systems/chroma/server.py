@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compbench.config.system_tables import Mode
-from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch, Place
-from compbench.systems.chroma.settings import ChromaSettings
+from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch
 from compbench.systems.rest_server import RestServer
 
 BASE = "/api/v2/tenants/default_tenant/databases/default_database/collections"
@@ -24,11 +23,6 @@ class Server(RestServer):
     # A search can't be given a least similarity, nor how widely it is to look.
     capabilities = Capabilities(metrics=("cosine", "dot", "euclidean"), thresholds=False, deletes=True, filters=True)
     ready_path, version_path = "/api/v2/heartbeat", "/api/v2/version"
-
-    def __init__(self, own: ChromaSettings, place: Place) -> None:
-        """Take the settings of Chroma."""
-        super().__init__(own, place)
-        self.own = own
 
     def version_argv(self) -> list[str]:
         """Return what prints the package's version: `chroma --version` is that of its command line (1.4.4 of 1.5.9)."""
@@ -70,7 +64,7 @@ class Server(RestServer):
             protocol="HTTP/1.1, JSON; rows in base64",
             index_definition=f"HNSW, max_neighbors {own.max_neighbors}, ef_construction {own.ef_construction},"
             f" ef_search {own.ef_search}, 32 bit floats",
-            durability="committed to its SQLite file when acknowledged; how that is synced is not known",
+            durability=self.as_owned("committed to its SQLite file when acknowledged; how that is synced is not known"),
             inserts="seen by the next search",
         )
 

@@ -21,7 +21,7 @@ class Server(RestServer):
 
     def __init__(self, own: HttpSettings, place: Place) -> None:
         """Take the table."""
-        self.own, self.program = own, found_program(own.start[0]) if own.start else ""
+        self.program = found_program(own.start[0]) if own.start else ""
         super().__init__(own, place)
         self.how_to_get = "by hand: its table has the key `start`"
         self.ready_path = own.ready.partition(" ")[2]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from compbench.config.credentials import Credentials, credentials_of
+from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import AnswerError, Loading
@@ -50,7 +50,7 @@ class Client(PlainClient):
 
     def transport(self, size: int) -> GrpcCalls:
         """Return a channel with so many calls in flight."""
-        token = credentials_of("milvus") if self._own.chosen_mode == "endpoint" else Credentials()
+        token = credentials_in(self._own.chosen_mode, "milvus")
         said = token.api_key or (f"{token.user}:{token.password}" if token.user else "")
         # As its own client has it (pymilvus, client/utils.py).
         headers = {"authorization": base64.b64encode(said.encode()).decode()} if said else {}

@@ -16,8 +16,7 @@ from compbench.config.system_tables import Mode
 from compbench.machine import namespaces
 from compbench.machine.ask import AskError
 from compbench.systems.apart_server import ApartServer, may_configure
-from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch, Place
-from compbench.systems.milvus.settings import MilvusSettings
+from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch
 
 _METRICS_BYTES = 4_000_000
 # Of a server that began empty every row was inserted since.
@@ -46,11 +45,6 @@ class Server(ApartServer):
     modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
     capabilities = Capabilities(metrics=("cosine", "euclidean", "dot"), most_dimensions=32_768, effort="ef")
     ready_path = "/healthz"
-
-    def __init__(self, own: MilvusSettings, place: Place) -> None:
-        """Take the settings of Milvus."""
-        super().__init__(own, place)
-        self.own = own
 
     @property
     def asked_at(self) -> str:
@@ -119,7 +113,7 @@ class Server(ApartServer):
         return Facts(
             protocol="gRPC, all calls of a driver process on one HTTP/2 connection",
             index_definition=f"HNSW, M {self.own.m}, efConstruction {self.own.ef_construction}, 32 bit floats",
-            durability="in its log (RocksDB) when it is acknowledged, not synced",
+            durability=self.as_owned("in its log (RocksDB) when it is acknowledged, not synced"),
             inserts="consistency Bounded (default): a search may miss the last 5 s; new rows await an index",
         )
 

@@ -14,11 +14,16 @@ _COLLECTION = "/collections/compbench"
 _CONTAINER_DATA = "/qdrant/storage"
 
 
+# It writes all that is in memory when it ends.
+_STOP_GRACE_S = 30
+
+
 class Server(RestServer):
     """The server half of Qdrant."""
 
     name = "qdrant"
     modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
+    kept_format = "qdrant 1"
     # 65,536 is the limit of its interface (lib/api, VectorParams).
     capabilities = Capabilities(
         metrics=("cosine", "dot", "euclidean"), deletes=True, filters=True, most_dimensions=65_536, effort="hnsw_ef"
@@ -29,7 +34,7 @@ class Server(RestServer):
 
     def __init__(self, own: QdrantSettings, place: Place) -> None:
         """Take the settings of Qdrant."""
-        self.own, self.program = own, found_program(own.program)
+        self.program = found_program(own.program)
         super().__init__(own, place)
         self.how_to_get = (
             "its release binary from https://github.com/qdrant/qdrant/releases (system.qdrant.program=/path/to/qdrant),"
@@ -39,7 +44,9 @@ class Server(RestServer):
     def launch(self, work: Path) -> Launch:
         """Return the command line."""
         environment = {**self._environment(str(work / "data")), "HOME": str(work / "home")}
-        return Launch([self.version_argv()[0], "--disable-telemetry"], environment, configures_qdrant)
+        return Launch(
+            [self.version_argv()[0], "--disable-telemetry"], environment, configures_qdrant, stop_grace_s=_STOP_GRACE_S
+        )
 
     def container(self, work: Path) -> ContainerLaunch:
         """Return how its image is run, whose first process may note in the data folder alone that it began."""
@@ -65,7 +72,7 @@ class Server(RestServer):
         return Facts(
             protocol="HTTP/1.1, JSON",
             index_definition=f"HNSW, m {own.m}, ef_construct {own.ef_construct}, 32 bit floats",
-            durability=(
+            durability=self.as_owned(
                 "written to its log when acknowledged, which is synced every 5 s (flush_interval_sec): survives a crash"
                 " of the server, not a loss of power"
             ),

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
+from compbench.config.credentials import credentials_in, headers_of
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading
-from compbench.systems.plain_client import PlainClient, headers_of, is_other
+from compbench.systems.plain_client import PlainClient, is_other
 from compbench.systems.weaviate import requests
 from compbench.systems.weaviate.channels import Channels
 from compbench.systems.weaviate.counting import COUNT_QUESTION, count_of
@@ -40,7 +41,7 @@ class Client(PlainClient):
             UserError: it can't be asked there, or not with several spaces.
         """
         super().__init__(shape)
-        self._headers = headers_of("weaviate", own)
+        self._headers = headers_of(credentials_in(own.chosen_mode, "weaviate"))
         self._own, self._endpoint = own, Endpoint(endpoint, self._headers)
         self._ends: dict[tuple[int, float], bytes] = {}
 

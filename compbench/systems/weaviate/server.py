@@ -9,9 +9,8 @@ from compbench.config.system_tables import Mode
 from compbench.machine import namespaces
 from compbench.machine.ask import AskError
 from compbench.systems.apart_server import ApartServer, may_configure
-from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch, Place
+from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch
 from compbench.systems.weaviate.counting import COUNT_QUESTION, WITHOUT_CLASSES, count_of
-from compbench.systems.weaviate.settings import WeaviateSettings
 
 # Of the image, by its documentation (docs.weaviate.io/deploy/installation-guides/docker-installation).
 _CONTAINER_DATA = "/var/lib/weaviate"
@@ -25,12 +24,8 @@ class Server(ApartServer):
     program = "bin/weaviate-server"
     modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
     capabilities = Capabilities(metrics=("cosine", "euclidean", "dot"), effort="ef")
+    kept_format = "weaviate 1"
     ready_path, version_path = "/v1/.well-known/ready", "/v1/meta"
-
-    def __init__(self, own: WeaviateSettings, place: Place) -> None:
-        """Take the settings of Weaviate."""
-        super().__init__(own, place)
-        self.own = own
 
     def launch(self, work: Path) -> Launch:
         """Return the command line; its settings are in the environment."""
@@ -66,7 +61,7 @@ class Server(ApartServer):
         return Facts(
             protocol="gRPC, all calls of a driver process on one HTTP/2 connection",
             index_definition=f"HNSW, maxConnections {own.m}, efConstruction {own.ef_construction}, 32 bit floats",
-            durability="in its write-ahead log when it is acknowledged, synced as the vendor has it",
+            durability=self.as_owned("in its write-ahead log when it is acknowledged, synced as the vendor has it"),
             inserts="seen by the next search",
             caches="its vectors are kept in memory (vectorCacheMaxObjects, default)",
         )
