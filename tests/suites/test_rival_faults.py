@@ -54,7 +54,8 @@ def test_a_rival_is_started_loaded_measured_and_stopped(project: Project, tmp_pa
         project.set(ready_timeout_s=20.0, prepare_timeout_s=60.0)
     done = project.doit("run:alpha")
     own = measured(project, done)
-    assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6)
+    # The stand-in compares every vector; a real graph finds nearly all.
+    assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6 if kind == "stand-in" else 0.01)
     assert own["failed"] == 0
     assert own["per_operation"]["Store"]["count"] > 0
     assert eventually(lambda: not project.orphans(), 10.0)
