@@ -122,6 +122,7 @@ class Client(PlainClient):
         if not definition or not exchange.ok:
             return IndexProof(said=f"it does not tell: {exchange.problem or 'no class'}")
         shards = [shard for node in json.loads(b"".join(exchange.body))["nodes"] for shard in node["shards"] or []]
+        shards = [shard for shard in shards if shard["class"] == requests.COLLECTION]
         states = sorted({shard["vectorIndexingStatus"] for shard in shards})
         waiting = sum(shard["vectorQueueLength"] for shard in shards)
         kind, skipped = definition["vectorIndexType"], definition["vectorIndexConfig"]["skip"]
