@@ -14,6 +14,7 @@ import requests
 from compbench.systems.api import Place
 from compbench.systems.qdrant.server import Server
 from compbench.systems.qdrant.settings import QdrantSettings
+from tests.helpers import STAND_INS
 from tests.project import ROOT, eventually, free_port
 
 # Tests of the marker `rivals` run what these variables name. A program:
@@ -33,8 +34,8 @@ def install_qdrant(folder: Path, real: str = "") -> Path:
 
 
 @contextlib.contextmanager
-def qdrant(folder: Path, program: str = "", told: str = "", port: int = 0) -> Iterator[str]:
-    """Run a server as its server half says it is started; give its address."""
+def qdrant(folder: Path, program: str = "", told: str = "", port: int = 0, key: str = "") -> Iterator[str]:
+    """Run a server as its server half says it is started, which may want a key; give its address."""
     work = folder / "work"
     for name in ("data", "home", "cwd"):
         (work / name).mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,8 @@ def qdrant(folder: Path, program: str = "", told: str = "", port: int = 0) -> It
     launch = half.launch(work)
     environment = {name: value for name, value in os.environ.items() if not launch.is_foreign(name)}
     environment |= {**launch.environment, "STAND_IN_QDRANT": told}
+    if key:
+        environment["QDRANT__SERVICE__API_KEY"] = key
     process = subprocess.Popen(
         launch.argv, cwd=work / "cwd", env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -54,3 +57,11 @@ def qdrant(folder: Path, program: str = "", told: str = "", port: int = 0) -> It
         process.terminate()
         with contextlib.suppress(requests.RequestException):
             process.wait(20)
+
+
+def install_docker(folder: Path) -> None:
+    """Write a program `docker`, the stand-in, into a folder that is to be on the PATH."""
+    folder.mkdir()
+    text = (STAND_INS / "docker").read_text().replace("#!/usr/bin/env python3", f"#!{sys.executable}")
+    (folder / "docker").write_text(text.replace("Path(__file__).resolve().parent", f"Path({str(STAND_INS)!r})"))
+    (folder / "docker").chmod(0o755)

@@ -47,9 +47,10 @@ ROOMS = {
     "systems/qdrant": "server client settings",
     "systems/redis": "server client install settings",
     "systems/weaviate": "server client channels requests counting install settings",
-    "systems": "rest_server rest_client rival registry clients discovery redis_process installation api",
-    "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool tls resp_connection"
-    " http_connection connection grpc_calls messages exchange",
+    "systems": "apart_server rest_server rest_client plain_client rival registry clients discovery redis_process"
+    " installation api",
+    "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool grpc_calls tls"
+    " resp_connection http_connection connection messages exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
     " process output perf interrupts namespaces guard effects containers ask",

@@ -7,6 +7,7 @@ questions have it.
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,10 +23,20 @@ class Credentials:
     user: str = ""
     password: str = ""
 
+    def basic(self) -> dict[str, str]:
+        """Return the header that tells name and password to an HTTP server; none without a password."""
+        pair = b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"} if self.password else {}
+
 
 def credentials_of(system: str, environment: Mapping[str, str] = os.environ) -> Credentials:
     """Return the credentials for a system's server in mode `endpoint`."""
     return Credentials(*(environment.get(name, "") for name in credential_names(system)))
+
+
+def credentials_in(mode: str, system: str) -> Credentials:
+    """Return the credentials for a system in a mode: a server that compbench starts has none."""
+    return credentials_of(system) if mode == "endpoint" else Credentials()
 
 
 def credential_names(system: str) -> list[str]:
@@ -36,3 +47,10 @@ def credential_names(system: str) -> list[str]:
 def is_credential(name: str) -> bool:
     """Tell whether a variable holds a secret of some system, which only processes that need it are given."""
     return name.startswith(_PREFIX) and name.endswith(_ENDINGS)
+
+
+def headers_of(known: Credentials, key_name: str = "Authorization") -> dict[str, str]:
+    """Return the header of HTTP that tells a key, by the name that the server has for it, or name and password."""
+    if known.api_key:
+        return {key_name: f"Bearer {known.api_key}" if key_name == "Authorization" else known.api_key}
+    return known.basic()

@@ -180,6 +180,8 @@ def not_offered(settings: Settings, scenario: Scenario) -> str:
         "traversals along edges": scenario.graph is not None and not can.edges,
         "the completion of partial vectors": weights.pattern_completion_weight > 0 and not can.completion,
         "inserts while searches go on": weights.store_weight > 0 and not can.inserts,
+        # Only a recall has one, and by another metric than cosine that has none, too.
+        "searches with a least similarity": weights.recall_weight > 0 and metric == "cosine" and not can.thresholds,
     }
     return next((what for what, lacking in lacks.items() if lacking), "")
 

@@ -9,9 +9,10 @@ byte that it stands for: the time is in the service time, and never left out.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ import grpc.aio
 
 from compbench.model.errors import UserError
 from compbench.transport.exchange import Exchange
+from compbench.transport.tls import tls_context
 
 CALL_TIMEOUT_S = 30.0
 _CONNECT_TIMEOUT_S = 5.0
@@ -44,7 +46,7 @@ class GrpcCall(NamedTuple):
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Return both of `http://host:port` or `grpc://host:port`.
+    """Return both of `http://host:port`, or with `https` or `grpc`.
 
     Raises:
         UserError: it is another kind of URL.
@@ -54,7 +56,7 @@ def host_and_port(url: str) -> tuple[str, int]:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    if not host or not port or parts.scheme not in {"http", "grpc"} or parts.path not in {"", "/"}:
+    if not host or not port or parts.scheme not in {"http", "https", "grpc"} or parts.path not in {"", "/"}:
         raise UserError(f"--endpoint {url!r}: expected http://host:port")
     return host, port
 
@@ -67,9 +69,17 @@ def no_refusal(_method: str, _answer: bytes) -> str:
 class GrpcCalls:
     """Carries up to `size` calls at a time; `refusal` says why an answer to a method reports a failure."""
 
-    def __init__(self, url: str, size: int, refusal: Callable[[str, bytes], str] = no_refusal) -> None:
+    def __init__(
+        self,
+        url: str,
+        size: int,
+        refusal: Callable[[str, bytes], str] = no_refusal,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take where the server is asked, and headers of every call, as one with a key."""
         self._loop = asyncio.get_running_loop()
         self._url, self._size, self._refusal = url, size, refusal
+        self._headers = tuple((name.lower(), value) for name, value in (headers or {}).items())
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
         self._free_at: list[float] = []
@@ -85,7 +95,10 @@ class GrpcCalls:
             UserError: the server can't be reached.
         """
         host, port = host_and_port(self._url)
-        self._channel = grpc.aio.insecure_channel(f"{host}:{port}", options=_OPTIONS)
+        if urlsplit(self._url).scheme == "https":
+            self._channel = grpc.aio.secure_channel(f"{host}:{port}", _trust(), options=_OPTIONS)
+        else:
+            self._channel = grpc.aio.insecure_channel(f"{host}:{port}", options=_OPTIONS)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 reason = await self._connected()
@@ -151,7 +164,9 @@ class GrpcCalls:
         if method is None:
             method = self._methods[call.method] = self._channel.unary_unary(call.method)
         exchange.sent_at = time.monotonic()
-        self._under_way[exchange] = self._loop.create_task(self._carry(exchange, call.method, method(call.message)))
+        self._under_way[exchange] = self._loop.create_task(
+            self._carry(exchange, call.method, method(call.message, metadata=self._headers))
+        )
 
     async def _carry(self, exchange: Exchange, method: str, call: Any) -> None:
         try:
@@ -179,6 +194,12 @@ class GrpcCalls:
         self._free_at.append(now)
         if self._waiting:
             self._send(self._waiting.popleft())
+
+
+def _trust() -> grpc.ChannelCredentials:
+    """Return what proves a server's certificate: the same authorities as over HTTP, not those that grpcio brings."""
+    known = tls_context().get_ca_certs(binary_form=True)
+    return grpc.ssl_channel_credentials("".join(map(ssl.DER_cert_to_PEM_cert, known)).encode())
 
 
 def _fail(exchange: Exchange, problem: str) -> None:

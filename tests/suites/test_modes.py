@@ -19,6 +19,7 @@ import pytest
 from compbench.store.leftovers import work_prefix
 from tests.helpers import STAND_INS
 from tests.project import NAMES, PATH, Project, eventually, free_port, is_running
+from tests.rival_programs import install_docker
 
 # A busy machine spoils figures; that they were taken is all that matters here.
 MEASURED = ("passed", "missed", "invalid")
@@ -133,11 +134,7 @@ def test_after_an_interruption_what_was_loaded_is_removed(project: Project, numb
 def contained(project: Project, tmp_path: Path) -> Project:
     """The project with a stand-in for docker on its PATH."""
     programs = tmp_path / "programs"
-    programs.mkdir()
-    text = (STAND_INS / "docker").read_text().replace("#!/usr/bin/env python3", f"#!{sys.executable}")
-    text = text.replace("Path(__file__).resolve().parent", f"Path({str(STAND_INS)!r})")
-    (programs / "docker").write_text(text)
-    (programs / "docker").chmod(0o755)
+    install_docker(programs)
     project.environment["PATH"] = f"{programs}{os.pathsep}{PATH}"
     project.set(**{"system.contender.mode": "container"})
     return project

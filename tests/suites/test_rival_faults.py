@@ -6,14 +6,16 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from compbench.systems.chroma.install import INSTALLATION
-from tests.project import ROOT, Project, eventually
-from tests.rival_programs import REAL_CHROMA, REAL_QDRANT, install_qdrant
+from tests.project import PATH, ROOT, Project, eventually
+from tests.rival_programs import REAL_CHROMA, REAL_QDRANT, install_docker, install_qdrant, qdrant
 
 
 @pytest.fixture
@@ -52,10 +54,46 @@ def test_a_rival_is_started_loaded_measured_and_stopped(project: Project, tmp_pa
         project.set(ready_timeout_s=20.0, prepare_timeout_s=60.0)
     done = project.doit("run:alpha")
     own = measured(project, done)
-    assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6)
+    # The stand-in compares every vector; a real graph finds nearly all.
+    assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6 if kind == "stand-in" else 0.01)
     assert own["failed"] == 0
     assert own["per_operation"]["Store"]["count"] > 0
     assert eventually(lambda: not project.orphans(), 10.0)
+
+
+def test_a_server_of_the_users_is_measured_and_its_key_stands_nowhere(project: Project, tmp_path: Path) -> None:
+    key = "k3y-that-nobody-may-see"
+    with qdrant(tmp_path, key=key) as url:
+        done = project.doit("run:alpha", f"system.qdrant.endpoint={url}", COMPBENCH_QDRANT_API_KEY=key)
+        own = measured(project, done)
+        assert own["recall"]["mean"] == pytest.approx(1.0, abs=1e-6)
+        assert own["failed"] == 0
+        capture = project.capture("alpha")
+        assert capture["server"]["version"] == "qdrant 1.18.3"
+        assert capture["system_facts"]["durability"] == "as its owner has set it"
+        assert [notice for notice in capture["notices"] if notice["code"] == "data-left"] == []
+        assert requests.get(f"{url}/collections/compbench", headers={"api-key": key}, timeout=5).status_code == 404
+    assert [path for path in project.root.rglob("*") if path.is_file() and key.encode() in path.read_bytes()] == []
+    assert key not in done.stdout + done.stderr
+
+
+def test_its_image_is_run_with_its_settings_and_measured(project: Project, tmp_path: Path) -> None:
+    install_docker(tmp_path / "programs")
+    project.environment["PATH"] = f"{tmp_path / 'programs'}{os.pathsep}{PATH}"
+    image = "docker.io/qdrant/qdrant@sha256:" + "0123456789abcdef" * 4
+    program = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.stand_ins.qdrant"]
+    project.set(**{"system.qdrant.mode": "container", "system.qdrant.image": image})
+    done = project.doit("run:alpha", STAND_IN_IMAGE=json.dumps(program))
+    own = measured(project, done)
+    assert own["failed"] == 0
+    server = project.capture("alpha")["server"]
+    assert (server["executable"], server["version"]) == (image, "qdrant 1.18.3")
+    lines = [json.loads(line) for line in (project.state / "docker.jsonl").read_text().splitlines()]
+    started = next(line for line in lines if line[0] == "run")
+    assert started[-1] == image
+    assert "/data:/qdrant/storage" in " ".join(started)
+    assert {"QDRANT__SERVICE__HOST=127.0.0.1", f"QDRANT__SERVICE__HTTP_PORT={project.port}"} < set(started)
+    assert not list(project.state.glob("*.container"))
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from compbench.config.scenarios import load_scenarios
 from compbench.model.errors import UserError
 from compbench.systems.api import NO_THRESHOLD, STORED_FROM, UNKNOWN, AnswerError, Ask, Place, Search, Shape, Store
 from compbench.systems.chroma.client import Client
 from compbench.systems.chroma.install import INSTALLATION
 from compbench.systems.chroma.server import Server
 from compbench.systems.chroma.settings import ChromaSettings
+from compbench.systems.registry import load_settings, not_offered
 from tests.asking import asked, found, loaded
-from tests.project import eventually, free_port
+from tests.project import ROOT, eventually, free_port
 from tests.rival_programs import REAL_CHROMA
 
 DIMENSION = 32
@@ -103,6 +106,16 @@ def test_its_server_is_started_on_loopback_and_recognised_by_its_command(tmp_pat
     assert half.missing() == [program]
     assert half.recognise("/usr/bin/python3", ["/usr/bin/python3", program, "run"], "chroma") == program
     assert half.recognise("/usr/bin/python3", ["/usr/bin/python3", "x.py", "chroma", "run"], "x") == ""
+
+
+def test_a_scenario_whose_searches_have_a_least_similarity_is_not_offered() -> None:
+    settings = load_settings(ROOT, {}, {"system": "chroma"})
+    scenarios = load_scenarios(ROOT / "scenarios" / "competitive", None)
+    whole = next(each for each in scenarios if not_offered(settings, each) == "")
+    weights = msgspec.structs.replace(whole.operations, recall_weight=0.5)
+    least = msgspec.structs.replace(whole, operations=weights)
+    assert not_offered(settings, least) == "searches with a least similarity"
+    assert not_offered(load_settings(ROOT, {}, {"system": "qdrant"}), least) == ""
 
 
 def test_every_version_of_its_installation_is_pinned() -> None:

@@ -152,4 +152,4 @@ def test_every_key_of_a_table_is_documented() -> None:
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "own-systems.md").read_text(encoding="utf-8"), re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     keys = set(discovery.kind("http").settings.__struct_fields__)
-    assert keys - named == {"kind", "mode", "image", "durability"}
+    assert keys - named == {"kind", "mode", "image", "container_cpus", "container_memory", "durability"}

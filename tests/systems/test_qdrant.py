@@ -120,6 +120,34 @@ def test_the_other_metrics_find_what_they_find_nearest(url: str, metric: Any, na
     asked(made, use)
 
 
+@pytest.mark.parametrize("kind", ["stand-in", pytest.param("real", marks=pytest.mark.rivals)])
+def test_a_server_of_the_users_is_asked_with_the_key_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    program = os.environ.get(REAL_QDRANT, "") if kind == "real" else ""
+    if kind == "real" and not program:
+        pytest.skip(f"{REAL_QDRANT} names no program")
+    with qdrant(tmp_path, program, key="k3y") as url:
+        own = QdrantSettings(endpoint=url, effort=200)
+        without = client(url, own)
+        with pytest.raises(UserError, match="HTTP 401"):
+            asked(without, without.count)
+        assert Server(own, Place(1, tmp_path)).count() is None
+        monkeypatch.setenv("COMPBENCH_QDRANT_API_KEY", "k3y")
+        made, half = client(url, own), Server(own, Place(1, tmp_path))
+        asked(made, lambda ask: loaded(made, ask, ROWS[:30]))
+        assert half.count() == 30
+        assert half.answers()
+        assert half.version_told().startswith("qdrant 1.")
+        assert (half.missing(), dict(half.binaries), half.versions(), half.data_format) == ([], {}, ({}, {}), "")
+        assert half.facts().durability == "as its owner has set it"
+        assert asked(made, made.remove) == ""
+        assert half.count() is None
+        started = client(url, QdrantSettings())
+        with pytest.raises(UserError, match="HTTP 401"):
+            asked(started, started.count)
+
+
 def test_its_server_half_counts_and_looks(tmp_path: Path) -> None:
     with qdrant(tmp_path) as url:
         made = client(url)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from compbench.model.errors import UserError
 from compbench.transport import grpc_calls
 from compbench.transport.exchange import Exchange
 from compbench.transport.grpc_calls import GrpcCall, GrpcCalls
+from tests.certificates import made_certificate
 
 ECHO = "/test.Test/Echo"
 
@@ -24,10 +26,13 @@ ECHO = "/test.Test/Echo"
 class Service(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """Answers with the request after as many milliseconds as it says; `fail` is refused, `hang` never answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen: list[Any] | None = None) -> None:
+        self._seen = seen
         self.most_at_once = self._at_once = 0
 
     def service(self, details: Any) -> Any:
+        if self._seen is not None:
+            self._seen += [tuple(each) for each in details.invocation_metadata]
         return grpc.unary_unary_rpc_method_handler(self._answer) if details.method == ECHO else None
 
     async def _answer(self, request: bytes, context: Any) -> bytes:
@@ -52,6 +57,37 @@ async def serving(port: int = 0) -> AsyncIterator[tuple[Service, str, Any]]:
         yield service, f"http://127.0.0.1:{bound}", server
     finally:
         await server.stop(None)
+
+
+def test_a_key_goes_over_tls_to_a_server_whose_authority_is_known_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = made_certificate(tmp_path)
+
+    async def use() -> None:
+        seen: list[Any] = []
+        server = grpc.aio.server()
+        service = Service(seen)
+        server.add_generic_rpc_handlers((service,))
+        pair = (certificate.with_name("key.pem").read_bytes(), certificate.read_bytes())
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+        await server.start()
+        try:
+            for is_known in (False, True):
+                monkeypatch.setenv("SSL_CERT_FILE", str(certificate) if is_known else "/dev/null")
+                calls = GrpcCalls(f"https://127.0.0.1:{port}", 2, headers={"Authorization": "Bearer k3y"})
+                if not is_known:
+                    with pytest.raises(UserError, match="can't be reached by gRPC"):
+                        await calls.open()
+                    continue
+                await calls.open()
+                assert (await calls.ask(GrpcCall(ECHO, b"0"))).ok
+                calls.close()
+            assert ("authorization", "Bearer k3y") in seen
+        finally:
+            await server.stop(None)
+
+    run(use)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -15,17 +15,14 @@ from compbench.measuring.server import is_free
 from compbench.model.errors import UserError
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_pool import Endpoint, Pool
+from tests.certificates import made_certificate
 from tests.project import eventually, free_port
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1, which is its own authority, with its key beside it."""
-    made = tmp_path / "certificate.pem"
-    key = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(tmp_path / "key.pem"), "-out", str(made)]
-    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    subprocess.run(["openssl", "req", "-x509", *key, *name], check=True, capture_output=True)
-    return made
+    return made_certificate(tmp_path)
 
 
 def asked(certificate: Path, payload_bytes: int) -> tuple[list[Exchange], bytes]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
-import http.client
+import contextlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import orjson
 
+from compbench.config.credentials import credentials_in, headers_of
+from compbench.machine.ask import AskError, ask
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, UNKNOWN, AnswerError, Loading
-from compbench.systems.rest_client import RestClient, at, decoded, is_other, numbers_json
+from compbench.systems.plain_client import is_other
+from compbench.systems.rest_client import RestClient, at, decoded, numbers_json
 
 if TYPE_CHECKING:
     from compbench.systems.api import Ask, Shape, Vectors
@@ -43,14 +47,15 @@ class Client(RestClient):
 
     def __init__(self, own: ChromaSettings, endpoint: str, shape: Shape) -> None:
         """Take the settings of Chroma."""
-        super().__init__(endpoint, shape)
+        self._headers = headers_of(credentials_in(own.chosen_mode, "chroma"))
+        super().__init__(endpoint, shape, self._headers)
         self._own = own
         self._path = b""
 
     def take_queries(self, pool: Vectors, *, completes: bool) -> None:
         """Write each search, once; each process of the driver has to learn the collection's id for itself."""
         if not self._path:
-            self._learn(_looked_up(self._endpoint.host, self._endpoint.port))
+            self._learn(_looked_up(self._endpoint.url.rstrip("/"), self._headers))
         super().take_queries(pool, completes=completes)
 
     def search_start(self, vector: Vectors) -> bytes:
@@ -168,13 +173,8 @@ class Client(RestClient):
                 )
 
 
-def _looked_up(host: str, port: int) -> Any:
+def _looked_up(url: str, headers: Mapping[str, str]) -> Any:
     """Return what a server says of the collection, asked outside of any event loop; None if it says nothing."""
-    connection = http.client.HTTPConnection(host, port, timeout=_LOOK_UP_TIMEOUT_S)
-    try:
-        connection.request("GET", f"{_BASE.decode()}/{_NAME}")
-        return orjson.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, orjson.JSONDecodeError):
-        return None
-    finally:
-        connection.close()
+    with contextlib.suppress(AskError, orjson.JSONDecodeError):
+        return orjson.loads(ask(f"{url}{_BASE.decode()}/{_NAME}", _LOOK_UP_TIMEOUT_S, headers=headers).body)
+    return None

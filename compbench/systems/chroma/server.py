@@ -4,38 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compbench.systems.api import Capabilities, Facts, Launch, Place
-from compbench.systems.chroma.settings import ChromaSettings
+from compbench.config.system_tables import Mode
+from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch
 from compbench.systems.rest_server import RestServer
 
 BASE = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 COLLECTION = "compbench"
+# Of the image, by its documentation (docs.trychroma.com/guides/deploy/docker).
+_CONTAINER_DATA = "/data"
 
 
 class Server(RestServer):
     """The server half of Chroma."""
 
+    name = "chroma"
+    program = "venv/bin/chroma"
+    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
     # A search can't be given a least similarity, nor how widely it is to look.
     capabilities = Capabilities(metrics=("cosine", "dot", "euclidean"), thresholds=False, deletes=True, filters=True)
-    how_to_get = "doit install:chroma"
-    ready_path = "/api/v2/heartbeat"
-
-    def __init__(self, own: ChromaSettings, place: Place) -> None:
-        """Take the settings of Chroma."""
-        program = str(place.installed / "venv" / "bin" / "chroma")
-        super().__init__("chroma", program, own.chosen_mode, own.endpoint or f"http://127.0.0.1:{place.port}")
-        self.own, self.port = own, place.port
+    ready_path, version_path = "/api/v2/heartbeat", "/api/v2/version"
 
     def version_argv(self) -> list[str]:
         """Return what prints the package's version: `chroma --version` is that of its command line (1.4.4 of 1.5.9)."""
-        python = str(Path(self.program).parent / "python")
+        python = str(self.installed / "venv" / "bin" / "python")
         return [python, "-c", "import importlib.metadata as m; print('chromadb', m.version('chromadb'))"]
 
     def launch(self, work: Path) -> Launch:
         """Return the command line."""
-        where = ["--host", "127.0.0.1", "--port", str(self.port), "--path", str(work / "data")]
         environment = {"ANONYMIZED_TELEMETRY": "False", "HOME": str(work / "home"), "NO_COLOR": "1"}
-        return Launch([self.program, "run", *where], environment, configures_chroma)
+        argv = [str(self.installed / self.program), *self._words(str(work / "data"))]
+        return Launch(argv, environment, configures_chroma)
+
+    def container(self, work: Path) -> ContainerLaunch:
+        """Return how its image is run, whose first program is `chroma`."""
+        del work
+        words = tuple(self._words(_CONTAINER_DATA))
+        return ContainerLaunch(self.image, _CONTAINER_DATA, {"ANONYMIZED_TELEMETRY": "False"}, words)
 
     def count(self) -> int | None:
         """Return the count of its collection."""
@@ -45,7 +49,7 @@ class Server(RestServer):
 
     def pages(self) -> dict[str, str]:
         """Return its collection."""
-        return {"collection": f"{self.endpoint}{BASE}/{COLLECTION}"}
+        return {"collection": f"{self.asked_at}{BASE}/{COLLECTION}"}
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise the program `chroma` with its command `run`, which an interpreter runs."""
@@ -60,9 +64,12 @@ class Server(RestServer):
             protocol="HTTP/1.1, JSON; rows in base64",
             index_definition=f"HNSW, max_neighbors {own.max_neighbors}, ef_construction {own.ef_construction},"
             f" ef_search {own.ef_search}, 32 bit floats",
-            durability="committed to its SQLite file when acknowledged; how that is synced is not known",
+            durability=self.as_owned("committed to its SQLite file when acknowledged; how that is synced is not known"),
             inserts="seen by the next search",
         )
+
+    def _words(self, data: str) -> list[str]:
+        return ["run", "--host", "127.0.0.1", "--port", str(self.port), "--path", data]
 
 
 def configures_chroma(name: str) -> bool:

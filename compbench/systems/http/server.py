@@ -8,7 +8,7 @@ from pathlib import Path
 from compbench.systems.api import Capabilities, Facts, Launch, Place
 from compbench.systems.http.settings import HttpSettings
 from compbench.systems.http.templates import placeholders
-from compbench.systems.rest_server import RestServer
+from compbench.systems.rest_server import RestServer, found_program
 
 # What stands in the words of its command line and environment for what each start decides.
 _WORD = re.compile(r"\{(port|data|home)\}")
@@ -17,13 +17,13 @@ _WORD = re.compile(r"\{(port|data|home)\}")
 class Server(RestServer):
     """The server half of a system from a table."""
 
-    how_to_get = "by hand: its table has the key `start`"
+    name = "server"
 
     def __init__(self, own: HttpSettings, place: Place) -> None:
         """Take the table."""
-        program = own.start[0] if own.start else ""
-        super().__init__("server", program, own.chosen_mode, own.endpoint or f"http://127.0.0.1:{place.port}")
-        self.own, self.port = own, place.port
+        self.program = found_program(own.start[0]) if own.start else ""
+        super().__init__(own, place)
+        self.how_to_get = "by hand: its table has the key `start`"
         self.ready_path = own.ready.partition(" ")[2]
         knob = "effort" if "effort" in placeholders(own.search_body + own.search) else ""
         self.capabilities = Capabilities(metrics=own.metrics, thresholds=bool(own.search_threshold), effort=knob)
@@ -36,7 +36,7 @@ class Server(RestServer):
             return _WORD.sub(lambda match: values[match[1]], word)
 
         environment = {name: put(value) for name, value in self.own.environment.items()}
-        return Launch([self.program, *map(put, self.own.start[1:])], environment)
+        return Launch([str(self.installed / self.program), *map(put, self.own.start[1:])], environment)
 
     def version_argv(self) -> list[str]:
         """Return the table's command line for the version."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading, Search, Store
+from compbench.systems.api import AnswerError, Loading
 from compbench.systems.milvus import requests
 from compbench.systems.milvus.requests import TYPES, call, on_collection
 from compbench.systems.milvus.settings import DEFAULT_EFFORT, MilvusSettings
+from compbench.systems.plain_client import PlainClient, is_other
 from compbench.transport.grpc_calls import GrpcCall, GrpcCalls, host_and_port
 
 if TYPE_CHECKING:
-    from compbench.systems.api import Ask, Operation, Pairs, Shape, Vectors
+    from compbench.systems.api import Ask, Shape, Vectors
 
 # Some 3 MB; a message of the log behind it has at most 5 (`pulsar.maxMessageSize`).
 _ROWS_AT_ONCE = 1000
@@ -26,11 +29,12 @@ _METRICS = {"cosine": "COSINE", "euclidean": "L2", "dot": "IP"}
 _POLL_S = 0.1
 _BUILD_LIMIT_S = 3600.0
 _FINISHED, _FAILED, _LOADED = 3, 4, 3
-_SAME_VECTOR_COSINE = 0.9999
 
 
-class Client:
+class Client(PlainClient):
     """The client half of Milvus."""
+
+    title = "Milvus"
 
     def __init__(self, own: MilvusSettings, endpoint: str, shape: Shape) -> None:
         """Take index definition and effort from the settings.
@@ -39,31 +43,35 @@ class Client:
             UserError: it can't be asked there, or not with several spaces.
         """
         host_and_port(endpoint)
-        if shape.spaces > 1:
-            raise UserError("Milvus is measured with one space only")
-        self._own, self._endpoint, self._shape = own, endpoint, shape
+        super().__init__(shape)
+        self._own, self._endpoint = own, endpoint
         self._metric = _METRICS[shape.metric]
-        self._starts: list[bytes] = []
         self._ends: dict[tuple[int, float], bytes] = {}
 
     def transport(self, size: int) -> GrpcCalls:
         """Return a channel with so many calls in flight."""
-        return GrpcCalls(self._endpoint, size, requests.refusal)
+        token = credentials_in(self._own.chosen_mode, "milvus")
+        said = token.api_key or (f"{token.user}:{token.password}" if token.user else "")
+        # As its own client has it (pymilvus, client/utils.py).
+        headers = {"authorization": base64.b64encode(said.encode()).decode()} if said else {}
+        return GrpcCalls(self._endpoint, size, requests.refusal, headers)
 
-    def take_queries(self, pool: Vectors, *, completes: bool) -> None:
-        """Write each search up to its parameters."""
-        del completes
-        self._starts = [requests.search_start(vector) for vector in pool]
+    def search_start(self, vector: Vectors) -> bytes:
+        """Return a search up to its parameters."""
+        return requests.search_start(vector)
 
-    def encode(self, operation: Operation) -> GrpcCall:
-        """Return the call for the operation."""
-        if isinstance(operation, Search):
-            query, limit, threshold, _ = operation
-            end = self._ends.get((limit, threshold)) or self._search_end(limit, threshold)
-            return GrpcCall(f"{requests.SERVICE}/Search", self._starts[query] + end)
-        if isinstance(operation, Store):
-            return requests.insert([operation.number], operation.vector[None])
-        raise UserError(f"Milvus can't do this: {type(operation).__name__}")
+    def search(self, start: Any, limit: int, threshold: float) -> GrpcCall:
+        """Return the call, whose end is the same for all of a limit and threshold.
+
+        A threshold makes it a search by range, which looks at all that is as similar: at half of everything with the 0
+        of a plain search. That wants no negative similarity, and who checks the answers sees one.
+        """
+        end = self._ends.get((limit, threshold))
+        if end is None:
+            least = threshold if threshold > 0 else None
+            end = requests.search_end(limit, self._own.effort or DEFAULT_EFFORT, least, self._metric)
+            self._ends[limit, threshold] = end
+        return GrpcCall(f"{requests.SERVICE}/Search", start + end)
 
     def ids(self, answer: bytes) -> list[int]:
         """Return the numbers that a search has found."""
@@ -83,11 +91,6 @@ class Client:
             raise UserError(f"{self._endpoint}: no answer ({exchange.problem}): is the server running there?")
         return None
 
-    async def follows_edges(self, ask: Ask) -> bool:
-        """Return that it does not."""
-        del ask
-        return False
-
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
         """Make the collection, or flush the one that is there: only flushed rows can be counted before it is loaded."""
         del count
@@ -106,22 +109,12 @@ class Client:
         for field in fields:
             held = np.frombuffer(field.vectors.float_vector.data, "<f4")
             if field.field_name == requests.VECTOR_FIELD and len(held):
-                lengths = float(np.linalg.norm(held) * np.linalg.norm(vector))
-                return len(held) != len(vector) or float(held @ vector) < _SAME_VECTOR_COSINE * lengths
+                return is_other(held, vector)
         return False
 
     def load(self, first: int, step: int, rows: Vectors) -> GrpcCall:
         """Return the call that stores rows."""
         return requests.insert([first + step * i for i in range(len(rows))], rows)
-
-    def load_edges(self, pairs: Pairs) -> GrpcCall:
-        """Refuse edges."""
-        raise UserError(f"Milvus takes no edges, such as {len(pairs)}")
-
-    async def edges_held(self, ask: Ask) -> int | None:
-        """Return that it takes none."""
-        del ask
-        return None
 
     async def build_index(self, ask: Ask) -> str:
         """Flush, build, load, and wait for each; an index that is there is left as it is."""
@@ -135,10 +128,6 @@ class Client:
         except UserError as error:
             return str(error)
         return ""
-
-    async def begin_measuring(self, ask: Ask) -> None:
-        """Do nothing: the effort is a part of each search."""
-        del ask
 
     async def prove_index(self, ask: Ask, query: Vectors) -> IndexProof:
         """Tell from the loaded segments: each one that is sealed names its index."""
@@ -161,12 +150,6 @@ class Client:
         """Drop the collection."""
         exchange = await ask(on_collection("DropCollection"))
         return "" if exchange.ok else exchange.explain()
-
-    def _search_end(self, limit: int, threshold: float) -> bytes:
-        least = None if threshold == NO_THRESHOLD else threshold
-        end = requests.search_end(limit, self._own.effort or DEFAULT_EFFORT, least, self._metric)
-        self._ends[limit, threshold] = end
-        return end
 
     def _index_definition(self) -> GrpcCall:
         own = self._own

@@ -56,7 +56,7 @@ Empty:
 """
 TYPES = message_types("compbench.milvus", _TABLE)
 SERVICE = "/milvus.proto.milvus.MilvusService"
-COLLECTION, ID_FIELD, VECTOR_FIELD = "items", "id", "v"
+COLLECTION, ID_FIELD, VECTOR_FIELD = "compbench", "id", "v"
 _INT64, _FLOAT_VECTOR, _BOOLEAN_EXPRESSION = 5, 101, 1
 BOUNDED, STRONG = 2, 0
 # A status of success has nothing in it; so has one that is left out.

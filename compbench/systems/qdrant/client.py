@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 
+from compbench.config.credentials import credentials_in, headers_of
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading
-from compbench.systems.rest_client import RestClient, at, decoded, is_other, numbers_json
+from compbench.systems.plain_client import is_other
+from compbench.systems.rest_client import RestClient, at, decoded, numbers_json
 
 if TYPE_CHECKING:
     from compbench.systems.api import Ask, Shape, Vectors
@@ -54,7 +56,7 @@ class Client(RestClient):
 
     def __init__(self, own: QdrantSettings, endpoint: str, shape: Shape) -> None:
         """Take the settings of Qdrant."""
-        super().__init__(endpoint, shape)
+        super().__init__(endpoint, shape, headers_of(credentials_in(own.chosen_mode, "qdrant"), "api-key"))
         self._own = own
         # What it takes itself where a search says nothing.
         self._effort = own.effort or own.ef_construct

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from compbench.systems.weaviate import requests
 from compbench.transport.exchange import Exchange
 from compbench.transport.grpc_calls import GrpcCalls
@@ -11,8 +13,10 @@ from compbench.transport.http_pool import Endpoint, Pool
 class Channels(GrpcCalls):
     """Carries a `GrpcCall` by gRPC, and bytes by HTTP, which is for what is asked outside of any schedule."""
 
-    def __init__(self, endpoint: Endpoint, grpc_port: int, size: int) -> None:
-        super().__init__(f"grpc://{endpoint.host}:{grpc_port}", size, requests.batch_refusal)
+    def __init__(self, endpoint: Endpoint, grpc_port: int, size: int, headers: Mapping[str, str]) -> None:
+        """Take where it is asked by HTTP, its other port, and the headers that gRPC sends, too."""
+        scheme = "https" if endpoint.tls else "http"
+        super().__init__(f"{scheme}://{endpoint.host}:{grpc_port}", size, requests.batch_refusal, headers)
         self._rest = Pool(endpoint, 1)
 
     async def open(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
+from compbench.config.credentials import credentials_in, headers_of
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading, Search, Store
+from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading
+from compbench.systems.plain_client import PlainClient, is_other
 from compbench.systems.weaviate import requests
 from compbench.systems.weaviate.channels import Channels
 from compbench.systems.weaviate.counting import COUNT_QUESTION, count_of
@@ -18,19 +19,20 @@ from compbench.transport.grpc_calls import GrpcCall
 from compbench.transport.http_pool import Endpoint
 
 if TYPE_CHECKING:
-    from compbench.systems.api import Ask, Operation, Pairs, Shape, Vectors
+    from compbench.systems.api import Ask, Shape, Vectors
     from compbench.systems.weaviate.settings import WeaviateSettings
 
 _ROWS_AT_ONCE = 500
 _DISTANCES = {"cosine": "cosine", "euclidean": "l2-squared", "dot": "dot"}
-_SAME_VECTOR_COSINE = 0.9999
 _CLASS = f"/v1/schema/{requests.COLLECTION}"
 # Of the vendor: between 100 and 500, 8 times the limit.
 _DYNAMIC = -1
 
 
-class Client:
+class Client(PlainClient):
     """The client half of Weaviate."""
+
+    title = "Weaviate"
 
     def __init__(self, own: WeaviateSettings, endpoint: str, shape: Shape) -> None:
         """Take index definition and effort from the settings.
@@ -38,30 +40,26 @@ class Client:
         Raises:
             UserError: it can't be asked there, or not with several spaces.
         """
-        if shape.spaces > 1:
-            raise UserError("Weaviate is measured with one space only")
-        self._own, self._endpoint, self._shape = own, Endpoint(endpoint), shape
-        self._starts: list[bytes] = []
+        super().__init__(shape)
+        self._headers = headers_of(credentials_in(own.chosen_mode, "weaviate"))
+        self._own, self._endpoint = own, Endpoint(endpoint, self._headers)
         self._ends: dict[tuple[int, float], bytes] = {}
 
     def transport(self, size: int) -> Channels:
         """Return a channel with so many calls in flight, and a connection for definitions."""
-        return Channels(self._endpoint, self._own.grpc_port, size)
+        return Channels(self._endpoint, self._own.grpc_port, size, self._headers)
 
-    def take_queries(self, pool: Vectors, *, completes: bool) -> None:
-        """Write each search up to its limit."""
-        del completes
-        self._starts = [requests.near_start(vector) for vector in pool]
+    def search_start(self, vector: Vectors) -> bytes:
+        """Return a search up to its limit."""
+        return requests.near_start(vector)
 
-    def encode(self, operation: Operation) -> GrpcCall:
-        """Return the call for the operation."""
-        if isinstance(operation, Search):
-            query, limit, threshold, _ = operation
-            end = self._ends.get((limit, threshold)) or self._search_end(limit, threshold)
-            return GrpcCall(requests.SEARCH, self._starts[query] + end)
-        if isinstance(operation, Store):
-            return self.load(operation.number, 1, operation.vector[None])
-        raise UserError(f"Weaviate can't do this: {type(operation).__name__}")
+    def search(self, start: Any, limit: int, threshold: float) -> GrpcCall:
+        """Return the call, whose end is the same for all of a limit and threshold."""
+        end = self._ends.get((limit, threshold))
+        if end is None:
+            end = requests.near_end(limit, None if threshold == NO_THRESHOLD else threshold)
+            self._ends[limit, threshold] = end
+        return GrpcCall(requests.SEARCH, start + end)
 
     def ids(self, answer: bytes) -> list[int]:
         """Return the numbers that a search has found."""
@@ -76,11 +74,6 @@ class Client:
         if not exchange.is_answered:
             raise UserError(f"{self._endpoint.url}: no answer ({exchange.problem}): is the server running there?")
         return count_of(b"".join(exchange.body)) if exchange.ok else 0
-
-    async def follows_edges(self, ask: Ask) -> bool:
-        """Return that it does not, in the sense of a traversal by several steps."""
-        del ask
-        return False
 
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
         """Define the class if it is not there; rows are loaded in order, and a batch that was cut off once more."""
@@ -97,22 +90,11 @@ class Client:
         exchange = await ask(self._endpoint.get(target.encode()))
         if not exchange.ok:
             return False
-        held = np.array(json.loads(b"".join(exchange.body))["vector"], np.float32)
-        lengths = float(np.linalg.norm(held) * np.linalg.norm(vector))
-        return len(held) != len(vector) or float(held @ vector) < _SAME_VECTOR_COSINE * lengths
+        return is_other(json.loads(b"".join(exchange.body))["vector"], vector)
 
     def load(self, first: int, step: int, rows: Vectors) -> GrpcCall:
         """Return the call that stores rows."""
         return requests.batch(range(first, first + step * len(rows), step), rows)
-
-    def load_edges(self, pairs: Pairs) -> GrpcCall:
-        """Refuse edges."""
-        raise UserError(f"Weaviate takes no edges, such as {len(pairs)}")
-
-    async def edges_held(self, ask: Ask) -> int | None:
-        """Return that it takes none."""
-        del ask
-        return None
 
     async def build_index(self, ask: Ask) -> str:
         """Do nothing: an acknowledged row is in the index (ASYNC_INDEXING is off by default)."""
@@ -140,6 +122,7 @@ class Client:
         if not definition or not exchange.ok:
             return IndexProof(said=f"it does not tell: {exchange.problem or 'no class'}")
         shards = [shard for node in json.loads(b"".join(exchange.body))["nodes"] for shard in node["shards"] or []]
+        shards = [shard for shard in shards if shard["class"] == requests.COLLECTION]
         states = sorted({shard["vectorIndexingStatus"] for shard in shards})
         waiting = sum(shard["vectorQueueLength"] for shard in shards)
         kind, skipped = definition["vectorIndexType"], definition["vectorIndexConfig"]["skip"]
@@ -156,11 +139,6 @@ class Client:
         """Delete the class with its objects."""
         exchange = await ask(self._endpoint.get(_CLASS.encode()).replace(b"GET", b"DELETE", 1))
         return "" if exchange.ok else exchange.explain()
-
-    def _search_end(self, limit: int, threshold: float) -> bytes:
-        end = requests.near_end(limit, None if threshold == NO_THRESHOLD else threshold)
-        self._ends[limit, threshold] = end
-        return end
 
     def _new_definition(self) -> dict[str, Any]:
         config = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 # Of GraphQL: only this count is exact at any moment.
-COUNT_QUESTION = b'{"query":"{Aggregate{Item{meta{count}}}}"}'
+COUNT_QUESTION = b'{"query":"{Aggregate{Compbench{meta{count}}}}"}'
 # In the 422 that it answers while there is no class at all.
 WITHOUT_CLASSES = b"no graphql provider present"
 
@@ -17,4 +17,4 @@ def count_of(answer: bytes) -> int:
         ValueError: it has another shape.
     """
     found = (json.loads(answer).get("data") or {}).get("Aggregate") or {}
-    return int(found["Item"][0]["meta"]["count"]) if found else 0
+    return int(found["Compbench"][0]["meta"]["count"]) if found else 0

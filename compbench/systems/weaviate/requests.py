@@ -32,7 +32,7 @@ HealthRequest: service=1:string
 TYPES = message_types("compbench.weaviate", _TABLE)
 SEARCH, BATCH = "/weaviate.v1.Weaviate/Search", "/weaviate.v1.Weaviate/BatchObjects"
 HEALTH = "/grpc.health.v1.Health/Check"
-COLLECTION = "Item"
+COLLECTION = "Compbench"
 
 
 def row_id(number: int) -> str:

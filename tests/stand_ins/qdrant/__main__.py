@@ -18,7 +18,18 @@ from typing import Any
 from tests.stand_ins.qdrant.collection import Collection, RefusedError
 
 VERSION = "1.18.3"
-REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 500: "Internal Server Error", 503: "Busy"}
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    409: "Conflict",
+    500: "Internal Server Error",
+    503: "Busy",
+}
+
+# Without a key, where there is one.
+OPEN_TO_ALL = ("/", "/healthz", "/readyz", "/livez")
 
 
 def words() -> dict[str, str]:
@@ -32,6 +43,7 @@ class Server:
 
     def __init__(self) -> None:
         self.told = words()
+        self.key = os.environ.get("QDRANT__SERVICE__API_KEY", "")
         self.collections: dict[str, Collection] = {}
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
@@ -96,10 +108,13 @@ class Server:
                 return
             method, path, _ = head[0].split(" ")
             lengths = [line.split(":")[1] for line in head[1:] if line.lower().startswith("content-length:")]
+            keys = [line.split(":")[1].strip() for line in head[1:] if line.lower().startswith("api-key:")]
             body = await reader.readexactly(int(lengths[0])) if lengths else b""
             if "hang" in self.told and path.endswith("/query"):
                 await asyncio.sleep(3600)
             status, said = self.answer(method, path, body)
+            if self.key and path not in OPEN_TO_ALL and keys != [self.key]:
+                status, said = 401, "Must provide an API key or an Authorization bearer token"
             text = said.encode() if isinstance(said, str) else json.dumps(said).encode()
             if "not_json" in self.told and path.endswith("/query"):
                 text = b"<html>"
