@@ -47,7 +47,7 @@ ROOMS = {
     "systems/qdrant": "server client settings",
     "systems/redis": "server client install settings",
     "systems/weaviate": "server client channels requests counting install settings",
-    "systems": "rest_server rest_client rival registry clients discovery redis_process installation api",
+    "systems": "rest_server rest_client redis_process rival registry clients discovery installation api",
     "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool tls resp_connection"
     " http_connection connection grpc_calls messages exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",

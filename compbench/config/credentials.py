@@ -7,6 +7,7 @@ questions have it.
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,10 +23,20 @@ class Credentials:
     user: str = ""
     password: str = ""
 
+    def basic(self) -> dict[str, str]:
+        """Return the header that tells name and password to an HTTP server; none without a password."""
+        pair = b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"} if self.password else {}
+
 
 def credentials_of(system: str, environment: Mapping[str, str] = os.environ) -> Credentials:
     """Return the credentials for a system's server in mode `endpoint`."""
     return Credentials(*(environment.get(name, "") for name in credential_names(system)))
+
+
+def credentials_in(mode: str, system: str) -> Credentials:
+    """Return the credentials for a system in a mode: a server that compbench starts has none."""
+    return credentials_of(system) if mode == "endpoint" else Credentials()
 
 
 def credential_names(system: str) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from compbench.config.credentials import Credentials, credentials_of
+from compbench.config.credentials import credentials_in
 from compbench.config.system_tables import Mode, RivalSettings
 from compbench.machine.version_line import version_line
 from compbench.model.errors import UserError
@@ -47,17 +48,20 @@ class Rival:
 
     def __init__(self, own: RivalSettings, place: Place) -> None:
         """Take the rival's settings, and its place."""
+        self.own: Any = own
         self.port, self.installed = place.port, place.installed
         self.mode: Mode = own.chosen_mode
         is_managed = self.mode == "managed"
         self.endpoint = own.endpoint if self.mode == "endpoint" else f"{self.scheme}://127.0.0.1:{place.port}"
-        self.credentials = credentials_of(self.name) if self.mode == "endpoint" else Credentials()
+        self.credentials = credentials_in(self.mode, self.name)
         self.image = own.image or self.default_image
         self.data_format = self.kept_format if is_managed else ""
-        self.binaries: Mapping[str, Path] = (
-            {self.name: self.installed / self.program} if is_managed and self.program else {}
-        )
+        self.binaries: Mapping[str, Path] = self.programs() if is_managed else {}
         self.how_to_get = f"doit install:{self.name}"
+
+    def programs(self) -> dict[str, Path]:
+        """Return its programs of this machine by name, there or not."""
+        return {self.name: self.installed / self.program} if self.program else {}
 
     def missing(self) -> list[str]:
         """Return its programs that are not there; in the other modes none is needed."""
@@ -72,6 +76,10 @@ class Rival:
         if self.mode != "managed" or self.missing():
             return {}, {}
         return {self.name: version_line(self.version_argv(), os.environ)}, {}
+
+    def as_owned(self, said: str) -> str:
+        """Return what compbench's settings mean for its own server; a user's server has those of its owner."""
+        return "as its owner has set it" if self.mode == "endpoint" else said
 
     def version_told(self) -> str:
         """Return nothing: a rival that can be asked for its version says so itself."""
