@@ -18,7 +18,7 @@ from compbench.model.errors import UserError
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_pool import CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S, Pool
 from compbench.transport.postgres_connection import PostgresConnection
-from compbench.transport.tls import tls_context
+from compbench.transport.tls import encrypted, tls_context
 
 _DEFAULT_PORT = 5432
 _DATABASE = "postgres"
@@ -92,7 +92,8 @@ class PostgresPool(Pool):
     """Keeps up to `size` connections, each of which `session` has prepared for its requests."""
 
     def __init__(self, address: PostgresAddress, size: int, session: Session) -> None:
-        super().__init__(address, size, PostgresConnection)
+        super().__init__(address, size)
+        self._made: Any = encrypted(PostgresConnection) if address.tls else PostgresConnection
         self._where, self._session = address, session
 
     async def ask(self, payload: Any) -> Exchange:
@@ -121,7 +122,7 @@ class PostgresPool(Pool):
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             opened.terminate()
             raise OSError(str(error)) from None
-        connection = self._kind(self, opened)
+        connection = self._made(self, opened)
         self._connections.add(connection)
         connection.free_at = time.monotonic()
         self.released(connection)
