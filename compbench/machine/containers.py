@@ -30,6 +30,7 @@ class ContainerRun(NamedTuple):
         cpus: the cores that it may use; empty for all.
         memory: how much memory it may use; empty for all.
         as_user: whether it runs as this user.
+        shared_memory_bytes: the size of its `/dev/shm`; 0 for the usual one.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ContainerRun(NamedTuple):
     cpus: str
     memory: str
     as_user: bool
+    shared_memory_bytes: int = 0
 
 
 def container_program() -> str:
@@ -68,6 +70,7 @@ def run_argv(program: str, run: ContainerRun) -> list[str]:
         *(_user(program) if run.as_user else []),
         *(["--cpuset-cpus", run.cpus] if run.cpus else []),
         *(["--memory", run.memory] if run.memory else []),
+        *(["--shm-size", str(run.shared_memory_bytes)] if run.shared_memory_bytes else []),
         *("--volume", f"{run.data}:{run.data_path}"),
         *(word for name, value in run.environment.items() for word in ("--env", f"{name}={value}")),
         run.image,

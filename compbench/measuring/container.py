@@ -137,6 +137,7 @@ def _run_of(settings: Settings, work: Path, asked: ContainerLaunch, name: str) -
         cpus=limits.container_cpus,
         memory=limits.container_memory,
         as_user=asked.as_user,
+        shared_memory_bytes=asked.shared_memory_bytes,
     )
 
 

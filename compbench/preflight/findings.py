@@ -68,6 +68,7 @@ FINDINGS = {
     "image": Template("{tool} has the image {image}"),
     "driver-unknown": Template("{problem}"),
     "versions": Template("{told}", "{expected}"),
+    "versions-told": Template("{told}", "any version: it is installed, not built from a checkout"),
     "versions-differ": Template("{wrong}", "{expected}", "build again: the binaries are not those of the checkout"),
     "versions-incomparable": Template(
         "{names}: can't be compared: no cargo, or no workspace of it, is readable here{known}",

@@ -77,9 +77,13 @@ def check_driver(settings: Settings) -> Finding:
 
 def check_versions(settings: Settings) -> Finding:
     """Compare what the system's programs say with what their repository says."""
-    if registry.server_of(settings).mode != "managed":
+    half = registry.server_of(settings)
+    if half.mode != "managed":
         return finding_of("versions", "not-used", "ok", why="no program of this machine is measured")
-    told, expected = registry.server_of(settings).versions()
+    told, expected = half.versions()
+    if told and not expected and half.repository is None:
+        said = "; ".join(f"{name}: {line}" for name, line in told.items())
+        return finding_of("versions", "versions-told", "ok", told=said)
     if not told:
         return finding_of("versions", "not-used", "ok", why=f"{registry.title_of(settings.system)} tells none")
     return judge_versions(told, expected, [] if settings.driver == "builtin" else [settings.driver])

@@ -116,6 +116,7 @@ class ContainerLaunch(NamedTuple):
             machine's network, where the server must be told to listen on its own port of 127.0.0.1.
         as_user: whether it runs as the user who runs compbench, so that its files can be removed afterwards.
         stop_grace_s: how long it takes to end in order at most, where it needs more than the setting `stop_grace_s`.
+        shared_memory_bytes: how large its `/dev/shm` is; 0 for what the container program gives.
     """
 
     image: str
@@ -125,6 +126,7 @@ class ContainerLaunch(NamedTuple):
     inner_port: int | None = None
     as_user: bool = True
     stop_grace_s: float = 0.0
+    shared_memory_bytes: int = 0
 
 
 class Facts(NamedTuple):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compbench.config.system_tables import Durability, Mode, RivalSettings
+from compbench.config.system_tables import Durability, Mode
 from compbench.machine.version_line import version_line
-from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
+from compbench.systems.api import Launch, Look
+from compbench.systems.rival import Rival
 
 _REQUEST_TIMEOUT_S = 2.0
-_PIECE_BYTES = 65_536
 # Redis writes its state when it is told to end and its own save points are on.
-_STOP_GRACE_S = 60.0
+STOP_GRACE_S = 60.0
 # What is added to the command line; `vendor` is Redis without a configuration file: save points, no append-only file.
 _WRITES: Mapping[Durability, tuple[str, ...]] = {
     "vendor": (),
@@ -30,127 +29,87 @@ _SURVIVES: Mapping[Durability, str] = {
 }
 
 
-class RedisProcess:
-    """The runner's half but for what a module adds; a system's `Server` names its programs and says its facts."""
+class RedisProcess(Rival):
+    """The runner's half but for what a module adds; a system's `Server` says its `programs` (Redis', its module)."""
 
-    modes: tuple[Mode, ...] = ("managed", "endpoint")
-    capabilities = Capabilities()
-    # Redis' snapshot has the vectors, not the index: that is built anew at each start, as by a load.
-    data_format = ""
-    rewrites_data = False
-    most_vectors: int | None = None
-    name = "redis"
-
-    def __init__(self, own: RivalSettings, place: Place) -> None:
-        """Take the system's settings."""
-        self.own, self.port, self.mode = own, place.port, own.chosen_mode
-        self.endpoint = own.endpoint or f"redis://127.0.0.1:{place.port}"
-        self.binaries: Mapping[str, Path] = self.programs(place.installed)
-        self.driver_program: Path | None = None
-        self.repository: Path | None = None
-        self.how_to_get = f"doit install:{self.name}"
-
-    def programs(self, installed: Path) -> dict[str, Path]:
-        """Return Redis' program (`redis-server`) and the module, where they are installed."""
-        raise NotImplementedError
+    scheme = "redis"
+    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
 
     def module_arguments(self, work: Path) -> list[str]:
         """Return what the module is told on the command line."""
         del work
         return []
 
-    def facts(self) -> Facts:
-        """Return what may differ from other systems."""
-        raise NotImplementedError
-
-    def missing(self) -> list[str]:
-        """Return those of its programs that are not there."""
-        return [str(path) for path in self.binaries.values() if not path.is_file()]
+    def redis_arguments(self, data: str) -> list[str]:
+        """Return what Redis is told on the command line."""
+        where = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", data]
+        return [*where, *_WRITES[self.own.durability]]
 
     def launch(self, work: Path) -> Launch:
         """Return the command line; Redis reads no configuration unless one is named."""
         program, module = self.binaries.values()
-        where = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(work / "data")]
         loaded = ["--loadmodule", str(module), *self.module_arguments(work)]
-        argv = [str(program), *where, *_WRITES[self.own.durability], *loaded]
-        return Launch(argv, {"HOME": str(work / "home")}, stop_grace_s=_STOP_GRACE_S)
+        argv = [str(program), *self.redis_arguments(str(work / "data")), *loaded]
+        return Launch(argv, {"HOME": str(work / "home")}, stop_grace_s=STOP_GRACE_S)
 
     def version_argv(self) -> list[str]:
         """Return the command line that prints the version."""
-        return [str(next(iter(self.binaries.values()))), "--version"]
+        return [str(next(iter(self.programs().values()))), "--version"]
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the version that Redis prints; its modules tell theirs only while they run."""
+        if self.mode != "managed" or self.missing():
+            return {}, {}
         return {"redis-server": version_line(self.version_argv(), os.environ)}, {}
+
+    def version_told(self) -> str:
+        """Return the versions of Redis and of its modules."""
+        redis = info_in(self.asked("INFO")).get("redis_version", "")
+        listed = self.asked("MODULE", "LIST")
+        pairs = [dict(zip(one[::2], one[1::2], strict=False)) for one in listed] if isinstance(listed, list) else []
+        modules = [f"{one[b'name'].decode()} {one[b'ver']}" for one in pairs if b"ver" in one and b"name" in one]
+        return ", ".join([f"Redis {redis}", *modules]) if redis else ""
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Ask it who it is: its process, and whether it has read its data."""
         del work
-        said = info_in(ask_redis(self.port, min(_REQUEST_TIMEOUT_S, timeout_s), "INFO"))
+        said = info_in(self.asked("INFO", timeout_s=min(_REQUEST_TIMEOUT_S, timeout_s)))
         if not said:
             return Look(False, "INFO was not answered")
-        if said.get("process_id") != str(pid):
+        # A container numbers its processes by itself; that the port is its own is proved for all systems alike.
+        if self.mode == "managed" and said.get("process_id") != str(pid):
             return Look(False, f"the process that answers is {said.get('process_id')}, the one started is {pid}")
         if said.get("loading") != "0":
             return Look(False, "it still reads its data")
-        return Look(True, f"INFO says process {pid}")
+        return Look(True, f"INFO says process {said.get('process_id')}")
 
     def answers(self) -> bool:
-        """Tell whether it answers."""
-        return ask_redis(self.port, _REQUEST_TIMEOUT_S, "PING") is not None
-
-    def count(self) -> int | None:
-        """Return how many vectors it holds."""
-        raise NotImplementedError
+        """Tell whether it answers, and lets us in."""
+        return self.asked("PING") is not None
 
     def save(self, timeout_s: float) -> str:
         """Refuse: a start on kept data builds the index anew."""
         del timeout_s
         return "Redis' snapshot has no index: a start on it builds the index anew, as a load does"
 
-    def pages(self) -> dict[str, str]:
-        """Return nothing: it has no page over HTTP."""
-        return {}
-
-    def diagnostics(self) -> Script | None:
-        """Return nothing."""
-        return None
-
-    def needs(self, count: int, dimension: int) -> Needs | None:
-        """Return that they are not known."""
-        del count, dimension
-        return None
-
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise the program by its executable, and the module by its file's name on the command line."""
         del name
-        module = [*self.binaries.values()][1].name
+        module = [*self.programs().values()][1].name
         is_it = executable is not None and Path(executable).name == "redis-server"
         return executable or "" if is_it and any(Path(word).name == module for word in argv) else ""
 
-    def entry(self, pid: int) -> list[str]:
-        """Return nothing: it listens on loopback."""
-        del pid
-        return []
-
     def durability(self) -> str:
         """Return what an acknowledged insert survives."""
-        return _SURVIVES[self.own.durability]
+        return self.as_owned(_SURVIVES[self.own.durability])
 
+    def asked(self, *words: str, timeout_s: float = _REQUEST_TIMEOUT_S) -> Any:
+        """Return the reply to one command, None if there is none in time, or an error."""
+        from compbench.transport.resp_pool import RespAddress  # noqa: PLC0415 - most doit commands ask nothing
 
-def ask_redis(port: int, timeout_s: float, *words: str) -> Any:
-    """Return the reply to one command, None if there is none in time."""
-    # A doit command that measures nothing need not load the parser.
-    from compbench.transport.resp_connection import NotRespError, command, reply_in  # noqa: PLC0415
-
-    answer = b""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
-        connection.sendall(command(*words))
-        while piece := connection.recv(_PIECE_BYTES):
-            answer += piece
-            with contextlib.suppress(NotRespError):
-                return reply_in(answer)
-    return None
+        with contextlib.suppress(OSError):
+            return RespAddress(self.endpoint, self.credentials).ask_once(timeout_s, *words)
+        return None
 
 
 def info_in(reply: Any) -> dict[str, str]:

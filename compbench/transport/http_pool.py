@@ -18,10 +18,10 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from compbench.model.errors import UserError
-from compbench.transport.connection import KeptConnection, Owner
+from compbench.transport.connection import KeptConnection
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_connection import Connection
-from compbench.transport.tls import TlsConnection, reason_of_tls, tls_context
+from compbench.transport.tls import encrypted, reason_of_tls, tls_context
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
@@ -93,14 +93,12 @@ class Pool:
     """Keeps up to `size` connections; a request that finds none free waits its turn, first come first served.
 
     `on_room` is called when a connection was lost or opened, so that there may be room which no answer made.
-    `connection` makes a connection of another protocol, given its pool.
+    `connection` is the kind of connection, of another protocol perhaps.
     """
 
-    def __init__(
-        self, endpoint: Reachable, size: int, connection: Callable[[Owner], KeptConnection] = Connection
-    ) -> None:
+    def __init__(self, endpoint: Reachable, size: int, connection: type[KeptConnection] = Connection) -> None:
         self._loop = asyncio.get_running_loop()
-        self._endpoint, self._connection = endpoint, connection
+        self._endpoint, self._kind = endpoint, encrypted(connection) if endpoint.tls else connection
         self._address = ("", 0)
         self._size = size
         self._connections: set[KeptConnection] = set()
@@ -230,5 +228,4 @@ class Pool:
     async def _connected(self, host: str, port: int) -> KeptConnection:
         tls = self._endpoint.tls
         how: dict[str, Any] = {"ssl": tls, "server_hostname": self._endpoint.host} if tls else {}
-        make = TlsConnection if tls else self._connection
-        return (await self._loop.create_connection(lambda: make(self), host, port, **how))[1]
+        return (await self._loop.create_connection(lambda: self._kind(self), host, port, **how))[1]

@@ -18,33 +18,36 @@ from compbench.model.errors import UserError
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_pool import CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S, Pool
 from compbench.transport.postgres_connection import PostgresConnection
+from compbench.transport.tls import encrypted, tls_context
 
 _DEFAULT_PORT = 5432
 _DATABASE = "postgres"
+_PLAIN, _OVER_TLS = "postgresql", "postgresql+tls"
 Session = Callable[["asyncpg.Connection[Any]"], Awaitable[None]]
 
 
 class PostgresAddress:
     """Where a server listens, and who asks it."""
 
-    def __init__(self, url: str, user: str = "postgres", password: str = "") -> None:
-        """Read `postgresql://host:port`; the database is the one that every server has.
+    def __init__(self, url: str, user: str = "", password: str = "") -> None:
+        """Read `postgresql://host:port`, or `postgresql+tls`; the database is the one that every server has.
 
         Raises:
             UserError: it is another kind of URL.
         """
-        expected = f"--endpoint {url!r}: expected postgresql://host:port"
+        expected = f"--endpoint {url!r}: expected postgresql://host:port, or postgresql+tls://host:port for TLS"
         try:
             parts = urlsplit(url)
             port = parts.port or _DEFAULT_PORT
             (parts.hostname or "").encode("idna")  # what the look-up does, and not all of it as an OSError
         except ValueError:
             raise UserError(expected) from None
-        if parts.scheme != "postgresql" or not parts.hostname or "@" in parts.netloc or parts.path not in {"", "/"}:
+        is_plain = not ("@" in parts.netloc or parts.path.strip("/"))
+        if parts.scheme not in {_PLAIN, _OVER_TLS} or not parts.hostname or not is_plain:
             raise UserError(expected)
         self.url, self.host, self.port = url, parts.hostname, port
-        self.tls = None
-        self._user, self._password = user, password
+        self.tls = tls_context() if parts.scheme == _OVER_TLS else None
+        self._user, self._password = user or "postgres", password
 
     async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> asyncpg.Connection[Any]:
         """Log in.
@@ -57,9 +60,10 @@ class PostgresAddress:
                 host=self.host,
                 port=self.port,
                 user=self._user,
-                password=self._password or None,
+                # Even an empty one, or asyncpg would take one of PGPASSWORD or ~/.pgpass.
+                password=self._password,
                 database=_DATABASE,
-                ssl=False,
+                ssl=self.tls or False,
                 timeout=timeout_s,
             )
         except TimeoutError:
@@ -89,6 +93,7 @@ class PostgresPool(Pool):
 
     def __init__(self, address: PostgresAddress, size: int, session: Session) -> None:
         super().__init__(address, size)
+        self._made: Any = encrypted(PostgresConnection) if address.tls else PostgresConnection
         self._where, self._session = address, session
 
     async def ask(self, payload: Any) -> Exchange:
@@ -117,7 +122,7 @@ class PostgresPool(Pool):
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             opened.terminate()
             raise OSError(str(error)) from None
-        connection = PostgresConnection(self, opened)
+        connection = self._made(self, opened)
         self._connections.add(connection)
         connection.free_at = time.monotonic()
         self.released(connection)

@@ -1,4 +1,4 @@
-"""HTTP over TLS: the certificate is checked against the machine's authorities, or those of SSL_CERT_FILE.
+"""Requests over TLS: the certificate is checked against the machine's authorities, or those of SSL_CERT_FILE.
 
 Only servers that the user runs are asked so. The plain connection writes to its socket itself; here only the event
 loop's transport can, which encrypts.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import ssl
 import time
 
+from compbench.transport.connection import KeptConnection
 from compbench.transport.exchange import Exchange
-from compbench.transport.http_connection import Connection
 
 
-class TlsConnection(Connection):
-    """A keep-alive connection whose bytes are encrypted."""
+class _Encrypted(KeptConnection):
+    """A connection whose bytes are encrypted; who reads its answers is the matter of the class beside it."""
 
     def send(self, exchange: Exchange) -> None:
         """Hand the request to the transport, which writes what the socket takes at once."""
@@ -24,6 +24,11 @@ class TlsConnection(Connection):
         exchange.sent_at = time.monotonic()
         if not self._transport.is_closing():
             self._transport.write(payload)  # else `connection_lost` follows, and says why
+
+
+def encrypted(connection: type[KeptConnection]) -> type[KeptConnection]:
+    """Return the same kind of connection, with its bytes encrypted."""
+    return type(f"Tls{connection.__name__}", (connection, _Encrypted), {})
 
 
 def tls_context() -> ssl.SSLContext:

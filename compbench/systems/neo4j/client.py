@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import orjson
 
+from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, UNKNOWN, AnswerError, Loading, Search, Store, Traverse
@@ -74,7 +75,8 @@ class Client:
         """Take the index's definition, and where it is asked."""
         if shape.spaces > 1:
             raise UserError("system neo4j has one memory space only: set memory_spaces = 1 in the scenario")
-        self._own, self._endpoint, self._shape = own, Endpoint(endpoint), shape
+        credentials = credentials_in(own.chosen_mode, "neo4j")
+        self._own, self._endpoint, self._shape = own, Endpoint(endpoint, credentials.basic()), shape
         self._queries: list[bytes] = []
 
     def transport(self, size: int) -> Pool:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from compbench.config.system_tables import Mode
+from compbench.machine.ask import AskError, ask
 from compbench.machine.version_line import version_line
-from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
+from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch, Look
 from compbench.systems.neo4j.settings import Neo4jSettings
+from compbench.systems.rival import Rival
 
 _REQUEST_TIMEOUT_S = 2.0
-_MOST_BYTES = 1_000_000
 # 6 to 16 s were seen: it writes a checkpoint.
 _STOP_GRACE_S = 60.0
 _JAVA = 25
 _MAIN = "org.neo4j.server.Neo4jCommunity"
 _COUNT = "MATCH (n:CbItem) RETURN count(n)"
+_VERSION = "CALL dbms.components() YIELD name, versions, edition RETURN name + ' ' + versions[0] + ' ' + edition"
 _HOME = "SHOW SETTINGS 'server.directories.neo4j_home' YIELD value RETURN value"
 # What Neo4j's packages give the JVM (`server.jvm.additional` of their neo4j.conf), and what its vector index needs.
 _JVM = (
@@ -46,10 +47,13 @@ _JVM = (
 )
 
 
-class Server:
+class Server(Rival):
     """The server half of Neo4j."""
 
-    modes: tuple[Mode, ...] = ("managed", "endpoint")
+    name = "neo4j"
+    # A stop in order writes all that there is, the index too.
+    kept_format = "neo4j 2026.08"
+    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
     capabilities = Capabilities(
         metrics=("cosine", "euclidean"),
         edges=True,
@@ -58,23 +62,24 @@ class Server:
         most_dimensions=4096,
         effort="LIMIT of candidates",
     )
-    most_vectors: int | None = None
-    # A stop in order writes all that there is, the index too.
-    data_format = "neo4j 2026.08"
-    rewrites_data = True
+    own: Neo4jSettings
 
-    def __init__(self, own: Neo4jSettings, place: Place) -> None:
-        """Take the settings of Neo4j."""
-        self.own, self.port, self.mode, self._lib = own, place.port, own.chosen_mode, place.installed / "lib"
-        self.endpoint = own.endpoint or f"http://127.0.0.1:{place.port}"
-        self._java = _find_java(own.java)
-        self.binaries: Mapping[str, Path] = {"java": self._java} if self._java else {}
-        self.driver_program: Path | None = None
-        self.repository: Path | None = None
-        self.how_to_get = "doit install:neo4j"
+    @cached_property
+    def _java(self) -> Path | None:
+        return _find_java(self.own.java)
+
+    @property
+    def _lib(self) -> Path:
+        return self.installed / "lib"
+
+    def programs(self) -> dict[str, Path]:
+        """Return Java; Neo4j itself is a folder of libraries."""
+        return {"java": self._java} if self._java else {}
 
     def missing(self) -> list[str]:
         """Return the libraries and Java, as far as they are not there."""
+        if self.mode != "managed":
+            return []
         java = [] if self._java else [f"Java {_JAVA} (set system.neo4j.java or JAVA_HOME)"]
         return [*java, *([] if self._jars() else [str(self._lib / "neo4j-server-*.jar")])]
 
@@ -87,15 +92,33 @@ class Server:
         argv = [*java, _MAIN, f"--home-dir={home}", f"--config-dir={work / 'config'}", *settings]
         return Launch(argv, {"HOME": str(work / "home")}, _is_foreign, stop_grace_s=_STOP_GRACE_S)
 
+    def container(self, work: Path) -> ContainerLaunch:
+        """Return how the image is run: a setting is a variable (neo4j.com/docs/operations-manual/current/docker).
+
+        That page also has the folder `/data`, `NEO4J_AUTH`, and that it may run as any user.
+        """
+        del work
+        heap = f"{self.own.heap_mb}m"
+        memory = [f"server.memory.heap.initial_size={heap}", f"server.memory.heap.max_size={heap}"]
+        pairs = (line.split("=", 1) for line in [*self._settings(), *memory])
+        environment = {"NEO4J_" + name.replace("_", "__").replace(".", "_"): value for name, value in pairs}
+        environment["NEO4J_AUTH"] = "none"
+        return ContainerLaunch(self.image, "/data", environment, stop_grace_s=_STOP_GRACE_S)
+
     def version_argv(self) -> list[str]:
         """Return the command line that prints the version: a JVM, which takes a second."""
         return [str(self._java or "java"), "-cp", f"{self._lib}/*", "org.neo4j.cli.AdminTool", "--version"]
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return Java's version, and Neo4j's as its library is named."""
-        told = version_line([str(self._java), "--version"], os.environ) if self._java else "unknown"
-        named = [jar.stem.removeprefix("neo4j-server-") for jar in self._jars()]
-        return {"java": told}, {"neo4j": named[0]} if named else {}
+        """Return Neo4j's version as its library is named, and Java's."""
+        if self.mode != "managed" or self.missing():
+            return {}, {}
+        named = self._jars()[0].stem.removeprefix("neo4j-server-")
+        return {"neo4j": named, "java": version_line([str(self._java), "--version"], os.environ)}, {}
+
+    def version_told(self) -> str:
+        """Return the version and edition that it tells."""
+        return str(self._ask(_VERSION, _REQUEST_TIMEOUT_S) or "")
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Ask it by a real query for its home, which is in our folder: it answers `/` seconds before it can."""
@@ -103,7 +126,8 @@ class Server:
         said = self._ask(_HOME, min(_REQUEST_TIMEOUT_S, timeout_s))
         if said is None:
             return Look(False, "a query was not answered")
-        if said != str(work / "data"):
+        # A container has folders of its own; that the port is its own is proved for all systems alike.
+        if self.mode == "managed" and said != str(work / "data"):
             return Look(False, f"the server that answers has its home in {said}")
         return Look(True, f"a query was answered from {said}")
 
@@ -124,25 +148,11 @@ class Server:
         """Return its front page, which has its version."""
         return {"neo4j": f"{self.endpoint}/"}
 
-    def diagnostics(self) -> Script | None:
-        """Return nothing."""
-        return None
-
-    def needs(self, count: int, dimension: int) -> Needs | None:
-        """Return that they are not known."""
-        del count, dimension
-        return None
-
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise a Java that runs Neo4j's main class, Community's or Enterprise's."""
         del name
         is_it = any(word.startswith("org.neo4j.server.") for word in argv)
         return executable or "" if executable and Path(executable).name == "java" and is_it else ""
-
-    def entry(self, pid: int) -> list[str]:
-        """Return nothing: it listens on loopback."""
-        del pid
-        return []
 
     def facts(self) -> Facts:
         """Return what was seen of it, and what its manual says."""
@@ -152,7 +162,7 @@ class Server:
             index_definition=f"HNSW, m {own.m}, ef_construction {own.ef_construction}, {kept[own.quantization]}",
             durability="a loss of power: transaction log, forced at each commit; nothing else is offered",
             inserts="seen by the next search",
-            caches=f"plans of queries; pages, {own.page_cache_mb} MiB",
+            caches=f"plans of queries; pages, {self.as_owned(f'{own.page_cache_mb} MiB')}",
         )
 
     def _settings(self) -> Iterator[str]:
@@ -174,16 +184,11 @@ class Server:
 
     def _ask(self, statement: str, timeout_s: float) -> Any:
         """Return the first value of a query's first row, None if there is none."""
-        where = urlsplit(self.endpoint)
-        connection = http.client.HTTPConnection(where.hostname or "", where.port or 80, timeout=timeout_s)
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "Connection": "close"}
-        with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError, IndexError, TypeError):
-            try:
-                body = json.dumps({"statement": statement})
-                connection.request("POST", "/db/neo4j/query/v2", body=body, headers=headers)
-                return json.loads(connection.getresponse().read(_MOST_BYTES))["data"]["values"][0][0]
-            finally:
-                connection.close()
+        url, body = f"{self.endpoint}/db/neo4j/query/v2", json.dumps({"statement": statement}).encode()
+        headers = {"Accept": "application/json", **self.credentials.basic()}
+        with contextlib.suppress(AskError, ValueError, KeyError, IndexError, TypeError):
+            answer = ask(url, timeout_s, method="POST", headers=headers, body=body)
+            return json.loads(answer.body)["data"]["values"][0][0]
         return None
 
 

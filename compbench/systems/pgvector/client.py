@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import (
@@ -59,7 +60,8 @@ class Client:
         if self._effort > _MOST_EFFORT:
             raise UserError(f"system.pgvector.effort = {self._effort}: hnsw.ef_search is at most {_MOST_EFFORT}")
         self._own, self._shape = own, shape
-        self._address = PostgresAddress(endpoint)
+        credentials = credentials_in(own.chosen_mode, "pgvector")
+        self._address = PostgresAddress(endpoint, credentials.user, credentials.password)
         self._queries: list[bytes] = []
         vector_bytes = 4 + 4 + 4 * shape.dimension
         # Everything of a search is of a known length, so that its head is always the same.

@@ -8,7 +8,6 @@ import importlib.util
 import os
 import re
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ import psutil
 from compbench.config.system_tables import Durability, Mode
 from compbench.machine import unprivileged
 from compbench.machine.version_line import version_line
-from compbench.systems.api import Capabilities, Facts, Launch, Look, Needs, Place, Script
+from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch, Look, Needs
 from compbench.systems.pgvector import install
 from compbench.systems.pgvector.pages_needed import vectors_need
 from compbench.systems.pgvector.settings import PgvectorSettings
-from compbench.systems.pgvector.statements import COUNT, HAS_ROWS
+from compbench.systems.pgvector.statements import COUNT, HAS_ROWS, VERSIONS
+from compbench.systems.rival import Rival
 
 _QUESTION_LIMIT_S = 2.0
 # Connections of the largest driver (900), of the runner's questions, and those that PostgreSQL keeps for superusers.
@@ -37,13 +37,18 @@ _DURABILITY: dict[Durability, dict[str, str]] = {
 }
 # It writes the pages that have changed since the last checkpoint.
 _SHUTDOWN_S = 20.0
+# Of the container, whose own folders differ from version to version.
+_IN_CONTAINER = "/compbench"
 _FOLDER = "select current_setting('data_directory')"
 
 
-class Server:
+class Server(Rival):
     """The server half of PostgreSQL with pgvector."""
 
-    modes: tuple[Mode, ...] = ("managed", "endpoint")
+    name = "pgvector"
+    scheme = "postgresql"
+    kept_format = f"pgvector {install.INSTALLATION.version}"
+    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
     # An index takes 2000 numbers of 32 bits at most (README of pgvector 0.8.5, "HNSW").
     capabilities = Capabilities(
         metrics=("cosine", "dot", "euclidean"),
@@ -53,31 +58,19 @@ class Server:
         most_dimensions=2000,
         effort="hnsw.ef_search",
     )
-    how_to_get = "doit install:pgvector"
-    rewrites_data = True
-    most_vectors: int | None = None
-    driver_program: Path | None = None
-    repository: Path | None = None
+    own: PgvectorSettings
 
-    def __init__(self, own: PgvectorSettings, place: Place) -> None:
-        """Take the settings, and the place of the programs."""
-        self.own, self.port = own, place.port
-        self.mode: Mode = own.chosen_mode
-        self.endpoint = own.endpoint or f"postgresql://127.0.0.1:{place.port}"
-        self._program = place.installed / install.INSTALLATION.result
-        is_managed = self.mode == "managed"
-        self.binaries: Mapping[str, Path] = {"postgres": self._program} if is_managed else {}
-        self.data_format = f"pgvector {install.INSTALLATION.version}" if is_managed else ""
+    def programs(self) -> dict[str, Path]:
+        """Return PostgreSQL's."""
+        return {"postgres": self._program}
 
     def missing(self) -> list[str]:
         """Return the package that asks it or the program, if not there, or what keeps root from starting that."""
         if importlib.util.find_spec("asyncpg") is None:
             return ["the package asyncpg (pip install -r requirements.txt)"]
-        if self.mode != "managed":
-            return []
-        if not self._program.is_file():
-            return [str(self._program)]
-        if unprivileged.words_before(self._program) is None:
+        if found := super().missing():
+            return found
+        if self.mode == "managed" and unprivileged.words_before(self._program) is None:
             return ["a way for root to start PostgreSQL, which refuses that (`unshare --user` and `setpriv` both fail)"]
         return []
 
@@ -88,9 +81,9 @@ class Server:
         make = [*words, str(self._program.with_name("initdb")), "-D", str(data), *options]
         # Kept data may have been copied without the rights of its folder, on which PostgreSQL insists.
         prepare = ["chmod", "700", str(data)] if any(data.iterdir()) else make
-        settings = [word for name, value in self._parameters().items() for word in ("-c", f"{name}={value}")]
+        apart = ("-c", "unix_socket_directories=")
         return Launch(
-            argv=[*words, str(self._program), "-D", str(data), *settings],
+            argv=[*words, str(self._program), "-D", str(data), *apart, *self._options()],
             # Times in its log and its messages are no matter of the caller's place.
             environment={"LC_ALL": "C", "TZ": "UTC", "HOME": str(work / "home")},
             is_foreign=lambda name: name.startswith("PG"),
@@ -100,13 +93,30 @@ class Server:
             stop_grace_s=_SHUTDOWN_S,
         )
 
+    def container(self, work: Path) -> ContainerLaunch:
+        """Return how the image is run (hub.docker.com/_/postgres: PGDATA, POSTGRES_HOST_AUTH_METHOD, `-c`).
+
+        It makes the data folder through its socket, so that stays; outside of the container nobody sees it.
+        """
+        del work
+        environment = {"PGDATA": _IN_CONTAINER, "POSTGRES_HOST_AUTH_METHOD": "trust", "LC_ALL": "C", "TZ": "UTC"}
+        return ContainerLaunch(
+            image=self.image,
+            data_path=_IN_CONTAINER,
+            environment=environment,
+            arguments=("postgres", *self._options()),
+            # Several processes build an index in shared memory, of which a container has 64 MB unless it is told.
+            shared_memory_bytes=self._build_bytes(),
+            stop_grace_s=_SHUTDOWN_S,
+        )
+
     def version_argv(self) -> list[str]:
         """Return the command line that prints the version, which root may call too."""
         return [str(self._program), "--version"]
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the versions of the server and of the extension that lies beside it."""
-        if self.mode != "managed":
+        if self.mode != "managed" or super().missing():
             return {}, {}
         control = self._program.parent.parent / "share" / "postgresql" / "extension" / "vector.control"
         extension = ""
@@ -114,19 +124,27 @@ class Server:
             extension = next(iter(re.findall(r"default_version = '(.*)'", control.read_text(encoding="utf-8"))), "")
         return {"postgres": version_line(self.version_argv(), os.environ), "pgvector": extension}, {}
 
+    def version_told(self) -> str:
+        """Return the versions of the server and of its extension."""
+        try:
+            return str(self._ask(VERSIONS, _QUESTION_LIMIT_S))
+        except OSError:
+            return ""
+
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Let the file in its data folder name process, port and state, and the server itself name that folder."""
-        data = work / "data"
+        data, in_container = work / "data", self.mode == "container"
         said = _pid_file(data / "postmaster.pid")
         if said is None:
             return Look(False, "there is no postmaster.pid in its data folder yet")
-        if said != (pid, self.port, "ready"):
+        # A container numbers its processes by itself.
+        if said != (said[0] if in_container else pid, self.port, "ready"):
             return Look(False, f"postmaster.pid says (process, port, state) = {said}; started was process {pid}")
         try:
             folder = self._ask(_FOLDER, min(_QUESTION_LIMIT_S, timeout_s))
         except OSError as error:
             return Look(False, f"a query was not answered: {error}")
-        if folder != str(data):
+        if folder != (_IN_CONTAINER if in_container else str(data)):
             return Look(False, f"the server that answers has the data folder {folder}, not {data}")
         return Look(True, "a query was answered")
 
@@ -152,14 +170,6 @@ class Server:
             return f"checkpoint: {error}"
         return ""
 
-    def pages(self) -> dict[str, str]:
-        """Return nothing: it has no HTTP interface."""
-        return {}
-
-    def diagnostics(self) -> Script | None:
-        """Return nothing."""
-        return None
-
     def needs(self, count: int, dimension: int) -> Needs | None:
         """Return the needs as they were measured."""
         return vectors_need(count, dimension, self.own.m)
@@ -172,21 +182,27 @@ class Server:
             return "?" if name == "postgres" else ""
         return executable if Path(executable).name == "postgres" else ""
 
-    def entry(self, pid: int) -> list[str]:
-        """Return nothing: it listens on loopback."""
-        del pid
-        return []
-
     def facts(self) -> Facts:
         """Return the definition of the index, and what an insert survives."""
         survives = {"off": "none: fsync and synchronous_commit are off", "on": "on disk when acknowledged (fsync)"}
+        share = f"{self.own.shared_buffers_pct:g} % of memory"
         return Facts(
             protocol="PostgreSQL's, prepared statements, binary",
             index_definition=f"HNSW, m {self.own.m}, ef_construction {self.own.ef_construction}, 32 bit floats",
-            durability=survives[_DURABILITY[self.own.durability]["fsync"]],
+            durability=self.as_owned(survives[_DURABILITY[self.own.durability]["fsync"]]),
             inserts="seen by the next search",
-            caches=f"pages in shared_buffers ({self.own.shared_buffers_pct:g} % of memory); no cache of results",
+            caches=f"pages in shared_buffers ({self.as_owned(share)}); no cache of results",
         )
+
+    @property
+    def _program(self) -> Path:
+        return self.installed / install.INSTALLATION.result
+
+    def _options(self) -> list[str]:
+        return [word for name, value in self._parameters().items() for word in ("-c", f"{name}={value}")]
+
+    def _build_bytes(self) -> int:
+        return int(psutil.virtual_memory().total * self.own.maintenance_work_mem_pct / 100)
 
     def _parameters(self) -> dict[str, str]:
         """Return the server's parameters that are not as PostgreSQL comes."""
@@ -195,10 +211,9 @@ class Server:
         return {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
             "max_connections": str(_MOST_CONNECTIONS),
             "shared_buffers": f"{int(memory_kb * self.own.shared_buffers_pct / 100)}kB",
-            "maintenance_work_mem": f"{int(memory_kb * self.own.maintenance_work_mem_pct / 100)}kB",
+            "maintenance_work_mem": f"{self._build_bytes() // 1024}kB",
             # "You can also speed up index creation by increasing the number of parallel workers": the README of
             # pgvector 0.8.5. The process that builds is one besides them.
             "max_parallel_maintenance_workers": str(workers),
@@ -217,7 +232,8 @@ class Server:
         """
         from compbench.transport.postgres_pool import PostgresAddress  # noqa: PLC0415 - asyncpg takes 0.1 s to load
 
-        return asyncio.run(PostgresAddress(self.endpoint).value(sql, timeout_s))
+        address = PostgresAddress(self.endpoint, self.credentials.user, self.credentials.password)
+        return asyncio.run(address.value(sql, timeout_s))
 
 
 def _pid_file(path: Path) -> tuple[int, int, str] | None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, UNKNOWN, AnswerError, Loading, Search, Store
 from compbench.transport.resp_connection import NotRespError, Pipeline, command, reply_in
-from compbench.transport.resp_pool import RespAddress, resp_pool
+from compbench.transport.resp_pool import RespAddress, RespPool
 
 if TYPE_CHECKING:
     from compbench.systems.api import Ask, Operation, Pairs, Shape, Vectors
     from compbench.systems.redis.settings import RedisSettings
     from compbench.transport.exchange import Exchange
-    from compbench.transport.http_pool import Pool
 
 INDEX = "compbench"
 _PREFIX = b"compbench:"
@@ -26,6 +27,8 @@ _LOADS_IN_FLIGHT = 4
 # EF_RUNTIME's default (redis.io/docs/latest/develop/ai/search-and-query/vectors).
 _DEFAULT_EFFORT = 10
 _LOOK_EVERY_S = 0.1
+# Of all that the server has, looked through at once.
+_KEYS_AT_ONCE = 10_000
 # What it does with half a second's default is to answer with what it has found by then, and no word of that: 0 is no
 # limit; a search that takes too long is then the driver's to judge, as everywhere.
 _NO_TIME_LIMIT = (b"TIMEOUT", b"0", b"DIALECT", b"2")
@@ -38,13 +41,14 @@ class Client:
         """Take the index's definition, and where it is asked."""
         if shape.spaces > 1:
             raise UserError("system redis has one memory space only: set memory_spaces = 1 in the scenario")
-        self._own, self._address, self._shape = own, RespAddress(endpoint), shape
+        self._address = RespAddress(endpoint, credentials_in(own.chosen_mode, "redis"))
+        self._own, self._shape = own, shape
         self._queries: list[bytes] = []
         self._heads: dict[tuple[int, bool], bytes] = {}
 
-    def transport(self, size: int) -> Pool:
+    def transport(self, size: int) -> RespPool:
         """Return a pool of connections."""
-        return resp_pool(self._address, size)
+        return RespPool(self._address, size)
 
     def take_queries(self, pool: Vectors, *, completes: bool) -> None:
         """Write each vector as an argument, once."""
@@ -76,14 +80,9 @@ class Client:
         return [_number(row) for row in reply[1:]]
 
     async def count(self, ask: Ask) -> int | None:
-        """Return how many documents the index has; before there is one, how many keys Redis has."""
+        """Return how many documents the index has; before there is one, how many keys of ours Redis has."""
         told = await self._index(ask)
-        if told is not None:
-            return int(told[b"num_docs"])
-        exchange = await ask(command("DBSIZE"))
-        if not exchange.is_answered:
-            raise UserError(f"{self._address.url}: no answer ({exchange.problem}): is the server running there?")
-        return int(_reply(exchange)) if exchange.ok else None
+        return int(told[b"num_docs"]) if told is not None else len({key async for key in self._keys(ask)})
 
     async def follows_edges(self, ask: Ask) -> bool:
         """Return that it does not."""
@@ -152,9 +151,14 @@ class Client:
         return command("PING")
 
     async def remove(self, ask: Ask) -> str:
-        """Drop the index with the hashes that it has."""
-        exchange = await ask(command("FT.DROPINDEX", INDEX, "DD"))
-        return "" if exchange.ok else exchange.explain()
+        """Drop the index with the hashes that it has, and those that it could not take or has not seen."""
+        if await self._index(ask) is not None and not (dropped := await ask(command("FT.DROPINDEX", INDEX, "DD"))).ok:
+            return dropped.explain()
+        left = [key async for key in self._keys(ask)]
+        for first in range(0, len(left), _ROWS_AT_ONCE):
+            if not (removed := await ask(command("UNLINK", *left[first : first + _ROWS_AT_ONCE]))).ok:
+                return removed.explain()
+        return ""
 
     def _head(self, limit: int, *, bounded: bool) -> bytes:
         """Return a search's bytes up to its vector, made once."""
@@ -179,6 +183,23 @@ class Client:
         graph = ("M", own.m, "EF_CONSTRUCTION", own.ef_construction)
         vector = ("VECTOR", "HNSW", len(kind) + len(graph), *kind, *graph)
         return command("FT.CREATE", INDEX, "ON", "HASH", "PREFIX", 1, _PREFIX, "SCHEMA", "v", *vector)
+
+    async def _keys(self, ask: Ask) -> AsyncIterator[bytes]:
+        """Yield the keys of ours, some perhaps twice; other keys of the server are none of our business.
+
+        Raises:
+            UserError: there is no answer, or an error.
+        """
+        cursor = b"0"
+        while True:
+            exchange = await ask(command("SCAN", cursor, "MATCH", _PREFIX + b"*", "COUNT", _KEYS_AT_ONCE))
+            if not exchange.ok:
+                raise UserError(f"{self._address.url}: {exchange.explain()}: is the server running there?")
+            cursor, keys = _reply(exchange)
+            for key in keys:
+                yield key
+            if cursor == b"0":
+                return
 
     async def _index(self, ask: Ask) -> dict[bytes, Any] | None:
         """Return what it tells of the index, None if there is none."""

