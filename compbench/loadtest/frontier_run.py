@@ -84,6 +84,9 @@ def _climb(options: FrontierOptions, highest: float, progress: Progress) -> list
     points: list[FrontierPoint] = []
     began, ladder = time.monotonic(), efforts.LADDER if options.knob else (efforts.NO_KNOB,)
     for effort in ladder:
+        if points and (refusal := _refusal(options, effort)):
+            _say(f"{effort:8d}  the ladder ends before it: {refusal}")
+            break
         points.append(_step(options, effort))
         _tell(progress, began, len(points), len(ladder), "efforts tried")
         _say(_line(points[-1]))
@@ -91,6 +94,15 @@ def _climb(options: FrontierOptions, highest: float, progress: Progress) -> list
         if reached is None or reached >= highest:
             break
     return points
+
+
+def _refusal(options: FrontierOptions, effort: int) -> str:
+    """Return why the system takes no such effort, empty if it does; nothing is asked of the server."""
+    try:
+        client_of(_with_effort(options.trial, effort))
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _step(options: FrontierOptions, effort: int) -> FrontierPoint:

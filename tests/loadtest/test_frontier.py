@@ -70,6 +70,14 @@ def test_the_ladder_is_climbed_until_the_highest_recall_is_reached(tmp_path: Pat
     assert "95 % confidence" in found["note"]
 
 
+def test_a_ladder_ends_where_the_system_takes_no_more_effort_and_keeps_what_was_found(tmp_path: Path) -> None:
+    with flat_server(tmp_path, 500, LIMITS) as flat:
+        done = flat.ask("frontier", *STEP, "--knob", "share", "--recalls", "1.0", "--no-capacity", most_effort=24)
+        assert done.returncode == 0, done.stderr
+        assert "the ladder ends before it: the flat server takes an effort of 24 at most" in done.stdout
+        assert [one["effort"] for one in flat.report("frontier")["points"]] == [16, 24]
+
+
 def test_recalls_of_one_effort_share_the_search_for_their_capacity(tmp_path: Path) -> None:
     quick = ("--capacity-step-duration", "1", "--capacity-repeats", "1", "--precision", "90")
     with flat_server(tmp_path, 500, LIMITS.replace("0.95", "0.5")) as flat:

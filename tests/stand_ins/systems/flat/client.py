@@ -27,6 +27,8 @@ class Client:
         host, _, port = address.partition(":")
         if scheme != "flat" or not port.isdecimal():
             raise UserError(f"--endpoint {endpoint!r}: expected flat://host:port")
+        if own.effort and own.effort > own.most_effort:
+            raise UserError(f"the flat server takes an effort of {own.most_effort} at most")
         if shape.spaces > 1:
             raise UserError("the flat server has one space only")
         self._own, self._endpoint, self._address = own, endpoint, (host, int(port))
