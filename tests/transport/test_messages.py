@@ -38,7 +38,7 @@ def test_rows_are_read_as_they_were_written(seed: int) -> None:
     numbers = [int(number) for number in randomly.integers(0, 2**62, len(rows))]
     insert = FULL["Insert"].FromString(milvus.insert(numbers, rows).message)
     ids, vectors = insert.fields_data
-    assert (insert.collection_name, insert.num_rows) == ("items", len(rows))
+    assert (insert.collection_name, insert.num_rows) == ("compbench", len(rows))
     assert list(ids.scalars.long_data.data) == numbers
     assert np.array_equal(np.array(vectors.vectors.float_vector.data, np.float32).reshape(rows.shape), rows)
     batch = weaviate.TYPES["BatchObjectsRequest"].FromString(weaviate.batch(range(7, 7 + len(rows)), rows).message)
@@ -50,7 +50,7 @@ def test_rows_are_read_as_they_were_written(seed: int) -> None:
 def test_a_search_in_two_parts_is_one_message(threshold: float | None) -> None:
     vector = np.array([0.5, -1.0], np.float32)
     found = FULL["Search"].FromString(weaviate.near_start(vector) + weaviate.near_end(10, threshold))
-    assert (found.collection, found.limit, found.HasField("offset")) == ("Item", 10, False)
+    assert (found.collection, found.limit, found.HasField("offset")) == ("Compbench", 10, False)
     assert found.near_vector.vector_bytes == vector.tobytes()
     assert found.near_vector.HasField("distance") == (threshold is not None)
     assert found.near_vector.distance == (0 if threshold is None else 1 - threshold)
