@@ -59,6 +59,7 @@ def test_a_postgresql_of_the_users_is_asked_with_a_password_and_left_as_it_was(t
 
 
 @pytest.mark.rivals
+@pytest.mark.timeout(180)
 def test_a_redis_of_the_users_is_asked_with_a_password_and_left_as_it_was(tmp_path: Path) -> None:
     installation = discovery.installation("redis")
     assert installation is not None
