@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 Call = Any
 # The data set's row i is i everywhere. What a run stores itself begins here, far above any data set's rows.
 STORED_FROM = 2**40
-# The threshold of a search that is to find the nearest vectors however far they are.
+# The threshold of a search that is to find the nearest vectors however far they are. A plain search by cosine has 0,
+# which leaves out none of the nearest of any set that is worth searching in: a client may send it without a threshold,
+# which some systems answer in another, slower way.
 NO_THRESHOLD = float("-inf")
 # In an answer: what neither the data set nor a run's own stores can be.
 UNKNOWN = -1

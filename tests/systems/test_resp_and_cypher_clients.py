@@ -36,7 +36,7 @@ CASES = [
     (int(query), int(limit), float(threshold))
     for query, limit, threshold in zip(
         *(np.random.default_rng(6).integers(low, high, 40) for low, high in ((0, 50), (1, 51))),
-        np.random.default_rng(7).uniform(-1, 1, 40).round(3),
+        np.random.default_rng(7).uniform(0.001, 1, 40).round(3),
         strict=True,
     )
 ]

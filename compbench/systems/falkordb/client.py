@@ -10,7 +10,7 @@ import orjson
 from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading, Search, Store, Traverse
+from compbench.systems.api import AnswerError, Loading, Search, Store, Traverse
 from compbench.transport.resp_connection import NotRespError, command, reply_in
 from compbench.transport.resp_pool import RespAddress, RespPool
 
@@ -63,7 +63,7 @@ class Client:
         """Return the command."""
         if isinstance(operation, Search):
             query, limit, threshold, _space = operation
-            if threshold == NO_THRESHOLD:
+            if threshold <= 0:
                 return _read(b"CYPHER k=%d v=%b%b" % (limit, self._queries[query], _NEAREST))
             distance = 1 - threshold
             return _read(b"CYPHER k=%d d=%.6f v=%b%b" % (limit, distance, self._queries[query], _NEAR_ENOUGH))

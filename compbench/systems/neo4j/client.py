@@ -14,7 +14,7 @@ import orjson
 from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, UNKNOWN, AnswerError, Loading, Search, Store, Traverse
+from compbench.systems.api import UNKNOWN, AnswerError, Loading, Search, Store, Traverse
 from compbench.transport.http_connection import Connection
 from compbench.transport.http_pool import Endpoint, Pool
 
@@ -93,7 +93,7 @@ class Client:
         if isinstance(operation, Search):
             query, limit, threshold, _space = operation
             candidates = max(self._own.effort or limit, limit)
-            if threshold == NO_THRESHOLD:
+            if threshold <= 0:
                 return self._request(_ALL, b'"e":%d,"k":%d,"v":%b' % (candidates, limit, self._queries[query]))
             # Its score of a cosine is (1 + cosine) / 2.
             numbers = candidates, limit, (1 + threshold) / 2, self._queries[query]

@@ -12,7 +12,6 @@ from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import (
-    NO_THRESHOLD,
     STORED_FROM,
     AnswerError,
     Loading,
@@ -83,7 +82,7 @@ class Client:
         if isinstance(operation, Search):
             query, limit, threshold, _ = operation
             wider = self._wider(limit) if limit > self._effort else b""
-            if threshold == NO_THRESHOLD:
+            if threshold <= 0:
                 return b"%b%b%b%b" % (wider, self._search_head, self._queries[query], self._search_end(limit))
             return b"%b%b%b%b" % (wider, self._within_head, self._queries[query], self._within_end(limit, threshold))
         match operation:

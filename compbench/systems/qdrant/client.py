@@ -68,7 +68,7 @@ class Client(RestClient):
     def search(self, start: Any, limit: int, threshold: float) -> bytes:
         """Return the request; one for more than it looks at would find less than it asks for."""
         end = b',"params":{"hnsw_ef":%d}}' % max(self._effort, limit)
-        if threshold != NO_THRESHOLD:
+        if threshold > 0:
             end = b',"score_threshold":%.9g%b' % (threshold, end)
         return self._endpoint.post(_POINTS + b"/query", b"%b%d%b" % (start, limit, end))
 

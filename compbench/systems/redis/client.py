@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, UNKNOWN, AnswerError, Loading, Search, Store
+from compbench.systems.api import UNKNOWN, AnswerError, Loading, Search, Store
 from compbench.transport.resp_connection import NotRespError, Pipeline, command, reply_in
 from compbench.transport.resp_pool import RespAddress, RespPool
 
@@ -59,7 +59,7 @@ class Client:
         """Return the command."""
         if isinstance(operation, Search):
             query, limit, threshold, _space = operation
-            bounded = threshold != NO_THRESHOLD
+            bounded = threshold > 0
             head = self._heads.get((limit, bounded)) or self._head(limit, bounded=bounded)
             if bounded:  # its distance is 1 less the cosine
                 least = _argument(b"@d<=%.6f" % (1 - threshold))

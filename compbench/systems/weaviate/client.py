@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from compbench.config.credentials import credentials_in, headers_of
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading
+from compbench.systems.api import AnswerError, Loading
 from compbench.systems.plain_client import PlainClient, is_other
 from compbench.systems.weaviate import requests
 from compbench.systems.weaviate.channels import Channels
@@ -57,7 +57,7 @@ class Client(PlainClient):
         """Return the call, whose end is the same for all of a limit and threshold."""
         end = self._ends.get((limit, threshold))
         if end is None:
-            end = requests.near_end(limit, None if threshold == NO_THRESHOLD else threshold)
+            end = requests.near_end(limit, None if threshold <= 0 else threshold)
             self._ends[limit, threshold] = end
         return GrpcCall(requests.SEARCH, start + end)
 
