@@ -63,6 +63,8 @@ def _limits(captures: Sequence[Capture], system: str) -> str:
     if not told:
         return NOT_TOLD
     mode, limits = told[-1]
+    if all(part.endswith(" none") for part in limits.split(", ")):
+        limits = ""  # as a container without any says it
     return limits or (NOT_READABLE if mode == ELSEWHERE else "none")
 
 

@@ -198,7 +198,7 @@ def percentiles_chart(
 ) -> Spec | None:
     """Return latency over percentile of all systems, stretched so that each further nine has the same width.
 
-    Those that are not compared are faint, and are called so: the lowest line is not the fastest if its answers are wrong.
+    Those that are not compared are faint and called so: the lowest line is not the fastest if it answers wrongly.
     """
     curves = {name: points for name in systems if (points := curves.get(name))}
     if not curves:
