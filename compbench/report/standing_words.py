@@ -95,7 +95,7 @@ def _recalls(contest: Contest) -> str:
 
 
 def _left_out(contest: Contest) -> str:
-    """Return who has no part in the answer: with the reason where its figures count, and else without, as the table has it."""
+    """Return who has no part in the answer: with the reason where its figures count; the table has the others'."""
     reasons = {duel.other.title: duel.reason for duel in contest.against if not duel.ratio}
     told = [f"; {title} was not compared: {reason}" for title, reason in reasons.items()]
     others = [entry.title for entry in contest.entries if entry.why_not]
