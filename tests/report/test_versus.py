@@ -213,13 +213,13 @@ def test_what_runs_elsewhere_is_compared_with_nothing_that_runs_here(tmp_path: P
         tmp_path, RunRecipe(captures=[*repeats(SUBJECT, 1.0, **here), *repeats(SLOW, 9.0, **boxed)])
     )
     manifest, captures = records_of(run)
-    for limits, told in (("cores none, memory none", "none"), ("cores 0-1, memory 4g", "cores 0-1, memory 4g")):
+    for limits, shown in (("cores none, memory none", "none"), ("cores 0-1, memory 4g", "cores 0-1, memory 4g")):
         server = msgspec.structs.replace(captures[0].server, limits=limits)
         limited = [msgspec.structs.replace(c, server=server) if c.system == SLOW else c for c in captures]
         found_now = versus_of(manifest, limited, TARGETS, {})
         assert found_now
         own = found_now.differences.aspects.get("memory limit and CPU set", {SLOW: "none"})
-        assert own[SLOW] == told
+        assert own[SLOW] == shown
 
 
 def test_who_could_not_be_compared_does_not_spoil_the_answer_about_the_others(
