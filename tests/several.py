@@ -76,7 +76,7 @@ MAKERS = (
         "hnsw_ef",
         facts=SystemFacts(
             title="SlowDB",
-            mode="endpoint",
+            mode="managed",
             protocol="HTTP/1.1, JSON",
             index_definition="HNSW, m 16, ef_construct 100, 32 bit floats",
             durability="the write-ahead log on disk",

@@ -20,8 +20,8 @@ ROOMS = {
     " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation"
     " installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
-    " validity circumstances pages summary versus unequal side_table duels contenders loaded_data comparison statistics"
-    " capacities baselines groups",
+    " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
+    " comparison statistics capacities baselines groups",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",

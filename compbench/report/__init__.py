@@ -19,9 +19,9 @@ _EXTRA = ("vl_convert", "scipy", "ruptures", "junitparser", "prometheus_client")
 _ADVICE = "`python -m pip install '.[report]'`, in the checkout, brings the missing packages: "
 
 
-def missing_extra() -> str:
-    """Return a line that says how to install the packages that charts, tests and exports lack; empty if none is."""
-    missing = [name for name in _EXTRA if find_spec(name) is None]
+def missing_extra(*names: str) -> str:
+    """Return a line that says how to install those packages, or all for charts, tests and exports; empty if none is."""
+    missing = [name for name in names or _EXTRA if find_spec(name) is None]
     return _ADVICE + ", ".join(missing) if missing else ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics as basic
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from compbench.model.metrics import FOLLOWED, P99, Metric
@@ -120,6 +120,15 @@ def _published_remark(comparison: Comparison) -> str:
 
 
 def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[Past]) -> Row | None:
+    row = _judged(base, head, scenario, metric, known)
+    efforts = [past.efforts.get(scenario, "none") for past in (base, head)]
+    if row is None or row.base is None or row.head is None or efforts[0] == efforts[1]:
+        return row
+    # An effort that was found anew moves every figure: that is no regression by itself, and explains one.
+    return replace(row, remark="; ".join(filter(None, (row.remark, f"effort {efforts[0]} -> {efforts[1]}"))))
+
+
+def _judged(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[Past]) -> Row | None:
     before, after = (past.values.get(scenario, {}).get(metric.name, []) for past in (base, head))
     if not before and not after:
         return None

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from compbench.model.measurement import measurement_named
 from compbench.model.metrics import ERRORS, P99, RECALL, given
 from compbench.model.records import Capture, DataSet, Manifest
 from compbench.model.result import Frontier, RecallCapacity
@@ -19,6 +20,8 @@ from compbench.systems import registry
 
 # Rounding of a mean of fractions never makes a goal missed.
 _ROUNDING = 1e-9
+# The mode of a server that was there before, anywhere.
+ELSEWHERE = "endpoint"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,17 @@ class Contender:
         """Return the effort of its timed searches; None where it has no knob for that, or none was set."""
         details = self.capture.result.details if self.capture and self.capture.result else None
         return (details.effort or None) if details else None
+
+    @property
+    def mode(self) -> str:
+        """Return the mode in which its server runs, as the newest repeat tells it; empty if none does."""
+        modes = [c.system_facts.mode for c in self.group.captures if c.system_facts.mode] if self.group else []
+        return modes[-1] if modes else ""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether it is a server that was not started here: then neither machine nor limits are known."""
+        return self.mode == ELSEWHERE
 
     @property
     def p99s_ms(self) -> list[float]:
@@ -100,7 +114,8 @@ def contenders_of(
     """Return an entry of each system, the subject first, by scenario in the order of the run."""
     groups = {(group.scenario, group.system): group for group in group_captures(captures)}
     titles = {c.system: c.system_facts.title for c in captures if c.system_facts.title}
-    scenarios = dict.fromkeys(capture.scenario for capture in captures)
+    selected = [measurement_named(name).scenario for name in manifest.selection]
+    scenarios = dict.fromkeys([*selected, *(capture.scenario for capture in captures)])
     return {
         scenario: [
             Contender(

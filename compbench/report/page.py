@@ -32,8 +32,9 @@ from compbench.report.past import comparable, history
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.past.history import Past
 from compbench.report.rival_charts import charts_of_rivals
+from compbench.report.standing_words import span_of
 from compbench.report.validity import FIXED_RATE
-from compbench.report.versus import Versus, span_of, versus_of
+from compbench.report.versus import CAPACITY_RECALLS, Versus, versus_of
 from compbench.report.view import ScenarioView, standings, view_scenarios
 from compbench.systems import registry
 
@@ -135,6 +136,7 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
         "fixed_rate": FIXED_RATE,
         "iso": iso_utc,
         "span_of": span_of,
+        "capacity_recalls": CAPACITY_RECALLS,
         "pictures": pictures,
         "can_draw": drawing.can_draw(),
     }

@@ -59,5 +59,7 @@ def _percentiles(folder: Path, contest: Contest, systems: list[str]) -> Spec | N
         for entry in contest.entries
         if entry.capture is not None
     }
+    faint = {entry.system for entry in contest.entries if entry.why_not}
     target = next((entry.target for entry in contest.entries if entry.target), None)
-    return rivals.percentiles_chart(curves, systems, target.expected_p99_latency_ms if target else None)
+    target_ms = target.expected_p99_latency_ms if target else None
+    return rivals.percentiles_chart(curves, systems, target_ms, uncompared=faint)

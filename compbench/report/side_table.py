@@ -10,7 +10,7 @@ from compbench.model.metrics import CAPACITY, NONE, P50, P99, RECALL, given
 from compbench.model.records import Capture
 from compbench.model.result import Capacity
 from compbench.report.contenders import Contender
-from compbench.report.duels import Contest
+from compbench.report.duels import Contest, why_unequal
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.statistics import ALPHA, ratio_of
 
@@ -68,13 +68,13 @@ def lines_of(contest: Contest, capacities: dict[str, FoundCapacity], *, is_demon
     rated = [] if is_demonstration else contest.compared
     best = {column.name: _best(column, rated) for column in COLUMNS if column.is_rated}
     found = {entry.system: _capacity(entry, capacities) for entry in contest.entries}
-    best_capacity = _best_capacity({e.system: c for e in rated if (c := found[e.system][0]) is not None})
+    best_capacity = _best_capacity(rated, {system: capacity for system, (capacity, _) in found.items()})
     lines = []
     for entry in contest.entries:
         cells = [_cell(column, entry, is_best=best.get(column.name) is entry) for column in COLUMNS]
         capacity, note = found[entry.system]
         place = [column.name for column in COLUMNS].index("p50") + 1
-        shown = Cell(_capacity_text(capacity), is_best=best_capacity == entry.system, note=note)
+        shown = Cell(capacity_text(capacity), is_best=best_capacity is entry, note=note)
         cells.insert(place, shown)
         lines.append(Line(entry, cells, not entry.why_not, entry.why_not))
     return lines
@@ -105,7 +105,13 @@ def _best(column: Column, entries: Sequence[Contender]) -> Contender | None:
     alpha = ALPHA / (len(known) - 1)
     best, lowest = min(known, key=lambda pair: statistics.fmean(pair[1]))
     ratios = [ratio_of(lowest, values, alpha) for entry, values in known if entry is not best]
-    return best if all(ratio is not None and ratio.low > 1 for ratio in ratios) else None
+    is_told = all(r is not None and r.low > 1 and r.is_over(P99.least_effect_pct) for r in ratios)
+    return best if is_told and _is_comparable(best, entries) else None
+
+
+def _is_comparable(best: Contender, entries: Sequence[Contender]) -> bool:
+    """Tell whether an entry may be set beside each other one: what a duel does not compare is never better."""
+    return not any(why_unequal(best, other) for other in entries if other is not best)
 
 
 def _capacity(entry: Contender, capacities: dict[str, FoundCapacity]) -> tuple[Capacity | None, str]:
@@ -119,7 +125,8 @@ def _capacity(entry: Contender, capacities: dict[str, FoundCapacity]) -> tuple[C
     return None, ""
 
 
-def _capacity_text(capacity: Capacity | None) -> str:
+def capacity_text(capacity: Capacity | None) -> str:
+    """Return a capacity without its unit; `≥ 12000` where it was not the server that ended the search."""
     if capacity is None:
         return NONE
     if capacity.bound == "none":
@@ -128,15 +135,16 @@ def _capacity_text(capacity: Capacity | None) -> str:
     return f"{at_least}{CAPACITY.number(capacity.low_ops_s)}"
 
 
-def _best_capacity(found: dict[str, Capacity]) -> str:
-    """Return the system that sustains a rate which no other does; one that ended early proves nothing."""
-    if len(found) < 2:  # noqa: PLR2004 - nothing to be better than
-        return ""
-    best = max(found, key=lambda system: found[system].low_ops_s)
-    others = [capacity for system, capacity in found.items() if system != best]
+def _best_capacity(entries: Sequence[Contender], capacities: dict[str, Capacity | None]) -> Contender | None:
+    """Return the entry that sustains a rate which no other does; one that ended early, or has none, proves nothing."""
+    found = {entry.system: capacity for entry in entries if (capacity := capacities[entry.system]) is not None}
+    if len(found) < 2 or len(found) < len(entries):  # noqa: PLR2004 - nothing to be better than, or one is unknown
+        return None
+    top = max(entries, key=lambda entry: found[entry.system].low_ops_s)
+    best, others = top.system, [capacity for system, capacity in found.items() if system != top.system]
     beaten = [c.high_ops_s is not None and c.bound in ("target", "none") for c in others]
     lower = [found[best].low_ops_s >= (c.high_ops_s or 0) > 0 for c in others]
-    return best if all(beaten) and all(lower) else ""
+    return top if all(beaten) and all(lower) and _is_comparable(top, entries) else None
 
 
 def _of_captures(read: Callable[[Capture], float | None]) -> Callable[[Contender], list[float]]:

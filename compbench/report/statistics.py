@@ -83,15 +83,22 @@ class Ratio:
     high: float
     confidence: float
 
+    def is_over(self, least_effect_pct: float) -> bool:
+        """Tell whether it is an effect that matters, either way."""
+        return max(self.ratio, 1 / self.ratio) > 1 + least_effect_pct / 100
+
 
 def ratio_of(base: Sequence[float], head: Sequence[float], alpha: float = ALPHA) -> Ratio | None:
     """Return `head` over `base` of repeats (all values positive); None where fewer than two a side say nothing.
 
+    None as well where all repeats of either side are alike: they do not tell what noise does.
     Of geometric means, by Welch's t-test on the logarithms, as `judge_change` tests.
     """
     if min(len(base), len(head)) < 2 or min(*base, *head) <= 0 or find_spec("scipy") is None:  # noqa: PLR2004
         return None
     effect, _, margin = _welch(base, head, alpha)
+    if margin == 0:
+        return None
     return Ratio(math.exp(effect), math.exp(effect - margin), math.exp(effect + margin), 1 - alpha)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from compbench.files.regular import read_regular
 from compbench.model import file_names
+from compbench.model.measurement import measurement_named
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
 from compbench.report import capacities, render
@@ -20,12 +21,16 @@ from compbench.report.loaded_data import data_lines
 from compbench.report.versus import Versus, plain_table
 from compbench.systems import registry
 
+# So many names of measurements are told on the screen, and of more the first few.
+_MANY, _FIRST = 6, 3
+
 
 def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path, *, interrupted: bool) -> str:
     """Return the last lines on the screen (specification 7), with the reason of each failure and the next step."""
     return render(
         "final.txt.j2",
         **_facts(manifest, captures, interrupted=interrupted),
+        names_of=names_of,
         folder=shown_folder(folder),
         report=_shown_report(folder),
         manifest=manifest,
@@ -65,6 +70,18 @@ def render_summary(
         not_comparable=registry.not_comparable(capture.system for capture in captures),
         capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )
+
+
+def names_of(names: Sequence[str]) -> str:
+    """Return names of measurements in a line: of many, how many of each system, and the first few.
+
+    A verdict may follow a name (`alpha@qdrant_run1: failed`).
+    """
+    if len(names) <= _MANY:
+        return ", ".join(names)
+    systems = [measurement_named(name.partition(":")[0]).system for name in names]
+    counted = ", ".join(f"{systems.count(system)} of {system}" for system in dict.fromkeys(systems) if system)
+    return f"{counted}{': ' if counted else ''}{', '.join(names[:_FIRST])}, ..."
 
 
 def command_again(manifest: Manifest, *, resume: bool) -> str:

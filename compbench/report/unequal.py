@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compbench.model.records import Capture, Manifest, SystemFacts
-from compbench.report.contenders import Contender
+from compbench.report.contenders import ELSEWHERE, Contender
+from compbench.report.duels import Contest
 
 NOT_TOLD = "not told"
-# No system gets a limit or cores of its own yet.
-_EQUAL_FOR_ALL = ("memory limit: none", "CPU set: none")
+NOT_READABLE = "not readable here"
+_UNKNOWN = (NOT_TOLD, NOT_READABLE)
 _ASPECTS = {
     "protocol": "protocol",
     "index_definition": "index",
@@ -36,22 +37,42 @@ class Differences:
     absent: list[str]
 
 
-def differences_of(
-    manifest: Manifest, captures: Sequence[Capture], entries: Mapping[str, Sequence[Contender]]
-) -> Differences:
+def differences_of(manifest: Manifest, captures: Sequence[Capture], contests: Sequence[Contest]) -> Differences:
     """Return what differs between the systems of a run, by what each tells of itself and by what was measured."""
+    entries = {contest.scenario: contest.entries for contest in contests}
     facts = {c.system: c.system_facts for c in captures if c.system_facts != SystemFacts()}
     versions = {c.system: c.server.version for c in captures if c.server.version}
     found = {"version": {system: versions.get(system, NOT_TOLD) for system in manifest.systems}}
     for name, title in _ASPECTS.items():
         found[title] = {s: getattr(facts.get(s, SystemFacts()), name) or NOT_TOLD for s in manifest.systems}
+    found["memory limit and CPU set"] = {s: _limits(captures, s) for s in manifest.systems}
     found["effort of searches"] = {s: _efforts(entries, s) for s in manifest.systems}
+    if unequal := [c.scenario for c in contests if c.has_equal_recall is False]:
+        found["recall of the timed answers"] = {s: _recalls(entries, s, unequal) for s in manifest.systems}
     alike = {title: next(iter(own.values())) for title, own in found.items() if len(set(own.values())) == 1}
-    equal = [f"{title}: {told}" for title, told in alike.items() if told != NOT_TOLD]
-    unknown = [title for title, told in alike.items() if told == NOT_TOLD]
+    equal = [f"{title}: {told}" for title, told in alike.items() if told not in _UNKNOWN]
+    unknown = [title for title, told in alike.items() if told in _UNKNOWN]
     differing = {title: own for title, own in found.items() if len(set(own.values())) > 1}
     absent = [f"{name} ({how})" for name, how in manifest.settings.get("absent") or []]
-    return Differences(differing, [*equal, *_EQUAL_FOR_ALL], unknown, _proofs(entries), absent)
+    return Differences(differing, equal, unknown, _proofs(entries), absent)
+
+
+def _limits(captures: Sequence[Capture], system: str) -> str:
+    """Return which memory and cores a system's server is held to: of one that runs elsewhere nobody here knows."""
+    told = [(c.system_facts.mode, c.server.limits) for c in captures if c.system == system and c.system_facts.mode]
+    if not told:
+        return NOT_TOLD
+    mode, limits = told[-1]
+    if all(part.endswith(" none") for part in limits.split(", ")):
+        limits = ""  # as a container without any says it
+    return limits or (NOT_READABLE if mode == ELSEWHERE else "none")
+
+
+def _recalls(entries: Mapping[str, Sequence[Contender]], system: str, scenarios: Sequence[str]) -> str:
+    """Return the recall of a system's timed answers, of each scenario where systems do not have an equal one."""
+    own = {name: next(one for one in entries[name] if one.system == system).recall for name in scenarios}
+    told = [f"{100 * recall:.2f} % in {name}" for name, recall in own.items() if recall is not None]
+    return ", ".join(told) or NOT_TOLD
 
 
 def _efforts(entries: Mapping[str, Sequence[Contender]], system: str) -> str:

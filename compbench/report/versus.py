@@ -11,16 +11,19 @@ from typing import Any
 
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
+from compbench.model.result import Frontier
 from compbench.model.scenario import Validation
-from compbench.report import counted as counted_things
 from compbench.report import side_table
 from compbench.report.contenders import contenders_of
 from compbench.report.duels import Contest, Duel, contests_of
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.side_table import Line
-from compbench.report.statistics import Ratio
+from compbench.report.standing_words import answer, run_sentence
 from compbench.report.unequal import Differences, differences_of
 from compbench.systems import registry
+
+# What capacities are searched for at, where a system has a knob.
+CAPACITY_RECALLS = (0.90, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,27 @@ class Versus:
         """Tell whether any system's recall against speed was found."""
         return any(entry.frontier is not None for contest in self.contests for entry in contest.entries)
 
+    @property
+    def where(self) -> str:
+        """Return on which machines the systems ran, for a caption."""
+        own = {entry.system: entry for contest in self.contests for entry in contest.entries if entry.mode}
+        away = [entry.title for entry in own.values() if entry.is_elsewhere]
+        if not away:
+            return "on the same machine"
+        if len(away) == len(own):
+            return "of servers that were there before, on machines of their own"
+        return f"on the same machine, but for {', '.join(away)} (elsewhere, and compared with none that runs here)"
+
+    @property
+    def capacity_rows(self) -> list[tuple[str, str, list[str]]]:
+        """Return scenario, system, and its capacity at the least effort that reaches each of `CAPACITY_RECALLS`."""
+        return [
+            (contest.scenario, entry.system, [_capacity_at(entry.frontier, recall) for recall in CAPACITY_RECALLS])
+            for contest in self.contests
+            for entry in contest.entries
+            if entry.frontier and entry.frontier.capacities
+        ]
+
 
 def versus_of(
     manifest: Manifest,
@@ -59,48 +83,21 @@ def versus_of(
     entries = contenders_of(manifest, captures, targets)
     demonstration = _demonstration(manifest.systems)
     is_demonstration = bool(demonstration)
+    not_measured = len(set(manifest.selection) - {capture.measurement for capture in captures})
     contests = contests_of(entries, is_demonstration=is_demonstration)
     return Versus(
         systems=manifest.systems,
         titles={entry.system: entry.title for own in entries.values() for entry in own},
         demonstration=demonstration,
-        sentence=demonstration or _sentence(contests),
+        sentence=demonstration or run_sentence(contests, not_measured),
         answers={} if demonstration else {contest.scenario: answer(contest) for contest in contests},
         contests=contests,
         table={
             c.scenario: side_table.lines_of(c, dict(capacities), is_demonstration=is_demonstration) for c in contests
         },
         columns=side_table.titles(),
-        differences=differences_of(manifest, captures, entries),
+        differences=differences_of(manifest, captures, contests),
     )
-
-
-def answer(contest: Contest) -> str:
-    """Return who is ahead on a scenario and by how much, or that it can't be told and why."""
-    nearest, compared = contest.nearest, contest.compared
-    if len(compared) < 2:  # noqa: PLR2004 - a comparison takes two
-        reasons = "; ".join(f"{e.title}: {e.why_not}" for e in contest.entries if e.why_not)
-        return f"can't be told, for lack of two systems at equal recall ({reasons})"
-    if contest.leader and nearest and nearest.ratio:
-        rest = f", the next of {len(compared) - 1}," if len(compared) > 2 else ""  # noqa: PLR2004 - then it is no next
-        return f"{contest.leader.title} is ahead: the P99 of {nearest.other.title}{rest} is {times(nearest.ratio)}"
-    if nearest and nearest.ratio:
-        first, other = nearest.first.title, nearest.other.title
-        beaten = ", ".join(duel.other.title for duel in contest.against if duel.told == "ahead")
-        rest = f"; {first} is ahead of {beaten}" if beaten else ""
-        return f"can't be told between {first} and {other}, whose P99 is {times(nearest.ratio)}{rest}"
-    reasons = "; ".join(dict.fromkeys(duel.reason for duel in contest.against if duel.reason))
-    return f"can't be told: {reasons}"
-
-
-def times(ratio: Ratio) -> str:
-    """Return a ratio with its interval: `2.10 times as high (95 % interval 1.80 to 2.45)`."""
-    return f"{ratio.ratio:.2f} times as high (95 % interval {ratio.low:.2f} to {ratio.high:.2f})"
-
-
-def span_of(ratio: Ratio) -> str:
-    """Return a ratio with its interval where a heading says what it is: `2.10 (1.80 to 2.45)`."""
-    return f"{ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def standings_of(versus: Versus) -> list[dict[str, Any]]:
@@ -136,6 +133,17 @@ def plain_table(versus: Versus) -> list[tuple[str, list[str]]]:
     return found
 
 
+def _capacity_at(frontier: Frontier, recall: float) -> str:
+    """Return a capacity with its effort, or why there is none."""
+    found = next((one for one in frontier.capacities if one.recall == recall), None)
+    if found is None or (found.capacity is None and found.effort is not None):
+        return "not searched"
+    if found.capacity is None:
+        return "not reached"
+    effort = f" ({found.effort})" if found.effort else ""
+    return f"{side_table.capacity_text(found.capacity)}{effort}"
+
+
 def _plain(duel: Duel) -> dict[str, Any]:
     ratio = duel.ratio
     return {
@@ -158,19 +166,3 @@ def _demonstration(systems: Sequence[str]) -> str:
         return ""
     told = "; ".join(f"{kind.title}: {kind.not_comparable}" for kind in kinds)
     return f"This shows what a comparison looks like, and claims nothing: it has figures of {told}."
-
-
-def _sentence(contests: Sequence[Contest]) -> str:
-    """Return how often who has the lower P99, in one sentence."""
-    titles = [entry.title for entry in contests[0].entries]
-    leaders = [contest.leader.title for contest in contests if contest.leader]
-    counted = {title: leaders.count(title) for title in titles if title in leaders}
-    of_all = f"of {counted_things(len(contests), 'scenario')}"
-    if not counted:
-        return f"Who is ahead can't be told in any {of_all}."
-    (first, count), *others = counted.items()
-    parts = [f"At equal recall, {first} has the lowest P99 in {count} {of_all}"]
-    parts += [f"{title} in {count}" for title, count in others]
-    untold = len(contests) - len(leaders)
-    rest = f"; in {untold} who is ahead can't be told" if untold else ""
-    return f"{', '.join(parts)}{rest}."

@@ -23,6 +23,7 @@ from compbench.cli.exit_codes import FAILED, PASSED, exit_code
 from compbench.cli.selection import Selection
 from compbench.model.events import OutcomeReached
 from compbench.model.notices import Outcome
+from compbench.model.records import Capture, SystemFacts
 from compbench.model.scenario import Validation
 from compbench.report import comparison, pages, trend
 from compbench.report.charts import drawing, rivals
@@ -80,12 +81,16 @@ def repeats(system: str, median_ms: float, count: int = 3, **facts: Any) -> list
 
 def test_the_first_sentence_says_who_is_ahead_where_and_by_how_much(folder: Path) -> None:
     text = text_of(folder, "summary.txt")
-    assert "At equal recall, Engram has the lowest P99 in 1 of 4 scenarios, SlowDB in 1; in 2 who is ahead" in text
+    first = "At equal recall, Engram has the lowest P99 of those compared in 1 of 4 scenarios, SlowDB in 1"
+    assert f"{first}; in 2 who is ahead can't be told." in text
     told = final_message(*records_of(folder), folder, interrupted=False)
-    assert f"{GRAPH}: SlowDB is ahead: the P99 of Engram is" in told
+    assert f"{GRAPH}: SlowDB is ahead of Engram: the P99 of Engram is" in told
     assert ", 6 not offered" in told
-    assert re.search(rf"{GRAPH}: SlowDB is ahead: the P99 of Engram is [\d.]+ times as high \(95 % interval", text)
-    assert re.search(rf"{VECTORS}: can't be told between \w+ and \w+, whose P99 .*; \w+ is ahead of SlowDB\n", text)
+    assert re.search(
+        rf"{GRAPH}: SlowDB is ahead of Engram: the P99 of Engram is [\d.]+ times as high \(95 % interval", text
+    )
+    between = rf"{VECTORS}: can't be told between \w+ and \w+, whose P99 .*; \w+ is ahead of SlowDB"
+    assert re.search(rf"{between}; not compared: PoorDB\n", text)
 
 
 def test_results_tell_each_duel_with_its_interval_and_keep_to_their_schema(folder: Path) -> None:
@@ -160,6 +165,176 @@ def test_without_a_goal_systems_of_unequal_recall_are_not_compared(tmp_path: Pat
     own = [replace(one, scenario=HYBRID) for one in (*repeats(SUBJECT, 1.0), *repeats(SLOW, 9.0, recall=0.8))]
     found = judged(tmp_path, *own)
     assert "not at equal recall: 96.00 % and 80.00 %" in found.answers[HYBRID]
+
+
+def hybrid(*recipes: Recipe) -> list[Recipe]:
+    """Return recipes on the scenario that has no goal of recall of its own, with a frontier whose goal is 0.95."""
+    own = several.frontier(several.MAKERS[0], HYBRID, 1.0)
+    return [replace(one, scenario=HYBRID, frontier=own) for one in recipes]
+
+
+def facts_of(mode: str) -> dict[str, Any]:
+    return {"facts": SystemFacts(title=mode.upper(), mode=mode)}
+
+
+def test_unequal_recalls_above_the_goal_are_not_called_equal(tmp_path: Path, systems_dir: Path) -> None:
+    assert systems_dir
+    own = hybrid(*repeats(SUBJECT, 1.0, recall=0.951), *repeats(SLOW, 9.0, recall=1.0))
+    found = judged(tmp_path / "unequal", *own)
+    assert found.sentence == "At a recall of at least 0.95, Engram has the lowest P99 in 1 of 1 scenario."
+    assert "not at an equal one: Engram 95.10 %, slowdb 100.00 %" in found.answers[HYBRID]
+    assert found.differences.aspects["recall of the timed answers"][SLOW] == f"100.00 % in {HYBRID}"
+    equal = judged(tmp_path, *hybrid(*repeats(SUBJECT, 1.0, recall=0.955), *repeats(SLOW, 9.0, recall=0.964)))
+    assert equal.sentence.startswith("At equal recall, Engram")
+    assert "recall of the timed answers" not in equal.differences.aspects
+
+
+def test_what_runs_elsewhere_is_compared_with_nothing_that_runs_here(tmp_path: Path, systems_dir: Path) -> None:
+    assert systems_dir
+    away, here = facts_of("endpoint"), facts_of("managed")
+    found = judged(
+        tmp_path / "one", *repeats(SUBJECT, 2.0, **here), *repeats(SLOW, 1.0, **away), *repeats(CLOSE, 9.0, **here)
+    )
+    (contest,) = found.contests
+    assert [duel.told for duel in contest.duels] == ["not compared", "ahead"]
+    assert contest.duels[0].reason == "ENDPOINT runs elsewhere (mode endpoint)"
+    assert contest.leader is contest.entries[0]
+    assert "the lowest P99 of those compared" in found.sentence
+    assert not any(cell.is_best for line in found.table[VECTORS] for cell in line.cells)
+    told = found.differences.aspects["memory limit and CPU set"]
+    assert told == {SUBJECT: "none", SLOW: "not readable here", CLOSE: "none"}
+    assert "but for ENDPOINT" in found.where
+    both = judged(tmp_path / "both", *repeats(SUBJECT, 1.0, **away), *repeats(SLOW, 9.0, **away))
+    assert both.contests[0].duels[0].told == "ahead"
+    assert "same machine" not in both.where
+    assert "memory limit and CPU set" in both.differences.unknown
+    boxed = facts_of("container")
+    run = synthetic.make_run(
+        tmp_path, RunRecipe(captures=[*repeats(SUBJECT, 1.0, **here), *repeats(SLOW, 9.0, **boxed)])
+    )
+    manifest, captures = records_of(run)
+    for limits, shown in (("cores none, memory none", "none"), ("cores 0-1, memory 4g", "cores 0-1, memory 4g")):
+        server = msgspec.structs.replace(captures[0].server, limits=limits)
+        limited = [msgspec.structs.replace(c, server=server) if c.system == SLOW else c for c in captures]
+        found_now = versus_of(manifest, limited, TARGETS, {})
+        assert found_now
+        own = found_now.differences.aspects.get("memory limit and CPU set", {SLOW: "none"})
+        assert own[SLOW] == shown
+
+
+def test_who_could_not_be_compared_does_not_spoil_the_answer_about_the_others(
+    tmp_path: Path, systems_dir: Path
+) -> None:
+    assert systems_dir
+    found = judged(tmp_path, *repeats(SUBJECT, 1.0), *repeats(SLOW, 9.0), *repeats(CLOSE, 0.5, 1))
+    assert found.contests[0].leader is found.contests[0].entries[0]
+    assert found.answers[VECTORS].startswith("Engram is ahead of slowdb: the P99 of slowdb is")
+    told = "closedb was not compared: it takes two valid repeats of each to tell, and there is 1 of closedb"
+    assert found.answers[VECTORS].endswith(told)
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.03, "no difference"), (1.2, "ahead")])
+def test_a_difference_that_is_told_but_does_not_matter_puts_nobody_ahead(
+    tmp_path: Path, systems_dir: Path, factor: float, told: str
+) -> None:
+    assert systems_dir
+    p99s_ms = (1.0, 1.001, 1.002)
+    run = synthetic.make_run(tmp_path, RunRecipe(captures=[*repeats(SUBJECT, 1.0), *repeats(SLOW, 1.0)]))
+    manifest, captures = records_of(run)
+    found = versus_of(
+        manifest, [with_p99(c, p99s_ms, factor if c.system == SLOW else 1.0) for c in captures], TARGETS, {}
+    )
+    assert found
+    (duel,) = found.contests[0].duels
+    assert duel.ratio
+    assert duel.ratio.low > 1
+    assert duel.told == told
+    is_best = dict(zip(found.columns, found.table[VECTORS][0].cells, strict=True))["P99, ms"].is_best
+    assert is_best == (told == "ahead")
+    if told == "no difference":
+        assert "within 5 %: no difference that matters" in found.answers[VECTORS]
+        assert found.contests[0].leader is None
+    alike = versus_of(manifest, [with_p99(c, (1.0,) * 3, 1.0 + (c.system == SLOW)) for c in captures], TARGETS, {})
+    assert alike
+    assert "the repeats are all alike" in alike.answers[VECTORS]
+
+
+def with_p99(capture: Capture, p99s_ms: tuple[float, ...], factor: float) -> Capture:
+    """Return a capture whose P99 is the one of its repeat, times a factor."""
+    assert capture.result
+    assert capture.repeat
+    result = msgspec.structs.replace(capture.result, p99_latency_ms=factor * p99s_ms[capture.repeat - 1])
+    return msgspec.structs.replace(capture, result=result)
+
+
+def test_a_lower_bound_is_no_capacity_and_one_without_a_capacity_leaves_none_best(
+    tmp_path: Path, systems_dir: Path
+) -> None:
+    assert systems_dir
+    own, slow = (several.frontier(several.MAKERS[n], VECTORS, 1.0) for n in (0, 2))
+    bound = [
+        msgspec.structs.replace(c, capacity=c.capacity and msgspec.structs.replace(c.capacity, bound="driver"))
+        for c in own.capacities
+    ]
+    ended = msgspec.structs.replace(own, capacities=bound)
+    found = judged(tmp_path / "a", *repeats(SUBJECT, 1.0, frontier=ended), *repeats(SLOW, 9.0, frontier=slow))
+    rows = {system: cells for _, system, cells in found.capacity_rows}
+    assert all(cell.startswith("≥ ") for cell in rows[SUBJECT])
+    assert not any("≥" in cell for cell in rows[SLOW])
+    place = found.columns.index("capacity, ops/s")
+    assert found.table[VECTORS][0].cells[place].is_best
+    none = msgspec.structs.replace(slow, capacities=[])
+    third = judged(
+        tmp_path,
+        *repeats(SUBJECT, 1.0, frontier=own),
+        *repeats(SLOW, 9.0, frontier=slow),
+        *repeats(CLOSE, 5.0, frontier=none),
+    )
+    assert not any(line.cells[place].is_best for line in third.table[VECTORS])
+
+
+def test_a_run_that_is_not_finished_says_how_much_is_not_measured(tmp_path: Path, systems_dir: Path) -> None:
+    assert systems_dir
+    own = [*repeats(SUBJECT, 1.0), *repeats(SLOW, 9.0)]
+    run = synthetic.make_run(tmp_path, RunRecipe(captures=[*own, *(replace(one, scenario=LARGE) for one in own)]))
+    manifest, captures = records_of(run)
+    found = versus_of(manifest, [c for c in captures if c.scenario == VECTORS], TARGETS, {})
+    assert found
+    assert "Engram has the lowest P99 in 1 of 2 scenarios; in 1 who is ahead can't be told" in found.sentence
+    assert found.sentence.endswith("; 6 measurements not made yet.")
+    assert "Engram: not measured" in found.answers[LARGE]
+
+
+def test_an_interrupted_comparison_tells_the_first_names_alone(tmp_path: Path, systems_dir: Path) -> None:
+    assert systems_dir
+    run = synthetic.make_run(tmp_path, RunRecipe(captures=[*repeats(SUBJECT, 1.0, 5), *repeats(SLOW, 9.0, 5)]))
+    manifest, captures = records_of(run)
+    text = final_message(manifest, captures[:1], run, interrupted=True)
+    line = next(line for line in text.splitlines() if line.startswith("Summary:"))
+    assert re.search(r", 9 not run \(4 of engram, 5 of slowdb: (\S+, ){3}\.\.\.\)$", line)
+
+
+def test_a_line_of_a_system_that_is_not_compared_is_faint_and_says_so() -> None:
+    curves = {"a": [(50.0, 2.0), (99.0, 3.0)], "b": [(50.0, 1.0), (99.0, 2.0)]}
+    spec = rivals.percentiles_chart(curves, ["a", "b"], None, uncompared={"b"})
+    assert spec
+    drawn = drawing.draw_svg(spec)
+    assert "b (not compared)" in drawn
+    assert "a (not compared)" not in drawn
+    assert spec["layer"][1]["mark"]["opacity"] < spec["layer"][0]["mark"]["opacity"]
+
+
+def test_another_effort_is_told_beside_a_change_and_is_none_by_itself(tmp_path: Path, systems_dir: Path) -> None:
+    assert systems_dir
+    for number, effort in enumerate((96, 128)):
+        own = [*repeats(SUBJECT, 1.0, effort=effort), *repeats(SLOW, 9.0, effort=64)]
+        write_pages(synthetic.make_run(tmp_path, RunRecipe(captures=own, at=synthetic.NOON + 86_400 * number)))
+    known, _ = history.read_history(tmp_path)
+    rows = comparison.compare_runs(known[0], known[1], known).rows
+    told = {row.scenario: row for row in rows if row.metric.name == "p99_latency_ms"}
+    assert told[f"{VECTORS}@{SUBJECT}"].remark.endswith("effort 96 -> 128")
+    assert told[f"{VECTORS}@{SUBJECT}"].verdict == "same"
+    assert "effort" not in told[f"{VECTORS}@{SLOW}"].remark
 
 
 def test_a_demonstration_says_so_first_and_claims_nothing(tmp_path: Path, systems_dir: Path) -> None:
@@ -305,17 +480,22 @@ def test_the_terminal_says_why_something_is_not_offered() -> None:
 def test_the_page_answers_first_and_tells_what_is_not_equal(folder: Path, systems_dir: Path, tmp_path: Path) -> None:
     render(folder, systems_dir=systems_dir)
     text = re.sub(r"<script>.*?</script>", "", text_of(folder, "report.html"), flags=re.DOTALL)
-    assert text.index("has the lowest P99 in 1 of 4 scenarios") < text.index("P99 of each system")
+    assert text.index("has the lowest P99 of those compared in 1 of 4 scenarios") < text.index("P99 of each system")
     assert text.index("What is not equal between them") < text.index('id="published"') < text.index('id="provenance"')
     assert "HNSW, m 16, ef_construct 100" in text
     assert "the index does NOT answer" in text
     assert "whether the index answers is not known" in text
-    assert "memory limit: none; CPU set: none" in text
+    assert "memory limit and CPU set: none" in text
     assert "it does not offer traversals" in text
     assert "These are figures of" not in text
     tokens = MarkdownIt("commonmark").enable("table").parse(text_of(folder, "report.md"))
     heads = [tokens[n + 1].content for n, token in enumerate(tokens) if token.type == "heading_open"]
-    assert heads[:4] == [f"Run {folder.name}", "Engram against each", "Side by side", "What is not equal between them"]
+    assert heads[:4] == [
+        f"Run {folder.name}",
+        "Engram against each",
+        "Side by side",
+        "Capacity at a recall of at least",
+    ]
     assert len([token for token in tokens if token.type == "table_open"]) >= 4
     for name in ("versus", f"{VECTORS}_frontier", f"{GRAPH}_rivals"):
         assert (folder / f"{folder.name}_{name}.svg").is_file()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from compbench.model.metrics import P99, given
@@ -24,6 +24,10 @@ _AXIS_PX = 45
 # Between two labels, and the width that they have at the right, as a share of the chart's.
 _LABEL_PX = 15
 _ROOM = 0.24
+# With labels that say besides that a system is not compared.
+_ROOM_UNCOMPARED = 0.4
+_UNCOMPARED = "not compared"
+_FAINT = 0.35
 
 
 @dataclass(frozen=True)
@@ -186,14 +190,27 @@ def frontier_chart(points: Sequence[Reached], systems: Sequence[str], goal: floa
 
 
 def percentiles_chart(
-    curves: Mapping[str, Sequence[tuple[float, float]]], systems: Sequence[str], target_ms: float | None
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    systems: Sequence[str],
+    target_ms: float | None,
+    *,
+    uncompared: Collection[str] = (),
 ) -> Spec | None:
-    """Return latency over percentile of all systems, stretched so that each further nine has the same width."""
+    """Return latency over percentile of all systems, stretched so that each further nine has the same width.
+
+    Those that are not compared are faint and called so: the lowest line is not the fastest if it answers wrongly.
+    """
     curves = {name: points for name in systems if (points := curves.get(name))}
     if not curves:
         return None
     rows: list[Datum] = [
-        {"what": name, "nines": 1 / (1 - percentile / 100), "ms": ms, "percentile": f"P{percentile:.6g}"}
+        {
+            "what": name,
+            "nines": 1 / (1 - percentile / 100),
+            "ms": ms,
+            "percentile": f"P{percentile:.6g}",
+            "compared": name not in uncompared,
+        }
         for name, points in curves.items()
         for percentile, ms in points
         if ms > 0
@@ -204,21 +221,27 @@ def percentiles_chart(
         "labelExpr": "datum.value == 1 ? '0' : 'P' + format(100 - 100 / datum.value, '.6~g')",
         "title": "percentile of all operations",
     }
-    scale = {"type": "log", "nice": False, "domain": [1, highest ** (1 / (1 - _ROOM))]}
+    names = list(curves)
+    labels = {name: f"{name} ({_UNCOMPARED})" if name in uncompared else name for name in names}
+    room = _ROOM if labels.keys() == set(labels.values()) else _ROOM_UNCOMPARED
+    scale = {"type": "log", "nice": False, "domain": [1, highest ** (1 / (1 - room))]}
     x: Spec = {"field": "nines", "type": "quantitative", "scale": scale, "axis": axis}
     y = _log_y([row["ms"] for row in rows], "response time, ms")
-    names = list(curves)
     shared: Spec = {"x": x, "y": y, "color": _colour(names, systems)}
     layers: list[Spec] = [
         {
-            "mark": {"type": "line", "interpolate": "monotone"},
+            "mark": {"type": "line", "interpolate": "monotone", "opacity": 1 if is_compared else _FAINT},
+            "transform": [{"filter": f"datum.compared == {str(is_compared).lower()}"}],
             "encoding": {**shared, "strokeDash": _dash(names, systems)},
-        },
+        }
+        for is_compared in (True, False)
+    ]
+    layers += [
         {
             "mark": {"type": "point", "opacity": 0, "size": 90},
             "encoding": {**shared, "tooltip": tooltips(what="system", percentile="percentile", ms="ms")},
         },
-        _labels({n: (1 / (1 - p[-1][0] / 100), p[-1][1]) for n, p in curves.items()}, shared, highest, "nines"),
+        _labels({n: (1 / (1 - p[-1][0] / 100), p[-1][1]) for n, p in curves.items()}, shared, highest, "nines", labels),
     ]
     if target_ms is not None:
         layers += _limit(target_ms, x, y)
@@ -305,16 +328,25 @@ def _log_y(values: Sequence[float], title: str) -> Spec:
     }
 
 
-def _labels(ends: Mapping[str, tuple[float, float]], shared: Spec, right: float, field: str) -> Spec:
+def _labels(
+    ends: Mapping[str, tuple[float, float]],
+    shared: Spec,
+    right: float,
+    field: str,
+    names: Mapping[str, str] | None = None,
+) -> Spec:
     """Return the systems' names at the right, each as near to the end of its line as the others let it."""
     low, high = (math.log(value) for value in shared["y"]["scale"]["domain"])
     logs = [math.log(max(ms, math.exp(low))) for _, ms in ends.values()]
     moved = apart(logs, _LABEL_PX * (high - low) / (_HEIGHT - _AXIS_PX))
     lowest, highest = min(moved, default=0.0), max(moved, default=0.0)
     shift = max(0.0, low - lowest) - max(0.0, highest - high)
-    places = [{"what": name, field: right, "ms": math.exp(at + shift)} for name, at in zip(ends, moved, strict=True)]
+    places = [
+        {"what": name, "label": (names or {}).get(name, name), field: right, "ms": math.exp(at + shift)}
+        for name, at in zip(ends, moved, strict=True)
+    ]
     mark = {"type": "text", "align": "left", "dx": 12, "fontSize": 12, "fontWeight": "bold"}
-    return {"data": {"values": places}, "mark": mark, "encoding": {**shared, "text": {"field": "what"}}}
+    return {"data": {"values": places}, "mark": mark, "encoding": {**shared, "text": {"field": "label"}}}
 
 
 def _goal(goal: float, x: Spec) -> list[Spec]:

@@ -42,6 +42,14 @@ def amount(stored: int | None, loaded: int | None) -> str:
     return "not told" if loaded is None else f"{loaded} loaded"
 
 
+class _Details(msgspec.Struct, frozen=True):
+    effort: int | None = None
+
+
+class _Result(msgspec.Struct, frozen=True):
+    details: _Details | None = None
+
+
 class _Scenario(msgspec.Struct, frozen=True):
     scenario: str
     outcome: Outcome
@@ -52,6 +60,11 @@ class _Scenario(msgspec.Struct, frozen=True):
     duration_s: float | None = None
     system: str = ""
     is_compared: bool = False
+    result: _Result | None = None
+
+    @property
+    def effort(self) -> int | None:
+        return self.result.details.effort if self.result and self.result.details else None
 
     @property
     def name(self) -> str:
@@ -101,7 +114,7 @@ class Past:
 
     `values` has the figures by scenario and metric, of each repeat that passed or missed; `measured`
     says which is which. Where a run compared `systems` (the subject first), `alpha@qdrant` stands for a scenario
-    everywhere, so that figures of different systems never meet.
+    everywhere, so that figures of different systems never meet. `efforts` tells what its timed searches had, if any.
     """
 
     run: str
@@ -116,6 +129,7 @@ class Past:
     kind: str = "suite"
     capacities: Mapping[str, Capacity] = field(default_factory=dict)
     systems: Sequence[str] = ()
+    efforts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scenarios(self) -> list[str]:
@@ -199,7 +213,17 @@ def _past(results: _Results) -> Past:
         verdicts=verdicts,
         measured=measured,
         systems=results.systems,
+        efforts=_efforts(results),
     )
+
+
+def _efforts(results: _Results) -> dict[str, str]:
+    """Return the efforts of each scenario's searches, where they have a knob for that: one, or several of repeats."""
+    found: dict[str, set[int]] = {}
+    for one in results.scenarios:
+        if one.effort:
+            found.setdefault(one.name, set()).add(one.effort)
+    return {name: ", ".join(map(str, sorted(efforts))) for name, efforts in found.items()}
 
 
 def _inputs(results: _Results) -> dict[str, str]:
