@@ -110,6 +110,10 @@ def _not_kept(stored: int, acknowledged: int) -> str:
     return f"the server keeps {stored} of {acknowledged} acknowledged memories: it merges similar ones, or evicts"
 
 
+def _too_many(stored: int, wanted: int) -> str:
+    return f"the server holds {stored} memories, of which only {wanted} belong to the data set: start it afresh"
+
+
 def _of_each_space(rows: int, spaces: int) -> list[int]:
     """Return how many of the first rows lie in each space."""
     return [len(range(space, rows, spaces)) for space in range(spaces)]
@@ -145,8 +149,8 @@ class _Loading:
         stored = await self._stored(transport)
         edges = await self._client.edges_held(transport.ask)
         elapsed_s = self._elapsed_s()
-        if not self._note and stored is not None and stored < self._wanted:
-            self._note = _not_kept(stored, self._wanted)
+        if not self._note and stored is not None and stored != self._wanted:
+            self._note = _not_kept(stored, self._wanted) if stored < self._wanted else _too_many(stored, self._wanted)
         proof = None if self._note else await self._proof(transport)
         transport.close()
         return Prepared(

@@ -66,6 +66,14 @@ def test_a_bulk_load_goes_on_where_it_was(tmp_path: Path) -> None:
         assert (code, report["found"], report["sent"], report["stored"]) == (0, 1250, 1250, 2500), said
 
 
+def test_a_server_that_holds_more_than_is_wanted_is_refused(tmp_path: Path) -> None:
+    with embedded(tmp_path) as server:
+        assert prepare(tmp_path, server.url, scenario(nodes=2500))[0] == 0
+        code, report, said = prepare(tmp_path, server.url, scenario(nodes=2500), "--scale", "0.5")
+    assert (code, report["complete"], report["stored"]) == (1, False, 2500)
+    assert "holds 2500 memories, of which only 1250 belong to the data set: start it afresh" in said
+
+
 def test_edges_are_loaded_with_the_rows_and_only_once(tmp_path: Path) -> None:
     made = graph_scenario(2500)
     expected = sum(len(chunk) for chunk in edge_chunks(2500, 5.0, made.seed))
