@@ -107,14 +107,19 @@ def frontier_argv(
 
 
 def prepare_argv(
-    settings: Settings, scenario: Scenario, files: DriverFiles, memories: int, time_limit_s: float
+    settings: Settings,
+    scenario: Scenario,
+    files: DriverFiles,
+    memories: int,
+    time_limit_s: float,
+    effort: int | None = None,
 ) -> list[str]:
     """Return the command line that loads a scenario's data set; always compbench's own: `loadtest` has none."""
     return [
         *_builtin(),
         "prepare",
         *_common(settings, scenario, files),
-        *_system_options(settings),
+        *_system_options(settings, effort),
         *("--rows", str(memories)),
         *("--progress", str(files.progress)),
         *("--time-limit", repr(time_limit_s)),

@@ -43,7 +43,11 @@ def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
     with attempt.phase("prepare", settings.prepare_limit_s):
         limit_s = settings.prepare_limit_s + settings.driver_grace_s
         output = Output(work / "prepare.log", MEGABYTE)
-        argv = drivers.prepare_argv(settings, scenario, files, data_set.wanted, settings.prepare_limit_s)
+        # Known before: in some systems it is built into the index.
+        attempt.effort = equal_recall.choose_effort(attempt)
+        argv = drivers.prepare_argv(
+            settings, scenario, files, data_set.wanted, settings.prepare_limit_s, attempt.effort
+        )
         with _driver(attempt, under_test, argv, output, None) as child:
             in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
         ended = child.exit
@@ -85,7 +89,7 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
         take_snapshot(attempt, under_test, work)
         keep_stacks(attempt, work)
     if timed_out:
-        raise ScenarioFailed(outcome_of("driver-timeout", "measure", limit_s=job.limit_s))
+        raise ScenarioFailed(outcome_of("driver-timeout", "measure", limit_s=following.limit_now_s))
     if not server.answers(attempt.settings):
         raise ScenarioFailed(outcome_of("server-unresponsive", "measure"))
     return _judge(attempt, ended or Exit(None), stdout, job.files.report)
@@ -117,7 +121,8 @@ def _refuse_another_size(attempt: Attempt, data_set: DataSet) -> None:
     """
     for other in attempt.run.captures():
         had = other.data_set
-        if other.scenario == attempt.scenario.name and had is not None and had.wanted != data_set.wanted:
+        is_figure = other.scenario == attempt.scenario.name and other.result is not None
+        if is_figure and had is not None and had.wanted != data_set.wanted:
             now = f"now {data_set.wanted:,} would be loaded"
             problem = f"{other.measurement} of this run had {had.wanted:,} memories, {now}"
             raise ScenarioFailed(outcome_of("data-set-size-unknown", "prepare", problem=problem))
@@ -128,8 +133,7 @@ def _job_of(attempt: Attempt, work: Path) -> Job:
     job_for = drivers.capacity_job if attempt.measurement.kind == "capacity" else drivers.load_job
     try:
         assert attempt.data_set is not None  # noqa: S101 - it is loaded before anything is measured
-        effort = equal_recall.choose_effort(attempt)
-        return job_for(attempt.settings, attempt.scenario, files, attempt.data_set.wanted, effort)
+        return job_for(attempt.settings, attempt.scenario, files, attempt.data_set.wanted, attempt.effort)
     except UserError as error:
         raise ScenarioFailed(outcome_of("no-limit", problem=error)) from None
 

@@ -267,7 +267,7 @@ def test_of_a_running_server_that_rewrites_its_files_nothing_is_saved(
 ) -> None:
     (tmp_path / "data").mkdir()
     half = SimpleNamespace(rewrites_data=rewrites, save=lambda _timeout_s: "")
-    monkeypatch.setattr(data_sets.registry, "server_of", lambda _settings: half)
+    monkeypatch.setattr("compbench.systems.registry.server_of", lambda _settings: half)
     settings = load_settings(tmp_path, {}, {"system": "embedded", "data_set_save_every_s": "0"})
     making = data_sets.Making(settings, tmp_path, lambda _event: None, "search")
     loader = cast("Any", SimpleNamespace(exit=None))
