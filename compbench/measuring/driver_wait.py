@@ -42,6 +42,7 @@ class Following:
             has the time of a load, in which an index may be built.
         begin: called once, when the driver starts to measure.
         each_poll: called several times a second from then on.
+        while_held: called once, when the driver has measured and holds its connections open.
     """
 
     attempt: Attempt
@@ -51,7 +52,9 @@ class Following:
     limit_s: float
     begin: Callable[[], None] = lambda: None
     each_poll: Callable[[], None] = lambda: None
+    while_held: Callable[[], None] = lambda: None
     _began: float | None = None
+    _is_held: bool = False
 
     def until_end(self) -> bool:
         """Wait for the driver's end; return whether it came by itself.
@@ -66,6 +69,9 @@ class Following:
             reader.read()
             self._note_beginning(reader.phase)
             self._refuse_dead_server()
+            if reader.phase == "hold" and not self._is_held:
+                self._is_held = True
+                self.while_held()
             elapsed_s = self.attempt.effects.monotonic() - (started if self._began is None else self._began)
             if elapsed_s > self.limit_now_s:
                 self.child.stop(self.attempt.settings.stop_grace_s)

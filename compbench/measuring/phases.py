@@ -14,13 +14,12 @@ from compbench.machine import process, thresholds
 from compbench.machine.output import Output
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit
-from compbench.machine.tree_memory import tree_memory_bytes
 from compbench.measuring import cautions, driver_report, drivers, equal_recall, outcomes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.under_test import UnderTest
-from compbench.measuring.watching import keep_stacks, take_snapshot, watching
+from compbench.measuring.watching import keep_stacks, note_memory, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
 from compbench.model.records import DataSet, DriverFacts
@@ -59,7 +58,7 @@ def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
         complete = in_time and ended is not None and ended.code == 0
         stored = registry.server_of(settings).count()
         loaded = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
-        attempt.data_set = _with_costs(attempt, loaded, said, under_test, work)
+        attempt.data_set = _with_costs(attempt, loaded, said, work)
     attempt.warn(cautions.of_data_set(attempt.data_set))
     if unheld := outcomes.judge_held_data(attempt.data_set):
         raise ScenarioFailed(unheld)
@@ -80,9 +79,17 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
         _driver(attempt, under_test, job.argv, stdout, stderr) as child,
     ):
         with watching(attempt, child, under_test, job, work) as (begin, each_poll):
-            following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll)
+
+            def look() -> None:
+                note_memory(attempt, under_test)
+                if job.files.hold:
+                    job.files.hold.touch()
+
+            following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll, look)
             timed_out = not following.until_end()
         ended = child.exit
+        if attempt.driver_name != "builtin" and not timed_out:
+            note_memory(attempt, under_test)  # Engram's driver holds no connections, and its server has no need of them
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
     attempt.busy = busiest(processes, attempt.effects.read_processes(), server=under_test.pid)
     with attempt.phase("snapshot"):
@@ -129,7 +136,8 @@ def _refuse_another_size(attempt: Attempt, data_set: DataSet) -> None:
 
 
 def _job_of(attempt: Attempt, work: Path) -> Job:
-    files = DriverFiles(attempt.partial("driver_json"), work / "measure.progress", attempt.partial("hlog"))
+    progress, hold = work / "measure.progress", work / "measure.hold"
+    files = DriverFiles(attempt.partial("driver_json"), progress, attempt.partial("hlog"), hold)
     job_for = drivers.capacity_job if attempt.measurement.kind == "capacity" else drivers.load_job
     try:
         assert attempt.data_set is not None  # noqa: S101 - it is loaded before anything is measured
@@ -217,7 +225,7 @@ def _disk_bytes(attempt: Attempt, work: Path) -> int | None:
     return kept_data.disk_bytes(work / "data") if is_here else None
 
 
-def _with_costs(attempt: Attempt, loaded: DataSet, said: Prepared | None, under_test: UnderTest, work: Path) -> DataSet:
+def _with_costs(attempt: Attempt, loaded: DataSet, said: Prepared | None, work: Path) -> DataSet:
     """Return the data set with what loading it took: of the server that did it, which may be one before."""
     kept = kept_data.read_kept_facts(attempt.settings, attempt.scenario) if attempt.has_kept_data else None
     load_s = index_s = None
@@ -230,7 +238,6 @@ def _with_costs(attempt: Attempt, loaded: DataSet, said: Prepared | None, under_
         is_kept=attempt.has_kept_data,
         load_s=load_s,
         index_s=index_s,
-        memory_bytes=None if under_test.pid is None else tree_memory_bytes(under_test.pid),
         disk_bytes=kept.disk_bytes if kept else _disk_bytes(attempt, work),
         index_proof=(said.index_proof if said else None) or (kept.index_proof if kept else None),
     )
