@@ -117,6 +117,8 @@ def make_data_set(making: Making, scenario: Scenario, memories: int, folder: Pat
         UserError: the server did not start, did not take the data, or its state can't be kept.
     """
     settings, begun = making.settings, kept_data.begun_folder(folder)
+    if registry.server_of(settings).rewrites_data:
+        shutil.rmtree(begun, ignore_errors=True)  # an earlier compbench made such copies of running servers
     with server.work_folder(settings, making.root) as work:
         is_resumed = hand_over_for(settings, begun, work / "data")
 

@@ -55,6 +55,9 @@ def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
             note = f"loading was ended after {limit_s:g} s"
         elif not note and (ended is None or ended.code != 0):
             note = f"loading failed: {' '.join(server.tail(output.path, 3)) or ended}"
+        if note and attempt.has_kept_data:
+            kept = kept_data.data_set_folder(settings, scenario)
+            note += f" (its rows are kept in {kept}: without that they are loaded anew)"
         complete = in_time and ended is not None and ended.code == 0
         stored = registry.server_of(settings).count()
         loaded = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
