@@ -85,4 +85,5 @@ def _duration_s(project: Project, name: str) -> float:
         scenario = project.loaded[measurement_named(name).scenario]
     except UserError:
         return 0.0  # a check says so
-    return float(drivers.duration_s(project.settings, scenario))
+    warm_up_s = project.settings.warm_up_s if project.settings.driver == "builtin" else 0.0
+    return drivers.duration_s(project.settings, scenario) + warm_up_s

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from compbench.cli.project import Project
+from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.measuring import session
 from compbench.measuring.retries import due
@@ -87,7 +88,7 @@ class RunInProgress:
             self.run,
             measurement,
             scenario,
-            self.project.settings.of(measurement.system),
+            self._settings.of(measurement.system),
             self.project.root,
             self.tell,
             self.effects,
@@ -107,8 +108,13 @@ class RunInProgress:
             place=place[0],
             of=place[1],
             left_s=left_s,
-            data=data_set_sizes.describe_wanted(self.project.settings, scenario),
+            data=data_set_sizes.describe_wanted(self._settings, scenario),
         )
+
+    @property
+    def _settings(self) -> Settings:
+        """Return the settings as they hold for the next measurement of the run."""
+        return data_set_sizes.sized_as_before(self.project.settings, self.captures)
 
     def write_diagnostics(self, measurement: str) -> None:
         """Render `_diag.txt` and `_sys.txt` of one measurement."""

@@ -18,6 +18,7 @@ INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 FOUND_KEYS = (
     "systems",
     "absent",
+    "sizes",
     "system_tables",
     "system_reason",
     "system_is_chosen",
@@ -79,12 +80,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Every setting, as it holds for one invocation; `compbench.toml` documents each.
 
     Paths are relative to the project's root until they are loaded, then absolute. `system` and `driver` are never
-    `auto` after loading; `systems` are those that are compared, the subject first, and `system` the one of them that
-    is meant at the moment (none are compared where there is but one); `absent` are rivals that were asked for and are
-    not here, each with how to get it. `system_reason` says why the system was chosen, `system_is_chosen` whether it was
-    named explicitly, `auto_choice` which one `auto` means here and why, `system_tables` the settings of every known
-    system with their defaults, and `invocation` the words of a command that resumes this one. `scenarios_dir` is then
-    the suite's folder, and `expected_scenarios` None where a suite may have any number of scenarios.
+    `auto` after loading; `systems` are those that are compared, the subject first, and `system` the one of them
+    that is meant at the moment (none are compared where there is but one); `absent` are rivals that were asked for
+    and are not here, each with how to get it. `sizes` are how many memories of a scenario a run has measured
+    before, and why no more: all that is measured later in the same run gets as many. `system_reason` says why the
+    system was chosen, `system_is_chosen` whether it was named explicitly, `auto_choice` which one `auto` means here
+    and why, `system_tables` the settings of every known system with their defaults, and `invocation` the words of a
+    command that resumes this one. `scenarios_dir` is then the suite's folder, and `expected_scenarios` None where a
+    suite may have any number of scenarios.
     """
 
     system: str = system_tables.AUTO
@@ -150,6 +153,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     head: str = ""
     systems: tuple[str, ...] = ()
     absent: tuple[tuple[str, str], ...] = ()
+    sizes: dict[str, tuple[int, str]] = {}
     system_tables: dict[str, dict[str, Any]] = {}
     system_reason: str = ""
     system_is_chosen: bool = False

@@ -38,6 +38,8 @@ _UNTYPED = ("environment", "command line")
 _FILE_KEYS = ("notify",)
 # How often each scenario is measured on each of several systems, unless that is set: fewer show no noise.
 _COMPARED_REPEAT = 3
+# How long each of several systems is warmed up, unless that is set: one that starts on kept data has cold caches.
+_COMPARED_WARM_UP_S = {"full": 5.0, "quick": 2.0}
 # Settings that had another name.
 _RENAMED = {"target": "system"}
 
@@ -154,6 +156,7 @@ def _decide(
         system=name,
         systems=tuple(names) if several else (),
         repeat=_COMPARED_REPEAT if several and "repeat" not in places else settings.repeat,
+        warm_up_s=_warm_up_s(settings, places, several=several),
         system_reason=reason,
         auto_choice=system_tables.choose(system_tables.AUTO, where, known, own, tables),
         system_is_chosen=settings.system != system_tables.AUTO,
@@ -161,6 +164,11 @@ def _decide(
         driver=_driver(settings.driver, kind, where=places.get("driver", "settings"), several=several),
         default_limits=small or SPECIFIED_LIMITS,
     )
+
+
+def _warm_up_s(settings: Settings, places: Mapping[str, str], *, several: bool) -> float:
+    is_default = several and "warm_up_s" not in places
+    return _COMPARED_WARM_UP_S[settings.profile] if is_default else settings.warm_up_s
 
 
 def _driver(asked: str, kind: SystemKind, *, where: str, several: bool) -> str:

@@ -72,6 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     asked = _run_options(options, scenario, options.duration or scenario.duration_s)
     asked = asked._replace(
         warm_up_s=options.warm_up,
+        hold=options.hold,
         output=_checked_folder("--output", options.output),
         hlog=_checked_folder("--hlog", options.hlog),
     )
@@ -298,6 +299,9 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration", type=_whole(1, 86_400), metavar="S", help="whole seconds, measured")
     parser.add_argument("--warm-up", type=_seconds, default=0.0, metavar="S", help="sent before, not recorded")
     parser.add_argument("--hlog", type=Path, metavar="PATH", help="write an HdrHistogram log")
+    parser.add_argument(
+        "--hold", type=Path, metavar="PATH", help="hold the connections open after the load until this file is there"
+    )
 
 
 def _add_capacity_arguments(parser: argparse.ArgumentParser) -> None:

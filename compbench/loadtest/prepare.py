@@ -37,6 +37,8 @@ RATE_AFTER_S = 5.0
 # A server that has kept less than half of so many acknowledged memories drops or merges them.
 STORED_AFTER = 200
 STORED_SHARE = 0.5
+# A count may be a scan of all rows: next to a load it takes no more than this share of the time.
+COUNTING_SHARE = 0.01
 
 
 class PrepareOptions(NamedTuple):
@@ -110,6 +112,10 @@ def _not_kept(stored: int, acknowledged: int) -> str:
     return f"the server keeps {stored} of {acknowledged} acknowledged memories: it merges similar ones, or evicts"
 
 
+def _too_many(stored: int, wanted: int) -> str:
+    return f"the server holds {stored} memories, of which only {wanted} belong to the data set: start it afresh"
+
+
 def _of_each_space(rows: int, spaces: int) -> list[int]:
     """Return how many of the first rows lie in each space."""
     return [len(range(space, rows, spaces)) for space in range(spaces)]
@@ -123,6 +129,45 @@ class _Batch(NamedTuple):
     name: str
 
 
+class _Counting:
+    """Asks a server now and then how many rows it has, beside a load that does not wait for the answer.
+
+    Nothing depends on an answer that is late or fails: a server that is dead shows by the load itself.
+
+    Attributes:
+        is_held: no question is asked now, since the server builds an index.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client, self.is_held = client, False
+        self._question: asyncio.Task[int | None] | None = None
+        self._asked, self._next_at_s = LoadState(0, 0, None), 0.0
+
+    def newest(self, transport: Transport, state: LoadState) -> LoadState | None:
+        """Return an answer that has come, with the state in which it was asked for; ask again when it is time to."""
+        answered = None
+        if self._question is not None and self._question.done():
+            answered, self._question = self._asked._replace(stored=self._question.result()), None
+        if self._question is None and not self.is_held and time.monotonic() >= self._next_at_s:
+            self._asked, self._question = state, asyncio.create_task(self._ask(transport))
+        return answered
+
+    def end(self) -> None:
+        """Wait for no answer any more."""
+        if self._question is not None:
+            self._question.cancel()
+
+    async def _ask(self, transport: Transport) -> int | None:
+        began_s = time.monotonic()
+        try:
+            return await self._client.count(transport.ask)
+        except UserError:
+            return None
+        finally:
+            ended_s = time.monotonic()
+            self._next_at_s = ended_s + (ended_s - began_s) / COUNTING_SHARE
+
+
 class _Loading:
     """Keeps requests in flight until all are acknowledged, or there is a reason to stop."""
 
@@ -134,6 +179,7 @@ class _Loading:
         self._began_s = time.monotonic()
         self._index_s = 0.0
         self._states: deque[LoadState] = deque(maxlen=RATE_WINDOW)
+        self._counting = _Counting(client)
 
     async def run(self) -> Prepared:
         # One more for the questions about its count.
@@ -142,11 +188,11 @@ class _Loading:
         self._began_s = time.monotonic()
         loading = await self._client.begin_loading(transport.ask, self._wanted)
         await self._watched(self._load(transport, loading), transport)
+        elapsed_s = self._elapsed_s()
         stored = await self._stored(transport)
         edges = await self._client.edges_held(transport.ask)
-        elapsed_s = self._elapsed_s()
-        if not self._note and stored is not None and stored < self._wanted:
-            self._note = _not_kept(stored, self._wanted)
+        if not self._note and stored is not None and stored != self._wanted:
+            self._note = _not_kept(stored, self._wanted) if stored < self._wanted else _too_many(stored, self._wanted)
         proof = None if self._note else await self._proof(transport)
         transport.close()
         return Prepared(
@@ -179,7 +225,9 @@ class _Loading:
 
     async def _build_index(self, transport: Transport) -> None:
         began_s = time.monotonic()
+        self._counting.is_held = True
         problem = await self._client.build_index(transport.ask)
+        self._counting.is_held = False
         self._index_s += time.monotonic() - began_s
         if problem:
             self._note = f"not indexed: {problem}"
@@ -277,20 +325,21 @@ class _Loading:
         task = asyncio.create_task(load)
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_EVERY_S)
-            states.append(LoadState(self._elapsed_s(), self._acknowledged, await self._stored(transport)))
+            states.append(LoadState(self._elapsed_s(), self._acknowledged, None))
             self._report(states[-1])
-            if not task.done():
-                self._note = self._note or why_useless(states[-1])
+            if not task.done() and (counted := self._counting.newest(transport, states[-1])) is not None:
+                self._note = self._note or why_useless(counted)
             if not task.done() and not self._note:
                 self._note = why_too_slow(states, self._wanted, limit_s)
                 self._out_of_time = bool(self._note)
             if self._note:
                 task.cancel()
+        self._counting.end()
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
     async def _stored(self, transport: Transport) -> int | None:
-        """Return the server's count; a server that does not answer stops the load, whose count so far is kept."""
+        """Return the server's count after loading; a server that does not answer has not told that it has all."""
         try:
             return await self._client.count(transport.ask)
         except UserError as error:

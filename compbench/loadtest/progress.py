@@ -11,7 +11,7 @@ import orjson
 
 from compbench.model.errors import UserError
 
-DriverPhase = Literal["prepare", "warm-up", "measure", "capacity"]
+DriverPhase = Literal["prepare", "warm-up", "measure", "hold", "capacity"]
 
 
 class Progress:

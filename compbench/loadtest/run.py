@@ -33,9 +33,16 @@ from compbench.model.scenario import Scenario, mean_rate
 from compbench.systems.api import Client, Shape
 from compbench.systems.clients import ServerAddress, open_client, transport_maker
 
+# No longer does a driver hold its connections open for somebody who looks at the server.
+HOLD_LIMIT_S = 30.0
+_HOLD_POLL_S = 0.02
+
 
 class RunOptions(NamedTuple):
-    """What the command line asks of a run."""
+    """What the command line asks of a run.
+
+    The connections are held open after the last answer until the file `hold` is there, if one is named.
+    """
 
     scenario: Scenario
     seed: int
@@ -49,6 +56,7 @@ class RunOptions(NamedTuple):
     warm_up_s: float = 0.0
     output: Path | None = None
     hlog: Path | None = None
+    hold: Path | None = None
 
 
 def run(options: RunOptions, progress: Progress) -> int:
@@ -102,7 +110,7 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
         watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
-        ended = keep_schedule(plan, workload, watch.started, watch.take)
+        ended = keep_schedule(plan, workload, watch.started, watch.take, watch.hold)
     return verdict.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
 
 
@@ -192,6 +200,16 @@ class _Watch:
         for operation, example in interval.examples[: self._examples_left]:
             self._examples_left -= 1
             _log("WARN", f"Operation failed operation={LABELS[operation]} error={example}")
+
+    def hold(self) -> None:
+        """Let somebody look at the server while it has all connections, if that is asked for."""
+        if (until := self._options.hold) is None:
+            return
+        counts = (self._totals.completed + self._totals.errors, self._totals.errors)
+        self._write("hold", self._options.duration_s, self._options.duration_s, self._wanted[1], counts)
+        deadline = time.monotonic() + HOLD_LIMIT_S
+        while not until.exists() and time.monotonic() < deadline:
+            time.sleep(_HOLD_POLL_S)
 
     def _report(self, measured_s: float) -> None:
         totals, warm_up_s, (warm_up, wanted) = self._totals, self._options.warm_up_s, self._wanted

@@ -62,6 +62,7 @@ class Attempt:
     result: Result | None = None
     capacity: Capacity | None = None
     frontier: Frontier | None = None
+    effort: int | None = None
     system_facts: SystemFacts = field(default_factory=SystemFacts)
     has_kept_data: bool = False
     samples: list[Sample] = field(default_factory=list)

@@ -77,8 +77,7 @@ class ContainerServer(ServerProcess):
         if self.child.poll() is not None:
             self.stopped_by = "itself"
         else:
-            grace_s = server.grace_s(self.settings, self.launch)
-            containers.stop_container(self.tool, self.run.name, grace_s)
+            containers.stop_container(self.tool, self.run.name, self.grace_s)
             ended = self.child.wait(_END_WAIT_S)
             if ended is None:
                 self.child.stop(0)

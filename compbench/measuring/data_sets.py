@@ -89,12 +89,13 @@ def find_size(making: Making, scenario: Scenario, most: int, bound: SizeBound) -
 
     with server.work_folder(settings, making.root) as work:
         order = _Order(most, settings.loading_limit_s, fit=True)
-        said = _load_rows(making, scenario, work, order, note, lambda _loader: lambda: None)
+        loaded = _load_rows(making, scenario, work, order, note, lambda _loader: lambda: None)
+        said = loaded.said
         folder = kept_data.data_set_folder(settings, scenario)
         is_wanted = said.complete and said.wanted == data_set_sizes.wanted_memories(settings, scenario)
         # What was indexed in steps is no index as it is built over all rows at once: that is loaded anew.
         if folder is not None and is_wanted and said.index_s <= _INDEXED_AS_LOADED * said.elapsed_s:
-            _keep_with_facts(work / "data", folder, said)
+            _keep_with_facts(work / "data", folder, loaded)
 
 
 def _note_size(settings: Settings, scenario: Scenario, said: Prepared, bound: SizeBound) -> None:
@@ -116,24 +117,22 @@ def make_data_set(making: Making, scenario: Scenario, memories: int, folder: Pat
         UserError: the server did not start, did not take the data, or its state can't be kept.
     """
     settings, begun = making.settings, kept_data.begun_folder(folder)
+    if registry.server_of(settings).rewrites_data:
+        shutil.rmtree(begun, ignore_errors=True)  # an earlier compbench made such copies of running servers
     with server.work_folder(settings, making.root) as work:
-        hand_over_for(settings, begun, work / "data")
+        is_resumed = hand_over_for(settings, begun, work / "data")
 
         def saving(loader: UnderTest) -> Callable[[], None]:
             return _Saving(making, loader, work / "data", begun).poll
 
         try:
             order = _Order(memories, settings.data_set_timeout_s)
-            said = _load_rows(making, scenario, work, order, lambda _said: None, saving)
-        except NotStartedError as error:
-            advice = f" (it was to go on from {begun}: remove that to begin anew)" if begun.is_dir() else ""
+            loaded = _load_rows(making, scenario, work, order, lambda _said: None, saving)
+        except UserError as error:
+            advice = f" (it went on from {begun}: remove that to begin anew)" if is_resumed else ""
             raise UserError(f"{error}{advice}") from None
-        _keep_with_facts(work / "data", folder, said)
+        _keep_with_facts(work / "data", folder, loaded)
     shutil.rmtree(begun, ignore_errors=True)
-
-
-class NotStartedError(UserError):
-    """There is no server to load a data set into."""
 
 
 class _Order(NamedTuple):
@@ -144,6 +143,13 @@ class _Order(NamedTuple):
     fit: bool = False
 
 
+class _Loaded(NamedTuple):
+    """What a loading driver said, and its server, which has ended."""
+
+    said: Prepared
+    loader: UnderTest
+
+
 def _load_rows(
     making: Making,
     scenario: Scenario,
@@ -151,7 +157,7 @@ def _load_rows(
     order: _Order,
     note: Callable[[Prepared], None],
     each_poll_of: Callable[[UnderTest], Callable[[], None]],
-) -> Prepared:
+) -> _Loaded:
     """Load rows into a server of its own, which writes its state if it can, and has ended afterwards.
 
     Args:
@@ -163,8 +169,7 @@ def _load_rows(
         each_poll_of: given the server, returns what is done several times a second meanwhile.
 
     Raises:
-        NotStartedError: there is no server.
-        UserError: it did not take the rows, or did not write its state.
+        UserError: there is no server, it did not take the rows, or did not write its state.
     """
     settings, half = making.settings, registry.server_of(making.settings)
     files = DriverFiles(work / "prepare.json", work / "prepare.progress")
@@ -179,11 +184,11 @@ def _load_rows(
             if half.data_format and said.complete and (problem := half.save(_SAVE_TIMEOUT_S)):
                 raise UserError(f"the server did not write its state: {problem}")
     except StartError as error:
-        raise NotStartedError(f"no server to load the data set into: {error}") from None
+        raise UserError(f"no server to load the data set into: {error}") from None
     if loader.left:
         notice = notice_of("data-left", endpoint=half.endpoint, problem=loader.left)
         making.tell(NoticeGiven(at=time.time(), measurement=making.scenario, notice=notice))
-    return said
+    return _Loaded(said, loader)
 
 
 def _loaded(
@@ -296,7 +301,10 @@ def _follow(
 
 
 class _Saving:
-    """Lets the loading server write its state now and then, and keeps that for a making that has to go on from it."""
+    """Lets the loading server write its state now and then, and keeps that for a making that has to go on from it.
+
+    Files that a running server changes in place are no state, whenever they are copied: of such a one nothing is kept.
+    """
 
     def __init__(self, making: Making, loader: UnderTest, data_dir: Path, begun: Path) -> None:
         self._making, self._loader, self._data_dir, self._begun = making, loader, data_dir, begun
@@ -311,6 +319,8 @@ class _Saving:
         if self._loader.exit is not None:
             said = " ".join(self._loader.last_log_lines()[-2:])
             raise UserError(f"the server ended while it was loaded ({self._loader.exit}): {said}")
+        if registry.server_of(self._making.settings).rewrites_data:
+            return
         if time.monotonic() - self._saved_at < self._making.settings.data_set_save_every_s:
             return
         if problem := self._save():
@@ -334,8 +344,16 @@ class _Saving:
         return ""
 
 
-def _keep_with_facts(data_dir: Path, folder: Path, said: Prepared) -> None:
-    """Keep a loaded data set, and how it was loaded, which is told before: a record without its folder is not read."""
+def _keep_with_facts(data_dir: Path, folder: Path, loaded: _Loaded) -> None:
+    """Keep a loaded data set, and how it was loaded, which is told before: a record without its folder is not read.
+
+    Raises:
+        UserError: the server was killed before it had ended in order, or a disk refused the data.
+    """
+    said, loader = loaded
+    if loader.stopped_by == "SIGKILL":
+        told = f"the server that loaded the data set was killed, since it had not ended after {loader.grace_s:g} s"
+        raise UserError(f"{told}: its files may be half written and are not kept; allow it more (stop_grace_s)")
     whole = not said.found
     facts = KeptFacts(
         load_s=round(said.elapsed_s - said.index_s, 3) if whole else None,

@@ -24,7 +24,8 @@ from compbench.model.notices import outcome_of
 _POLL_S = 0.25
 # A server's connections are lost before its guard can tell of its death, and the driver may end in between.
 _NEWS_OF_DEATH_S = 2.0
-# The phases of a driver's progress in which its own time limit runs; a warm-up comes before.
+# The phases of a driver's progress in which its own time limit runs; what makes the server ready, and a warm-up, come
+# before.
 _COUNTED_PHASES = ("measure", "prepare")
 
 
@@ -37,9 +38,11 @@ class Following:
         child: the driver.
         under_test: the server that it drives; its death ends the scenario at once.
         progress_file: where compbench's own driver tells its progress; Engram's writes none.
-        limit_s: after so long from the start of measuring (or of loading) the driver is ended.
+        limit_s: after so long from the start of measuring (or of loading) the driver is ended; before that starts it
+            has the time of a load, in which an index may be built.
         begin: called once, when the driver starts to measure.
         each_poll: called several times a second from then on.
+        while_held: called once, when the driver has measured and holds its connections open.
     """
 
     attempt: Attempt
@@ -49,7 +52,9 @@ class Following:
     limit_s: float
     begin: Callable[[], None] = lambda: None
     each_poll: Callable[[], None] = lambda: None
+    while_held: Callable[[], None] = lambda: None
     _began: float | None = None
+    _is_held: bool = False
 
     def until_end(self) -> bool:
         """Wait for the driver's end; return whether it came by itself.
@@ -64,8 +69,11 @@ class Following:
             reader.read()
             self._note_beginning(reader.phase)
             self._refuse_dead_server()
+            if reader.phase == "hold" and not self._is_held:
+                self._is_held = True
+                self.while_held()
             elapsed_s = self.attempt.effects.monotonic() - (started if self._began is None else self._began)
-            if elapsed_s > self._limit_now_s():
+            if elapsed_s > self.limit_now_s:
                 self.child.stop(self.attempt.settings.stop_grace_s)
                 return False
             if self._began is not None:
@@ -82,8 +90,12 @@ class Following:
             self._began = self.attempt.effects.monotonic()
             self.begin()
 
-    def _limit_now_s(self) -> float:
-        return self.limit_s + (self.attempt.settings.warm_up_s if self._began is None else 0)
+    @property
+    def limit_now_s(self) -> float:
+        """Return how long the part of the driver's work that is under way may take."""
+        settings = self.attempt.settings
+        before_s = settings.prepare_limit_s + settings.warm_up_s + settings.driver_grace_s
+        return before_s if self._began is None else self.limit_s
 
     def _refuse_dead_server(self) -> None:
         if self.under_test.exit is not None:

@@ -18,11 +18,15 @@ from compbench.systems import registry
 
 @dataclass(frozen=True)
 class DriverFiles:
-    """Where a driver writes its raw JSON and, if it can, its progress and the log of its histograms."""
+    """Where a driver writes its raw JSON and, if it can, its progress and the log of its histograms.
+
+    Until the file `hold` is there, it holds its connections open after the load.
+    """
 
     report: Path
     progress: Path
     hlog: Path | None = None
+    hold: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ def load_job(
         argv += _own_options(settings, files, memories, effort)
         if files.hlog:
             argv += ["--hlog", str(files.hlog)]
+        if files.hold:
+            argv += ["--hold", str(files.hold)]
         if settings.warm_up_s:
             argv += ["--warm-up", str(round(settings.warm_up_s))]
     return Job(argv, files, seconds, seconds + settings.driver_grace_s)
@@ -107,14 +113,19 @@ def frontier_argv(
 
 
 def prepare_argv(
-    settings: Settings, scenario: Scenario, files: DriverFiles, memories: int, time_limit_s: float
+    settings: Settings,
+    scenario: Scenario,
+    files: DriverFiles,
+    memories: int,
+    time_limit_s: float,
+    effort: int | None = None,
 ) -> list[str]:
     """Return the command line that loads a scenario's data set; always compbench's own: `loadtest` has none."""
     return [
         *_builtin(),
         "prepare",
         *_common(settings, scenario, files),
-        *_system_options(settings),
+        *_system_options(settings, effort),
         *("--rows", str(memories)),
         *("--progress", str(files.progress)),
         *("--time-limit", repr(time_limit_s)),

@@ -6,6 +6,9 @@ start of the server, only takes the effort from it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import msgspec
 
 from compbench.files.regular import read_regular
@@ -17,6 +20,7 @@ from compbench.measuring.drivers import DriverFiles
 from compbench.measuring.under_test import StartError
 from compbench.model import efforts
 from compbench.model.errors import UserError
+from compbench.model.records import Capture
 from compbench.model.result import Frontier
 from compbench.model.scenario import Scenario
 from compbench.store import frontiers, kept_data
@@ -84,15 +88,36 @@ def choose_effort(attempt: Attempt) -> int | None:
     if not frontiers.chooses_effort(settings, scenario):
         return None
     title, goal = registry.title_of(settings.system), efforts.goal_of(scenario)
+    chosen = _chosen_before(attempt.run.captures(), settings.system, scenario.name) or _chosen_now(attempt)
+    attempt.frontier = chosen.frontier
+    if chosen.frontier is None:
+        attempt.notice("effort-not-found", system=title, goal=goal, scenario=scenario.name)
+    elif chosen.frontier.chosen is None:
+        attempt.notice("recall-out-of-reach", system=title, goal=goal, effort=chosen.effort)
+    return chosen.effort
+
+
+class _Choice(NamedTuple):
+    """An effort, None for the system's own, and the record by which it was chosen, if there is one."""
+
+    effort: int | None
+    frontier: Frontier | None
+
+
+def _chosen_before(captures: Iterable[Capture], system: str, scenario: str) -> _Choice | None:
+    """Return the choice of the system's earlier repeats: figures of different efforts are no repeats of one."""
+    for capture in captures:
+        details = capture.result.details if capture.result else None
+        if details is not None and (capture.system, capture.scenario) == (system, scenario):
+            return _Choice(details.effort, capture.frontier)
+    return None
+
+
+def _chosen_now(attempt: Attempt) -> _Choice:
     try:
-        found = frontiers.read_frontier(settings, scenario)
+        found = frontiers.read_frontier(attempt.settings, attempt.scenario)
     except UserError:
         found = None  # as is said where the data set is loaded
     if found is None:
-        attempt.notice("effort-not-found", system=title, goal=goal, scenario=scenario.name)
-        return None
-    attempt.frontier = found
-    if found.chosen is None:
-        attempt.notice("recall-out-of-reach", system=title, goal=goal, effort=found.best)
-        return found.best
-    return found.chosen
+        return _Choice(None, None)
+    return _Choice(found.best if found.chosen is None else found.chosen, found)

@@ -25,11 +25,11 @@ SCARCE_PCT = 10.0
 def judge_held_data(data_set: DataSet | None) -> Outcome | None:
     """Judge whether the server held the whole data set, rows and edges; None if it did, or took all and doesn't count.
 
-    With less of it a scenario is another one than its name says, whatever its figures are.
+    With less of it, or more, a scenario is another one than its name says, whatever its figures are.
     """
     if data_set is None:
         return None
-    if data_set.prepared and (data_set.stored is None or data_set.stored >= data_set.wanted):
+    if data_set.prepared and (data_set.stored is None or data_set.stored == data_set.wanted):
         return None
     return outcome_of("data-set-not-held", "prepare", held=data_set.held, wanted=data_set.wanted, note=data_set.note)
 

@@ -14,13 +14,12 @@ from compbench.machine import process, thresholds
 from compbench.machine.output import Output
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit
-from compbench.machine.tree_memory import tree_memory_bytes
 from compbench.measuring import cautions, driver_report, drivers, equal_recall, outcomes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
 from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.under_test import UnderTest
-from compbench.measuring.watching import keep_stacks, take_snapshot, watching
+from compbench.measuring.watching import keep_stacks, note_memory, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
 from compbench.model.records import DataSet, DriverFacts
@@ -43,7 +42,11 @@ def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
     with attempt.phase("prepare", settings.prepare_limit_s):
         limit_s = settings.prepare_limit_s + settings.driver_grace_s
         output = Output(work / "prepare.log", MEGABYTE)
-        argv = drivers.prepare_argv(settings, scenario, files, data_set.wanted, settings.prepare_limit_s)
+        # Known before: in some systems it is built into the index.
+        attempt.effort = equal_recall.choose_effort(attempt)
+        argv = drivers.prepare_argv(
+            settings, scenario, files, data_set.wanted, settings.prepare_limit_s, attempt.effort
+        )
         with _driver(attempt, under_test, argv, output, None) as child:
             in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
         ended = child.exit
@@ -52,10 +55,13 @@ def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
             note = f"loading was ended after {limit_s:g} s"
         elif not note and (ended is None or ended.code != 0):
             note = f"loading failed: {' '.join(server.tail(output.path, 3)) or ended}"
+        if note and attempt.has_kept_data:
+            kept = kept_data.data_set_folder(settings, scenario)
+            note += f" (its rows are kept in {kept}: without that they are loaded anew)"
         complete = in_time and ended is not None and ended.code == 0
         stored = registry.server_of(settings).count()
         loaded = msgspec.structs.replace(data_set, stored=stored, prepared=complete, note=note)
-        attempt.data_set = _with_costs(attempt, loaded, said, under_test, work)
+        attempt.data_set = _with_costs(attempt, loaded, said, work)
     attempt.warn(cautions.of_data_set(attempt.data_set))
     if unheld := outcomes.judge_held_data(attempt.data_set):
         raise ScenarioFailed(unheld)
@@ -76,16 +82,24 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
         _driver(attempt, under_test, job.argv, stdout, stderr) as child,
     ):
         with watching(attempt, child, under_test, job, work) as (begin, each_poll):
-            following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll)
+
+            def look() -> None:
+                note_memory(attempt, under_test)
+                if job.files.hold:
+                    job.files.hold.touch()
+
+            following = Following(attempt, child, under_test, job.files.progress, job.limit_s, begin, each_poll, look)
             timed_out = not following.until_end()
         ended = child.exit
+        if attempt.driver_name != "builtin" and not timed_out:
+            note_memory(attempt, under_test)  # Engram's driver holds no connections, and its server has no need of them
     _note_driver(attempt, ended, timed_out, [stdout, stderr])
     attempt.busy = busiest(processes, attempt.effects.read_processes(), server=under_test.pid)
     with attempt.phase("snapshot"):
         take_snapshot(attempt, under_test, work)
         keep_stacks(attempt, work)
     if timed_out:
-        raise ScenarioFailed(outcome_of("driver-timeout", "measure", limit_s=job.limit_s))
+        raise ScenarioFailed(outcome_of("driver-timeout", "measure", limit_s=following.limit_now_s))
     if not server.answers(attempt.settings):
         raise ScenarioFailed(outcome_of("server-unresponsive", "measure"))
     return _judge(attempt, ended or Exit(None), stdout, job.files.report)
@@ -117,19 +131,20 @@ def _refuse_another_size(attempt: Attempt, data_set: DataSet) -> None:
     """
     for other in attempt.run.captures():
         had = other.data_set
-        if other.scenario == attempt.scenario.name and had is not None and had.wanted != data_set.wanted:
+        is_figure = other.scenario == attempt.scenario.name and other.result is not None
+        if is_figure and had is not None and had.wanted != data_set.wanted:
             now = f"now {data_set.wanted:,} would be loaded"
             problem = f"{other.measurement} of this run had {had.wanted:,} memories, {now}"
             raise ScenarioFailed(outcome_of("data-set-size-unknown", "prepare", problem=problem))
 
 
 def _job_of(attempt: Attempt, work: Path) -> Job:
-    files = DriverFiles(attempt.partial("driver_json"), work / "measure.progress", attempt.partial("hlog"))
+    progress, hold = work / "measure.progress", work / "measure.hold"
+    files = DriverFiles(attempt.partial("driver_json"), progress, attempt.partial("hlog"), hold)
     job_for = drivers.capacity_job if attempt.measurement.kind == "capacity" else drivers.load_job
     try:
         assert attempt.data_set is not None  # noqa: S101 - it is loaded before anything is measured
-        effort = equal_recall.choose_effort(attempt)
-        return job_for(attempt.settings, attempt.scenario, files, attempt.data_set.wanted, effort)
+        return job_for(attempt.settings, attempt.scenario, files, attempt.data_set.wanted, attempt.effort)
     except UserError as error:
         raise ScenarioFailed(outcome_of("no-limit", problem=error)) from None
 
@@ -213,7 +228,7 @@ def _disk_bytes(attempt: Attempt, work: Path) -> int | None:
     return kept_data.disk_bytes(work / "data") if is_here else None
 
 
-def _with_costs(attempt: Attempt, loaded: DataSet, said: Prepared | None, under_test: UnderTest, work: Path) -> DataSet:
+def _with_costs(attempt: Attempt, loaded: DataSet, said: Prepared | None, work: Path) -> DataSet:
     """Return the data set with what loading it took: of the server that did it, which may be one before."""
     kept = kept_data.read_kept_facts(attempt.settings, attempt.scenario) if attempt.has_kept_data else None
     load_s = index_s = None
@@ -226,7 +241,6 @@ def _with_costs(attempt: Attempt, loaded: DataSet, said: Prepared | None, under_
         is_kept=attempt.has_kept_data,
         load_s=load_s,
         index_s=index_s,
-        memory_bytes=None if under_test.pid is None else tree_memory_bytes(under_test.pid),
         disk_bytes=kept.disk_bytes if kept else _disk_bytes(attempt, work),
         index_proof=(said.index_proof if said else None) or (kept.index_proof if kept else None),
     )

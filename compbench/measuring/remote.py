@@ -63,6 +63,11 @@ class RemoteServer:
         return None
 
     @property
+    def grace_s(self) -> float:
+        """Return no time: it is not stopped."""
+        return 0.0
+
+    @property
     def entry(self) -> list[str]:
         """Return nothing: its address is enough."""
         return []

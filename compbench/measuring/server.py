@@ -80,6 +80,11 @@ class ServerProcess:
         return self.child.pid
 
     @property
+    def grace_s(self) -> float:
+        """Return how long it may take to end in order."""
+        return grace_s(self.settings, self.launch)
+
+    @property
     def entry(self) -> list[str]:
         """Return what enters the server's network, if that is its own."""
         return registry.server_of(self.settings).entry(self.child.pid)
@@ -115,7 +120,7 @@ class ServerProcess:
         """End the server (its own signal, patience, SIGKILL) and see that process and port are gone."""
         if self.stopped_by:
             return
-        self.stopped_by = self.child.stop(grace_s(self.settings, self.launch), self.launch.stop_signal)
+        self.stopped_by = self.child.stop(self.grace_s, self.launch.stop_signal)
         self.zombie_left = _is_same_process(self.child.pid, self._created_at)
         self.port_freed = wait_until_free(self.settings.port, PORT_RELEASE_S)
 
@@ -168,7 +173,7 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
                 yield server
         finally:
             with interrupts.deferred():
-                child.stop(grace_s(settings, launch), launch.stop_signal)
+                server.stop()
 
 
 def refuse_taken_port(settings: Settings) -> None:

@@ -61,6 +61,10 @@ class UnderTest(Protocol):
         """Return the server's process, None if it can't be seen from here."""
 
     @property
+    def grace_s(self) -> float:
+        """Return how long it may take to end in order before it is killed."""
+
+    @property
     def entry(self) -> list[str]:
         """Return the words before a command line that is to reach it; mostly none."""
 

@@ -16,6 +16,7 @@ from compbench.machine.probes import machine
 from compbench.machine.process import Child
 from compbench.machine.sampler import Sampler
 from compbench.machine.snapshot import OUT_OF_SIGHT
+from compbench.machine.tree_memory import tree_memory_bytes
 from compbench.measuring import drivers, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.drivers import Job
@@ -59,6 +60,16 @@ def watching(
             attempt.note_samples(sampler.stop())
             driver_cores = drivers.cores(settings, attempt.driver_name)
             attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores))
+
+
+def note_memory(attempt: Attempt, under_test: UnderTest) -> None:
+    """Note what the server's processes occupy, once: outside of the measured time, since telling it costs some.
+
+    It has then read what its searches need, and what processes share that serve connections is counted with them.
+    """
+    if attempt.data_set is not None and under_test.pid is not None:
+        occupied = tree_memory_bytes(under_test.pid)
+        attempt.data_set = msgspec.structs.replace(attempt.data_set, memory_bytes=occupied)
 
 
 def take_snapshot(attempt: Attempt, under_test: UnderTest, work: Path) -> None:

@@ -90,7 +90,9 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
 
     `load_s` and `index_s` are the seconds that the rows took to load and the index to build after that, by the server
     that did it: the measured one, or the one whose data was kept (`is_kept`). `memory_bytes` is what the server's
-    processes held together when all was loaded, each shared page counted once; `disk_bytes` is its data folder then.
+    processes held together when it had been measured, with the driver's connections still open, each shared page
+    counted once; None where some requests were never answered, or a capacity was searched for. `disk_bytes` is its data
+    folder when all was loaded.
     """
 
     nodes_in_scenario: int

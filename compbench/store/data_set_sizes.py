@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ from compbench.files.regular import read_regular
 from compbench.loadtest.workload.set_identity import rows_identity
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
-from compbench.model.records import DataSet
+from compbench.model.records import Capture, DataSet
 from compbench.model.scenario import Scenario, scaled_count
 from compbench.model.times import span
 from compbench.store.record_files import write_record
@@ -47,16 +48,25 @@ class FoundSize(msgspec.Struct, frozen=True, kw_only=True):
 def wanted_memories(settings: Settings, scenario: Scenario) -> int | None:
     """Return how many memories of the scenario are loaded; None if that is still to be found.
 
-    Systems that are compared get the same: what the slowest of them loads, of those that load at all.
+    Systems that are compared get the same: what the slowest of them loads, of those that load at all. Once a run has
+    figures, that stays as it was: what is found of a slower system later would make them two kinds of figures.
 
     Raises:
         UserError: a file of the user's own set is missing, or can't be read.
     """
+    if scenario.name in settings.sizes:
+        return settings.sizes[scenario.name][0]
     if settings.scale != "auto":
         return scaled_count(scenario, settings.scale)
     counts = [_found(each, scenario) for each in measured_by(settings, scenario)]
     known = [count for count in counts if count is not None]
     return min(known) if counts and counts[0] is not None else None
+
+
+def sized_as_before(settings: Settings, captures: Iterable[Capture]) -> Settings:
+    """Return the settings that load as many memories of each scenario as a run's figures so far were measured with."""
+    held = {each.scenario: each.data_set for each in captures if each.result is not None and each.data_set is not None}
+    return msgspec.structs.replace(settings, sizes={name: (data.wanted, data.reason) for name, data in held.items()})
 
 
 def measured_by(settings: Settings, scenario: Scenario) -> list[Settings]:
@@ -137,6 +147,8 @@ def reason_for(settings: Settings, scenario: Scenario) -> str:
     wanted = wanted_memories(settings, scenario)
     if wanted is None or wanted >= scenario.data.num_nodes:
         return ""
+    if scenario.name in settings.sizes:
+        return settings.sizes[scenario.name][1]
     limiting = slowest(settings, scenario)
     found = read_size(limiting, scenario) if settings.scale == "auto" else None
     if found is None:

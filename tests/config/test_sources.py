@@ -29,6 +29,19 @@ def test_a_profile_gives_defaults_that_a_setting_overrides(tmp_path: Path) -> No
     assert load_settings(tmp_path, {}, {"profile": "quick", "cooldown_s": "7"}).cooldown_s == 7.0
 
 
+@pytest.mark.parametrize(("profile", "warm_up_s"), [("full", 5.0), ("quick", 2.0)])
+def test_several_systems_are_warmed_up_and_repeated_unless_that_is_set(
+    tmp_path: Path, profile: str, warm_up_s: float
+) -> None:
+    systems = str(ROOT / "tests" / "stand_ins" / "systems")
+    several = {"system": "flat,toy", "systems_dir": systems, "profile": profile}
+    asked = load_settings(tmp_path, {}, several)
+    assert (asked.warm_up_s, asked.repeat) == (warm_up_s, 3)
+    asked = load_settings(tmp_path, {}, {**several, "warm_up_s": "0", "repeat": "1"})
+    assert (asked.warm_up_s, asked.repeat) == (0.0, 1)
+    assert load_settings(tmp_path, {}, {**several, "system": "flat"}).warm_up_s == 0.0
+
+
 @pytest.mark.parametrize(
     ("file", "environment", "variables", "line"),
     [

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from compbench.loadtest.prepare import LoadState, why_too_slow, why_useless
+from compbench.loadtest.prepare import LoadState, _Counting, why_too_slow, why_useless
 from compbench.loadtest.workload.edges import edge_chunks
 from compbench.loadtest.workload.vector_sets import open_vectors
+from compbench.model.errors import UserError
 from compbench.model.scenario import Scenario
 from tests.embedded_server import Embedded, embedded, wrong_answers
 from tests.load import MIXED, graph_scenario, scenario, toml
@@ -64,6 +67,14 @@ def test_a_bulk_load_goes_on_where_it_was(tmp_path: Path) -> None:
         assert prepare(tmp_path, server.url, scenario(nodes=2500), "--scale", "0.5")[0] == 0
         code, report, said = prepare(tmp_path, server.url, scenario(nodes=2500))
         assert (code, report["found"], report["sent"], report["stored"]) == (0, 1250, 1250, 2500), said
+
+
+def test_a_server_that_holds_more_than_is_wanted_is_refused(tmp_path: Path) -> None:
+    with embedded(tmp_path) as server:
+        assert prepare(tmp_path, server.url, scenario(nodes=2500))[0] == 0
+        code, report, said = prepare(tmp_path, server.url, scenario(nodes=2500), "--scale", "0.5")
+    assert (code, report["complete"], report["stored"]) == (1, False, 2500)
+    assert "holds 2500 memories, of which only 1250 belong to the data set: start it afresh" in said
 
 
 def test_edges_are_loaded_with_the_rows_and_only_once(tmp_path: Path) -> None:
@@ -126,3 +137,40 @@ def test_a_dead_server_is_one_line(tmp_path: Path) -> None:
 def test_a_load_that_cannot_succeed_is_given_up_early(states: list[LoadState], line: str) -> None:
     said = why_useless(states[-1]) or why_too_slow(deque(states), 1000, 60)
     assert (line in said) if line else not said
+
+
+class SlowToCount:
+    """In the place of a client: counting takes a while, and may fail."""
+
+    def __init__(self, answers: list[int | UserError]) -> None:
+        """Take the answers in turn."""
+        self.answers, self.asked = answers, 0
+
+    async def count(self, _ask: object) -> int:
+        """Return the next answer."""
+        self.asked += 1
+        await asyncio.sleep(0.02)
+        answer = self.answers.pop(0)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+
+def test_a_server_is_asked_for_its_count_for_a_hundredth_of_the_time_at_most_and_no_load_waits_for_it() -> None:
+    async def looked(held: bool, answers: list[int | UserError]) -> tuple[SlowToCount, list[LoadState | None]]:
+        client, transport = SlowToCount(answers), cast("Any", SimpleNamespace(ask=None))
+        counting = _Counting(cast("Any", client))
+        counting.is_held = held
+        found = []
+        for number in range(10):
+            found.append(counting.newest(transport, LoadState(number, 1000 + number, None)))
+            await asyncio.sleep(0.01)
+        counting.end()
+        return client, [one for one in found if one is not None]
+
+    client, found = asyncio.run(looked(held=False, answers=[7, 8]))
+    assert (client.asked, found) == (1, [LoadState(0, 1000, 7)]), "it belongs to the moment when it was asked for"
+    client, found = asyncio.run(looked(held=False, answers=[UserError("no answer"), 8]))
+    assert (client.asked, found) == (1, [LoadState(0, 1000, None)]), "that is no reason to stop"
+    client, _ = asyncio.run(looked(held=True, answers=[7]))
+    assert client.asked == 0, "an index is being built"

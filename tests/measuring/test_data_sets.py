@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -20,6 +22,7 @@ from compbench.config.scenarios import load_scenario
 from compbench.loadtest.workload import VECTORS_FORMAT, set_identity
 from compbench.measuring import data_sets
 from compbench.model.errors import UserError
+from compbench.model.result import Prepared
 from compbench.store import kept_data
 from compbench.systems.registry import load_settings
 from tests.load import SEARCHES, graph_scenario, scenario, toml
@@ -247,3 +250,26 @@ def test_a_driver_that_does_not_end_long_after_its_time_is_ended_and_that_is_sai
     with pytest.raises(UserError, match=r"still at work after \d+ s and was ended: .*data_set_timeout_s"):
         data_sets.run_driver(making, argv, tmp_path / "progress", tmp_path / "log", 0.2, lambda: None)
     assert time.monotonic() - began < 30
+
+
+def test_a_data_set_whose_server_was_killed_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    said = Prepared(wanted=9, sent=9, found=0, stored=9, edges=None, method="bulk", elapsed_s=1, complete=True)
+    killed = cast("Any", SimpleNamespace(stopped_by="SIGKILL", grace_s=7.0))
+    with pytest.raises(UserError, match=r"killed, since it had not ended after 7 s.*stop_grace_s"):
+        data_sets._keep_with_facts(tmp_path / "data", tmp_path / "kept", data_sets._Loaded(said, killed))
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("rewrites", [True, False])
+def test_of_a_running_server_that_rewrites_its_files_nothing_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rewrites: bool
+) -> None:
+    (tmp_path / "data").mkdir()
+    half = SimpleNamespace(rewrites_data=rewrites, save=lambda _timeout_s: "")
+    monkeypatch.setattr("compbench.systems.registry.server_of", lambda _settings: half)
+    settings = load_settings(tmp_path, {}, {"system": "embedded", "data_set_save_every_s": "0"})
+    making = data_sets.Making(settings, tmp_path, lambda _event: None, "search")
+    loader = cast("Any", SimpleNamespace(exit=None))
+    data_sets._Saving(making, loader, tmp_path / "data", tmp_path / "made.begun").poll()
+    assert (tmp_path / "made.begun").exists() is not rewrites

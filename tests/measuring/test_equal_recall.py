@@ -10,6 +10,7 @@ import pytest
 
 from compbench.config.scenarios import load_scenario
 from compbench.config.settings import Settings
+from compbench.measuring.equal_recall import _chosen_before
 from compbench.model.efforts import LADDER
 from compbench.model.result import Frontier
 from compbench.model.scenario import Operations
@@ -19,6 +20,7 @@ from tests.flat import write_scenario
 from tests.helpers import STAND_INS
 from tests.load import graph_scenario, toml
 from tests.project import Project
+from tests.synthetic import Recipe, RunRecipe, make_capture
 
 VALIDATION = "expected_p99_latency_ms = 60000.0\nexpected_recall = 0.97\nmax_error_rate = 0.1"
 SYSTEMS = {"system": "flat", "systems_dir": str(STAND_INS / "systems"), "driver": "builtin", "scale": "1"}
@@ -141,3 +143,12 @@ def test_a_damaged_record_is_none(tmp_path: Path) -> None:
     assert frontiers.read_frontier(settings, searches) == found
     place.write_text(place.read_text()[:-20])
     assert frontiers.read_frontier(settings, searches) is None
+
+
+def test_a_system_keeps_the_effort_of_its_first_round() -> None:
+    recipes = [Recipe("alpha", system="flat", effort=64), Recipe("alpha", system="toy"), Recipe("beta", system="flat")]
+    captures = [make_capture("2026-01-01_00-00-00", recipe, RunRecipe())[0] for recipe in recipes]
+    chosen = [_chosen_before(captures, system, "alpha") for system in ("flat", "toy", "another")]
+    assert [choice and choice.effort for choice in chosen] == [64, None, None]
+    assert chosen[1] is not None, "its own default was measured, and stays"
+    assert chosen[2] is None, "nothing of it was"

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from compbench.systems import registry
 from compbench.systems.api import Launch, Look
 from compbench.systems.engram.server import read_pid_file
 from compbench.systems.registry import load_settings
+from tests.project import eventually, free_port
 
 
 def test_a_port_is_free_until_somebody_listens_and_after_that_again() -> None:
@@ -116,3 +118,21 @@ def test_the_last_look_at_a_server_is_not_cut_off_by_the_limit(tmp_path: Path, m
             server.wait_until_ready(started, 0.3)
     assert len(allowed) > 1
     assert min(allowed) == 1.0
+
+
+def test_a_server_that_had_to_be_killed_says_so_after_its_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = [
+        sys.executable,
+        "-c",
+        "import signal, time; signal.signal(15, signal.SIG_IGN); open('up', 'w'); time.sleep(60)",
+    ]
+    half = SimpleNamespace(launch=lambda _work: Launch(stubborn, {}), entry=lambda _pid: [], mode="managed")
+    monkeypatch.setattr(registry, "server_of", lambda *_: half)
+    settings = load_settings(tmp_path, {}, {"port": str(free_port()), "stop_grace_s": "0.1"})
+    (tmp_path / "cwd").mkdir()
+    log = Output(tmp_path / "log", 1000)
+    with server.started(settings, tmp_path, log, tmp_path) as started:
+        assert eventually((tmp_path / "cwd" / "up").exists, 30.0), started.last_log_lines()
+    assert (started.stopped_by, started.grace_s) == ("SIGKILL", 0.1)

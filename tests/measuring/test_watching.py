@@ -96,3 +96,15 @@ def running(script: str, folder: Path) -> contextlib.AbstractContextManager[proc
     return process.running(
         ["sh", "-c", script], environment=os.environ, folder=folder, stdout=Output(folder / "out", 1000)
     )
+
+
+def test_what_comes_before_measuring_has_the_time_of_a_load_and_measuring_its_own(tmp_path: Path) -> None:
+    words = {"driver": "builtin", "system": "embedded", "prepare_timeout_s": "100", "scale": "1", "driver_grace_s": "7"}
+    attempt = begun(load_settings(tmp_path, {}, {**words, "warm_up_s": "2"}), tmp_path)
+    driver = cast("Any", SimpleNamespace(argv=["run", "--progress", "there"]))
+    following = driver_wait.Following(attempt, driver, cast("Any", None), tmp_path / "progress", 11.0)
+    limits = []
+    for phase in ("", "warm-up", "measure", "hold"):
+        following._note_beginning(phase)
+        limits.append(following.limit_now_s)
+    assert limits == [109.0, 109.0, 11.0, 11.0], "an index may be built first"

@@ -112,3 +112,22 @@ def test_the_data_of_a_run_is_told_once_for_all_scenarios_of_one_amount() -> Non
         "500 memories, of 5,000 in a and c, all in b: why (the set)",
         "300 memories, all in d: why (the set)",
     ]
+
+
+def test_what_a_run_measures_later_gets_as_much_as_its_first_figures_whatever_is_found_meanwhile(
+    tmp_path: Path,
+) -> None:
+    made, auto = scenario(nodes=5000), settings(tmp_path)
+    data_set_sizes.keep_size(auto, made, found(1000, "time"))
+    capture, _ = make_capture("2026-01-01_00-00-00", Recipe(made.name), RunRecipe())
+    held = DataSet(nodes_in_scenario=5000, scale=0.4, wanted=2000, stored=2000, reason="what the first one loads")
+    failed = DataSet(nodes_in_scenario=5000, scale=0.2, wanted=1000, stored=10)
+    captures = [
+        msgspec.structs.replace(capture, data_set=held),
+        msgspec.structs.replace(capture, data_set=failed, result=None),
+    ]
+    kept = data_set_sizes.sized_as_before(auto, captures)
+    data_set = data_set_sizes.wanted_data(kept, made)
+    assert data_set is not None
+    assert (data_set.wanted, data_set.reason) == (2000, "what the first one loads")
+    assert data_set_sizes.wanted_memories(data_set_sizes.sized_as_before(auto, captures[1:]), made) == 1000

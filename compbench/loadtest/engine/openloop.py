@@ -74,6 +74,7 @@ class OpenLoop:
         warm_up_s: requests due earlier after the start are sent, not measured.
         end_s: when the schedule ends, seconds from the start.
         consume: takes each second's figures; its steps are done one by one, between sending and receiving.
+        held: called once all is answered and measured, while the connections are still open.
     """
 
     def __init__(
@@ -87,9 +88,10 @@ class OpenLoop:
         warm_up_s: float,
         end_s: float,
         consume: Callable[[Interval], Iterable[None]],
+        held: Callable[[], None] = lambda: None,
     ) -> None:
         self._transport, self._schedule, self._workload = transport, due, workload
-        self._answered, self._consume = answered, consume
+        self._answered, self._consume, self._held = answered, consume, held
         self._start, self._end = start_s, start_s + end_s
         self._warm_up_s = warm_up_s
         self._closed: deque[Interval] = deque()
@@ -129,6 +131,9 @@ class OpenLoop:
         watch.cancel()
         if self._error is not None:
             raise self._error
+        # What is still under way would be given up later by this, and told as slower than it was.
+        if self._due_at == math.inf and self._recorder.ended == self._sent:
+            self._held()
         self._stop()
         return Ended(self._sent, self._in_flight_max, cpu_pct, cpu_now - self._cpu_measured_from)
 

@@ -41,7 +41,13 @@ class Plan(NamedTuple):
     make_workload: Callable[[], RequestSource]
 
 
-def keep_schedule(plan: Plan, workload: RequestSource, started: Callable[[float], None], consume: Consume) -> Ended:
+def keep_schedule(
+    plan: Plan,
+    workload: RequestSource,
+    started: Callable[[float], None],
+    consume: Consume,
+    held: Callable[[], None] = lambda: None,
+) -> Ended:
     """Send everything.
 
     Args:
@@ -49,6 +55,7 @@ def keep_schedule(plan: Plan, workload: RequestSource, started: Callable[[float]
         workload: takes the answers that are wanted; with one process it makes the requests too.
         started: told once, in how many seconds measuring begins.
         consume: takes each second's figures when it is over, in order.
+        held: called once everything is answered, while all connections are still open; not if something is not.
 
     Raises:
         UserError: the server can't be reached, or a process of the driver died.
@@ -59,8 +66,8 @@ def keep_schedule(plan: Plan, workload: RequestSource, started: Callable[[float]
         return time.monotonic() + LEAD_S
 
     if plan.processes == 1:
-        return run_in_precise_loop(_drive(plan, 0, workload, workload.answered, begin, consume))
-    return _Shards(plan).run(begin, workload, consume)
+        return run_in_precise_loop(_drive(plan, 0, workload, workload.answered, begin, consume, held))
+    return _Shards(plan).run(begin, workload, consume, held)
 
 
 async def _drive(
@@ -70,6 +77,7 @@ async def _drive(
     answered: Callable[[int, bytes], None],
     begin: Callable[[], float],
     consume: Consume,
+    held: Callable[[], None],
 ) -> Ended:
     share = len(range(number, plan.connections, plan.processes))
     transport = plan.make_transport(share)
@@ -84,6 +92,7 @@ async def _drive(
             warm_up_s=plan.schedule.warm_up_s,
             end_s=plan.schedule.end_s,
             consume=consume,
+            held=held,
         )
         return await loop.run()
 
@@ -97,8 +106,11 @@ class _Shards:
         self._intervals: dict[int, Interval] = {}
         self._pieces_left: dict[int, int] = {}
         self._ended: list[Ended] = []
+        self._holding: list[Connection] = []
 
-    def run(self, begin: Callable[[], float], workload: RequestSource, consume: Consume) -> Ended:
+    def run(
+        self, begin: Callable[[], float], workload: RequestSource, consume: Consume, held: Callable[[], None]
+    ) -> Ended:
         children = [self._start(number) for number in range(self._plan.processes)]
         try:
             for connection, process in children:
@@ -106,7 +118,7 @@ class _Shards:
             start_s = begin()
             for connection, _ in children:
                 connection.send(start_s)
-            self._listen(dict(children), workload, consume)
+            self._listen(dict(children), workload, consume, held)
         finally:
             for connection, process in children:
                 connection.close()
@@ -126,7 +138,13 @@ class _Shards:
         theirs.close()
         return mine, process
 
-    def _listen(self, children: dict[Connection, BaseProcess], workload: RequestSource, consume: Consume) -> None:
+    def _listen(
+        self,
+        children: dict[Connection, BaseProcess],
+        workload: RequestSource,
+        consume: Consume,
+        held: Callable[[], None],
+    ) -> None:
         while children:
             for ready in wait(list(children)):
                 assert isinstance(ready, Connection)  # noqa: S101 - what was passed in
@@ -138,9 +156,22 @@ class _Shards:
                             workload.answered(*answer)
                         self._ended.append(ended)
                         del children[ready]
+                    case "held":
+                        self._holding.append(ready)
+            self._let_go(children, held)
         # Of the last seconds only those children have told that were not done before.
         for number in sorted(self._intervals):
             self._hand_on(number, consume)
+
+    def _let_go(self, children: Iterable[Connection], held: Callable[[], None]) -> None:
+        """Let the children end once all that are left hold their connections; nothing is told if one has ended."""
+        if not self._holding or set(children) != set(self._holding):
+            return
+        if len(self._holding) == self._plan.processes:
+            held()
+        for connection in self._holding:
+            connection.send("end")
+        self._holding.clear()
 
     def _take(self, piece: Interval, last: bool, consume: Consume) -> None:
         """Add a piece of a second; hand the second on when the last piece of every child is there."""
@@ -173,6 +204,10 @@ def _child(connection: Connection, plan: Plan, number: int) -> None:
         connection.send("ready")
         return float(connection.recv())
 
+    def held() -> None:
+        connection.send("held")
+        connection.recv()
+
     def send(interval: Interval) -> Iterator[None]:
         for operation, part in interval.parts.items():
             piece = Interval(interval.number)
@@ -184,7 +219,8 @@ def _child(connection: Connection, plan: Plan, number: int) -> None:
 
     try:
         workload = plan.make_workload()
-        ended = run_in_precise_loop(_drive(plan, number, workload, lambda *answer: answers.append(answer), begin, send))
+        drive = _drive(plan, number, workload, lambda *answer: answers.append(answer), begin, send, held)
+        ended = run_in_precise_loop(drive)
         connection.send((ended, answers))
     except UserError as error:
         connection.send(error)
