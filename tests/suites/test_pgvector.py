@@ -79,7 +79,14 @@ def test_it_is_loaded_measured_and_its_answers_are_right(project: Project) -> No
     assert eventually(lambda: not postmasters(project), 10.0)
 
 
-@pytest.mark.parametrize(("number", "said"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "")])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "SIGKILL"),
+        # A server that hangs is given its whole patience: a minute.
+        pytest.param(signal.SIGSTOP, "", marks=pytest.mark.rivals),
+    ],
+)
 def test_a_server_that_dies_or_hangs_while_it_is_measured_is_a_failure_and_leaves_nothing(
     project: Project, number: signal.Signals, said: str
 ) -> None:
