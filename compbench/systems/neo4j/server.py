@@ -107,7 +107,8 @@ class Server(Rival):
 
     def version_argv(self) -> list[str]:
         """Return the command line that prints the version: a JVM, which takes a second."""
-        return [str(self._java or "java"), "-cp", f"{self._lib}/*", "org.neo4j.cli.AdminTool", "--version"]
+        tool = [str(self._java or "java"), "-cp", f"{self._lib}/*", "org.neo4j.cli.AdminTool", "--version"]
+        return ["env", f"NEO4J_HOME={self.installed}", *tool]
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return Neo4j's version as its library is named, and Java's."""
