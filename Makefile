@@ -50,7 +50,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 soak: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m "soak or slow"
 
 # The tests of real servers, those that `doit install:<system>` has installed.
 rivals: $(VENV)/.installed-dev

@@ -25,11 +25,19 @@ def can_be_apart() -> bool:
         return False
 
 
+def _install(system: str) -> None:
+    """Install a system that tests need; where its registry can't be reached, they say so and are skipped."""
+    subprocess.run(
+        [sys.executable, "-c", f"from tests.installed import cache_with; cache_with({system!r})"], check=False
+    )
+
+
 def main() -> None:
     """Become pytest."""
     argv = [sys.executable, "-m", "pytest", *sys.argv[1:]]
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     if workers > 1 and can_be_apart():
+        _install("pgvector")  # the workers have no network
         python = shlex.join([*_WITH_LOOPBACK, sys.executable])
         argv += ["--dist", "worksteal", "--tx", f"{workers}*popen//python={python}"]
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from compbench.model import efforts
 from compbench.model.result import FrontierPoint
 from compbench.model.scenario import Constant, Operations, Validation
@@ -78,6 +80,7 @@ def test_a_ladder_ends_where_the_system_takes_no_more_effort_and_keeps_what_was_
         assert [one["effort"] for one in flat.report("frontier")["points"]] == [16, 24]
 
 
+@pytest.mark.slow
 def test_recalls_of_one_effort_share_the_search_for_their_capacity(tmp_path: Path) -> None:
     quick = ("--capacity-step-duration", "1", "--capacity-repeats", "1", "--precision", "90")
     with flat_server(tmp_path, 500, LIMITS.replace("0.95", "0.5")) as flat:

@@ -85,6 +85,7 @@ def test_a_rival_that_is_not_here_costs_a_line(project: Project) -> None:
     assert len(list(project.run().glob("*_capture.json"))) == 2
 
 
+@pytest.mark.slow
 def test_versus_sets_the_system_beside_its_rivals_three_times(project: Project) -> None:
     project.set(system="flat", rivals="toy")
     done = project.doit("versus:alpha")

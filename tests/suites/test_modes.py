@@ -115,7 +115,7 @@ def test_data_of_others_is_neither_measured_nor_removed(project: Project) -> Non
         assert held(port) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_after_an_interruption_what_was_loaded_is_removed(project: Project, number: signal.Signals) -> None:
     project.set(duration_s=60)
     with users_server() as (process, port):
@@ -180,6 +180,7 @@ def test_a_container_is_gone_soon_after_compbench_was_killed(contained: Project)
     assert eventually(lambda: not list(contained.state.glob("*.container")), 20)
 
 
+@pytest.mark.slow
 def test_a_container_that_a_killed_run_has_left_is_removed_and_no_other_one(contained: Project) -> None:
     ours, anothers = (subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(2))
     try:
@@ -196,6 +197,7 @@ def test_a_container_that_a_killed_run_has_left_is_removed_and_no_other_one(cont
             process.wait()
 
 
+@pytest.mark.slow
 def test_a_tag_alone_or_an_image_that_is_not_here_is_one_line(contained: Project) -> None:
     done = contained.doit("plan", "system.contender.image=registry.example/flat:1.0")
     assert done.returncode == 2

@@ -82,7 +82,7 @@ def test_it_is_loaded_measured_and_its_answers_are_right(project: Project) -> No
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (signal.SIGKILL, "SIGKILL"),
+        pytest.param(signal.SIGKILL, "SIGKILL", marks=pytest.mark.slow),
         # A server that hangs is given its whole patience: a minute.
         pytest.param(signal.SIGSTOP, "", marks=pytest.mark.rivals),
     ],

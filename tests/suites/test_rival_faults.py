@@ -77,6 +77,7 @@ def test_a_server_of_the_users_is_measured_and_its_key_stands_nowhere(project: P
     assert key not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_its_image_is_run_with_its_settings_and_measured(project: Project, tmp_path: Path) -> None:
     install_docker(tmp_path / "programs")
     project.environment["PATH"] = f"{tmp_path / 'programs'}{os.pathsep}{PATH}"
@@ -99,13 +100,13 @@ def test_its_image_is_run_with_its_settings_and_measured(project: Project, tmp_p
 @pytest.mark.parametrize(
     ("told", "code", "said"),
     [
-        ("never_ready", "server-not-ready", "GET /readyz answered 503"),
-        ("die_at_start", "server-ended-at-start", "exit code 1"),
+        pytest.param("never_ready", "server-not-ready", "GET /readyz answered 503", marks=pytest.mark.slow),
+        pytest.param("die_at_start", "server-ended-at-start", "exit code 1", marks=pytest.mark.slow),
         ("die_after=200", "", "prepare"),
-        ("move_port", "server-not-ready", "GET /readyz was not answered"),
+        pytest.param("move_port", "server-not-ready", "GET /readyz was not answered", marks=pytest.mark.slow),
         ("refuse_inserts", "", "No space left on device"),
         ("miscount", "", "the server keeps 200 of 400 acknowledged memories"),
-        ("never_green", "", "time limit"),
+        pytest.param("never_green", "", "time limit", marks=pytest.mark.slow),
     ],
 )
 def test_a_fault_of_the_server_fails_the_scenario_with_its_reason(
@@ -120,7 +121,7 @@ def test_a_fault_of_the_server_fails_the_scenario_with_its_reason(
     assert eventually(lambda: not project.orphans(), 10.0)
 
 
-@pytest.mark.parametrize("told", ["other_points", "not_json"])
+@pytest.mark.parametrize("told", ["other_points", pytest.param("not_json", marks=pytest.mark.slow)])
 def test_answers_that_are_wrong_are_no_recall(project: Project, told: str) -> None:
     done = project.doit("run:alpha", STAND_IN_QDRANT=told)
     assert done.returncode == 1, done.stdout + done.stderr

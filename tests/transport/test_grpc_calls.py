@@ -117,11 +117,12 @@ def test_the_service_time_holds_the_delay_and_waiting_for_room_does_not_count_to
             await ended(done, 6)
             assert sorted(exchange.index for exchange in done) == list(range(6))
             assert all(exchange.ok and exchange.body == [b"50"] for exchange in done)
-            assert all(exchange.done_at - exchange.sent_at >= 0.05 for exchange in done)
+            # The server's timer has a resolution of a millisecond, and may be early by one.
+            assert all(exchange.done_at - exchange.sent_at >= 0.048 for exchange in done)
             assert all(exchange.free_at <= exchange.sent_at for exchange in done)
             last = max(done, key=lambda exchange: exchange.done_at)
-            assert last.done_at - last.due_at >= 0.15
-            assert last.free_at - due_at >= 0.1
+            assert last.done_at - last.due_at >= 0.144
+            assert last.free_at - due_at >= 0.096
             assert service.most_at_once == 2
             calls.close()
 
