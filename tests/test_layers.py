@@ -50,7 +50,7 @@ ROOMS = {
     "systems": "apart_server rest_server rest_client plain_client redis_process rival registry clients discovery"
     " installation api",
     "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool grpc_calls tls"
-    " resp_connection http_connection connection messages exchange",
+    " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
     " process output perf interrupts namespaces guard effects containers ask",

@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from ssl import SSLContext
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from compbench.model.errors import UserError
+from compbench.transport.addresses import read_address
 from compbench.transport.connection import KeptConnection
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_connection import Connection
@@ -41,17 +41,10 @@ class Endpoint:
         Raises:
             UserError: it is another kind of URL.
         """
-        try:
-            parts = urlsplit(url)
-            port = parts.port or _PORTS.get(parts.scheme, 0)
-            (parts.hostname or "").encode("idna")  # what the look-up does, and not all of it as an OSError
-        except ValueError:
-            raise UserError(f"--endpoint {url!r}: expected http://host:port") from None
-        if parts.scheme not in _PORTS or not parts.hostname or parts.path not in {"", "/"}:
-            raise UserError(f"--endpoint {url!r}: expected http://host:port")
-        self.url, self.host, self.port = url, parts.hostname, port
-        self.host_header = "\r\n".join([parts.netloc, *(f"{k}: {v}" for k, v in (headers or {}).items())]).encode()
-        self.tls = tls_context() if parts.scheme == "https" else None
+        found = read_address(url, _PORTS, "http://host:port")
+        self.url, self.host, self.port = url, found.host, found.port
+        self.host_header = "\r\n".join([found.netloc, *(f"{k}: {v}" for k, v in (headers or {}).items())]).encode()
+        self.tls = tls_context() if found.scheme == "https" else None
 
     def get(self, target: bytes) -> bytes:
         """Return the bytes of a GET request."""

@@ -10,19 +10,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 
-from compbench.model.errors import UserError
+from compbench.transport.addresses import read_address
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_pool import CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S, Pool
 from compbench.transport.postgres_connection import PostgresConnection
 from compbench.transport.tls import encrypted, tls_context
 
-_DEFAULT_PORT = 5432
 _DATABASE = "postgres"
-_PLAIN, _OVER_TLS = "postgresql", "postgresql+tls"
+_OVER_TLS = "postgresql+tls"
+_PORTS = {"postgresql": 5432, _OVER_TLS: 5432}
 Session = Callable[["asyncpg.Connection[Any]"], Awaitable[None]]
 
 
@@ -35,18 +34,9 @@ class PostgresAddress:
         Raises:
             UserError: it is another kind of URL.
         """
-        expected = f"--endpoint {url!r}: expected postgresql://host:port, or postgresql+tls://host:port for TLS"
-        try:
-            parts = urlsplit(url)
-            port = parts.port or _DEFAULT_PORT
-            (parts.hostname or "").encode("idna")  # what the look-up does, and not all of it as an OSError
-        except ValueError:
-            raise UserError(expected) from None
-        is_plain = not ("@" in parts.netloc or parts.path.strip("/"))
-        if parts.scheme not in {_PLAIN, _OVER_TLS} or not parts.hostname or not is_plain:
-            raise UserError(expected)
-        self.url, self.host, self.port = url, parts.hostname, port
-        self.tls = tls_context() if parts.scheme == _OVER_TLS else None
+        found = read_address(url, _PORTS, "postgresql://host:port, or postgresql+tls://host:port for TLS")
+        self.url, self.host, self.port = url, found.host, found.port
+        self.tls = tls_context() if found.scheme == _OVER_TLS else None
         self._user, self._password = user or "postgres", password
 
     async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> asyncpg.Connection[Any]:

@@ -7,19 +7,18 @@ import contextlib
 import socket
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import hiredis
 
 from compbench.config.credentials import Credentials
-from compbench.model.errors import UserError
+from compbench.transport.addresses import read_address
 from compbench.transport.connection import KeptConnection
 from compbench.transport.exchange import Exchange
 from compbench.transport.http_pool import Pool
 from compbench.transport.resp_connection import RespConnection, command
 from compbench.transport.tls import tls_context
 
-_DEFAULT_PORT = 6379
+_PORTS = {"redis": 6379, "rediss": 6379}
 _PIECE_BYTES = 65_536
 _NOTHING = object()
 
@@ -33,18 +32,9 @@ class RespAddress:
         Raises:
             UserError: it is another kind of URL.
         """
-        expected = f"--endpoint {url!r}: expected redis://host:port, or rediss://host:port for TLS"
-        try:
-            parts = urlsplit(url)
-            port = parts.port or _DEFAULT_PORT
-            (parts.hostname or "").encode("idna")  # what the look-up does, and not all of it as an OSError
-        except ValueError:
-            raise UserError(expected) from None
-        is_plain = not ("@" in parts.netloc or parts.path.strip("/"))
-        if parts.scheme not in {"redis", "rediss"} or not parts.hostname or not is_plain:
-            raise UserError(expected)
-        self.url, self.host, self.port = url, parts.hostname, port
-        self.tls = tls_context() if parts.scheme == "rediss" else None
+        found = read_address(url, _PORTS, "redis://host:port, or rediss://host:port for TLS")
+        self.url, self.host, self.port = url, found.host, found.port
+        self.tls = tls_context() if found.scheme == "rediss" else None
         words = [word for word in (credentials.user, credentials.password) if word] if credentials else []
         self.login = command("AUTH", *words) if credentials and credentials.password else b""
 
