@@ -47,8 +47,8 @@ ROOMS = {
     "systems/qdrant": "server client settings",
     "systems/redis": "server client install settings",
     "systems/weaviate": "server client channels requests counting install settings",
-    "systems": "apart_server rest_server rest_client plain_client redis_process rival registry clients discovery"
-    " installation api",
+    "systems": "apart_server rest_server rest_client resp_client rival_client redis_process rival registry clients"
+    " discovery installation api",
     "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool grpc_calls tls"
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",

@@ -5,6 +5,8 @@ compbench starts them in a network namespace of their own, where nobody else ans
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from compbench.machine import namespaces
 from compbench.systems.rest_server import RestServer
 
@@ -25,11 +27,15 @@ class ApartServer(RestServer):
         """Return what prints the note of the installation."""
         return ["cat", str(self.installed / "version")]
 
+    def is_foreign(self, name: str) -> bool:
+        """Tell whether a variable of the caller must not reach such a server: nearly each one may configure it."""
+        return name not in _LET_IN
+
+    def wrapper(self, work: Path) -> tuple[str, ...]:
+        """Return the words that put it apart."""
+        del work
+        return namespaces.words_for_new()
+
     def entry(self, pid: int) -> list[str]:
         """Return the words that enter its network namespace."""
         return namespaces.words_to_enter(pid) if self.mode == "managed" else []
-
-
-def may_configure(name: str) -> bool:
-    """Tell whether a variable of the caller must not reach such a server."""
-    return name not in _LET_IN

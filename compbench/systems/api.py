@@ -38,6 +38,8 @@ STORED_FROM = 2**40
 NO_THRESHOLD = float("-inf")
 # In an answer: what neither the data set nor a run's own stores can be.
 UNKNOWN = -1
+# The name of what holds the data set in a server that may hold other things, too: a collection, schema, graph or index.
+COLLECTION = "compbench"
 
 
 class Capabilities(NamedTuple):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+PIP_INSTALL = ("-m", "pip", "install", "--disable-pip-version-check")
+
 
 class Installation(NamedTuple):
     """A pinned version of a server and the steps that install it.
@@ -32,3 +34,17 @@ class Installation(NamedTuple):
     download_mb: int
     licence: str
     remark: str = ""
+
+
+def pip_command(target: str) -> tuple[str, ...]:
+    """Return the command that puts the packages of `requirements.txt` into a folder, each by its hash, nothing else.
+
+    They hold programs; their Python is not used.
+    """
+    strictly = ("--require-hashes", "--no-deps", "--only-binary", ":all:", "--no-compile")
+    return ("{python}", *PIP_INSTALL, *strictly, "--target", target, "-r", "{folder}/requirements.txt")
+
+
+def requirement(name: str, version: str, *hashes: str) -> str:
+    """Return the line of `requirements.txt` for a package, one of whose files with these hashes (SHA-256) is taken."""
+    return " ".join([f"{name}=={version}", *(f"--hash=sha256:{number}" for number in hashes)]) + "\n"

@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compbench.config.system_tables import Durability, Mode
+from compbench.config.system_tables import Durability
 from compbench.machine.version_line import version_line
 from compbench.systems.api import Launch, Look
 from compbench.systems.rival import Rival
 
 _REQUEST_TIMEOUT_S = 2.0
-# Redis writes its state when it is told to end and its own save points are on.
-STOP_GRACE_S = 60.0
 # What is added to the command line; `vendor` is Redis without a configuration file: save points, no append-only file.
 _WRITES: Mapping[Durability, tuple[str, ...]] = {
     "vendor": (),
@@ -33,34 +31,32 @@ class RedisProcess(Rival):
     """The runner's half but for what a module adds; a system's `Server` says its `programs` (Redis', its module)."""
 
     scheme = "redis"
-    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
+    # Redis writes its state when it is told to end and its own save points are on.
+    stop_grace_s = 60.0
 
-    def module_arguments(self, work: Path) -> list[str]:
+    def module_arguments(self, data: str) -> list[str]:
         """Return what the module is told on the command line."""
-        del work
+        del data
         return []
 
-    def redis_arguments(self, data: str) -> list[str]:
+    def arguments(self, data: str) -> list[str]:
         """Return what Redis is told on the command line."""
         where = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", data]
         return [*where, *_WRITES[self.own.durability]]
 
     def launch(self, work: Path) -> Launch:
         """Return the command line; Redis reads no configuration unless one is named."""
-        program, module = self.binaries.values()
-        loaded = ["--loadmodule", str(module), *self.module_arguments(work)]
-        argv = [str(program), *self.redis_arguments(str(work / "data")), *loaded]
-        return Launch(argv, {"HOME": str(work / "home")}, stop_grace_s=STOP_GRACE_S)
+        (program, module), data = self.binaries.values(), str(work / "data")
+        argv = [str(program), *self.arguments(data), "--loadmodule", str(module), *self.module_arguments(data)]
+        return super().launch(work)._replace(argv=argv)
 
     def version_argv(self) -> list[str]:
         """Return the command line that prints the version."""
         return [str(next(iter(self.programs().values()))), "--version"]
 
-    def versions(self) -> tuple[dict[str, str], dict[str, str]]:
+    def versions_here(self) -> dict[str, str]:
         """Return the version that Redis prints; its modules tell theirs only while they run."""
-        if self.mode != "managed" or self.missing():
-            return {}, {}
-        return {"redis-server": version_line(self.version_argv(), os.environ)}, {}
+        return {"redis-server": version_line(self.version_argv(), os.environ)}
 
     def version_told(self) -> str:
         """Return the versions of Redis and of its modules."""

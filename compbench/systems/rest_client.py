@@ -1,35 +1,47 @@
-"""What the driver's halves of vector servers with a REST interface have in common: requests and answers in JSON."""
+"""What the driver's halves of rivals with a REST interface have in common: requests and answers in JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
 
+from compbench.config.credentials import headers_of
 from compbench.model.errors import UserError
-from compbench.systems.plain_client import PlainClient
+from compbench.systems.api import COLLECTION
+from compbench.systems.rival_client import RivalClient, numbers_json
 from compbench.transport.http_pool import Endpoint, Pool
 
 if TYPE_CHECKING:
+    from compbench.config.system_tables import RivalSettings
     from compbench.systems.api import Ask, Call, Shape, Vectors
-    from compbench.transport.exchange import Exchange
+    from compbench.transport.exchange import Transport
+
+# Half of 32 MB, which a request may have where a limit is documented.
+_MOST_LOAD_BYTES = 16_000_000
+NOT_FOUND = "HTTP 404"
 
 
-class RestClient(PlainClient):
-    """The part of a client that is the same for those that are asked over HTTP with JSON."""
+class RestClient(RivalClient):
+    """The part of a client that is the same for those that are asked over HTTP with JSON.
 
-    def __init__(self, endpoint: str, shape: Shape, headers: Mapping[str, str] | None = None) -> None:
-        """Take where the server is asked, the data's shape, and headers of every request.
+    Attributes:
+        key_name: the header of a key, as in the server half.
+    """
 
-        Raises:
-            UserError: it can't be asked at such an endpoint, or the data needs several spaces.
-        """
-        super().__init__(shape)
-        self._endpoint = Endpoint(endpoint, headers)
+    key_name = "Authorization"
 
-    def transport(self, size: int) -> Pool:
+    def __init__(self, own: RivalSettings, endpoint: str, shape: Shape) -> None:
+        """Take where the server is asked, with headers of every request."""
+        super().__init__(own, endpoint, shape)
+        self._endpoint = Endpoint(endpoint, self.headers())
+
+    def headers(self) -> dict[str, str]:
+        """Return those of each request: a key, if there is one, or name and password."""
+        return headers_of(self._credentials, self.key_name)
+
+    def transport(self, size: int) -> Transport:
         """Return a pool of keep-alive connections."""
         return Pool(self._endpoint, size)
 
@@ -37,29 +49,47 @@ class RestClient(PlainClient):
         """Return the vector in JSON."""
         return numbers_json(vector)
 
-    async def _answer(self, ask: Ask, call: Call) -> Any:
+    def rows_at_once(self, most: int, bytes_a_number: int) -> int:
+        """Return how many rows a request of a load brings: as many as a server takes, and no more than `most`."""
+        return min(most, max(1, _MOST_LOAD_BYTES // (self._shape.dimension * bytes_a_number)))
+
+    def refuse_other(self, wanted: Mapping[str, Any], held: Any) -> None:
+        """Refuse a collection that was made with other values.
+
+        Raises:
+            UserError: with the first key whose value is another one.
+        """
+        for key, value in wanted.items():
+            if (found := at(held, key)) != value:
+                has = f"has a collection `{COLLECTION}` whose {key} is {found}, not {value}"
+                raise UserError(f"{self._url} {has}: remove it, or start the server afresh")
+
+    async def answer(self, ask: Ask, call: Call, what: str = "") -> Any:
         """Return what the answer's JSON says.
 
         Raises:
-            UserError: there is none, or it reports a failure.
+            UserError: there is no answer, or it reports a failure.
+        """
+        return decoded(self.body_of(await ask(call), what))
+
+    async def answer_if_there(self, ask: Ask, call: Call) -> Any:
+        """Return what the answer's JSON says, None if there is no such thing.
+
+        Raises:
+            UserError: there is no answer, it reports another failure, or says nothing.
         """
         exchange = await ask(call)
-        if not exchange.ok:
-            raise UserError(
-                f"{self._endpoint.url}: {exchange.explain() or 'no answer'}: is {self.title} running there?"
-            )
-        return decoded(exchange)
+        if exchange.problem == NOT_FOUND:
+            return None
+        if (found := decoded(self.body_of(exchange))) is None:
+            raise UserError(f"{self._url}: an answer is no JSON: is {self.title} running there?")
+        return found
 
 
-def numbers_json(vectors: Vectors) -> bytes:
-    """Return the shortest JSON that reads back as the same 32 bit floats."""
-    return orjson.dumps(np.ascontiguousarray(vectors, np.float32), option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def decoded(exchange: Exchange) -> Any:
+def decoded(answer: bytes) -> Any:
     """Return the JSON of an answer, None if it is none."""
     try:
-        return orjson.loads(b"".join(exchange.body))
+        return orjson.loads(answer)
     except orjson.JSONDecodeError:
         return None
 

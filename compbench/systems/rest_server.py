@@ -24,12 +24,14 @@ class RestServer(Rival):
         version_path: what is asked for its version, empty if it tells none.
         version_at: the key of the answer that has it, empty if the answer is the version.
         key_name: the header of a key.
+        shown: what a snapshot asks once, by the name of the text.
     """
 
     ready_path = ""
     version_path = ""
     version_at = "version"
     key_name = "Authorization"
+    shown: tuple[tuple[str, str], ...] = ()
 
     @property
     def asked_at(self) -> str:
@@ -58,6 +60,10 @@ class RestServer(Rival):
         found = told.get(self.version_at) if isinstance(told, dict) else told
         return f"{self.name} {found}" if isinstance(found, str) else ""
 
+    def pages(self) -> dict[str, str]:
+        """Return addresses that a snapshot asks once, by the name of the text."""
+        return {name: f"{self.asked_at}{path}" for name, path in self.shown}
+
     def headers(self) -> dict[str, str]:
         """Return those of each question: a key, if there is one."""
         return headers_of(self.credentials, self.key_name)
@@ -76,14 +82,6 @@ class RestServer(Rival):
             answer = self.question(path)
             return json.loads(answer.body) if answer.is_ok else None
         return None
-
-    def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
-        """Recognise it by its executable: a substring of a command line proves nothing."""
-        del argv
-        own = Path(self.program).name
-        if executable is None:
-            return "?" if name == own else ""
-        return executable if Path(executable).name == own else ""
 
 
 def found_program(program: str) -> str:

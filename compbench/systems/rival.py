@@ -7,6 +7,7 @@ modes are told apart here, so that nothing of a program on this machine is said 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,24 @@ from compbench.config.credentials import credentials_in
 from compbench.config.system_tables import Mode, RivalSettings
 from compbench.machine.version_line import version_line
 from compbench.model.errors import UserError
-from compbench.systems.api import Capabilities, ContainerLaunch, Needs, Place, Script
+from compbench.systems.api import Capabilities, ContainerLaunch, Launch, Needs, Place, Script
 
 
 class Rival:
     """The defaults of a rival's server half.
 
-    A derived class sets these, and defines `launch`, `version_argv`, `look`, `answers`, `count`, `facts` and
-    `recognise`.
+    A derived class sets these, and defines `look`, `answers`, `count` and `facts`. It says by `arguments`,
+    `environment`, `is_foreign` and `wrapper` how its program is launched, on this machine as in a container; or it
+    defines `launch` and `container` where they have more to say.
 
     Attributes:
         name: of its folder, as in `system=<name>`.
         program: its server's program in the installed folder, empty if it is none of its own there.
         scheme: of its address.
         default_image: the container image by its digest, empty if none is known.
+        container_data: the folder of the image that holds the server's data.
+        stop_signal: what makes it end in order.
+        stop_grace_s: how long that takes at most, where it needs more than the setting `stop_grace_s`.
         kept_format: its `data_format` while compbench starts it by itself.
         credentials: of the server in mode `endpoint`; empty in every other one.
         image: the image that is run in mode `container`.
@@ -38,8 +43,11 @@ class Rival:
     program = ""
     scheme = "http"
     default_image = ""
+    container_data = ""
+    stop_signal = signal.SIGTERM
+    stop_grace_s = 0.0
     kept_format = ""
-    modes: tuple[Mode, ...] = ("managed", "endpoint")
+    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
     capabilities = Capabilities()
     most_vectors: int | None = None
     rewrites_data = True
@@ -72,10 +80,12 @@ class Rival:
         return [str(self.installed / self.program), "--version"]
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the version that the program prints; there are no sources to compare it with."""
-        if self.mode != "managed" or self.missing():
-            return {}, {}
-        return {self.name: version_line(self.version_argv(), os.environ)}, {}
+        """Return the versions of what is installed; there are no sources to compare them with."""
+        return ({}, {}) if self.mode != "managed" or self.missing() else (self.versions_here(), {})
+
+    def versions_here(self) -> dict[str, str]:
+        """Return the version that the program prints, which is there."""
+        return {self.name: version_line(self.version_argv(), os.environ)}
 
     def as_owned(self, said: str) -> str:
         """Return what compbench's settings mean for its own server; a user's server has those of its owner."""
@@ -85,13 +95,57 @@ class Rival:
         """Return nothing: a rival that can be asked for its version says so itself."""
         return ""
 
+    def arguments(self, data: str) -> list[str]:
+        """Return the words after the program, which has its data in that folder."""
+        del data
+        return []
+
+    def environment(self, data: str) -> dict[str, str]:
+        """Return the program's variables, given the folder of its data."""
+        del data
+        return {}
+
+    def is_foreign(self, name: str) -> bool:
+        """Tell whether a variable of the caller must not reach the program, as one that would configure it."""
+        del name
+        return False
+
+    def wrapper(self, work: Path) -> tuple[str, ...]:
+        """Return the words before the command line; none, since it listens on loopback."""
+        del work
+        return ()
+
+    def launch(self, work: Path) -> Launch:
+        """Return the command line of the program, which has a home of its own."""
+        data = str(work / "data")
+        return Launch(
+            [str(self.installed / self.program), *self.arguments(data)],
+            {**self.environment(data), "HOME": str(work / "home")},
+            self.is_foreign,
+            self.wrapper(work),
+            stop_signal=self.stop_signal,
+            stop_grace_s=self.stop_grace_s,
+        )
+
     def container(self, work: Path) -> ContainerLaunch:
-        """Return how its image is run.
+        """Return how its image is run, whose first process is the program.
 
         Raises:
             UserError: it is run in none.
         """
-        raise UserError(f"{self.name} is run in no container, with {work} or otherwise")
+        data = self.container_data
+        if not data:
+            raise UserError(f"{self.name} is run in no container, with {work} or otherwise")
+        words = tuple(self.arguments(data))
+        return ContainerLaunch(self.image, data, self.environment(data), words, stop_grace_s=self.stop_grace_s)
+
+    def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
+        """Recognise it by its executable: a substring of a command line proves nothing."""
+        del argv
+        own = Path(self.program).name
+        if executable is None:
+            return "?" if name == own else ""
+        return executable if Path(executable).name == own else ""
 
     def save(self, timeout_s: float) -> str:
         """Do nothing where an orderly stop writes all of it, which it takes to have a `kept_format`; else refuse."""

@@ -94,7 +94,7 @@ def test_what_it_can_not_do_is_one_line() -> None:
         client().take_queries(ROWS, completes=False)
     with pytest.raises(UserError, match="Chroma's searches take no threshold"):
         client().search(b"", 10, 0.5)
-    with pytest.raises(UserError, match="Chroma has one space"):
+    with pytest.raises(UserError, match="Chroma has one memory space"):
         Client(ChromaSettings(), "http://127.0.0.1:1", Shape(DIMENSION, 2))
 
 

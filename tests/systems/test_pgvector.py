@@ -33,7 +33,6 @@ from compbench.systems.api import (
     Store,
     Traverse,
 )
-from compbench.systems.pgvector import server as pgvector_server
 from compbench.systems.pgvector import statements, values
 from compbench.systems.pgvector.client import Client
 from compbench.systems.pgvector.server import Server
@@ -270,7 +269,7 @@ def test_a_server_that_is_stopped_as_it_starts_is_never_ready(tmp_path: Path, mo
         return look(half, work, pid, timeout_s)
 
     monkeypatch.setattr(Server, "look", stopped)
-    monkeypatch.setattr(pgvector_server, "_SHUTDOWN_S", 0.5)
+    monkeypatch.setattr(Server, "stop_grace_s", 0.5)
     with pytest.raises(StartError, match="not ready after 1"), postgres_running(tmp_path, ready_s=1.0):
         pass
 

@@ -190,7 +190,7 @@ def test_a_search_that_scanned_is_no_proof_of_an_index(tmp_path: Path) -> None:
 
 
 def test_what_it_can_not_do_is_one_line() -> None:
-    with pytest.raises(UserError, match="Qdrant has one space, the scenario wants 3"):
+    with pytest.raises(UserError, match="Qdrant has one memory space, the scenario wants 3"):
         Client(OWN, "http://127.0.0.1:1", Shape(DIMENSION, 3))
     made = client("http://127.0.0.1:1")
     with pytest.raises(UserError, match="Qdrant can't do this: Complete"):

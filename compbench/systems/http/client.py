@@ -12,7 +12,8 @@ from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
 from compbench.systems.api import NO_THRESHOLD, STORED_FROM, UNKNOWN, AnswerError, Loading
 from compbench.systems.http.templates import Pieces, filled_in, pieces_of, steps_of, values_at, whole
-from compbench.systems.rest_client import RestClient, decoded, numbers_json
+from compbench.systems.rest_client import NOT_FOUND, RestClient, decoded
+from compbench.systems.rival_client import failure_of, numbers_json
 
 if TYPE_CHECKING:
     from compbench.systems.api import Ask, Call, Shape, Vectors
@@ -25,11 +26,11 @@ class Client(RestClient):
     """The client half of a system from a table."""
 
     title = "a system from a table"
+    _own: HttpSettings
 
     def __init__(self, own: HttpSettings, endpoint: str, shape: Shape) -> None:
         """Take the table, and take its texts to pieces once."""
-        super().__init__(endpoint, shape)
-        self._own = own
+        super().__init__(own, endpoint, shape)
         self._ids, self._count_at = steps_of(own.ids), steps_of(own.count_at)
         self._id = re.compile(re.escape(own.id_prefix) + r"(\d{1,20})")
         effort = {"effort": b"%d" % (own.effort or own.default_effort)}
@@ -38,6 +39,10 @@ class Client(RestClient):
         self._search_body = filled_in(pieces_of(own.search_body), effort)
         self._threshold = pieces_of(own.search_threshold)
         self._load_body, self._load_row = pieces_of(own.load_body), pieces_of(own.load_row)
+
+    def headers(self) -> dict[str, str]:
+        """Return none: a table has no word for a key."""
+        return {}
 
     def search_start(self, vector: Vectors) -> Pieces:
         """Return the body with the vector in it."""
@@ -70,13 +75,11 @@ class Client(RestClient):
     async def count(self, ask: Ask) -> int | None:
         """Return its count; 0 if it answers 404, as where nothing was made yet."""
         exchange = await ask(self._call(self._own.count, self._own.count_body.encode()))
-        if exchange.problem == "HTTP 404":
+        if exchange.problem == NOT_FOUND:
             return 0
-        if not exchange.ok:
-            raise UserError(f"{self._endpoint.url}: {exchange.explain()}: is the server running there?")
-        found = values_at(decoded(exchange), self._count_at) or [None]
+        found = values_at(decoded(self.body_of(exchange)), self._count_at) or [None]
         if not isinstance(found[0], int):
-            raise UserError(f"{self._endpoint.url}: the count's answer has no number at {self._own.count_at}")
+            raise UserError(f"{self._url}: the count's answer has no number at {self._own.count_at}")
         return found[0]
 
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
@@ -84,11 +87,8 @@ class Client(RestClient):
         del count
         there = await self.count(ask) or 0
         if not there and self._own.create:
-            values = {
-                "dimension": b"%d" % self._shape.dimension,
-                "metric": self._shape.metric.encode(),
-            }
-            await self._answer(ask, self._call(self._own.create, whole(pieces_of(self._own.create_body), values)))
+            values = {"dimension": b"%d" % self._shape.dimension, "metric": self._shape.metric.encode()}
+            await self.answer(ask, self._call(self._own.create, whole(pieces_of(self._own.create_body), values)))
         return Loading([there], self._own.rows_at_once, in_flight=1)
 
     async def holds_other(self, ask: Ask, number: int, vector: Vectors) -> bool:
@@ -129,11 +129,10 @@ class Client(RestClient):
         """Send the table's request to remove."""
         if not self._own.remove:
             return "its table has no key `remove`"
-        exchange = await ask(self._call(self._own.remove, b""))
-        return "" if exchange.ok else exchange.explain()
+        return await failure_of(ask, self._call(self._own.remove, b""))
 
     async def _is_built(self, ask: Ask) -> bool:
-        answer = await self._answer(ask, self._call(self._own.built, b""))
+        answer = await self.answer(ask, self._call(self._own.built, b""))
         found = values_at(answer, steps_of(self._own.built_at)) or [None]
         return str(found[0]) == self._own.built_is
 

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from compbench.config.credentials import credentials_in
 from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import AnswerError, Loading
+from compbench.systems.api import Loading
 from compbench.systems.milvus import requests
 from compbench.systems.milvus.requests import TYPES, call, on_collection
-from compbench.systems.milvus.settings import DEFAULT_EFFORT, MilvusSettings
-from compbench.systems.plain_client import PlainClient, is_other
+from compbench.systems.rival_client import RivalClient, failure_of, is_other
 from compbench.transport.grpc_calls import GrpcCall, GrpcCalls, host_and_port
 
 if TYPE_CHECKING:
     from compbench.systems.api import Ask, Shape, Vectors
+    from compbench.systems.milvus.settings import MilvusSettings
 
 # Some 3 MB; a message of the log behind it has at most 5 (`pulsar.maxMessageSize`).
 _ROWS_AT_ONCE = 1000
@@ -31,65 +30,50 @@ _BUILD_LIMIT_S = 3600.0
 _FINISHED, _FAILED, _LOADED = 3, 4, 3
 
 
-class Client(PlainClient):
+class Client(RivalClient):
     """The client half of Milvus."""
 
-    title = "Milvus"
+    name, title = "milvus", "Milvus"
+    unreadable = (DecodeError,)
+    # A choice of compbench's, since the vendor has no default for it; the frontier of a measurement is what sets it.
+    default_effort = 64
+    _own: MilvusSettings
 
     def __init__(self, own: MilvusSettings, endpoint: str, shape: Shape) -> None:
-        """Take index definition and effort from the settings.
-
-        Raises:
-            UserError: it can't be asked there, or not with several spaces.
-        """
+        """Refuse what is no address."""
+        super().__init__(own, endpoint, shape)
         host_and_port(endpoint)
-        super().__init__(shape)
-        self._own, self._endpoint = own, endpoint
         self._metric = _METRICS[shape.metric]
-        self._ends: dict[tuple[int, float], bytes] = {}
 
     def transport(self, size: int) -> GrpcCalls:
         """Return a channel with so many calls in flight."""
-        token = credentials_in(self._own.chosen_mode, "milvus")
+        token = self._credentials
         said = token.api_key or (f"{token.user}:{token.password}" if token.user else "")
         # As its own client has it (pymilvus, client/utils.py).
         headers = {"authorization": base64.b64encode(said.encode()).decode()} if said else {}
-        return GrpcCalls(self._endpoint, size, requests.refusal, headers)
+        return GrpcCalls(self._url, size, requests.refusal, headers)
 
     def search_start(self, vector: Vectors) -> bytes:
         """Return a search up to its parameters."""
         return requests.search_start(vector)
 
     def search(self, start: Any, limit: int, threshold: float) -> GrpcCall:
-        """Return the call, whose end is the same for all of a limit and threshold.
+        """Return the call."""
+        end = requests.search_end(limit, self._effort, threshold, self._metric)
+        return GrpcCall(requests.SEARCH, start + end)
 
-        A threshold makes it a search by range, which looks at all that is as similar: at half of everything with the 0
-        of a plain search. That wants no negative similarity, and who checks the answers sees one.
-        """
-        end = self._ends.get((limit, threshold))
-        if end is None:
-            least = threshold if threshold > 0 else None
-            end = requests.search_end(limit, self._own.effort or DEFAULT_EFFORT, least, self._metric)
-            self._ends[limit, threshold] = end
-        return GrpcCall(f"{requests.SERVICE}/Search", start + end)
-
-    def ids(self, answer: bytes) -> list[int]:
+    def found(self, answer: bytes) -> list[int]:
         """Return the numbers that a search has found."""
-        try:
-            return requests.found_ids(answer)
-        except DecodeError as error:
-            raise AnswerError(f"an answer has another shape than Milvus': {error}") from None
+        return requests.found_ids(answer)
 
     async def count(self, ask: Ask) -> int | None:
         """Return its exact count where it is loaded; before that it does not say: rows wait to be flushed."""
         query = {"output_fields": ["count(*)"], "consistency_level": requests.STRONG}
-        exchange = await ask(on_collection("Query", "QueryRequest", **query))
-        if exchange.ok:
-            (field,) = TYPES["QueryResults"].FromString(b"".join(exchange.body)).fields_data
-            return int(field.scalars.long_data.data[0])
-        if not exchange.is_answered:
-            raise UserError(f"{self._endpoint}: no answer ({exchange.problem}): is the server running there?")
-        return None
+        exchange = self.answered(await ask(on_collection("Query", "QueryRequest", **query)))
+        if not exchange.ok:
+            return None
+        (field,) = TYPES["QueryResults"].FromString(b"".join(exchange.body)).fields_data
+        return int(field.scalars.long_data.data[0])
 
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
         """Make the collection, or flush the one that is there: only flushed rows can be counted before it is loaded."""
@@ -148,8 +132,7 @@ class Client(PlainClient):
 
     async def remove(self, ask: Ask) -> str:
         """Drop the collection."""
-        exchange = await ask(on_collection("DropCollection"))
-        return "" if exchange.ok else exchange.explain()
+        return await failure_of(ask, on_collection("DropCollection"))
 
     def _index_definition(self) -> GrpcCall:
         own = self._own
@@ -180,7 +163,7 @@ class Client(PlainClient):
     async def _index_is_built(self, ask: Ask) -> bool:
         told = await self._answer(ask, on_collection("DescribeIndex"), "DescribeIndexResponse")
         if failed := [index.reason for index in told.index_descriptions if index.state == _FAILED]:
-            raise UserError(f"{self._endpoint}: the index was not built: {failed[0]}")
+            raise UserError(f"{self._url}: the index was not built: {failed[0]}")
         return all(
             index.state == _FINISHED and index.indexed_rows == index.total_rows and not index.pending_index_rows
             for index in told.index_descriptions
@@ -201,7 +184,7 @@ class Client(PlainClient):
         deadline = time.monotonic() + _BUILD_LIMIT_S
         while not await is_done(ask):
             if time.monotonic() > deadline:
-                raise UserError(f"{self._endpoint}: {what} was not there after {_BUILD_LIMIT_S:.0f} s")
+                raise UserError(f"{self._url}: {what} was not there after {_BUILD_LIMIT_S:.0f} s")
             await asyncio.sleep(_POLL_S)
 
     async def _answer(self, ask: Ask, request: GrpcCall, kind: str) -> Any:
@@ -210,8 +193,5 @@ class Client(PlainClient):
         Raises:
             UserError: there is none.
         """
-        exchange = await ask(request)
-        if not exchange.ok:
-            method = request.method.rpartition("/")[2]
-            raise UserError(f"{self._endpoint}: {method}: {exchange.problem}")
-        return TYPES[kind].FromString(b"".join(exchange.body))
+        method = request.method.rpartition("/")[2]
+        return TYPES[kind].FromString(self.body_of(await ask(request), method))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from compbench.systems.installation import Installation
+from compbench.systems.installation import Installation, pip_command, requirement
 
 _VERSION = "2.3.5"
 # Of its files for Linux and macOS, as PyPI tells them; only the first can be kept apart, and is used.
-_PACKAGES = f"""milvus=={_VERSION} \\
-    --hash=sha256:69515a0630ce29fd10e101fa442afea8ca1387b93a456cd9bd41fdf3deb93d04
-"""
-_PIP = ("{python}", "-m", "pip", "install", "--disable-pip-version-check")
+_PACKAGE = requirement("milvus", _VERSION, "69515a0630ce29fd10e101fa442afea8ca1387b93a456cd9bd41fdf3deb93d04")
 # The package would do the first half when its server is started from Python, into the user's home; of its settings
 # compbench sets some by environment, and leaves the others as they are.
 _UNPACK = r'''"""Unpacks the programs, and the settings with the defaults that the package names."""
@@ -39,11 +36,8 @@ Path("configs/milvus.yaml").write_text(settings, encoding="utf-8")
 INSTALLATION = Installation(
     version=_VERSION,
     result="configs/milvus.yaml",
-    commands=(
-        (*_PIP, "--require-hashes", "--no-deps", "--no-compile", "--target", "package", "-r", "requirements.txt"),
-        ("{python}", "unpack.py"),
-    ),
-    files={"requirements.txt": _PACKAGES, "unpack.py": _UNPACK},
+    commands=(pip_command("package"), ("{python}", "unpack.py")),
+    files={"requirements.txt": _PACKAGE, "unpack.py": _UNPACK},
     tools={},
     download_mb=57,
     licence="Apache-2.0",

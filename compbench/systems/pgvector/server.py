@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from compbench.config.system_tables import Durability, Mode
+from compbench.config.system_tables import Durability
 from compbench.machine import unprivileged
 from compbench.machine.version_line import version_line
 from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch, Look, Needs
@@ -35,10 +35,6 @@ _DURABILITY: dict[Durability, dict[str, str]] = {
     "acknowledged on disk": _ON_DISK,
     "memory": _NOT_DURABLE,
 }
-# It writes the pages that have changed since the last checkpoint.
-_SHUTDOWN_S = 20.0
-# Of the container, whose own folders differ from version to version.
-_IN_CONTAINER = "/compbench"
 _FOLDER = "select current_setting('data_directory')"
 
 
@@ -47,8 +43,13 @@ class Server(Rival):
 
     name = "pgvector"
     scheme = "postgresql"
+    program = install.INSTALLATION.result
     kept_format = f"pgvector {install.INSTALLATION.version}"
-    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
+    # One of compbench's own, since those of the image differ from version to version.
+    container_data = "/compbench"
+    # The fast shutdown: it waits for no client, and writes the pages that have changed since the last checkpoint.
+    stop_signal = signal.SIGINT
+    stop_grace_s = 20.0
     # An index takes 2000 numbers of 32 bits at most (README of pgvector 0.8.5, "HNSW").
     capabilities = Capabilities(
         metrics=("cosine", "dot", "euclidean"),
@@ -63,6 +64,19 @@ class Server(Rival):
     def programs(self) -> dict[str, Path]:
         """Return PostgreSQL's."""
         return {"postgres": self._program}
+
+    def arguments(self, data: str) -> list[str]:
+        """Return the words after PostgreSQL's program, which is asked through its port alone."""
+        return ["-D", data, "-c", "unix_socket_directories=", *self._options()]
+
+    def environment(self, data: str) -> dict[str, str]:
+        """Return that times in its log and its messages are no matter of the caller's place."""
+        del data
+        return {"LC_ALL": "C", "TZ": "UTC"}
+
+    def is_foreign(self, name: str) -> bool:
+        """Tell whether a variable would change what the server's programs do."""
+        return name.startswith("PG")
 
     def missing(self) -> list[str]:
         """Return the package that asks it or the program, if not there, or what keeps root from starting that."""
@@ -81,38 +95,21 @@ class Server(Rival):
         make = [*words, str(self._program.with_name("initdb")), "-D", str(data), *options]
         # Kept data may have been copied without the rights of its folder, on which PostgreSQL insists.
         prepare = ["chmod", "700", str(data)] if any(data.iterdir()) else make
-        apart = ("-c", "unix_socket_directories=")
-        return Launch(
-            argv=[*words, str(self._program), "-D", str(data), *apart, *self._options()],
-            # Times in its log and its messages are no matter of the caller's place.
-            environment={"LC_ALL": "C", "TZ": "UTC", "HOME": str(work / "home")},
-            is_foreign=lambda name: name.startswith("PG"),
-            before=(*unprivileged.handing_over(words, work), prepare),
-            # The fast shutdown: it waits for no client, and writes what is in memory.
-            stop_signal=signal.SIGINT,
-            stop_grace_s=_SHUTDOWN_S,
-        )
+        launch = super().launch(work)
+        return launch._replace(argv=[*words, *launch.argv], before=(*unprivileged.handing_over(words, work), prepare))
 
     def container(self, work: Path) -> ContainerLaunch:
         """Return how the image is run (hub.docker.com/_/postgres: PGDATA, POSTGRES_HOST_AUTH_METHOD, `-c`).
 
         It makes the data folder through its socket, so that stays; outside of the container nobody sees it.
         """
-        del work
-        environment = {"PGDATA": _IN_CONTAINER, "POSTGRES_HOST_AUTH_METHOD": "trust", "LC_ALL": "C", "TZ": "UTC"}
-        return ContainerLaunch(
-            image=self.image,
-            data_path=_IN_CONTAINER,
-            environment=environment,
+        launch = super().container(work)
+        return launch._replace(
+            environment={"PGDATA": launch.data_path, "POSTGRES_HOST_AUTH_METHOD": "trust", **launch.environment},
             arguments=("postgres", *self._options()),
             # Several processes build an index in shared memory, of which a container has 64 MB unless it is told.
             shared_memory_bytes=self._build_bytes(),
-            stop_grace_s=_SHUTDOWN_S,
         )
-
-    def version_argv(self) -> list[str]:
-        """Return the command line that prints the version, which root may call too."""
-        return [str(self._program), "--version"]
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the versions of the server and of the extension that lies beside it."""
@@ -126,10 +123,9 @@ class Server(Rival):
 
     def version_told(self) -> str:
         """Return the versions of the server and of its extension."""
-        try:
-            return str(self._ask(VERSIONS, _QUESTION_LIMIT_S))
-        except OSError:
-            return ""
+        with contextlib.suppress(OSError):
+            return str(self._ask(VERSIONS))
+        return ""
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Let the file in its data folder name process, port and state, and the server itself name that folder."""
@@ -144,23 +140,21 @@ class Server(Rival):
             folder = self._ask(_FOLDER, min(_QUESTION_LIMIT_S, timeout_s))
         except OSError as error:
             return Look(False, f"a query was not answered: {error}")
-        if folder != (_IN_CONTAINER if in_container else str(data)):
+        if folder != (self.container_data if in_container else str(data)):
             return Look(False, f"the server that answers has the data folder {folder}, not {data}")
         return Look(True, "a query was answered")
 
     def answers(self) -> bool:
         """Tell whether it answers a query."""
-        try:
-            return bool(self._ask("select 1", _QUESTION_LIMIT_S))
-        except OSError:
-            return False
+        with contextlib.suppress(OSError):
+            return bool(self._ask("select 1"))
+        return False
 
     def count(self) -> int | None:
         """Return how many rows the table of vectors has; none before it is there."""
-        try:
-            return int(self._ask(COUNT, _QUESTION_LIMIT_S)) if self._ask(HAS_ROWS, _QUESTION_LIMIT_S) else 0
-        except OSError:
-            return None
+        with contextlib.suppress(OSError):
+            return int(self._ask(COUNT)) if self._ask(HAS_ROWS) else 0
+        return None
 
     def save(self, timeout_s: float) -> str:
         """Let it write all changed pages."""
@@ -176,11 +170,8 @@ class Server(Rival):
 
     def recognise(self, executable: str | None, argv: list[str], name: str) -> str:
         """Recognise a postmaster by its executable; its children, which call themselves so, are part of it."""
-        if name and argv and argv[0].startswith("postgres: "):
-            return ""
-        if executable is None:
-            return "?" if name == "postgres" else ""
-        return executable if Path(executable).name == "postgres" else ""
+        is_child = bool(name and argv and argv[0].startswith("postgres: "))
+        return "" if is_child else super().recognise(executable, argv, name)
 
     def facts(self) -> Facts:
         """Return the definition of the index, and what an insert survives."""
@@ -196,7 +187,7 @@ class Server(Rival):
 
     @property
     def _program(self) -> Path:
-        return self.installed / install.INSTALLATION.result
+        return self.installed / self.program
 
     def _options(self) -> list[str]:
         return [word for name, value in self._parameters().items() for word in ("-c", f"{name}={value}")]
@@ -224,7 +215,7 @@ class Server(Rival):
             **_DURABILITY[self.own.durability],
         }
 
-    def _ask(self, sql: str, timeout_s: float) -> Any:
+    def _ask(self, sql: str, timeout_s: float = _QUESTION_LIMIT_S) -> Any:
         """Return the first value that a statement gives.
 
         Raises:

@@ -8,30 +8,25 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 
-from compbench.config.credentials import credentials_in, headers_of
-from compbench.model.errors import UserError
 from compbench.model.result import IndexProof
-from compbench.systems.api import NO_THRESHOLD, AnswerError, Loading
-from compbench.systems.plain_client import is_other
-from compbench.systems.rest_client import RestClient, at, decoded, numbers_json
+from compbench.systems.api import COLLECTION, NO_THRESHOLD, Loading
+from compbench.systems.rest_client import RestClient, at
+from compbench.systems.rival_client import failure_of, is_other, numbers_json
 
 if TYPE_CHECKING:
-    from compbench.systems.api import Ask, Shape, Vectors
+    from compbench.systems.api import Ask, Vectors
     from compbench.systems.qdrant.settings import QdrantSettings
 
-_COLLECTION = b"/collections/compbench"
+_COLLECTION = f"/collections/{COLLECTION}".encode()
 _POINTS = _COLLECTION + b"/points"
 _DISTANCES = {"cosine": "Cosine", "dot": "Dot", "euclidean": "Euclid"}
-# Half of what a request may have by default (max_request_size_mb 32), with 12 characters a number.
-_MOST_LOAD_BYTES = 16_000_000
-_BYTES_A_NUMBER = 12
-_MOST_ROWS = 500
+# In JSON; a request may have 32 MB by default (max_request_size_mb).
+_MOST_ROWS, _BYTES_A_NUMBER = 500, 12
 _LOADS_IN_FLIGHT = 2
 _IDS_AT_ONCE = 10_000
 _POLL_S = 0.2
 # Its optimizers begin within a second or so of what gives them work; after so long without a step they will not.
 _STALLED_S = 60.0
-_NOT_FOUND = "HTTP 404"
 
 
 class _Point(msgspec.Struct):
@@ -52,60 +47,52 @@ _ANSWERS = msgspec.json.Decoder(_Found)
 class Client(RestClient):
     """The client half of Qdrant, whose ids are the numbers themselves."""
 
-    title = "Qdrant"
-
-    def __init__(self, own: QdrantSettings, endpoint: str, shape: Shape) -> None:
-        """Take the settings of Qdrant."""
-        super().__init__(endpoint, shape, headers_of(credentials_in(own.chosen_mode, "qdrant"), "api-key"))
-        self._own = own
-        # What it takes itself where a search says nothing.
-        self._effort = own.effort or own.ef_construct
+    name, title = "qdrant", "Qdrant"
+    # The header of its API keys (qdrant.tech/documentation/guides/security).
+    key_name = "api-key"
+    unreadable = (msgspec.DecodeError,)
+    _own: QdrantSettings
 
     def search_start(self, vector: Vectors) -> bytes:
         """Return a search up to the limit."""
         return b'{"query":%b,"with_payload":false,"with_vector":false,"limit":' % numbers_json(vector)
 
     def search(self, start: Any, limit: int, threshold: float) -> bytes:
-        """Return the request; one for more than it looks at would find less than it asks for."""
-        end = b',"params":{"hnsw_ef":%d}}' % max(self._effort, limit)
+        """Return the request; one for more than it looks at would find less than it asks for.
+
+        Where a search says nothing, it takes `ef_construct` itself.
+        """
+        end = b',"params":{"hnsw_ef":%d}}' % max(self._effort or self._own.ef_construct, limit)
         if threshold > 0:
             end = b',"score_threshold":%.9g%b' % (threshold, end)
         return self._endpoint.post(_POINTS + b"/query", b"%b%d%b" % (start, limit, end))
 
-    def ids(self, answer: bytes) -> list[int]:
+    def found(self, answer: bytes) -> list[int]:
         """Return the points that an answer holds."""
-        try:
-            return [point.id for point in _ANSWERS.decode(answer).result.points]
-        except msgspec.DecodeError as error:
-            raise AnswerError(f"an answer has another shape than Qdrant's: {error}") from None
+        return [point.id for point in _ANSWERS.decode(answer).result.points]
 
     async def count(self, ask: Ask) -> int | None:
         """Return its exact count; 0 if it has no such collection."""
-        exchange = await ask(self._endpoint.post(_POINTS + b"/count", b'{"exact":true}'))
-        if exchange.problem == _NOT_FOUND:
-            return 0
-        if not exchange.ok:
-            raise UserError(f"{self._endpoint.url}: {exchange.explain()}: is the server running there?")
-        count = at(decoded(exchange), "result", "count")
+        told = await self.answer_if_there(ask, self._endpoint.post(_POINTS + b"/count", b'{"exact":true}'))
+        count = 0 if told is None else at(told, "result", "count")
         return count if isinstance(count, int) else None
 
     async def begin_loading(self, ask: Ask, count: int) -> Loading:
         """Make the collection, or look what it holds."""
-        exchange = await ask(self._endpoint.get(_COLLECTION))
-        if exchange.problem == _NOT_FOUND:
-            await self._answer(ask, self._endpoint.request(b"PUT", _COLLECTION, orjson.dumps(self._definition())))
-        elif not exchange.ok:
-            raise UserError(f"{self._endpoint.url}: {exchange.explain()}: is Qdrant running there?")
+        wanted, held = self._definition(), await self.answer_if_there(ask, self._endpoint.get(_COLLECTION))
+        if held is None:
+            await self.answer(ask, self._endpoint.request(b"PUT", _COLLECTION, orjson.dumps(wanted)))
         else:
-            self._refuse_other(at(decoded(exchange), "result", "config"))
+            config = at(held, "result", "config")
+            self.refuse_other(wanted["vectors"], at(config, "params", "vectors"))
+            self.refuse_other(wanted["hnsw_config"], at(config, "hnsw_config"))
         there = await self._rows_there(ask, count)
-        rows = min(_MOST_ROWS, max(1, _MOST_LOAD_BYTES // (self._shape.dimension * _BYTES_A_NUMBER)))
-        return Loading([there], rows, _LOADS_IN_FLIGHT)
+        return Loading([there], self.rows_at_once(_MOST_ROWS, _BYTES_A_NUMBER), _LOADS_IN_FLIGHT)
 
     async def holds_other(self, ask: Ask, number: int, vector: Vectors) -> bool:
         """Compare directions: by cosine it keeps nothing else."""
         body = b'{"ids":[%d],"with_payload":false,"with_vector":true}' % number
-        held = at(await self._answer(ask, self._endpoint.post(_POINTS, body)), "result", 0, "vector")
+        held = at(await self.answer(ask, self._endpoint.post(_POINTS, body)), "result", 0, "vector")
         return held is not None and is_other(held, vector)
 
     def load(self, first: int, step: int, rows: Vectors) -> bytes:
@@ -127,7 +114,7 @@ class Client(RestClient):
     async def prove_index(self, ask: Ask, query: Vectors) -> IndexProof:
         """Let its counters of each segment tell how a search was answered."""
         before = await self._searches(ask)
-        answer = await self._answer(ask, self.search(self.search_start(query), 10, NO_THRESHOLD))
+        answer = await self.answer(ask, self.search(self.search_start(query), 10, NO_THRESHOLD))
         after = await self._searches(ask)
         by_graph, by_scan = (now - then for now, then in zip(after, before, strict=True))
         info = await self._info(ask)
@@ -146,8 +133,7 @@ class Client(RestClient):
 
     async def remove(self, ask: Ask) -> str:
         """Remove the collection."""
-        exchange = await ask(self._endpoint.request(b"DELETE", _COLLECTION, b""))
-        return "" if exchange.ok else exchange.explain()
+        return await failure_of(ask, self._endpoint.request(b"DELETE", _COLLECTION, b""))
 
     def _definition(self) -> dict[str, Any]:
         """Return the collection as it is made; 0 lets nothing be indexed while rows are loaded, as it recommends."""
@@ -162,18 +148,6 @@ class Client(RestClient):
             "optimizers_config": {"indexing_threshold": 0},
         }
 
-    def _refuse_other(self, config: Any) -> None:
-        wanted = self._definition()
-        held = at(config, "params", "vectors")
-        hnsw = at(config, "hnsw_config")
-        for part, found in (("vectors", held), ("hnsw_config", hnsw)):
-            for key, value in wanted[part].items():
-                if at(found, key) != value:
-                    raise UserError(
-                        f"{self._endpoint.url} has a collection `compbench` whose {key} is {at(found, key)}, not"
-                        f" {value}: remove it, or start the server afresh"
-                    )
-
     async def _rows_there(self, ask: Ask, count: int) -> int:
         """Return how many of the first rows it has without a gap: it lists its points in the order of their ids."""
         if not await self.count(ask):
@@ -181,7 +155,7 @@ class Client(RestClient):
         there = 0
         while there < count:
             body = b'{"limit":%d,"offset":%d,"with_payload":false,"with_vector":false}' % (_IDS_AT_ONCE, there)
-            points = at(await self._answer(ask, self._endpoint.post(_POINTS + b"/scroll", body)), "result", "points")
+            points = at(await self.answer(ask, self._endpoint.post(_POINTS + b"/scroll", body)), "result", "points")
             ids = [at(point, "id") for point in points or []]
             run = next((n for n, found in enumerate(ids) if found != there + n), len(ids))
             there += run
@@ -191,7 +165,7 @@ class Client(RestClient):
 
     async def _set_threshold(self, ask: Ask, kilobytes: int) -> None:
         body = orjson.dumps({"optimizers_config": {"indexing_threshold": kilobytes}})
-        await self._answer(ask, self._endpoint.request(b"PATCH", _COLLECTION, body))
+        await self.answer(ask, self._endpoint.request(b"PATCH", _COLLECTION, body))
 
     async def _await_index(self, ask: Ask) -> str:
         """Wait until all points are indexed and no optimizer works; return why that does not come."""
@@ -210,14 +184,14 @@ class Client(RestClient):
         return ""
 
     async def _info(self, ask: Ask) -> Any:
-        return at(await self._answer(ask, self._endpoint.get(_COLLECTION)), "result")
+        return at(await self.answer(ask, self._endpoint.get(_COLLECTION)), "result")
 
     async def _searches(self, ask: Ask) -> tuple[int, int]:
         """Return how many searches of segments went through the graph so far, and how many scanned."""
-        answer = await self._answer(ask, self._endpoint.get(b"/telemetry?details_level=10"))
+        answer = await self.answer(ask, self._endpoint.get(b"/telemetry?details_level=10"))
         found = [0, 0]
         for collection in at(answer, "result", "collections", "collections") or []:
-            shards = (at(collection, "shards") or []) if at(collection, "id") == "compbench" else []
+            shards = (at(collection, "shards") or []) if at(collection, "id") == COLLECTION else []
             segments = [segment for shard in shards for segment in at(shard, "local", "segments") or []]
             for searches in (each for segment in segments for each in at(segment, "vector_index_searches") or []):
                 found[0] += at(searches, "unfiltered_hnsw", "count") or 0

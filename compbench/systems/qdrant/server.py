@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compbench.config.system_tables import Mode
-from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch, Place
+from compbench.systems.api import COLLECTION, Capabilities, ContainerLaunch, Facts, Launch, Place
 from compbench.systems.qdrant.settings import QdrantSettings
 from compbench.systems.rest_server import RestServer, found_program
 
-_COLLECTION = "/collections/compbench"
-# Of the image, by its documentation (qdrant.tech/documentation/guides/installation).
-_CONTAINER_DATA = "/qdrant/storage"
-
-
-# It writes all that is in memory when it ends.
-_STOP_GRACE_S = 30
+_COLLECTION = f"/collections/{COLLECTION}"
 
 
 class Server(RestServer):
     """The server half of Qdrant."""
 
     name = "qdrant"
-    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
     kept_format = "qdrant 1"
+    # Of the image, by its documentation (qdrant.tech/documentation/guides/installation).
+    container_data = "/qdrant/storage"
+    # It writes all that is in memory when it ends.
+    stop_grace_s = 30
     # 65,536 is the limit of its interface (lib/api, VectorParams).
     capabilities = Capabilities(
         metrics=("cosine", "dot", "euclidean"), deletes=True, filters=True, most_dimensions=65_536, effort="hnsw_ef"
     )
     ready_path, version_path = "/readyz", "/"
+    shown = (("metrics", "/metrics"), ("collection", _COLLECTION), ("telemetry", "/telemetry?details_level=10"))
     # The header of its API keys (qdrant.tech/documentation/guides/security).
     key_name = "api-key"
 
@@ -43,16 +40,14 @@ class Server(RestServer):
 
     def launch(self, work: Path) -> Launch:
         """Return the command line."""
-        environment = {**self._environment(str(work / "data")), "HOME": str(work / "home")}
-        return Launch(
-            [self.version_argv()[0], "--disable-telemetry"], environment, configures_qdrant, stop_grace_s=_STOP_GRACE_S
-        )
+        launch = super().launch(work)
+        return launch._replace(argv=[*launch.argv, "--disable-telemetry"])
 
     def container(self, work: Path) -> ContainerLaunch:
         """Return how its image is run, whose first process may note in the data folder alone that it began."""
-        del work
-        begun = {"QDRANT_INIT_FILE_PATH": f"{_CONTAINER_DATA}/.qdrant-initialized"}
-        return ContainerLaunch(self.image, _CONTAINER_DATA, {**self._environment(_CONTAINER_DATA), **begun})
+        launch = super().container(work)
+        begun = {"QDRANT_INIT_FILE_PATH": f"{self.container_data}/.qdrant-initialized"}
+        return launch._replace(environment={**launch.environment, **begun})
 
     def count(self) -> int | None:
         """Return the count of its collection, which it calls approximate."""
@@ -60,11 +55,6 @@ class Server(RestServer):
         held = answer.get("result") if isinstance(answer, dict) else None
         count = held.get("points_count") if isinstance(held, dict) else None
         return count if isinstance(count, int) else None
-
-    def pages(self) -> dict[str, str]:
-        """Return metrics, state of the collection, and its counters of each segment."""
-        paths = {"metrics": "/metrics", "collection": _COLLECTION, "telemetry": "/telemetry?details_level=10"}
-        return {name: f"{self.asked_at}{path}" for name, path in paths.items()}
 
     def facts(self) -> Facts:
         """Return what its settings say, and what its documentation says of its log."""
@@ -79,7 +69,11 @@ class Server(RestServer):
             inserts="seen by the next search (wait=true); scanned until a segment of them is indexed",
         )
 
-    def _environment(self, data: str) -> dict[str, str]:
+    def is_foreign(self, name: str) -> bool:
+        """Tell whether a variable of the caller must not reach the server: each of these would configure it."""
+        return name.startswith("QDRANT__") or name == "RUN_MODE"
+
+    def environment(self, data: str) -> dict[str, str]:
         """Return its settings; its gRPC interface, which can't be turned off by a variable, gets any free port."""
         return {
             "QDRANT__SERVICE__HOST": "127.0.0.1",
@@ -90,8 +84,3 @@ class Server(RestServer):
             "QDRANT__LOG_LEVEL": "WARN",
             "QDRANT__TELEMETRY_DISABLED": "true",
         }
-
-
-def configures_qdrant(name: str) -> bool:
-    """Tell whether a variable of the caller must not reach the server: each of these would configure it."""
-    return name.startswith("QDRANT__") or name == "RUN_MODE"

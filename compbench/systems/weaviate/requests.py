@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from compbench.systems.api import UNKNOWN
@@ -57,9 +58,10 @@ def near_start(vector: Vectors) -> bytes:
     return bytes(TYPES["SearchStart"](near_vector=near, **start).SerializeToString())
 
 
-def near_end(limit: int, threshold: float | None) -> bytes:
+@cache
+def near_end(limit: int, threshold: float) -> bytes:
     """Return the rest of its bytes; what it is for comes once more, and the server merges the two."""
-    near = {} if threshold is None else {"near_vector": TYPES["NearVector"](distance=1 - threshold)}
+    near = {"near_vector": TYPES["NearVector"](distance=1 - threshold)} if threshold > 0 else {}
     return bytes(TYPES["SearchEnd"](limit=limit, **near).SerializeToString())
 
 

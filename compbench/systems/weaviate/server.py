@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
-from compbench.config.system_tables import Mode
-from compbench.machine import namespaces
 from compbench.machine.ask import AskError
-from compbench.systems.apart_server import ApartServer, may_configure
-from compbench.systems.api import Capabilities, ContainerLaunch, Facts, Launch
+from compbench.systems.apart_server import ApartServer
+from compbench.systems.api import Capabilities, Facts
 from compbench.systems.weaviate.counting import COUNT_QUESTION, WITHOUT_CLASSES, count_of
-
-# Of the image, by its documentation (docs.weaviate.io/deploy/installation-guides/docker-installation).
-_CONTAINER_DATA = "/var/lib/weaviate"
-_STOP_GRACE_S = 30
 
 
 class Server(ApartServer):
@@ -22,26 +15,18 @@ class Server(ApartServer):
 
     name = "weaviate"
     program = "bin/weaviate-server"
-    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
     capabilities = Capabilities(metrics=("cosine", "euclidean", "dot"), effort="ef")
+    # Of the image, by its documentation (docs.weaviate.io/deploy/installation-guides/docker-installation).
+    container_data = "/var/lib/weaviate"
+    stop_grace_s = 30
     kept_format = "weaviate 1"
     ready_path, version_path = "/v1/.well-known/ready", "/v1/meta"
+    shown = (("nodes", "/v1/nodes?output=verbose"), ("meta", "/v1/meta"))
 
-    def launch(self, work: Path) -> Launch:
-        """Return the command line; its settings are in the environment."""
-        return Launch(
-            [str(self.installed / self.program), *self._words()],
-            {**self._environment(str(work / "data")), "HOME": str(work / "home")},
-            may_configure,
-            wrapper=namespaces.words_for_new(),
-            stop_grace_s=_STOP_GRACE_S,
-        )
-
-    def container(self, work: Path) -> ContainerLaunch:
-        """Return how its image is run; what of its ports listens on all addresses does so on the machine's, too."""
-        del work
-        environment, words = self._environment(_CONTAINER_DATA), tuple(self._words())
-        return ContainerLaunch(self.image, _CONTAINER_DATA, environment, words, stop_grace_s=_STOP_GRACE_S)
+    def arguments(self, data: str) -> list[str]:
+        """Return where it answers; what else of its ports listens on all addresses does so on a container's machine."""
+        del data
+        return ["--host", "127.0.0.1", "--scheme", "http", "--port", str(self.port)]
 
     def count(self) -> int | None:
         """Return its exact count; that in the state of its nodes lags behind by seconds."""
@@ -50,10 +35,6 @@ class Server(ApartServer):
             if answer.is_ok or WITHOUT_CLASSES in answer.body:
                 return count_of(answer.body) if answer.is_ok else 0
         return None
-
-    def pages(self) -> dict[str, str]:
-        """Return its state and version."""
-        return {"nodes": f"{self.asked_at}/v1/nodes?output=verbose", "meta": f"{self.asked_at}/v1/meta"}
 
     def facts(self) -> Facts:
         """Return what may differ from other systems."""
@@ -66,10 +47,8 @@ class Server(ApartServer):
             caches="its vectors are kept in memory (vectorCacheMaxObjects, default)",
         )
 
-    def _words(self) -> list[str]:
-        return ["--host", "127.0.0.1", "--scheme", "http", "--port", str(self.port)]
-
-    def _environment(self, data: str) -> dict[str, str]:
+    def environment(self, data: str) -> dict[str, str]:
+        """Return its settings, which are variables but for the above."""
         return {
             "PERSISTENCE_DATA_PATH": data,
             "GRPC_PORT": str(self.own.grpc_port),
