@@ -59,7 +59,7 @@ class Client(RivalClient):
 
     def search(self, start: Any, limit: int, threshold: float) -> GrpcCall:
         """Return the call."""
-        end = requests.search_end(limit, self._effort, threshold, self._metric)
+        end = requests.search_end(limit, self._effort, threshold if threshold > 0 else None, self._metric)
         return GrpcCall(requests.SEARCH, start + end)
 
     def found(self, answer: bytes) -> list[int]:

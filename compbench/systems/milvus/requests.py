@@ -120,14 +120,14 @@ def search_start(vector: Vectors) -> bytes:
 
 
 @cache
-def search_end(limit: int, effort: int, threshold: float, metric: str) -> bytes:
+def search_end(limit: int, effort: int, threshold: float | None, metric: str) -> bytes:
     """Return the rest of its bytes; a message's fields may come in any order.
 
     A threshold makes it a search by range, which looks at all that is as similar: at half of everything with the 0 of a
     plain search. That wants no negative similarity, and who checks the answers sees one.
     """
     params: dict[str, float] = {"ef": max(effort, limit)}
-    if threshold > 0:
+    if threshold is not None:
         params["radius"] = below(threshold)
     values = {
         "anns_field": VECTOR_FIELD,

@@ -45,7 +45,8 @@ class Client(RestClient):
 
     def search(self, start: Any, limit: int, threshold: float) -> GrpcCall:
         """Return the call."""
-        return GrpcCall(requests.SEARCH, start + requests.near_end(limit, threshold))
+        end = requests.near_end(limit, threshold if threshold > 0 else None)
+        return GrpcCall(requests.SEARCH, start + end)
 
     def found(self, answer: bytes) -> list[int]:
         """Return the numbers that a search has found."""

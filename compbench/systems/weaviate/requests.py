@@ -59,9 +59,9 @@ def near_start(vector: Vectors) -> bytes:
 
 
 @cache
-def near_end(limit: int, threshold: float) -> bytes:
+def near_end(limit: int, threshold: float | None) -> bytes:
     """Return the rest of its bytes; what it is for comes once more, and the server merges the two."""
-    near = {"near_vector": TYPES["NearVector"](distance=1 - threshold)} if threshold > 0 else {}
+    near = {} if threshold is None else {"near_vector": TYPES["NearVector"](distance=1 - threshold)}
     return bytes(TYPES["SearchEnd"](limit=limit, **near).SerializeToString())
 
 
