@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-PIP_INSTALL = ("-m", "pip", "install", "--disable-pip-version-check")
+PIP_INSTALL = ("-m", "pip", "install", "--no-input", "--disable-pip-version-check")
 
 
 class Installation(NamedTuple):

@@ -34,10 +34,7 @@ INSTALLATION = Installation(
     result="venv/bin/chroma",
     commands=(
         ("{python}", "-m", "venv", "{folder}/venv"),
-        (
-            *("{folder}/venv/bin/python", *PIP_INSTALL, "--no-input"),
-            *("--constraint={folder}/constraints.txt", f"chromadb=={_VERSION}"),
-        ),
+        ("{folder}/venv/bin/python", *PIP_INSTALL, "--constraint={folder}/constraints.txt", f"chromadb=={_VERSION}"),
     ),
     files={"constraints.txt": "\n".join(_CONSTRAINTS.split()) + "\n"},
     tools={},
