@@ -104,7 +104,7 @@ def _describe(settings: Settings, root: Path, name: str) -> KnownSystem:
 
 
 def _version(settings: Settings, root: Path, name: str, server: Server) -> str:
-    """Return what the program prints, or the running server tells; an image's is known when it runs."""
+    """Return what its programs print, or the running server tells; an image's is known when it runs."""
     if server.mode == "managed":
         return version_of(settings, root, name)
     return server.version_told() if server.mode == "endpoint" and server.mode in server.modes else ""

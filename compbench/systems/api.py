@@ -221,10 +221,17 @@ class Server(Protocol):
         """Return the command line that prints the version, in mode `managed`."""
 
     def version_told(self) -> str:
-        """Return the version that the running server tells, empty if it tells none; not asked in mode `managed`."""
+        """Return the version that the running server tells, with those of what it has loaded; empty if it tells none.
+
+        In mode `managed` an empty text leaves it at what its programs tell (`versions`), so one that tells less than
+        these returns that there.
+        """
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the versions that its programs tell, and those that its sources say they should have."""
+        """Return the versions that its programs tell, and those that its sources say they should have.
+
+        The server's own comes first, then those of its parts.
+        """
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Look once whether the server that was started as `pid` is ready."""

@@ -41,7 +41,7 @@ def test_doit_systems_tells_of_each_system_and_of_what_auto_takes(tmp_path: Path
         assert "not readable here" not in told[name]
         assert "mode managed" in told[name]
     assert "mode managed (or container, endpoint)" in told["contender"]
-    assert "get it doit install:contender: the contender 1.0, licence Apache-2.0, about 3 MB" in told["contender"]
+    assert "get it doit install:contender: the contender, version 1.0 of its package, licence Apache-2.0" in told["contender"]
 
 
 def test_the_text_says_why_a_system_can_not_be_loaded() -> None:

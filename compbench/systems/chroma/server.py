@@ -29,6 +29,11 @@ class Server(RestServer):
         python = str(self.installed / "venv" / "bin" / "python")
         return [python, "-c", "import importlib.metadata as m; print('chromadb', m.version('chromadb'))"]
 
+    def version_told(self) -> str:
+        """Return its interface's version, which is all that it answers; its package tells the server's own."""
+        told = "" if self.mode == "managed" else self.asked(self.version_path)
+        return f"chroma, interface {told}" if told and isinstance(told, str) else ""
+
     def launch(self, work: Path) -> Launch:
         """Return the command line."""
         environment = {"ANONYMIZED_TELEMETRY": "False", "HOME": str(work / "home"), "NO_COLOR": "1"}

@@ -83,6 +83,10 @@ class Server:
         """Return the version that the server prints, and those of the checkout's manifests."""
         return {"engram-cli": version_line(self.version_argv(), os.environ)}, cargo_versions(Path(self.own.root))
 
+    def version_told(self) -> str:
+        """Return nothing: no answer of its has its version."""
+        return ""
+
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Look into the pid file, and ask for its health; the file names process and port, where Engram may move."""
         said = read_pid_file(pid_file(work))
