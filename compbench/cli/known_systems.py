@@ -68,9 +68,8 @@ def describe_abilities(can: Capabilities) -> str:
         "filters": can.filters,
     }
     able = [what for what, is_there in abilities.items() if is_there]
-    # A server may tell only when it runs whether it follows edges; the client asks it then.
     unable = [
-        f"{what} (unless it tells so when it runs)" if what == _EDGES else what
+        f"{what} (unless it tells so when it runs)" if what == _EDGES and can.tells_edges else what
         for what, is_there in abilities.items()
         if not is_there
     ]

@@ -48,13 +48,14 @@ class Capabilities(NamedTuple):
         metrics: the similarities that it searches by.
         thresholds: whether a search can be given a least similarity.
         inserts: whether vectors can be stored while searches go on.
-        edges: whether it follows edges; some servers only tell when they run, which the client asks then.
+        edges: whether it follows edges, as far as that is known before it runs.
         completion: whether it completes partial vectors.
         deletes: whether a stored vector can be removed.
         filters: whether a search can be narrowed by other fields.
         most_dimensions: how many dimensions its vectors have at most; None if no limit is known.
         effort: its own name for the knob that trades speed for recall at search time; empty if it has none. Its value
             is the key `effort` of the system's settings.
+        tells_edges: whether some builds of it follow edges, and tell so when they run, which the client asks then.
     """
 
     dimension: int | None = None
@@ -67,6 +68,7 @@ class Capabilities(NamedTuple):
     filters: bool = False
     most_dimensions: int | None = None
     effort: str = ""
+    tells_edges: bool = False
 
 
 # -- server half -----------------------------------------------------------------------------------------------------
