@@ -21,7 +21,7 @@ ROOMS = {
     " installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
-    " comparison statistics capacities baselines groups",
+    " comparison statistics capacities baselines groups server_versions",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",

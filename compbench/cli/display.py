@@ -199,7 +199,7 @@ class Display:
             parts.append(f"waiting: {progress.note}")
         elif self._ends_at is not None:
             parts.append(f"suite: {span(max(0.0, self._ends_at - self.clock()))} left")
-        return f"{self._phase}: {', '.join(parts)}"
+        return f"{' '.join(filter(None, (self._phase, progress.system)))}: {', '.join(parts)}"
 
     def _start_live(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - see line

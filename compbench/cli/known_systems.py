@@ -68,9 +68,8 @@ def describe_abilities(can: Capabilities) -> str:
         "filters": can.filters,
     }
     able = [what for what, is_there in abilities.items() if is_there]
-    # A server may tell only when it runs whether it follows edges; the client asks it then.
     unable = [
-        f"{what} (unless it tells so when it runs)" if what == _EDGES else what
+        f"{what} (unless it tells so when it runs)" if what == _EDGES and can.tells_edges else what
         for what, is_there in abilities.items()
         if not is_there
     ]
@@ -104,7 +103,7 @@ def _describe(settings: Settings, root: Path, name: str) -> KnownSystem:
 
 
 def _version(settings: Settings, root: Path, name: str, server: Server) -> str:
-    """Return what the program prints, or the running server tells; an image's is known when it runs."""
+    """Return what its programs print, or the running server tells; an image's is known when it runs."""
     if server.mode == "managed":
         return version_of(settings, root, name)
     return server.version_told() if server.mode == "endpoint" and server.mode in server.modes else ""

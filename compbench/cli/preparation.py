@@ -17,7 +17,7 @@ from compbench.measuring.data_sets import Making
 from compbench.measuring.equal_recall import make_frontier
 from compbench.model.efforts import goal_of
 from compbench.model.errors import UserError
-from compbench.model.events import Subscriber
+from compbench.model.events import Event, ProgressMade, Subscriber
 from compbench.model.scenario import Scenario
 from compbench.model.times import span
 from compbench.preflight import data_scale, inputs
@@ -69,12 +69,12 @@ def keep_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
     def find(each: Settings) -> None:
         alone = msgspec.structs.replace(each, systems=())
         if data_set_sizes.wanted_memories(alone, facts) is None:
-            _find_size(Making(alone, project.root, tell, scenario), facts)
+            _find_size(Making(alone, project.root, _naming(each, tell), scenario), facts)
 
     def keep(each: Settings) -> None:
         folder, memories = kept_data.data_set_folder(each, facts), data_set_sizes.wanted_memories(each, facts)
         if folder is not None and memories is not None and not folder.is_dir():
-            data_sets.make_data_set(Making(each, project.root, tell, scenario), facts, memories, folder)
+            data_sets.make_data_set(Making(each, project.root, _naming(each, tell), scenario), facts, memories, folder)
 
     _raise_joined(_for_each(project, facts, find) | _for_each(project, facts, keep))
 
@@ -97,6 +97,15 @@ def _for_each(project: Project, facts: Scenario, do: Callable[[Settings], None])
                 raise
             problems[each.system] = data_sets.reason_of(error) if isinstance(error, OSError) else str(error)
     return problems
+
+
+def _naming(each: Settings, tell: Subscriber) -> Subscriber:
+    """Let progress name the system that it is made on, where there are several: each takes its own time."""
+
+    def told(event: Event) -> None:
+        tell(msgspec.structs.replace(event, system=each.system) if isinstance(event, ProgressMade) else event)
+
+    return told if each.systems else tell
 
 
 def _raise_joined(problems: Mapping[str, str]) -> None:
@@ -180,7 +189,7 @@ def keep_frontier(project: Project, scenario: str, tell: Subscriber) -> None:
     def find(each: Settings) -> None:
         path = frontiers.frontier_file(each, facts)
         if path is not None and not path.is_file():
-            make_frontier(Making(each, project.root, tell, scenario), facts, memories)
+            make_frontier(Making(each, project.root, _naming(each, tell), scenario), facts, memories)
 
     _raise_joined(_for_each(project, facts, find))
 

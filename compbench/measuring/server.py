@@ -240,8 +240,13 @@ def answers(settings: Settings) -> bool:
 
 
 def version_of(settings: Settings, root: Path, system: str = "") -> str:
-    """Return the first line that the program of the measured, or another, system's server prints for `--version`."""
-    return version_line(registry.server_of(settings, system).version_argv(), child_environment(root))
+    """Return what the programs of the measured, or another, system tell without running: its version and its parts'."""
+    half = registry.server_of(settings, system)
+    # Of a checkout's manifests nothing is wanted here, and reading them takes a compiler's tools.
+    told = {} if half.repository else half.versions()[0]
+    if told:
+        return " + ".join(f"{name} {said}" if said[:1].isdecimal() else said for name, said in told.items() if said)
+    return version_line(half.version_argv(), child_environment(root))
 
 
 def child_environment(

@@ -99,12 +99,12 @@ def _start_failure(attempt: Attempt, error: StartError, log: Output) -> Scenario
 
 def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
     half, pid = registry.server_of(attempt.settings), under_test.pid
-    is_managed = half.mode == "managed"
+    by_programs = server.version_of(attempt.settings, attempt.root) if half.mode == "managed" else "not told"
     attempt.server = msgspec.structs.replace(
         attempt.server,
         pid=pid,
         port=attempt.settings.port if under_test.argv else None,
-        version=server.version_of(attempt.settings, attempt.root) if is_managed else half.version_told() or "not told",
+        version=half.version_told() or by_programs,
         limits=under_test.limits,
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
         niceness=None if pid is None else niceness_of(pid),

@@ -57,7 +57,8 @@ class ProgressMade(_Event, frozen=True, kw_only=True, tag="progress-made"):
     """How far the phase is, told several times a second; rates in operations a second, where the driver tells them.
 
     `done` of `wanted` memories are loaded, or what else `work` says; `note` is what is waited for. `total_s` is how
-    long the phase takes in all, where that is known or can be estimated.
+    long the phase takes in all, where that is known or can be estimated. `system` is whose data is made, or
+    whose effort is found, where there are several.
     """
 
     elapsed_s: float
@@ -68,6 +69,7 @@ class ProgressMade(_Event, frozen=True, kw_only=True, tag="progress-made"):
     wanted: int | None = None
     work: str = ""
     note: str = ""
+    system: str = ""
 
 
 class SampleTaken(_Event, frozen=True, kw_only=True, tag="sample-taken"):

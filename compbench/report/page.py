@@ -32,6 +32,7 @@ from compbench.report.past import comparable, history
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.past.history import Past
 from compbench.report.rival_charts import charts_of_rivals
+from compbench.report.server_versions import versions_of_servers
 from compbench.report.standing_words import span_of
 from compbench.report.validity import FIXED_RATE
 from compbench.report.versus import CAPACITY_RECALLS, Versus, versus_of
@@ -123,6 +124,7 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
     values: dict[str, Any] = {
         "report": report,
         "data": data_lines(report.captures),
+        "servers": versions_of_servers(report.captures),
         "not_comparable": registry.not_comparable(capture.system for capture in report.captures),
         "manifest": report.manifest,
         "provenance_git": report.manifest.provenance.git or Git(),

@@ -28,6 +28,7 @@ from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
+from compbench.report.server_versions import versions_of_servers
 from compbench.report.versus import standings_of, versus_of
 from compbench.systems import registry
 
@@ -145,6 +146,7 @@ def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
         manifest=manifest,
         captures=captures,
         data=data_lines(captures),
+        servers=versions_of_servers(captures),
         git=manifest.provenance.git or Git(),
         system=manifest.provenance.system or Machine(),
         versions=versions,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics as basic
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def _confirmed(values: Sequence[float], bounds: list[int], least_effect_pct: flo
 def _panel(scenario: str, metric: Metric, points: Sequence[Past]) -> Panel:
     series: dict[tuple[str | None, ...], list[Past]] = {}
     for past in points:
-        series.setdefault(series_key(past, scenario), []).append(past)
+        series.setdefault(_level_of(past, scenario), []).append(past)
     shifts = [shift for own in series.values() for shift in shifts_of(own, scenario, metric)]
     longest = max(len(own) for own in series.values())
     few = f"too little history for change points: {longest} comparable runs of the {CHANGES_FROM} it takes"
@@ -157,13 +157,13 @@ def shifts_of(points: Sequence[Past], scenario: str, metric: Metric) -> list[Shi
 
 
 def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequence[Shift]) -> Spec:
-    names = series_names(points, scenario)
+    names, efforts = series_names(points, scenario), len({past.efforts.get(scenario) for past in points})
     rows = [
         {
             "at": iso_utc(past.opened_at),
             "value": float(f"{(value := _value(past, scenario, metric)):.5g}"),
             "shown": metric.shown(value),
-            "series": names[series_key(past, scenario)],
+            "series": _name_of(past, scenario, names, efforts),
             "run": past.run,
             "commit": f"{past.commit[:12] or 'unknown'}{' + uncommitted' if past.dirty else ''}",
             "state": past.verdicts[scenario],
@@ -177,6 +177,17 @@ def _spec(scenario: str, metric: Metric, points: Sequence[Past], shifts: Sequenc
         if before.fingerprint.get("machine") != after.fingerprint.get("machine")
     ]
     return _chart(rows, metric, changes, machines)
+
+
+def _level_of(past: Past, scenario: str) -> tuple[str | None, ...]:
+    """Return what runs have in common whose figures have one level: an effort that was found anew moves them all."""
+    return (*series_key(past, scenario), past.efforts.get(scenario))
+
+
+def _name_of(past: Past, scenario: str, names: Mapping[tuple[str | None, ...], str], efforts: int) -> str:
+    """Return the name of a run's series, with the effort of its searches where there are several."""
+    effort = f"effort {past.efforts.get(scenario, 'none')}, " if efforts > 1 else ""
+    return f"{effort}{names[series_key(past, scenario)]}"
 
 
 def _value(past: Past, scenario: str, metric: Metric) -> float:

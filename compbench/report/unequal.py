@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from compbench.model.records import Capture, Manifest, SystemFacts
 from compbench.report.contenders import ELSEWHERE, Contender
 from compbench.report.duels import Contest
+from compbench.report.server_versions import versions_of_servers
 
 NOT_TOLD = "not told"
 NOT_READABLE = "not readable here"
@@ -41,7 +42,7 @@ def differences_of(manifest: Manifest, captures: Sequence[Capture], contests: Se
     """Return what differs between the systems of a run, by what each tells of itself and by what was measured."""
     entries = {contest.scenario: contest.entries for contest in contests}
     facts = {c.system: c.system_facts for c in captures if c.system_facts != SystemFacts()}
-    versions = {c.system: c.server.version for c in captures if c.server.version}
+    versions = versions_of_servers(captures)
     found = {"version": {system: versions.get(system, NOT_TOLD) for system in manifest.systems}}
     for name, title in _ASPECTS.items():
         found[title] = {s: getattr(facts.get(s, SystemFacts()), name) or NOT_TOLD for s in manifest.systems}

@@ -50,13 +50,14 @@ class Capabilities(NamedTuple):
         metrics: the similarities that it searches by.
         thresholds: whether a search can be given a least similarity.
         inserts: whether vectors can be stored while searches go on.
-        edges: whether it follows edges; some servers only tell when they run, which the client asks then.
+        edges: whether it follows edges, as far as that is known before it runs.
         completion: whether it completes partial vectors.
         deletes: whether a stored vector can be removed.
         filters: whether a search can be narrowed by other fields.
         most_dimensions: how many dimensions its vectors have at most; None if no limit is known.
         effort: its own name for the knob that trades speed for recall at search time; empty if it has none. Its value
             is the key `effort` of the system's settings.
+        tells_edges: whether some builds of it follow edges, and tell so when they run, which the client asks then.
     """
 
     dimension: int | None = None
@@ -69,6 +70,7 @@ class Capabilities(NamedTuple):
     filters: bool = False
     most_dimensions: int | None = None
     effort: str = ""
+    tells_edges: bool = False
 
 
 # -- server half -----------------------------------------------------------------------------------------------------
@@ -223,10 +225,17 @@ class Server(Protocol):
         """Return the command line that prints the version, in mode `managed`."""
 
     def version_told(self) -> str:
-        """Return the version that the running server tells, empty if it tells none; not asked in mode `managed`."""
+        """Return the version that the running server tells, with those of what it has loaded; empty if it tells none.
+
+        In mode `managed` an empty text leaves it at what its programs tell (`versions`), so one that tells less than
+        these returns that there.
+        """
 
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the versions that its programs tell, and those that its sources say they should have."""
+        """Return the versions that its programs tell, and those that its sources say they should have.
+
+        The server's own comes first, then those of its parts.
+        """
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Look once whether the server that was started as `pid` is ready."""

@@ -14,6 +14,7 @@ from compbench.systems.api import Launch, Look
 from compbench.systems.rival import Rival
 
 _REQUEST_TIMEOUT_S = 2.0
+_MAJOR = 10_000
 # What is added to the command line; `vendor` is Redis without a configuration file: save points, no append-only file.
 _WRITES: Mapping[Durability, tuple[str, ...]] = {
     "vendor": (),
@@ -61,10 +62,7 @@ class RedisProcess(Rival):
     def version_told(self) -> str:
         """Return the versions of Redis and of its modules."""
         redis = info_in(self.asked("INFO")).get("redis_version", "")
-        listed = self.asked("MODULE", "LIST")
-        pairs = [dict(zip(one[::2], one[1::2], strict=False)) for one in listed] if isinstance(listed, list) else []
-        modules = [f"{one[b'name'].decode()} {one[b'ver']}" for one in pairs if b"ver" in one and b"name" in one]
-        return ", ".join([f"Redis {redis}", *modules]) if redis else ""
+        return " + ".join([f"Redis {redis}", *modules_in(self.asked("MODULE", "LIST"))]) if redis else ""
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Ask it who it is: its process, and whether it has read its data."""
@@ -106,6 +104,23 @@ class RedisProcess(Rival):
         with contextlib.suppress(OSError):
             return RespAddress(self.endpoint, self.credentials).ask_once(timeout_s, *words)
         return None
+
+
+def modules_in(reply: Any) -> list[str]:
+    """Return name and version of each module in a reply to MODULE LIST; none for another reply."""
+    pairs = [dict(zip(one[::2], one[1::2], strict=False)) for one in reply] if isinstance(reply, list) else []
+    return [f"{one[b'name'].decode()} {_dotted(one[b'ver'])}" for one in pairs if b"ver" in one and b"name" in one]
+
+
+def _dotted(number: Any) -> str:
+    """Return a module's version, a whole number, as its maker writes it.
+
+    RediSearch and RedisGraph, which FalkorDB comes from, make it major * 10000 + minor * 100 + patch (`src/version.h`
+    of each). A smaller number has no major version, and is left as it is.
+    """
+    if not isinstance(number, int) or number < _MAJOR:
+        return str(number)
+    return f"{number // _MAJOR}.{number // 100 % 100}.{number % 100}"
 
 
 def info_in(reply: Any) -> dict[str, str]:

@@ -103,6 +103,12 @@ def test_short_phases_say_nothing_in_a_file() -> None:
             progress(30.0, done=1_000_000, wanted=10_000_000, total_s=300.0, work="rows compared"),
             "prepare: 30s elapsed, 1,000,000 of 10,000,000 rows compared, about 4 min 30 s left",
         ),
+        (
+            "prepare",
+            600.0,
+            progress(5.0, done=250, wanted=1000, system="qdrant"),
+            "prepare qdrant: 5s elapsed, 250 of 1,000 memories",
+        ),
         ("start", 30.0, progress(2.0), "start: 2s elapsed"),
         ("measure", 60.0, progress(1.0, offered_ops_s=5.0), "measure: 1s elapsed, 59s left"),
     ],

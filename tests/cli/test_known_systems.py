@@ -41,7 +41,8 @@ def test_doit_systems_tells_of_each_system_and_of_what_auto_takes(tmp_path: Path
         assert "not readable here" not in told[name]
         assert "mode managed" in told[name]
     assert "mode managed (or container, endpoint)" in told["contender"]
-    assert "get it doit install:contender: the contender 1.0, licence Apache-2.0, about 3 MB" in told["contender"]
+    packaged = "the contender, version 1.0 of its package, licence Apache-2.0"
+    assert f"get it doit install:contender: {packaged}, about 3 MB" in told["contender"]
 
 
 def test_the_text_says_why_a_system_can_not_be_loaded() -> None:
@@ -54,8 +55,11 @@ def test_the_text_says_why_a_system_can_not_be_loaded() -> None:
 def test_abilities_are_told_with_what_is_lacking() -> None:
     assert describe_abilities(Capabilities(dimension=3, metrics=("cosine", "dot"), deletes=True)) == (
         "vectors of 3 dimensions, by cosine or dot, a least similarity, storing while it searches, removing;"
-        " not: following edges (unless it tells so when it runs), completing vectors, filters"
+        " not: following edges, completing vectors, filters"
     )
+    asked = describe_abilities(Capabilities(tells_edges=True))
+    assert "not: following edges (unless it tells so when it runs), completing vectors" in asked
+    assert "when it runs" not in describe_abilities(Capabilities(tells_edges=True, edges=True))
     everything = Capabilities(edges=True, completion=True, deletes=True, filters=True)
     assert describe_abilities(everything).startswith("vectors of any dimension, by cosine, ")
     assert "not:" not in describe_abilities(everything)

@@ -15,12 +15,12 @@ import pytest
 
 from compbench.model import file_names
 from compbench.model.records import Manifest
-from compbench.report import summary
+from compbench.report import pages, summary
 from compbench.store import runs
 from compbench.store.record_files import read_record
 from tests import synthetic
 from tests.project import ROOT
-from tests.rendering import SCENARIOS, write_pages
+from tests.rendering import SCENARIOS, records_of, write_pages
 from tests.synthetic import NAMES, Recipe, RunRecipe
 
 
@@ -66,6 +66,15 @@ print([name for name in ("numpy", "scipy", "vl_convert", "hdrh", "ruptures", "ap
 """
     done = subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_metadata_tells_the_servers_version_and_a_second_one_if_it_changed(folder: Path) -> None:
+    manifest, captures = records_of(folder)
+    assert f"  Server {captures[0].system}: engram-cli 0.1.0\n" in pages.render_metadata(manifest, captures)
+    later = msgspec.structs.replace(captures[-1].server, version="engram-cli 0.1.0 + an extension 2.0")
+    captures[-1] = msgspec.structs.replace(captures[-1], server=later)
+    told = "engram-cli 0.1.0; then engram-cli 0.1.0 + an extension 2.0"
+    assert f"  Server {captures[0].system}: {told}\n" in pages.render_metadata(manifest, captures)
 
 
 def test_targets_survive_a_later_change_of_the_scenarios_file(tmp_path: Path) -> None:

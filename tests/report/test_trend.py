@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from compbench.cli import looking_back
 from compbench.model import file_names
-from compbench.model.metrics import ERRORS
+from compbench.model.metrics import ERRORS, P99
 from compbench.report import trend
-from compbench.report.past import history
+from compbench.report.past import comparable, history
 from compbench.report.past.history import Past
 from tests.browser import CHROMIUM, look_at
 from tests.past_runs import QDRANT, add_run
@@ -52,6 +53,24 @@ def test_the_trend_joins_only_runs_that_are_comparable(tmp_path: Path) -> None:
     assert series[0] == series[2] != series[1]
     assert [name.rpartition(", ")[2] for name in series] == ["duration_s 10", "duration_s 5", "duration_s 10"]
     assert "2 comparable runs" in panel.remark
+
+
+def test_another_effort_of_searches_begins_another_series_and_is_no_change(tmp_path: Path) -> None:
+    add_run(tmp_path, 0, [10.0])
+    one = history.read_history(tmp_path)[0][0]
+    found = [
+        replace(one, run=f"{number:02}", opened_at=number * 86_400.0, values={QDRANT: {P99.name: [value]}})
+        for number, value in enumerate(steps(24, 12, 2.0))
+    ]
+    (panel,) = trend.panels_of(found)
+    assert len(panel.shifts) == 1
+    found = [replace(past, efforts={QDRANT: "40" if int(past.run) < 12 else "80"}) for past in found]
+    (panel,) = trend.panels_of(found)
+    assert panel.shifts == []
+    series = [row["series"] for row in panel.spec["data"]["values"]]
+    assert all(name.startswith("effort 40, ") for name in series[:12])
+    assert all(name.startswith("effort 80, ") for name in series[12:])
+    assert len(comparable.earlier_values(found, found[-1], QDRANT, P99.name)) == 11
 
 
 def test_the_trend_page_names_commit_machine_and_what_was_skipped(

@@ -51,7 +51,7 @@ def test_a_postgresql_of_the_users_is_asked_with_a_password_and_left_as_it_was(t
         postgres.sql("select pg_reload_conf()")
         assert eventually(lambda: not postgres.half.answers())
         project = measured(tmp_path, "pgvector", postgres.half.endpoint)
-        assert project.capture("alpha")["server"]["version"].startswith("PostgreSQL 18.4, pgvector 0.8.5")
+        assert project.capture("alpha")["server"]["version"].startswith("PostgreSQL 18.4 + pgvector 0.8.5")
         question = "select string_agg(relname, ',') from pg_class c join pg_namespace n on n.oid = relnamespace"
         left = asyncio.run(address.value(f"{question} where nspname in ('public', 'compbench')", 5))
         assert left == "theirs"

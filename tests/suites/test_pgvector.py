@@ -73,6 +73,10 @@ def test_it_is_loaded_measured_and_its_answers_are_right(project: Project) -> No
     assert own["endpoint"] == f"postgresql://127.0.0.1:{project.port}"
     assert own["per_operation"]["Store"]["count"] > 0
     capture = project.capture("alpha")
+    assert capture["server"]["version"].startswith("PostgreSQL 18.4 + pgvector 0.8.5")
+    assert "Server pgvector: PostgreSQL 18.4 + pgvector 0.8.5" in project.file("metadata.txt").read_text()
+    told = " ".join(project.doit("systems").stdout.split())
+    assert "version postgres (PostgreSQL) 18.4 + pgvector 0.8.5" in told
     assert capture["outcome"]["verdict"] == "passed"
     assert capture["server"]["stopped_by"] == "SIGINT"
     assert capture["server"]["exit_code"] == 0

@@ -28,6 +28,7 @@ from compbench.systems.neo4j.client import Client as Neo4j
 from compbench.systems.neo4j.settings import Neo4jSettings
 from compbench.systems.redis.client import Client as Redis
 from compbench.systems.redis.settings import RedisSettings
+from compbench.systems.redis_process import modules_in
 
 DIMENSION = 24
 SHAPE = Shape(DIMENSION, 1)
@@ -200,3 +201,13 @@ def test_what_a_client_can_not_do_is_one_line(client: Redis | Falkor | Neo4j) ->
 def test_more_than_one_space_is_refused(kind: Any, own: Any) -> None:
     with pytest.raises(UserError, match=r"the scenario wants 2: set data\.memory_spaces = 1 in it"):
         kind(own, "redis://127.0.0.1:1", Shape(DIMENSION, 2))
+
+
+def test_a_modules_version_is_written_as_its_maker_writes_it() -> None:
+    listed = [
+        [b"name", b"search", b"ver", 21005, b"path", b"/lib/redisearch.so", b"args", []],
+        [b"name", b"graph", b"ver", 41603],
+        [b"name", b"vectorset", b"ver", 1],
+    ]
+    assert modules_in(listed) == ["search 2.10.5", "graph 4.16.3", "vectorset 1"]
+    assert modules_in(None) == modules_in(b"ERR") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -149,6 +150,12 @@ def test_a_data_set_is_loaded_resumed_indexed_found_and_removed(running: Running
         assert await client.count(ask) == 0
 
     running.asked(use)
+
+
+def test_the_running_server_tells_its_version_and_those_of_its_modules(running: Running) -> None:
+    told = running.server.version_told()
+    numbers = {"redis": r"Redis 8\.2\.3 \+ (.* \+ )?search 2\.10\.5", "falkordb": r"Redis .* \+ graph 4\.16\.3"}
+    assert re.search(numbers.get(running.name, "Neo4j"), told), told
 
 
 def test_an_insert_is_found_by_the_next_search_and_counted(running: Running) -> None:

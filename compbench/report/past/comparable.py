@@ -63,7 +63,9 @@ def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
 
 
 def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric: str) -> list[float]:
-    """Return a figure of each run before one that is comparable with it, a value a run (of repeats: the mean).
+    """Return a figure of each run before one that is comparable with it, of the same effort, a value a run.
+
+    Of repeats it is the mean.
 
     Zero is left out, since no change can be told in relation to it.
     """
@@ -71,7 +73,8 @@ def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric:
     found = []
     for past in history:
         values = past.values.get(scenario, {}).get(metric, [])
-        if past.run < before.run and any(values) and series_key(past, scenario) == key:
+        same = series_key(past, scenario) == key and past.efforts.get(scenario) == before.efforts.get(scenario)
+        if past.run < before.run and any(values) and same:
             found.append(sum(values) / len(values))
     return found
 

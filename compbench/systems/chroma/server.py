@@ -27,6 +27,11 @@ class Server(RestServer):
         python = str(self.installed / "venv" / "bin" / "python")
         return [python, "-c", "import importlib.metadata as m; print('chromadb', m.version('chromadb'))"]
 
+    def version_told(self) -> str:
+        """Return its interface's version, which is all that it answers; its package tells the server's own."""
+        told = "" if self.mode == "managed" else self.asked(self.version_path)
+        return f"chroma, interface {told}" if told and isinstance(told, str) else ""
+
     def arguments(self, data: str) -> list[str]:
         """Return its command, which keeps it to loopback."""
         return ["run", "--host", "127.0.0.1", "--port", str(self.port), "--path", data]

@@ -41,7 +41,7 @@ class Server:
     modes: tuple[Mode, ...] = ("managed",)
     mode: Mode = "managed"
     # Its recall refuses vectors of any other dimension; edges are followed by builds that have a spreading engine.
-    capabilities = Capabilities(dimension=768, completion=True, filters=True)
+    capabilities = Capabilities(dimension=768, completion=True, filters=True, tells_edges=True)
     # The more it holds, the less of its confidence (0.9, as the client sends it) a vector keeps: half at 100,000.
     # Below 0.7 it is kept where a search looks at no vector, so those that come after these are not found.
     most_vectors: int | None = 44_444
@@ -82,6 +82,10 @@ class Server:
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the version that the server prints, and those of the checkout's manifests."""
         return {"engram-cli": version_line(self.version_argv(), os.environ)}, cargo_versions(Path(self.own.root))
+
+    def version_told(self) -> str:
+        """Return nothing: no answer of its has its version."""
+        return ""
 
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         """Look into the pid file, and ask for its health; the file names process and port, where Engram may move."""

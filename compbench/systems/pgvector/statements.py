@@ -20,7 +20,7 @@ COUNT = "select count(*) from compbench.vectors"
 COUNT_EDGES = "select count(*) from compbench.edges"
 DIMENSION = "select atttypmod from pg_attribute where attrelid = 'compbench.vectors'::regclass and attname = 'v'"
 VERSIONS = (
-    "select 'PostgreSQL ' || current_setting('server_version') || coalesce((select ', pgvector '"
+    "select 'PostgreSQL ' || current_setting('server_version') || coalesce((select ' + pgvector '"
     " || coalesce(installed_version, default_version) from pg_available_extensions where name = 'vector'), '')"
 )
 REMOVE = "drop schema if exists compbench cascade"

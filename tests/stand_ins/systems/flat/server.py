@@ -50,6 +50,9 @@ class Server:
     def versions(self) -> tuple[dict[str, str], dict[str, str]]:
         return {"flat-server": version_line(self.version_argv(), os.environ)}, {}
 
+    def version_told(self) -> str:
+        return ""
+
     def look(self, work: Path, pid: int, timeout_s: float) -> Look:
         del work
         said = self._number(b"P", timeout_s)
