@@ -171,7 +171,8 @@ def _frontier_announcement(settings: Settings, facts: Scenario) -> str:
     if not frontiers.chooses_effort(settings, facts) or data_set_sizes.wanted_memories(settings, facts) is None:
         return ""
     limit = span(frontiers.frontier_s(settings, facts))
-    return f"finding once the least effort that reaches recall {goal_of(facts):g}, which takes about {limit} at most"
+    goal = f"recall {goal_of(facts):g}"
+    return f"finding once the least effort that reaches {goal}: about {limit} of searches at most, besides loading"
 
 
 def keep_frontier(project: Project, scenario: str, tell: Subscriber) -> None:

@@ -65,9 +65,10 @@ class Reporter:
                 self._tell_length()
 
     def _tell_length(self) -> None:
-        """Say how long a comparison will take: hours, where loads and efforts are still to be found."""
+        """Say how long a comparison will take: hours, where efforts are still to be found."""
         names = self.suite.selection.measurements
-        self.display.line(f"{len(names)} measurements: about {span(estimate_s(self.suite.project, names))} in all")
+        length = span(estimate_s(self.suite.project, names))
+        self.display.line(f"{len(names)} measurements: about {length} in all, and what loading takes")
 
     def _tell_data(self) -> None:
         """Say how many memories the scale leaves, before anything runs; checks tell of scenarios that can't be read."""

@@ -31,8 +31,10 @@ def run_sentence(contests: Sequence[Contest], not_measured: int = 0) -> str:
     counted = {title: leaders.count(title) for title in titles if title in leaders}
     of_all = f"of {counted_things(len(contests), 'scenario')}"
     later = f"; {counted_things(not_measured, 'measurement')} not made yet" if not_measured else ""
+    open_ones = [candidates for contest in contests if (candidates := _candidates(contest))]
+    between = f" ({'; '.join(open_ones)})" if open_ones else ""
     if not counted:
-        return f"Who is ahead can't be told in any {of_all}{later}."
+        return f"Who is ahead can't be told in any {of_all}{between}{later}."
     (first, count), *others = counted.items()
     of_those = " of those compared" if any(len(c.rated) < len(c.entries) for c in led) else ""
     parts = [f"{_at_recall(led)}, {first} has the lowest P99{of_those} in {count} {of_all}"]
@@ -40,7 +42,7 @@ def run_sentence(contests: Sequence[Contest], not_measured: int = 0) -> str:
     alike = sum(_is_alike(contest) for contest in contests)
     untold = len(contests) - len(leaders) - alike
     rest = f"; in {alike} no difference matters" if alike else ""
-    rest += f"; in {untold} who is ahead can't be told" if untold else ""
+    rest += f"; in {untold} who is ahead can't be told{between}" if untold else ""
     return f"{', '.join(parts)}{rest}{later}."
 
 
@@ -68,6 +70,15 @@ def _standing(contest: Contest, ratio: Ratio) -> str:
     if _is_alike(contest):
         return f"{first} and {next_one} are {NO_DIFFERENCE}; the P99 of {next_one} is {times(ratio)}{rest}"
     return f"can't be told between {first} and {next_one}, whose P99 is {times(ratio)}{rest}"
+
+
+def _candidates(contest: Contest) -> str:
+    """Return who may be ahead where others are surely not, as `A or B in the scenario`; else nothing."""
+    duels = [duel for duel in contest.against if duel.ratio]
+    open_duels = [duel for duel in duels if duel.told == "can't tell"]
+    if contest.leader or not open_duels or len(open_duels) == len(duels):
+        return ""
+    return f"{' or '.join([duels[0].first.title, *(d.other.title for d in open_duels)])} in {contest.scenario}"
 
 
 def _is_alike(contest: Contest) -> bool:
