@@ -20,6 +20,7 @@ from compbench.loadtest.engine.recorder import EXAMPLES, Interval
 from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import DriverPhase, Progress
+from compbench.loadtest.rehearsal import rehearse
 from compbench.loadtest.truth import answers, ground_truth, recall
 from compbench.loadtest.truth.ground_truth import NotKeptError
 from compbench.loadtest.truth.nearest import Truth
@@ -105,6 +106,8 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
         traverses=graph is not None and ask_once(client, client.follows_edges),
     )
     workload = make()
+    if warm_up:
+        ask_once(client, partial(rehearse, workload, warm_up))
     transport = transport_maker(options.address, _shape_of(options))
     plan = Plan(transport, schedule, options.connections, options.processes, make)
     totals = Totals()
