@@ -48,9 +48,7 @@ def is_in_place(settings: Settings, name: str, installation: Installation) -> bo
 def describe(name: str, installation: Installation) -> str:
     """Return what is installed, in one line."""
     size = f"about {installation.download_mb} MB from a package registry"
-    # Packages may have numbers of their own: what is in them is told by the programs, once they are here.
-    packaged = f"version {installation.version} of its package"
-    return f"{registry.title_of(name)}, {packaged}, licence {installation.licence}, {size}"
+    return f"{registry.title_of(name)} {installation.version}, licence {installation.licence}, {size}"
 
 
 def install_system(settings: Settings, name: str, say: Say) -> None:

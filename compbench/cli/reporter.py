@@ -68,7 +68,7 @@ class Reporter:
         """Say how long a comparison will take: hours, where efforts are still to be found."""
         names = self.suite.selection.measurements
         length = span(estimate_s(self.suite.project, names))
-        self.display.line(f"{len(names)} measurements: about {length} in all, and what loading takes")
+        self.display.line(f"{len(names)} measurements: about {length}, besides loading that was not timed yet")
 
     def _tell_data(self) -> None:
         """Say how many memories the scale leaves, before anything runs; checks tell of scenarios that can't be read."""

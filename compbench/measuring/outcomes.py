@@ -114,13 +114,13 @@ def missed_targets(result: Result, validation: Validation) -> list[MissedTarget]
     missed = []
     limit = validation.expected_p99_latency_ms
     if limit is not None and result.p99_latency_ms > limit:
-        missed.append(MissedTarget(_said(P99, result, f"is over {given(limit)}"), is_of_time=True))
+        missed.append(MissedTarget(_said(P99, result, "is over", given(limit)), is_of_time=True))
     limit = validation.expected_throughput_ops_sec
     if limit is not None and result.throughput_ops_s < limit:
-        missed.append(MissedTarget(_said(THROUGHPUT, result, f"is under {given(limit)}"), is_of_time=True))
+        missed.append(MissedTarget(_said(THROUGHPUT, result, "is under", given(limit)), is_of_time=True))
     limit = validation.max_error_rate
     if limit is not None and result.error_fraction > limit:
-        missed.append(MissedTarget(_said(ERRORS, result, f"are over {given(100 * limit)}")))
+        missed.append(MissedTarget(_said(ERRORS, result, "are over", given(100 * limit))))
     limit = validation.expected_recall
     if limit is not None and result.details is not None:
         recall = result.recall or Recall()
@@ -128,20 +128,30 @@ def missed_targets(result: Result, validation: Validation) -> list[MissedTarget]
             why = recall.note or "no answer was checked"
             missed.append(MissedTarget(f"recall can't be told ({why}), wanted {given(100 * limit)} {RECALL.unit}"))
         elif recall.reached < limit:
-            missed.append(MissedTarget(_said(RECALL, result, f"is under {given(100 * limit)}")))
+            missed.append(MissedTarget(_said(RECALL, result, "is under", given(100 * limit))))
     return missed
 
 
-def _said(metric: Metric, result: Result, against: str) -> str:
-    """Say how a figure stands to its target, as every page writes it: `P99 20.01 ms is over 20 ms`."""
-    return f"{metric.label} {metric.shown(metric.read(result, None))} {against} {metric.unit}"
+def _said(metric: Metric, result: Result, stands: str, limit: str) -> str:
+    """Say how a figure stands to its target, as every page writes it: `P99 20.01 ms is over 20 ms`.
+
+    One that rounds to its target is told with all of its digits.
+    """
+    value = metric.read(result, None)
+    shown = metric.number(value)
+    if value is not None and float(shown) == float(limit):
+        shown = given(value)
+    return f"{metric.label} {shown} {metric.unit} {stands} {limit} {metric.unit}"
 
 
 def _failure(result: Result) -> Outcome | None:
     if result.total_operations == 0:
         return outcome_of("no-operations", "measure")
     if result.total_errors >= result.total_operations:
-        return outcome_of("all-operations-failed", "measure", count=result.total_operations)
+        errors = (result.details.errors if result.details else None) or {}
+        most = max(errors, key=lambda problem: errors[problem], default="")
+        why = f": {most}" if most else ""
+        return outcome_of("all-operations-failed", "measure", count=result.total_operations, why=why)
     return _wrong_percentiles(result) or _wrong_answers(result)
 
 

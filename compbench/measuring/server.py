@@ -25,7 +25,7 @@ from compbench.machine.output import Output
 from compbench.machine.probes import machine
 from compbench.machine.probes.sockets import OwnSocket, own_sockets
 from compbench.machine.process import Child, Exit
-from compbench.machine.version_line import version_line
+from compbench.machine.version_line import NOT_READABLE, version_line
 from compbench.measuring.under_test import StartError
 from compbench.model.notices import outcome_of
 from compbench.model.texts import clean
@@ -244,8 +244,9 @@ def version_of(settings: Settings, root: Path, system: str = "") -> str:
     half = registry.server_of(settings, system)
     # Of a checkout's manifests nothing is wanted here, and reading them takes a compiler's tools.
     told = {} if half.repository else half.versions()[0]
-    if told:
-        return " + ".join(f"{name} {said}" if said[:1].isdecimal() else said for name, said in told.items() if said)
+    parts = {name: said for name, said in told.items() if said and not said.startswith(NOT_READABLE)}
+    if len(parts) > 1:
+        return " + ".join(f"{name} {said}" if said[:1].isdecimal() else said for name, said in parts.items())
     return version_line(half.version_argv(), child_environment(root))
 
 

@@ -97,14 +97,19 @@ def _start_failure(attempt: Attempt, error: StartError, log: Output) -> Scenario
     return ScenarioFailed(error.outcome)
 
 
+def _version_installed(attempt: Attempt) -> str:
+    """Return what the programs tell of a server that tells no version while it runs."""
+    is_managed = registry.server_of(attempt.settings).mode == "managed"
+    return server.version_of(attempt.settings, attempt.root) if is_managed else "not told"
+
+
 def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
     half, pid = registry.server_of(attempt.settings), under_test.pid
-    by_programs = server.version_of(attempt.settings, attempt.root) if half.mode == "managed" else "not told"
     attempt.server = msgspec.structs.replace(
         attempt.server,
         pid=pid,
         port=attempt.settings.port if under_test.argv else None,
-        version=half.version_told() or by_programs,
+        version=half.version_told() or _version_installed(attempt),
         limits=under_test.limits,
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
         niceness=None if pid is None else niceness_of(pid),

@@ -74,7 +74,9 @@ OUTCOMES = {
         "see why nothing was loaded before this measurement, or set scale to a number",
     ),
     "no-operations": Entry("the driver sent no operation", _SEE_OUTPUT),
-    "all-operations-failed": Entry("all {count} operations failed", "see the driver's output, and the server's log"),
+    "all-operations-failed": Entry(
+        "all {count} operations failed{why}", "see the driver's output, and the server's log"
+    ),
     "zero-percentiles": Entry(
         "all percentiles{of_kinds} are 0: all of these operations were slower than is recorded",
         "use driver=builtin, which records without a limit",

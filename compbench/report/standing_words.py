@@ -73,12 +73,17 @@ def _standing(contest: Contest, ratio: Ratio) -> str:
 
 
 def _candidates(contest: Contest) -> str:
-    """Return who may be ahead where others are surely not, as `A or B in the scenario`; else nothing."""
+    """Return who may be ahead where others are surely not, as `A or B in the scenario`; else nothing.
+
+    Who was not compared at all is told with the scenario's answer.
+    """
     duels = [duel for duel in contest.against if duel.ratio]
     open_duels = [duel for duel in duels if duel.told == "can't tell"]
-    if contest.leader or not open_duels or len(open_duels) == len(duels):
+    if contest.leader or not open_duels or {duel.told for duel in duels} != {"ahead", "can't tell"}:
         return ""
-    return f"{' or '.join([duels[0].first.title, *(d.other.title for d in open_duels)])} in {contest.scenario}"
+    of_those = " of those compared" if len(contest.rated) < len(contest.entries) else ""
+    names = [duels[0].first.title, *(duel.other.title for duel in open_duels)]
+    return f"{' or '.join(names)}{of_those} in {contest.scenario}"
 
 
 def _is_alike(contest: Contest) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from compbench.systems.api import Ask, Call, Shape, Vectors
     from compbench.transport.exchange import Transport
 
-# Half of 32 MB, which a request may have where a limit is documented.
+# Half of the 32 MB that Qdrant takes by default (max_request_size_mb).
 _MOST_LOAD_BYTES = 16_000_000
 NOT_FOUND = "HTTP 404"
 
@@ -33,7 +33,11 @@ class RestClient(RivalClient):
     key_name = "Authorization"
 
     def __init__(self, own: RivalSettings, endpoint: str, shape: Shape) -> None:
-        """Take where the server is asked, with headers of every request."""
+        """Take where the server is asked, with headers of every request.
+
+        Raises:
+            UserError: it can't be asked at such an endpoint, or the data needs several memory spaces.
+        """
         super().__init__(own, endpoint, shape)
         self._endpoint = Endpoint(endpoint, self.headers())
 

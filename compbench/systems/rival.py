@@ -31,8 +31,8 @@ class Rival:
         program: its server's program in the installed folder, empty if it is none of its own there.
         scheme: of its address.
         default_image: the container image by its digest, empty if none is known.
-        container_data: the folder of the image that holds the server's data.
-        stop_signal: what makes it end in order.
+        container_data: the folder of the image that holds the server's data; empty if it runs in no container.
+        stop_signal: what makes it end in order, in mode `managed`.
         stop_grace_s: how long that takes at most, where it needs more than the setting `stop_grace_s`.
         kept_format: its `data_format` while compbench starts it by itself.
         credentials: of the server in mode `endpoint`; empty in every other one.
@@ -47,7 +47,7 @@ class Rival:
     stop_signal = signal.SIGTERM
     stop_grace_s = 0.0
     kept_format = ""
-    modes: tuple[Mode, ...] = ("managed", "container", "endpoint")
+    modes: tuple[Mode, ...] = ("managed", "endpoint")
     capabilities = Capabilities()
     most_vectors: int | None = None
     rewrites_data = True
@@ -59,6 +59,8 @@ class Rival:
         self.own: Any = own
         self.port, self.installed = place.port, place.installed
         self.mode: Mode = own.chosen_mode
+        if self.container_data:
+            self.modes = ("managed", "container", "endpoint")
         is_managed = self.mode == "managed"
         self.endpoint = own.endpoint if self.mode == "endpoint" else f"{self.scheme}://127.0.0.1:{place.port}"
         self.credentials = credentials_in(self.mode, self.name)

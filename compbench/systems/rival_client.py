@@ -34,7 +34,7 @@ class RivalClient:
         name: of its folder, as in `system=<name>`; its credentials are known by it.
         title: its name for readers.
         has_edges: whether it follows edges.
-        default_effort: the effort of a search where the settings have none; 0 for no more than its limit.
+        default_effort: the effort of a search where the settings have none; 0 for its limit, or none.
         unreadable: what reading an answer of another shape raises.
     """
 
@@ -48,7 +48,7 @@ class RivalClient:
         """Take the rival's settings, where it is asked, and the data's shape.
 
         Raises:
-            UserError: it can't be asked at such an endpoint, or the data needs several memory spaces.
+            UserError: the data needs several memory spaces.
         """
         if shape.spaces > 1:
             wanted = f"the scenario wants {shape.spaces}: set data.memory_spaces = 1 in it"
@@ -153,9 +153,8 @@ class RivalClient:
         Raises:
             UserError: there is no answer, or it reports a failure.
         """
-        if not exchange.ok:
-            said = f"{what}: " if what else ""
-            raise UserError(f"{self._url}: {said}{exchange.explain() or 'no answer'}: is {self.title} running there?")
+        if not self.answered(exchange).ok:
+            raise UserError(f"{self._url}: {f'{what}: ' if what else ''}{exchange.explain()}")
         return b"".join(exchange.body)
 
 

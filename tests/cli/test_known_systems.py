@@ -41,7 +41,7 @@ def test_doit_systems_tells_of_each_system_and_of_what_auto_takes(tmp_path: Path
         assert "not readable here" not in told[name]
         assert "mode managed" in told[name]
     assert "mode managed (or container, endpoint)" in told["contender"]
-    packaged = "the contender, version 1.0 of its package, licence Apache-2.0"
+    packaged = "the contender 1.0, licence Apache-2.0"
     assert f"get it doit install:contender: {packaged}, about 3 MB" in told["contender"]
 
 

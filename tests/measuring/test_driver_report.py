@@ -173,6 +173,7 @@ def test_json_is_read_before_the_text(tmp_path: Path) -> None:
         ({"p99_latency_ms": 20.0}, "passed", "passed", ""),
         ({"p99_latency_ms": 20.01}, "missed", "targets-missed", "P99 20.01 ms is over 20 ms"),
         ({"overall_throughput": 799.0}, "missed", "targets-missed", "throughput 799 ops/s is under 800 ops/s"),
+        ({"overall_throughput": 799.9}, "missed", "targets-missed", "throughput 799.9 ops/s is under 800 ops/s"),
         ({"overall_error_rate": 0.006}, "missed", "targets-missed", "errors 0.60 % are over 0.5 %"),
         ({"total_operations": 0}, "failed", "no-operations", "no operation"),
         (
@@ -282,6 +283,9 @@ def test_a_server_that_did_not_hold_its_data_set_can_pass_nothing(loaded: DataSe
 def test_a_run_in_which_everything_failed_measured_nothing() -> None:
     result = parsed(total_errors=REPORT["total_operations"], overall_error_rate=1.0)
     assert outcomes.judge(result, Validation(), 1000.0, Exit(0), []).code == "all-operations-failed"
+    own = {"errors": {"timeout": 2, "HTTP 503": 5}}
+    result = parsed(total_errors=REPORT["total_operations"], overall_error_rate=1.0, compbench=own)
+    assert outcomes.judge(result, Validation(), 1000.0, Exit(0), []).reason.endswith("operations failed: HTTP 503")
 
 
 def test_a_run_that_single_requests_held_up_is_told() -> None:

@@ -33,7 +33,7 @@ def test_a_system_is_installed_once_measured_and_spared_by_clean(project: Projec
     assert "doit install:contender" in refused.stdout
     done = project.doit("install:contender")
     assert done.returncode == 0, done.stdout + done.stderr
-    packaged = "the contender, version 1.0 of its package, licence Apache-2.0"
+    packaged = "the contender 1.0, licence Apache-2.0"
     said = f"install:contender: {packaged}, about 3 MB from a package registry, into "
     assert f"{said}{installed(project)}" in done.stdout
     assert "note: it is a stand-in" in done.stdout

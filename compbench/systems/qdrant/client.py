@@ -14,7 +14,7 @@ from compbench.systems.rest_client import RestClient, at
 from compbench.systems.rival_client import failure_of, is_other, numbers_json
 
 if TYPE_CHECKING:
-    from compbench.systems.api import Ask, Vectors
+    from compbench.systems.api import Ask, Shape, Vectors
     from compbench.systems.qdrant.settings import QdrantSettings
 
 _COLLECTION = f"/collections/{COLLECTION}".encode()
@@ -53,16 +53,18 @@ class Client(RestClient):
     unreadable = (msgspec.DecodeError,)
     _own: QdrantSettings
 
+    def __init__(self, own: QdrantSettings, endpoint: str, shape: Shape) -> None:
+        """Take the settings of Qdrant, which looks as widely as `ef_construct` says where a search says nothing."""
+        super().__init__(own, endpoint, shape)
+        self._effort = own.effort or own.ef_construct
+
     def search_start(self, vector: Vectors) -> bytes:
         """Return a search up to the limit."""
         return b'{"query":%b,"with_payload":false,"with_vector":false,"limit":' % numbers_json(vector)
 
     def search(self, start: Any, limit: int, threshold: float) -> bytes:
-        """Return the request; one for more than it looks at would find less than it asks for.
-
-        Where a search says nothing, it takes `ef_construct` itself.
-        """
-        end = b',"params":{"hnsw_ef":%d}}' % max(self._effort or self._own.ef_construct, limit)
+        """Return the request; one for more than it looks at would find less than it asks for."""
+        end = b',"params":{"hnsw_ef":%d}}' % max(self._effort, limit)
         if threshold > 0:
             end = b',"score_threshold":%.9g%b' % (threshold, end)
         return self._endpoint.post(_POINTS + b"/query", b"%b%d%b" % (start, limit, end))

@@ -132,4 +132,8 @@ class Client(RestClient):
     async def _definition(self, ask: Ask) -> Any:
         """Return the definition of its class, None if there is none."""
         exchange = self.answered(await ask(self._endpoint.get(_CLASS)))
-        return (decoded(b"".join(exchange.body)) or None) if exchange.ok else None
+        if not exchange.ok:
+            return None
+        if (found := decoded(b"".join(exchange.body))) is None:
+            raise UserError(f"{self._url}: the definition of {requests.COLLECTION} is no JSON")
+        return found
