@@ -54,7 +54,7 @@ def start_server(attempt: Attempt, work: Path, log: Output, stack: contextlib.Ex
 def stop(attempt: Attempt, under_test: UnderTest) -> None:
     """Stop the server, and note how it ended; the phase that failed, if one has, stays the current one."""
     failed_in = attempt.current
-    with attempt.phase("stop", attempt.settings.stop_grace_s):
+    with attempt.phase("stop", under_test.grace_s):
         under_test.stop()
         ended = under_test.exit
         attempt.server = msgspec.structs.replace(
@@ -66,7 +66,7 @@ def stop(attempt: Attempt, under_test: UnderTest) -> None:
             port_freed=under_test.port_freed,
         )
         if under_test.stopped_by == "SIGKILL":
-            attempt.notice("server-killed", grace_s=attempt.settings.stop_grace_s)
+            attempt.notice("server-killed", grace_s=under_test.grace_s)
         if under_test.port_freed is False:
             attempt.notice("port-not-freed", port=attempt.settings.port)
         if under_test.left:

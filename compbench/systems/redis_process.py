@@ -107,9 +107,10 @@ class RedisProcess(Rival):
 
 
 def modules_in(reply: Any) -> list[str]:
-    """Return name and version of each module in a reply to MODULE LIST; none for another reply."""
+    """Return name and version of each module in a reply to MODULE LIST, which has no order; none for another reply."""
     pairs = [dict(zip(one[::2], one[1::2], strict=False)) for one in reply] if isinstance(reply, list) else []
-    return [f"{one[b'name'].decode()} {_dotted(one[b'ver'])}" for one in pairs if b"ver" in one and b"name" in one]
+    listed = (one for one in pairs if b"ver" in one and b"name" in one)
+    return sorted(f"{one[b'name'].decode()} {_dotted(one[b'ver'])}" for one in listed)
 
 
 def _dotted(number: Any) -> str:

@@ -209,5 +209,5 @@ def test_a_modules_version_is_written_as_its_maker_writes_it() -> None:
         [b"name", b"graph", b"ver", 41603],
         [b"name", b"vectorset", b"ver", 1],
     ]
-    assert modules_in(listed) == ["search 2.10.5", "graph 4.16.3", "vectorset 1"]
+    assert modules_in(listed) == ["graph 4.16.3", "search 2.10.5", "vectorset 1"]
     assert modules_in(None) == modules_in(b"ERR") == []
