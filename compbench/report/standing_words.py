@@ -18,8 +18,9 @@ def answer(contest: Contest) -> str:
         reasons = "; ".join(f"{e.title}: {e.why_not}" for e in contest.entries if e.why_not)
         return f"can't be told, for lack of two systems that can be compared ({reasons})"
     if contest.nearest is None or contest.nearest.ratio is None:
-        reasons = "; ".join(dict.fromkeys(duel.reason for duel in contest.against if duel.reason))
-        return f"can't be told: {reasons}"
+        causes = list(dict.fromkeys(duel.reason for duel in contest.against if duel.reason))
+        others = f", and so with {len(causes) - 1} more" if len(causes) > 1 else ""
+        return f"can't be told: {next(iter(causes), '')}{others}"
     return _standing(contest, contest.nearest.ratio) + _recalls(contest) + _left_out(contest)
 
 
@@ -34,7 +35,8 @@ def run_sentence(contests: Sequence[Contest], not_measured: int = 0) -> str:
     open_ones = [candidates for contest in contests if (candidates := _candidates(contest))]
     between = f" ({'; '.join(open_ones)})" if open_ones else ""
     if not counted:
-        return f"Who is ahead can't be told in any {of_all}{between}{later}."
+        in_any = f" in any {of_all}" if len(contests) > 1 else ""
+        return f"Who is ahead can't be told{in_any}{between}{later}."
     (first, count), *others = counted.items()
     of_those = " of those compared" if any(len(c.rated) < len(c.entries) for c in led) else ""
     parts = [f"{_at_recall(led)}, {first} has the lowest P99{of_those} in {count} {of_all}"]

@@ -83,7 +83,7 @@ def test_the_first_sentence_says_who_is_ahead_where_and_by_how_much(folder: Path
     text = text_of(folder, "summary.txt")
     first = "At equal recall, Engram has the lowest P99 of those compared in 1 of 4 scenarios, SlowDB in 1"
     untold = re.escape(f"{first}; in 2 who is ahead can't be told (")
-    assert re.search(rf"{untold}\w+ or \w+ in {VECTORS}\)\.", text)
+    assert re.search(rf"{untold}\w+ or \w+ of those compared in {VECTORS}\)\.", text)
     told = final_message(*records_of(folder), folder, interrupted=False)
     assert f"{GRAPH}: SlowDB is ahead of Engram: the P99 of Engram is" in told
     assert ", 6 not offered" in told
