@@ -42,6 +42,7 @@ def measured(folder: Path, system: str, endpoint: str) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_a_postgresql_of_the_users_is_asked_with_a_password_and_left_as_it_was(tmp_path: Path) -> None:
     with postgres_running(tmp_path) as postgres:
         postgres.sql("create table theirs (id int)", f"alter user postgres password '{PASSWORD}'")

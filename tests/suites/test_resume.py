@@ -74,7 +74,9 @@ def test_only_another_whole_suite_abandons_one_and_puts_its_halves_aside(project
     assert "abandoned" in (suite / "results.json").read_text()
 
 
-@pytest.mark.parametrize("words", [["capacity:beta", "run:alpha"], ["run:alpha", "capacity:beta"]])
+@pytest.mark.parametrize(
+    "words", [["capacity:beta", "run:alpha"], pytest.param(["run:alpha", "capacity:beta"], marks=pytest.mark.slow)]
+)
 def test_a_search_and_a_scenario_in_one_invocation_have_two_runs_and_one_end(
     project: Project, words: list[str]
 ) -> None:
@@ -118,6 +120,7 @@ def test_an_interruption_before_the_first_result_leaves_metadata(project: Projec
     assert int(seconds[1]) >= 1, "the invocation's own time counts"
 
 
+@pytest.mark.slow
 def test_each_run_has_a_timestamp_and_measures_and_renders_in_the_same_order_under_any_hash_seed(
     project: Project,
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_fault_of_the_server_is_measured_once(project: Project) -> None:
     assert project.capture("alpha")["outcome"]["verdict"] == "missed"
 
 
+@pytest.mark.slow
 def test_an_interruption_while_it_is_made_again_repeats_nothing_that_is_valid(project: Project) -> None:
     first = project.start(STAND_IN_LOADTEST=f"{BRIEF},alpha:invalid=1,alpha:lasts=1.5")
     assert eventually(lambda: project.driven() == ["alpha", "beta", "alpha"])
@@ -151,6 +152,7 @@ def test_with_repeats_a_round_is_whole_before_the_next_one_begins(project: Proje
     assert project.manifest()["state"] == "closed"
 
 
+@pytest.mark.slow
 def test_a_retry_that_is_interrupted_in_the_first_round_is_made_before_the_second(project: Project) -> None:
     project.set(repeat=2)
     first = project.start(STAND_IN_LOADTEST=f"{BRIEF},alpha:invalid=1,alpha:lasts=1.5")
@@ -168,6 +170,7 @@ def test_a_retry_that_is_interrupted_in_the_first_round_is_made_before_the_secon
     assert project.manifest()["state"] == "closed"
 
 
+@pytest.mark.slow
 def test_another_scenario_alone_does_not_close_a_run_in_which_a_retry_is_due(project: Project) -> None:
     first = project.start(STAND_IN_LOADTEST="alpha:invalid=1,beta:lasts=20")
     assert eventually(lambda: project.driven() == ["alpha", "beta"])
