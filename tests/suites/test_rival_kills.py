@@ -24,6 +24,8 @@ INSTALLED = ROOT / "tmp" / "cache" / "systems"
 # Loads of a few hundred vectors: most kills fall into start, load, measure and stop.
 SCENARIO = (("num_nodes = 5\n", "num_nodes = 400\n"), ("p99_latency_ms = 500.0", "p99_latency_ms = 5000.0"))
 KILLS = 34
+# A busy machine spoils figures, which are no matter here.
+MEASURED = ("passed", "missed", "invalid")
 RIVALS = ("pgvector", "neo4j", "milvus", "falkordb", "redis", "weaviate")
 
 
@@ -67,10 +69,11 @@ def test_kills_of_a_run_of_a_real_rival_leave_nothing(rival: str, tmp_path: Path
         text = text.replace(old, new)
     path.write_text(text)
     project.set(system=rival, expected_scenarios=1, invalid_retries=0, stop_grace_s=5.0)
+    project.doit("run:alpha", "new=1")  # finds the effort, which takes a minute and is kept
     began = time.monotonic()
     done = project.doit("run:alpha", "new=1")
     lasts_s = time.monotonic() - began
-    assert project.capture("alpha")["outcome"]["verdict"] in ("passed", "missed"), done.stdout + done.stderr
+    assert project.capture("alpha")["outcome"]["verdict"] in MEASURED, done.stdout + done.stderr
     chance, moments = random.Random(rival), Counter[str]()
     for _ in range(KILLS):
         process = project.start("run:alpha", "new=1")
@@ -84,5 +87,5 @@ def test_kills_of_a_run_of_a_real_rival_leave_nothing(rival: str, tmp_path: Path
             json.loads(record.read_bytes())
     print(f"{KILLS} kills of {rival} fell in:", ", ".join(f"{count} {phase}" for phase, count in moments.most_common()))
     done = project.doit("run:alpha", "new=1")
-    assert project.capture("alpha")["outcome"]["verdict"] in ("passed", "missed"), done.stdout + done.stderr
+    assert project.capture("alpha")["outcome"]["verdict"] in MEASURED, done.stdout + done.stderr
     assert eventually(lambda: not of_project(project), 10.0), of_project(project)
