@@ -17,17 +17,15 @@ MOST_REQUESTS = 200
 LIMIT_S = 5.0
 
 
-async def rehearse(workload: Workload, warm_up: int, ask: Ask) -> int:
-    """Send searches of the first `warm_up` requests, each after the answer to the one before; return how many.
+async def rehearse(workload: Workload, warm_up: int, ask: Ask) -> None:
+    """Send those of the first `warm_up` requests that store nothing, each after the answer to the one before.
 
-    It ends after `MOST_REQUESTS` or `LIMIT_S`, whichever is first. Nothing is stored, since the warm-up stores the
-    same vectors again. What an answer says is not judged: the measurement tells of a server that fails.
+    It ends after `MOST_REQUESTS` or `LIMIT_S`, whichever is first. The warm-up stores the vectors that are left out here.
+    What an answer says is not judged: the measurement tells of a server that fails.
     """
-    sent, deadline = 0, time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + LIMIT_S
     for index in range(min(warm_up, MOST_REQUESTS)):
         if time.monotonic() > deadline:
             break
         if workload.operation(index) != STORE:
             await ask(workload.build(index))
-            sent += 1
-    return sent

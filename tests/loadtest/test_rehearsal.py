@@ -25,7 +25,7 @@ def rehearsed(warm_up: int, takes_s: float = 0.0) -> list[Any]:
         await asyncio.sleep(takes_s)
         under_way -= 1
 
-    assert asyncio.run(rehearsal.rehearse(workload(count=3000, warm_up=1000), warm_up, ask)) == len(asked)
+    asyncio.run(rehearsal.rehearse(workload(count=3000, warm_up=1000), warm_up, ask))
     return asked
 
 
