@@ -20,7 +20,7 @@ LIMIT_S = 5.0
 async def rehearse(workload: Workload, warm_up: int, ask: Ask) -> None:
     """Send those of the first `warm_up` requests that store nothing, each after the answer to the one before.
 
-    It ends after `MOST_REQUESTS` or `LIMIT_S`, whichever is first. The warm-up stores the vectors that are left out here.
+    It ends after `MOST_REQUESTS` or `LIMIT_S`, whichever is first. The warm-up itself stores what is left out here.
     What an answer says is not judged: the measurement tells of a server that fails.
     """
     deadline = time.monotonic() + LIMIT_S
