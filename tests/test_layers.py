@@ -53,8 +53,9 @@ ROOMS = {
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
-    " process output perf interrupts namespaces guard effects containers ask",
-    "machine/probes": "busy_processes process_counters sockets machine counters binaries",
+    " isolation process output perf interrupts namespaces guard effects containers ask control_groups"
+    " placement",
+    "machine/probes": "cores busy_processes process_counters sockets machine counters binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"

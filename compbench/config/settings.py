@@ -134,6 +134,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     resume_max_age_h: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 24.0
     max_output_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
     priority: Literal["auto", "off"] = "auto"
+    isolation: str = "auto"
+    memory_limit_gb: Annotated[float, msgspec.Meta(ge=0.05, le=1e6)] | None = None
     flamegraph: bool = True
     report: bool = True
     notify: Notify = Notify()

@@ -1,14 +1,22 @@
 """The small parent of every server and driver: it ends its child when compbench is gone, however that came about.
 
-Run as a program, `guard.py STATUS_FD CONTROL_FD NICENESS COUNT AFTER... PROGRAM ARG...`. It starts the program in a
-session of its own, with that niceness as far as the user may have it, reports `pid N`, then `exit CODE` (negative: the
-signal) on STATUS_FD, and obeys single letters on CONTROL_FD: T, I, K send SIGTERM, SIGINT, SIGKILL to the program's
-process group. When CONTROL_FD ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`. The
-COUNT words AFTER are a command that it runs once the program has ended, however that came about, and waits for before
-it reports that: it clears away what the program has left elsewhere. Needs nothing but a POSIX kernel, so it holds on
-Linux and macOS alike and survives a SIGKILL of compbench or of its whole process group. On Linux it also ends those of
-the program's descendants that have left its group (as PostgreSQL's do), once the program has ended: whoever loses its
-parent becomes the guard's child. Imports little: it starts in milliseconds.
+Run as a program, `guard.py STATUS_FD CONTROL_FD PLACE... COUNT AFTER... PROGRAM ARG...`. It starts the program in a
+session of its own, in its place, reports `pid N`, then `exit CODE` (negative: the signal) on STATUS_FD, and obeys
+single letters on CONTROL_FD: T, I, K send SIGTERM, SIGINT, SIGKILL to the program's process group. When CONTROL_FD
+ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRACE_S`.
+
+PLACE is NICENESS SCHEDULING CPUS COUNT GROUPS..., as `placement.Placement.words` yields it: a niceness, which the
+program has as far as the user may have it; `real-time` or `usual`; the CPUs that it may use, with commas between, none
+for all; and for each control group its folder and what is written into which of its files (`file=value`). The guard
+makes the groups and removes them when the program and its descendants have ended, so that none is left whoever is
+killed; of one in which the kernel killed processes for lack of memory it reports `oom N` before `exit`. A place that
+can't be had is an error of the program's start: what was asked for is never left out silently, but for a niceness.
+
+The COUNT words AFTER are a command that it runs once the program has ended, however that came about, and waits for
+before it reports that: it clears away what the program has left elsewhere. Needs nothing but a POSIX kernel, so it
+holds on Linux and macOS alike and survives a SIGKILL of compbench or of its whole process group. On Linux it also ends
+those of the program's descendants that have left its group (as PostgreSQL's do), once the program has ended: whoever
+loses its parent becomes the guard's child. Imports little: it starts in milliseconds.
 """
 
 import os
@@ -27,9 +35,90 @@ SESSION_TRIES, SESSION_WAIT_S = 20, 0.1
 PR_SET_CHILD_SUBREAPER = 36
 # A process that does not end on SIGKILL waits for a device; the guard's report must not wait for it, too.
 DESCENDANTS_LIMIT_S, DESCENDANTS_POLL_S = 5.0, 0.005
+# A control group stays busy for a moment after its last process has been collected.
+REMOVAL_TRIES, REMOVAL_WAIT_S = 100, 0.02
+# Where a control group counts the processes that the kernel killed for its memory limit, of version 2 and of 1.
+OOM_FILES = ("memory.events", "memory.oom_control")
 
 
-def start(argv: list[str], niceness: int, status_fd: int, control_fd: int) -> int:
+class Place:
+    """Where the program runs, read from the words of the command line."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.niceness = int(words[0])
+        self.is_real_time = words[1] == "real-time"
+        self.cpus = [int(cpu) for cpu in words[2].split(",") if cpu]
+        self.groups: list[str] = []
+        self.writes: list[tuple[str, str]] = []
+        self.length = 4 + int(words[3])
+        for word in words[4 : self.length]:
+            if word.startswith("/"):
+                self.groups.append(word)
+            else:
+                file, _, value = word.partition("=")
+                self.writes.append((f"{self.groups[-1]}/{file}", value))
+
+    def make_groups(self) -> None:
+        """Make the control groups."""
+        for folder in self.groups:
+            os.mkdir(folder)  # noqa: PTH102 - see children
+        for path, value in self.writes:
+            write(path, value)
+
+    def take(self) -> None:
+        """Put this process into its place."""
+        for folder in self.groups:
+            write(f"{folder}/cgroup.procs", "0")
+        if self.cpus:
+            os.sched_setaffinity(0, self.cpus)
+        if self.niceness:
+            set_niceness(self.niceness)
+        if self.is_real_time:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+
+    def oom_kills(self) -> int:
+        """Return how many processes of its groups the kernel has killed for lack of memory."""
+        return sum(count_in(f"{folder}/{name}", "oom_kill") for folder in self.groups for name in OOM_FILES)
+
+    def remove_groups(self) -> None:
+        """Remove the control groups; one that something else has been put into meanwhile stays."""
+        for folder in reversed(self.groups):
+            for _ in range(REMOVAL_TRIES):
+                try:
+                    os.rmdir(folder)  # noqa: PTH106 - see children
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(REMOVAL_WAIT_S)
+                else:
+                    break
+
+
+def write(path: str, value: str) -> None:
+    """Write a value into a file of the kernel."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, value.encode())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    finally:
+        os.close(fd)
+
+
+def count_in(path: str, name: str) -> int:
+    """Return the number after a name in a file of the kernel, 0 if the file is not there."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        lines = os.read(fd, 4096).decode().splitlines()
+    finally:
+        os.close(fd)
+    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), 0)
+
+
+def start(argv: list[str], place: Place, status_fd: int, control_fd: int) -> int:
     """Fork and execute `argv` as the leader of a new session with default signal handling; return its pid.
 
     Returns only when the program is executing, so that no signal meets it while it still ignores what the guard does.
@@ -43,15 +132,16 @@ def start(argv: list[str], niceness: int, status_fd: int, control_fd: int) -> in
         return pid
     try:
         os.setsid()
-        if niceness:
-            set_niceness(niceness)
+        place.make_groups()
+        place.take()
         for number in RESTORED:
             signal.signal(number, signal.SIG_DFL)
         os.close(status_fd)
         os.close(control_fd)
         os.execvp(argv[0], argv)
     except OSError as error:
-        os.write(2, f"{argv[0]}: can't be started: {error.strerror}\n".encode())
+        where = f" ({error.filename})" if error.filename else ""
+        os.write(2, f"{argv[0]}: can't be started: {error.strerror}{where}\n".encode())
     finally:
         os._exit(CANNOT_EXECUTE)
 
@@ -225,9 +315,11 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     adopt_orphans()
-    first = 5 + int(sys.argv[4])
-    after, argv = sys.argv[5:first], sys.argv[first:]
-    pid = start(argv, int(sys.argv[3]), status_fd, control_fd)
+    place = Place(sys.argv[3:])
+    words = sys.argv[3 + place.length :]
+    first = 1 + int(words[0])
+    after, argv = words[1:first], words[first:]
+    pid = start(argv, place, status_fd, control_fd)
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
@@ -235,6 +327,9 @@ def main() -> None:
     code = watch(pid, control_fd)
     if after:
         clear_away(after)
+    if killed := place.oom_kills():
+        tell(status_fd, f"oom {killed}\n")
+    place.remove_groups()
     tell(status_fd, f"exit {code}\n")
 
 

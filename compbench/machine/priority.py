@@ -13,6 +13,7 @@ from pathlib import Path
 
 from compbench.machine import process
 from compbench.machine.output import Output
+from compbench.machine.placement import Placement
 from compbench.machine.probes.counters import ROOT
 
 _BY_SESSION = "proc/sys/kernel/sched_autogroup_enabled"
@@ -25,7 +26,7 @@ def attainable(niceness: int) -> int:
         stdout = Output(Path(name) / "stdout", 1_000)
         argv = ["sleep", "60"]
         with process.running(
-            argv, environment=os.environ, folder=Path(name), stdout=stdout, niceness=niceness
+            argv, environment=os.environ, folder=Path(name), stdout=stdout, placement=Placement(niceness)
         ) as child:
             return niceness_of(child.pid) or 0
 

@@ -21,6 +21,7 @@ import psutil
 
 from compbench.machine import interrupts
 from compbench.machine.output import Output
+from compbench.machine.placement import ANYWHERE, Placement
 
 _GUARD = Path(__file__).with_name("guard.py")
 _LETTERS = {signal.SIGTERM: b"T", signal.SIGINT: b"I", signal.SIGKILL: b"K"}
@@ -59,6 +60,7 @@ class Child:
         self.argv = list(argv)
         self.pid = 0
         self.exit: Exit | None = None
+        self.oom_kills = 0
         self._guard = guard
         self._status_fd = status_fd
         self._control_fd = control_fd
@@ -140,6 +142,8 @@ class Child:
             if word == b"pid":
                 self.pid = int(number)
                 self._created_at = _created_at(self.pid)
+            elif word == b"oom":
+                self.oom_kills = int(number)
             else:
                 self.exit = exit_of(int(number))
 
@@ -173,7 +177,7 @@ def running(
     stdout: Output,
     stderr: Output | None = None,
     stop_grace_s: float = 5.0,
-    niceness: int = 0,
+    placement: Placement = ANYWHERE,
     after: Sequence[str] = (),
 ) -> Iterator[Child]:
     """Start a program under a guard and yield it; on leaving the block it has ended and its output is on disk.
@@ -185,8 +189,7 @@ def running(
         stdout: takes its standard output; also its standard error if `stderr` is None.
         stderr: takes its standard error.
         stop_grace_s: patience between SIGTERM and SIGKILL when the block is left while it runs.
-        niceness: of the program and its session, as far as the user may have that; below 0 goes before others, 0 leaves
-            both as they are.
+        placement: where the program runs, and how it ranks.
         after: a command line that the guard runs when the program has ended, even if compbench was killed; the
             program's end is known only then.
     """
@@ -194,8 +197,8 @@ def running(
     control_read, control_write = os.pipe()
     guard = subprocess.Popen(
         [
-            *(sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), str(niceness)),
-            *(str(len(after)), *after, *argv),
+            *(sys.executable, "-I", "-S", str(_GUARD), str(status_write), str(control_read), *placement.words()),
+            *(str(len(after)), *after, *placement.wrapper, *argv),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -16,9 +16,10 @@ import psutil
 
 from compbench.config.settings import Settings
 from compbench.config.system_tables import RivalSettings
-from compbench.machine import containers, interrupts, process
+from compbench.machine import containers, interrupts, isolation, process
 from compbench.machine.containers import ContainerRun
 from compbench.machine.output import Output
+from compbench.machine.probes.cores import cpu_list
 from compbench.measuring import server
 from compbench.measuring.server import ServerProcess
 from compbench.measuring.under_test import StartError
@@ -113,7 +114,8 @@ def running_in_container(settings: Settings, work: Path, log: Output, root: Path
         stop_grace_s=server.grace_s(settings, launch),
         after=containers.remove_argv_of(tool, run.name),
     ) as child:
-        found = ContainerServer(settings, child, launch, work, log, limits=_limits(run), run=run, tool=tool)
+        limits = _limits(run)
+        found = ContainerServer(settings, child, launch, work, log, "container", limits=limits, run=run, tool=tool)
         try:
             yield found
         finally:
@@ -124,6 +126,7 @@ def running_in_container(settings: Settings, work: Path, log: Output, root: Path
 def _run_of(settings: Settings, work: Path, asked: ContainerLaunch, name: str) -> ContainerRun:
     own = registry.own_settings(settings)
     limits = own if isinstance(own, RivalSettings) else RivalSettings()
+    wanted, divided = isolation.wanted_of(settings), isolation.reached_by(settings).partition
     return ContainerRun(
         name=name,
         image=asked.image,
@@ -133,8 +136,8 @@ def _run_of(settings: Settings, work: Path, asked: ContainerLaunch, name: str) -
         data_path=asked.data_path,
         environment=asked.environment,
         arguments=asked.arguments,
-        cpus=limits.container_cpus,
-        memory=limits.container_memory,
+        cpus=limits.container_cpus or (cpu_list(divided.server) if divided else ""),
+        memory=limits.container_memory or (f"{wanted.memory_bytes}b" if wanted.memory_bytes else ""),
         as_user=asked.as_user,
         shared_memory_bytes=asked.shared_memory_bytes,
     )

@@ -20,8 +20,9 @@ import msgspec
 
 from compbench.config.settings import Settings
 from compbench.files.cloned import clone_or_copy
-from compbench.machine import interrupts, process
+from compbench.machine import interrupts, isolation, process
 from compbench.machine.output import Output
+from compbench.machine.placement import ANYWHERE, Placement
 from compbench.machine.process import Child
 from compbench.measuring import driver_report, drivers, modes, server
 from compbench.measuring.attempt import MEGABYTE
@@ -200,7 +201,8 @@ def _loaded(
         UserError: it failed, for another reason than that the time was over before the last step.
     """
     try:
-        run_driver(making, argv, files.progress, log, order.limit_s, each_poll)
+        place = isolation.reached_by(making.settings).of_loader(0)
+        run_driver(making, argv, files.progress, log, order.limit_s, each_poll, place)
     except UserError:
         said = driver_report.read_prepared(files.report)
         if said is None or not (said.fits and said.out_of_time):
@@ -246,7 +248,7 @@ def run_driver(
     log: Path,
     limit_s: float,
     each_poll: Callable[[], None],
-    niceness: int = 0,
+    placement: Placement = ANYWHERE,
     *,
     limit_setting: str = "",
 ) -> None:
@@ -265,7 +267,7 @@ def run_driver(
         folder=making.root,
         stdout=Output(log, MEGABYTE),
         stop_grace_s=making.settings.stop_grace_s,
-        niceness=niceness,
+        placement=placement,
     ) as child:
         _follow(making, child, ProgressReader(progress_file), limit_s, each_poll, limit_setting)
         ended = child.exit

@@ -148,6 +148,10 @@ def crash(attempt: Attempt, under_test: UnderTest) -> ScenarioFailed:
     oom_killed = None if pid is None else snapshot.was_oom_killed(pid, attempt.started_at)
     attempt.snapshot["kernel messages"] = snapshot.kernel_messages()
     lines = under_test.last_log_lines()
-    attempt.server = msgspec.structs.replace(attempt.server, crashed=True, oom_killed=oom_killed, last_log_lines=lines)
+    attempt.server = msgspec.structs.replace(
+        attempt.server, crashed=True, oom_killed=oom_killed or under_test.oom_kills > 0, last_log_lines=lines
+    )
     cause = "killed by the kernel for lack of memory" if oom_killed else ""
+    if under_test.oom_kills:
+        cause = f"killed by the kernel for its own limit, memory_limit_gb = {attempt.settings.memory_limit_gb:g}"
     return ScenarioFailed(outcome_of("server-crash", during=attempt.current, ended=ended, cause=cause))

@@ -10,6 +10,7 @@ import msgspec
 import psutil
 
 from compbench.config.settings import Settings
+from compbench.machine import isolation
 from compbench.model.efforts import RECALLS
 from compbench.model.errors import UserError
 from compbench.model.scenario import Scenario
@@ -166,7 +167,8 @@ def duration_s(settings: Settings, scenario: Scenario) -> int:
 
 def cores(settings: Settings, driver: str) -> int:
     """Return how many cores a driver can keep busy: one for each process of Python; Engram's has a thread a core."""
-    return settings.processes if driver == "builtin" else psutil.cpu_count() or 1
+    own = len(isolation.reached_by(settings).driver_cpus) or psutil.cpu_count() or 1
+    return min(settings.processes, own) if driver == "builtin" else own
 
 
 def _common(settings: Settings, scenario: Scenario, files: DriverFiles) -> list[str]:

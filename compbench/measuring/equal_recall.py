@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from compbench.files.regular import read_regular
+from compbench.machine import isolation
 from compbench.machine.output import Output
 from compbench.measuring import data_sets, drivers, modes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
@@ -49,7 +50,13 @@ def make_frontier(making: Making, scenario: Scenario, memories: int) -> None:
                 argv = drivers.prepare_argv(settings, scenario, files, memories, settings.prepare_limit_s)
                 log = work / "prepare.log"
                 data_sets.run_driver(
-                    making, [*entry, *argv, "--no-edges"], files.progress, log, settings.prepare_limit_s, lambda: None
+                    making,
+                    [*entry, *argv, "--no-edges"],
+                    files.progress,
+                    log,
+                    settings.prepare_limit_s,
+                    lambda: None,
+                    isolation.reached_by(settings).of_loader(0),
                 )
                 files = DriverFiles(work / "frontier.json", work / "progress")
                 found = _climbed(making, scenario, memories, files, entry)
@@ -69,7 +76,7 @@ def _climbed(making: Making, scenario: Scenario, memories: int, files: DriverFil
         files.report.with_suffix(".log"),
         settings.frontier_limit_s,
         lambda: None,
-        settings.niceness,
+        isolation.reached_by(settings).of_driver(settings.niceness),
         limit_setting="frontier_limit_s",
     )
     try:

@@ -6,12 +6,15 @@ Everything here happens while the server under test lives. Its death, or the dri
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from compbench.machine import process, thresholds
+from compbench.machine import isolation, process, thresholds
+from compbench.machine.isolation import Reached
 from compbench.machine.output import Output
+from compbench.machine.placement import Placement
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit
 from compbench.measuring import cautions, driver_report, drivers, equal_recall, outcomes, server
@@ -47,7 +50,7 @@ def prepare(attempt: Attempt, under_test: UnderTest, work: Path) -> None:
         argv = drivers.prepare_argv(
             settings, scenario, files, data_set.wanted, settings.prepare_limit_s, attempt.effort
         )
-        with _driver(attempt, under_test, argv, output, None) as child:
+        with _driver(attempt, under_test, argv, (output, None), _reached(attempt).of_loader) as child:
             in_time = Following(attempt, child, under_test, files.progress, limit_s).until_end()
         ended = child.exit
         said, note = _said_of(files.report)
@@ -79,7 +82,7 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     processes = attempt.effects.read_processes()
     with (
         attempt.phase("measure", job.duration_s),
-        _driver(attempt, under_test, job.argv, stdout, stderr) as child,
+        _driver(attempt, under_test, job.argv, (stdout, stderr), _reached(attempt).of_driver) as child,
     ):
         with watching(attempt, child, under_test, job, work) as (begin, each_poll):
 
@@ -150,8 +153,14 @@ def _job_of(attempt: Attempt, work: Path) -> Job:
 
 
 def _driver(
-    attempt: Attempt, under_test: UnderTest, argv: list[str], stdout: Output, stderr: Output | None
+    attempt: Attempt,
+    under_test: UnderTest,
+    argv: list[str],
+    outputs: tuple[Output, Output | None],
+    place: Callable[[int], Placement],
 ) -> contextlib.AbstractContextManager[Child]:
+    """Run a driver, in the place that is had with the niceness of the settings."""
+    stdout, stderr = outputs
     return process.running(
         [*under_test.entry, *argv],
         environment=server.driver_environment(attempt.settings, attempt.root),
@@ -159,8 +168,12 @@ def _driver(
         stdout=stdout,
         stderr=stderr,
         stop_grace_s=attempt.settings.stop_grace_s,
-        niceness=attempt.settings.niceness,
+        placement=place(attempt.settings.niceness),
     )
+
+
+def _reached(attempt: Attempt) -> Reached:
+    return isolation.reached_by(attempt.settings)
 
 
 def _note_driver(attempt: Attempt, ended: Exit | None, timed_out: bool, outputs: list[Output]) -> None:

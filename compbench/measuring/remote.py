@@ -45,6 +45,7 @@ class RemoteServer:
     port_freed: bool | None = None
     zombie_left: bool | None = None
     limits: str = ""
+    tier: str = ""
     left: str = ""
 
     @property
@@ -71,6 +72,11 @@ class RemoteServer:
     def entry(self) -> list[str]:
         """Return nothing: its address is enough."""
         return []
+
+    @property
+    def oom_kills(self) -> int:
+        """Return none: it has no limit of ours."""
+        return 0
 
     @property
     def children(self) -> list[Child]:

@@ -19,7 +19,7 @@ import psutil
 
 from compbench.config.credentials import credential_names, is_credential
 from compbench.config.settings import Settings
-from compbench.machine import interrupts, process
+from compbench.machine import interrupts, isolation, process
 from compbench.machine.ask import asking_through
 from compbench.machine.output import Output
 from compbench.machine.probes import machine
@@ -56,6 +56,7 @@ class ServerProcess:
     launch: Launch
     work: Path
     log: Output
+    tier: str = ""
     ready_after_s: float | None = None
     stopped_by: str = ""
     port_freed: bool | None = None
@@ -88,6 +89,11 @@ class ServerProcess:
     def entry(self) -> list[str]:
         """Return what enters the server's network, if that is its own."""
         return registry.server_of(self.settings).entry(self.child.pid)
+
+    @property
+    def oom_kills(self) -> int:
+        """Return how many of its processes the kernel has killed for its own memory limit; known when it has ended."""
+        return self.child.oom_kills
 
     @property
     def children(self) -> list[Child]:
@@ -154,20 +160,22 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
         StartError: the port is taken, or what has to be done before failed.
     """
     refuse_taken_port(settings)
-    half = registry.server_of(settings)
-    launch = half.launch(work)
-    environment = child_environment(root, launch.environment, launch.is_foreign)
-    for argv in launch.before:
-        _do_before(settings, argv, environment, work, log)
+    half, reached = registry.server_of(settings), isolation.reached_by(settings)
+    place = reached.of_server(work.name, settings.niceness)
+    with isolation.kept_to(place.cpus):  # some size themselves by the cores of who starts them
+        launch = half.launch(work)
+        environment = child_environment(root, launch.environment, launch.is_foreign)
+        for argv in launch.before:
+            _do_before(settings, argv, environment, work, log)
     with process.running(
         [*launch.wrapper, *launch.argv],
         environment=environment,
         folder=work / "cwd",
         stdout=log,
         stop_grace_s=grace_s(settings, launch),
-        niceness=settings.niceness,
+        placement=place,
     ) as child:
-        server = ServerProcess(settings, child, launch, work, log, _created_at=_create_time(child.pid))
+        server = ServerProcess(settings, child, launch, work, log, reached.tier, _created_at=_create_time(child.pid))
         try:
             with asking_through(half.entry(child.pid)):
                 yield server

@@ -9,8 +9,11 @@ from pathlib import Path
 import msgspec
 
 from compbench.machine import snapshot
+from compbench.machine.control_groups import memory_limit_bytes
+from compbench.machine.isolation import effective_cpus
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
+from compbench.machine.probes.cores import cpu_list
 from compbench.measuring import modes, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.under_test import StartError, UnderTest
@@ -64,7 +67,11 @@ def stop(attempt: Attempt, under_test: UnderTest) -> None:
             stopped_by=under_test.stopped_by,
             zombie_left=under_test.zombie_left,
             port_freed=under_test.port_freed,
+            oom_kills=under_test.oom_kills,
         )
+        if under_test.oom_kills and not attempt.server.crashed:
+            limit_gb = attempt.settings.memory_limit_gb
+            attempt.notice("memory-limit-reached", count=under_test.oom_kills, limit_gb=limit_gb)
         if under_test.stopped_by == "SIGKILL":
             attempt.notice("server-killed", grace_s=under_test.grace_s)
         if under_test.port_freed is False:
@@ -113,6 +120,9 @@ def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
         limits=under_test.limits,
         ready_after_s=round(under_test.ready_after_s or 0.0, 3),
         niceness=None if pid is None else niceness_of(pid),
+        tier=under_test.tier,
+        cpus="" if pid is None else cpu_list(effective_cpus(pid)),
+        memory_limit_bytes=None if pid is None else memory_limit_bytes(pid),
         open_files_before=None if pid is None else snapshot.count_open_files(pid),
         memories_before=half.count(),
     )

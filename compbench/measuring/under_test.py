@@ -35,6 +35,7 @@ class UnderTest(Protocol):
         port_freed: whether its port was free after that; None if that does not apply.
         zombie_left: whether its process was left; None if that does not apply.
         limits: of a container, in words; empty if it has none.
+        tier: by which it is kept to its CPUs and memory limit (`compbench.machine.isolation`); empty if it is not.
         left: why something of ours may be left behind, empty if nothing is.
     """
 
@@ -46,6 +47,7 @@ class UnderTest(Protocol):
     port_freed: bool | None
     zombie_left: bool | None
     limits: str
+    tier: str
     left: str
 
     @property
@@ -67,6 +69,10 @@ class UnderTest(Protocol):
     @property
     def entry(self) -> list[str]:
         """Return the words before a command line that is to reach it; mostly none."""
+
+    @property
+    def oom_kills(self) -> int:
+        """Return how many of its processes the kernel has killed for its own memory limit; known when it has ended."""
 
     @property
     def children(self) -> list[Child]:

@@ -10,9 +10,11 @@ import msgspec
 
 from compbench.files.whole import write_whole
 from compbench.machine import perf, process, snapshot, thresholds
+from compbench.machine.isolation import effective_cpus, is_real_time
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
 from compbench.machine.probes import machine
+from compbench.machine.probes.cores import cpu_list
 from compbench.machine.process import Child
 from compbench.machine.sampler import Sampler
 from compbench.machine.snapshot import OUT_OF_SIGHT
@@ -40,7 +42,12 @@ def watching(
     with contextlib.ExitStack() as recording:
 
         def begin() -> None:
-            attempt.driver = msgspec.structs.replace(attempt.driver, niceness=niceness_of(driver.pid))
+            attempt.driver = msgspec.structs.replace(
+                attempt.driver,
+                niceness=niceness_of(driver.pid),
+                cpus=cpu_list(effective_cpus(driver.pid)),
+                is_real_time=is_real_time(driver.pid),
+            )
             sampler.start(driver_pid=driver.pid)
             if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
                 if under_test.pid is None:

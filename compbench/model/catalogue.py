@@ -278,6 +278,11 @@ NOTICES = {
         " trusted",
         _LESS_OR_MORE_MEMORY,
     ),
+    "memory-limit-reached": Entry(
+        "the kernel killed {count} of the server's processes for its own limit, memory_limit_gb = {limit_gb:g}: the"
+        " result can't be trusted",
+        "raise memory_limit_gb, for all systems alike, or use less data (scale)",
+    ),
     "swap-used": Entry(
         "{value:.1f} GB of swap were in use, more than {limit:.0f} GB: parts of the server may have been on disk",
         "end other programs or use a machine with more memory",

@@ -54,6 +54,10 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     start_attempts: int = 0
     ready_after_s: float | None = None
     niceness: int | None = None  # among all sessions: below 0 goes before others
+    tier: str = ""  # by which it was kept to its CPUs and memory limit (`compbench.machine.isolation`)
+    cpus: str = ""  # that it and its descendants could really use, as `0-2,4`
+    memory_limit_bytes: int | None = None  # the effective one
+    oom_kills: int = 0  # of its processes, for that limit
     exit_code: int | None = None
     signal: str | None = None
     stopped_by: str = ""  # "SIGTERM", "SIGKILL", or "itself"
@@ -75,6 +79,8 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
     argv: list[str] = []
     name: str = ""
     niceness: int | None = None  # as the server's
+    cpus: str = ""  # as the server's
+    is_real_time: bool | None = None
     exit_code: int | None = None
     signal: str | None = None
     timed_out: bool = False

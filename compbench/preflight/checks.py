@@ -103,6 +103,7 @@ _LIST = [
         "server and driver go before other programs",
         lambda a: judge_priority(priority.attainable(a.settings.niceness), a.settings.niceness),
     ),
+    Check("isolation", "server and driver are kept apart", lambda a: environment.check_isolation(a.settings)),
     Check("processes", "no other server of the kind is running", lambda a: environment.check_processes(a.settings)),
     Check("port", "the server's port is free", lambda a: environment.check_port(a.settings)),
     Check("network", "loopback answers", lambda _: environment.check_network()),

@@ -16,12 +16,14 @@ import msgspec
 import psutil
 
 from compbench.config.settings import Settings
+from compbench.machine import isolation
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
 from compbench.preflight.findings import finding_of
 from compbench.preflight.judgement import (
     judge_disk,
+    judge_isolation,
     judge_memory,
     judge_open_files,
     judge_port,
@@ -130,6 +132,13 @@ def check_processes(settings: Settings) -> Finding:
     if judged.level != "ok" or not beside:
         return judged
     return finding_of("processes", "servers-beside", "warning", running=", ".join(beside))
+
+
+def check_isolation(settings: Settings) -> Finding:
+    """Try how far server, driver and everything else can be kept apart."""
+    is_started_here = any(registry.server_of(each).mode == "managed" for each in settings.of_each)
+    reached = isolation.reached_by(settings)
+    return judge_isolation(settings.isolation, reached, settings.memory_limit_gb, is_started_here=is_started_here)
 
 
 def check_network() -> Finding:

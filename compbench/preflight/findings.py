@@ -136,6 +136,23 @@ FINDINGS = {
         "let this user have it, so that other programs disturb less: `nice {wanted}` in /etc/security/limits.conf, or"
         " the right SYS_NICE in a container",
     ),
+    "isolation": Template(
+        "{told}",
+        "server and driver apart, the driver in real time",
+        "{why}; `rtprio 1` in /etc/security/limits.conf, or the right SYS_NICE in a container, gives real time",
+    ),
+    "isolation-off": Template("server and driver share all cores (isolation = off), {limits}"),
+    "isolation-none": Template(
+        "server and driver share all cores: {why}", "server and driver apart", "use a machine with more cores"
+    ),
+    "isolation-refused": Template(
+        "{asked} can't be had here: {why}", "server and driver on these CPUs", "name others, or isolation=auto"
+    ),
+    "memory-limit-refused": Template(
+        "the server can't be kept within memory_limit_gb = {limit_gb:g} here: {why}",
+        "a control group with a memory limit",
+        "start doit as a user who may make one (root, or `systemd-run --user --scope doit`), or leave the limit out",
+    ),
     "not-readable": Template("not readable here: {why}"),
     "servers-none": Template("no other server is running", "none"),
     "servers-running": Template(

@@ -11,6 +11,8 @@ from typing import Any
 
 from compbench.config.settings import Settings
 from compbench.config.system_tables import MachineLimits
+from compbench.machine.isolation import Reached
+from compbench.machine.partition import AUTO, OFF
 from compbench.machine.probes import binaries
 from compbench.machine.version_line import version_number
 from compbench.model.notices import Notice, Outcome, notice_of, outcome_of
@@ -96,6 +98,21 @@ def judge_priority(niceness: int, wanted: int) -> Finding:
         return finding_of("priority", "priority-behind", "warning", rank=rank, niceness=niceness, wanted=wanted)
     level: Level = "note" if niceness > wanted else "ok"
     return finding_of("priority", "priority", level, rank=rank, niceness=niceness, wanted=wanted)
+
+
+def judge_isolation(asked: str, reached: Reached, memory_limit_gb: float | None, *, is_started_here: bool) -> Finding:
+    """Judge how far server, driver and everything else are kept apart, and the server's memory limited."""
+    why = "; ".join(reached.missing)
+    if memory_limit_gb is not None and reached.memory_bytes is None and is_started_here:
+        return finding_of("isolation", "memory-limit-refused", "critical", limit_gb=memory_limit_gb, why=why)
+    if asked == OFF:
+        return finding_of("isolation", "isolation-off", "ok", limits=reached.told or "no memory limit")
+    if reached.partition is not None:
+        level: Level = "ok" if reached.is_real_time else "note"
+        return finding_of("isolation", "isolation", level, told=reached.told, why=why or "nothing is missing")
+    if asked != AUTO:
+        return finding_of("isolation", "isolation-refused", "critical", asked=asked, why=why)
+    return finding_of("isolation", "isolation-none", "note", why=why or "one core, or its cores are not told")
 
 
 def judge_processes(found: Sequence[str], unreadable: int) -> Finding:

@@ -12,6 +12,7 @@ from compbench.model.texts import rank_of
 from compbench.report import counted
 from compbench.systems import registry
 
+_BYTES_A_GB = 1_000_000_000
 DoubtLevel = Literal["ok", "warning", "bad", "unknown"]
 NOT_RECORDED = "not recorded by this driver"
 
@@ -93,6 +94,28 @@ def of_build(capture: Capture, manifest: Manifest) -> Doubt:
     if dirty:
         text += f", with {counted(len(dirty), 'uncommitted change')}: the figures are not of the commit alone"
     return Doubt("build", "warning" if dirty or debug or dirty is None else "ok", "; ".join([text, *debug]))
+
+
+def of_isolation(capture: Capture, manifest: Manifest) -> Doubt:
+    """Return which CPUs server and driver really had, how the driver was scheduled, and what limited the memory."""
+    server, driver = capture.server, capture.driver_process
+    if not server.cpus and not driver.cpus:
+        return Doubt("isolation", "unknown", "not recorded")
+    rank = " in real time" if driver.is_real_time else ""
+    tier = f" ({server.tier})" if server.tier and server.tier != "none" else ""
+    limit = server.memory_limit_bytes
+    memory = "no memory limit" if limit is None else f"memory limit {limit / _BYTES_A_GB:.3g} GB"
+    told = (
+        f"the server could use the CPUs {server.cpus or 'not readable here'}{tier}, {memory};"
+        f" the driver {driver.cpus or 'not readable here'}{rank}"
+    )
+    promised = manifest.fingerprint.get("isolation", "")
+    is_kept = not promised or (
+        f"server on CPUs {server.cpus}" in promised and f"driver on {driver.cpus}{rank}" in promised
+    )
+    if server.cpus and not is_kept:
+        return Doubt("isolation", "warning", f"{told}; this run's are to have: {promised}")
+    return Doubt("isolation", "ok", told)
 
 
 class _Reading(NamedTuple):

@@ -12,6 +12,7 @@ from compbench.report.server_versions import versions_of_servers
 
 NOT_TOLD = "not told"
 NOT_READABLE = "not readable here"
+_BYTES_A_GB = 1_000_000_000
 _UNKNOWN = (NOT_TOLD, NOT_READABLE)
 _ASPECTS = {
     "protocol": "protocol",
@@ -60,10 +61,13 @@ def differences_of(manifest: Manifest, captures: Sequence[Capture], contests: Se
 
 def _limits(captures: Sequence[Capture], system: str) -> str:
     """Return which memory and cores a system's server is held to: of one that runs elsewhere nobody here knows."""
-    told = [(c.system_facts.mode, c.server.limits) for c in captures if c.system == system and c.system_facts.mode]
+    told = [c for c in captures if c.system == system and c.system_facts.mode]
     if not told:
         return NOT_TOLD
-    mode, limits = told[-1]
+    mode, limits, server = told[-1].system_facts.mode, told[-1].server.limits, told[-1].server
+    if server.cpus and not limits:
+        limit = server.memory_limit_bytes
+        return f"CPUs {server.cpus}, memory {'not limited' if limit is None else f'{limit / _BYTES_A_GB:.3g} GB'}"
     if all(part.endswith(" none") for part in limits.split(", ")):
         limits = ""  # as a container without any says it
     return limits or (NOT_READABLE if mode == ELSEWHERE else "none")

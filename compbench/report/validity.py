@@ -34,7 +34,8 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
     if capture.is_capacity:
         notices = circumstances.of_notices(capture)
         machine, build = circumstances.of_machine(capture), circumstances.of_build(capture, manifest)
-        return [_data(capture), *machine, *notices, circumstances.of_priority(capture, manifest), build]
+        ranks = [circumstances.of_priority(capture, manifest), circumstances.of_isolation(capture, manifest)]
+        return [_data(capture), *machine, *notices, *ranks, build]
     return [
         _measurement(known),
         *_attempts(capture),
@@ -48,6 +49,7 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
         *circumstances.of_notices(capture),
         circumstances.of_driver(capture, known),
         circumstances.of_priority(capture, manifest),
+        circumstances.of_isolation(capture, manifest),
         circumstances.of_build(capture, manifest),
         _repeats(group, p99),
         Doubt("capacity", "ok", FIXED_RATE),

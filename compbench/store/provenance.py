@@ -21,7 +21,7 @@ from compbench.config.set_files import set_hashes
 from compbench.config.settings import Settings
 from compbench.files.content_hashes import joined_hash
 from compbench.files.regular import read_regular
-from compbench.machine import priority
+from compbench.machine import isolation, priority
 from compbench.machine.probes import binaries, machine
 from compbench.machine.probes.counters import ROOT
 from compbench.model.errors import UserError
@@ -66,6 +66,8 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
         inputs |= registry.system_inputs(each)
     if niceness := priority.attainable(settings.niceness):  # earlier runs have no such entry, and 0 is what they had
         inputs["niceness"] = str(niceness)
+    if apart := isolation.reached_by(settings).told:  # likewise
+        inputs["isolation"] = apart
     inputs |= binary_hashes(settings)
     for scenario in scenarios:
         inputs |= _own_set(settings, scenario)

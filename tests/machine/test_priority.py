@@ -13,6 +13,7 @@ import pytest
 
 from compbench.machine import guard, priority, process
 from compbench.machine.output import Output
+from compbench.machine.placement import Placement
 from compbench.machine.priority import niceness_of
 from compbench.machine.process import Exit
 
@@ -28,7 +29,11 @@ HAS_SESSIONS = Path("/proc/self/autogroup").exists()
 
 def ranked(argv: list[str], folder: Path, niceness: int):  # type: ignore[no-untyped-def]
     return process.running(
-        argv, environment=os.environ, folder=folder, stdout=Output(folder / "out", 1_000_000), niceness=niceness
+        argv,
+        environment=os.environ,
+        folder=folder,
+        stdout=Output(folder / "out", 1_000_000),
+        placement=Placement(niceness),
     )
 
 

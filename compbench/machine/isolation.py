@@ -1,0 +1,308 @@
+"""Server, driver and everything else kept apart, as far as this user may: the best tier that is really reached here.
+
+The tiers, best first: a scope of systemd, control groups of version 2, of version 1, and plain affinity, which a
+program may change for itself. Each is tried with a child that sleeps, and what the kernel then says of that child
+decides, not what was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import psutil
+
+from compbench.config.settings import Settings
+from compbench.machine import control_groups, partition, process
+from compbench.machine.control_groups import Limits
+from compbench.machine.output import Output
+from compbench.machine.partition import Partition
+from compbench.machine.placement import Placement
+from compbench.machine.probes.cores import Core, cpu_list, read_cores, read_cpu_list
+from compbench.machine.probes.counters import ROOT
+
+Tier = Literal["systemd scope", "cgroup v2", "cgroup v1", "affinity", "none"]
+TIERS: tuple[Tier, ...] = ("systemd scope", "cgroup v2", "cgroup v1", "affinity")
+
+_BYTES_A_GB = 1_000_000_000
+_RT_RUNTIME, _RT_PERIOD = "proc/sys/kernel/sched_rt_runtime_us", "proc/sys/kernel/sched_rt_period_us"
+_SYSTEMD = Path("run/systemd/system")
+
+
+class Wanted(NamedTuple):
+    """What is asked for.
+
+    Attributes:
+        partition: None for none.
+        memory_bytes: the server's memory limit, None for none.
+        real_time: whether the driver is to go first.
+        is_chosen: whether a person named the CPUs.
+    """
+
+    partition: Partition | None
+    memory_bytes: int | None
+    real_time: bool
+    is_chosen: bool = False
+
+
+class Reached(NamedTuple):
+    """What this machine and user give of it.
+
+    Attributes:
+        tier: by which the server is kept apart and limited; `none` where nothing is asked for or nothing goes.
+        partition: the CPUs of each, None if they are not kept apart.
+        memory_bytes: the server's limit, None if there is none.
+        is_real_time: whether the driver is scheduled in real time.
+        missing: why better tiers, or what is asked for, were not reached; a line each.
+    """
+
+    tier: Tier
+    partition: Partition | None
+    memory_bytes: int | None
+    is_real_time: bool
+    missing: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """Return it as one text; empty if nothing is kept apart or limited."""
+        parts = []
+        if self.partition is not None:
+            rank = " in real time" if self.is_real_time else ""
+            parts += [f"server on CPUs {cpu_list(self.partition.server)}"]
+            parts += [f"driver on {cpu_list(self.partition.driver)}{rank}"]
+        if self.memory_bytes is not None:
+            parts.append(f"server within {self.memory_bytes / _BYTES_A_GB:g} GB")
+        return f"{', '.join(parts)} ({self.tier})" if parts else ""
+
+    def of_server(self, name: str, niceness: int) -> Placement:
+        """Return the place of the server; `name` is that of its control group, which no other has at the time."""
+        return _placement(self.tier, self.partition, self.memory_bytes, name, niceness)
+
+    def of_driver(self, niceness: int) -> Placement:
+        """Return the place of a driver that keeps a schedule."""
+        return Placement(niceness, is_real_time=self.is_real_time, cpus=self.driver_cpus)
+
+    def of_loader(self, niceness: int) -> Placement:
+        """Return the place of a driver that loads: it has no moment to miss, and may be at work for hours."""
+        return Placement(niceness, cpus=self.driver_cpus)
+
+    @property
+    def driver_cpus(self) -> tuple[int, ...]:
+        """Return the CPUs of driver, runner and sampler; none if they may use all."""
+        return self.partition.driver if self.partition else ()
+
+
+def reached_by(settings: Settings) -> Reached:
+    """Return what is reached of what the settings ask for; each is tried once."""
+    return _reach(wanted_of(settings))
+
+
+def wanted_of(settings: Settings) -> Wanted:
+    """Return what the settings ask for on this machine."""
+    divided = chosen = partition.chosen(settings.isolation)
+    if settings.isolation == partition.AUTO:
+        divided = partition.split(_own_cores(), settings.processes if settings.driver == "builtin" else 1)
+    limit_gb = settings.memory_limit_gb
+    memory_bytes = None if limit_gb is None else round(limit_gb * _BYTES_A_GB)
+    real_time = divided is not None and settings.priority == "auto"
+    return Wanted(divided, memory_bytes, real_time, is_chosen=chosen is not None)
+
+
+@cache
+def _own_cores() -> tuple[Core, ...]:
+    """Return the cores as they are before this process keeps itself to some of them."""
+    return tuple(read_cores())
+
+
+@cache
+def _reach(wanted: Wanted) -> Reached:
+    missing: list[str] = []
+    if (divided := wanted.partition) is not None:
+        usable = {cpu for core in _own_cores() for cpu in core.cpus}
+        if others := {*divided.server, *divided.driver} - usable:
+            told = f"CPUs {cpu_list(others)} are not of those that may be used here ({cpu_list(usable)})"
+            return _reach(Wanted(None, wanted.memory_bytes, real_time=False))._replace(missing=(told,))
+    is_real_time = wanted.real_time and _has_real_time(wanted, missing)
+    if divided is not None and divided.is_shared and not (is_real_time or wanted.is_chosen):
+        # A driver that is kept to a core without going first there is worse off than one that may use any.
+        missing.append(
+            f"with {len(divided.server)} CPUs, keeping the driver to {cpu_list(divided.driver)} takes real time"
+        )
+        wanted = wanted._replace(partition=None)
+    if wanted.partition is None and wanted.memory_bytes is None:
+        return Reached("none", None, None, is_real_time)
+    for tier in TIERS:
+        why = _why_not(tier, wanted)
+        if not why:
+            return Reached(tier, wanted.partition, wanted.memory_bytes, is_real_time, tuple(missing))
+        missing.append(f"{tier}: {why}")
+    if wanted.memory_bytes is not None and wanted.partition is not None:
+        without = _reach(wanted._replace(memory_bytes=None))
+        return without._replace(missing=tuple(missing))
+    return Reached("none", None, None, is_real_time=False, missing=tuple(missing))
+
+
+def _why_not(tier: Tier, wanted: Wanted) -> str:
+    """Say why a tier is not reached, by trying it; empty if it is."""
+    if tier == "affinity" and wanted.memory_bytes is not None:
+        return "it limits no memory"
+    name = f"compbench-trial-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        place = _placement(tier, wanted.partition, wanted.memory_bytes, name, 0)
+    except LookupError as error:
+        return str(error.args[0])
+    with _sleeping(place) as (pid, said):
+        if not pid:
+            return said or "a program can't be started in it"
+        cpus, limit = effective_cpus(pid), control_groups.memory_limit_bytes(pid)
+    return _shortfall(wanted, cpus, limit)
+
+
+def _shortfall(wanted: Wanted, cpus: tuple[int, ...], limit: int | None) -> str:
+    """Say what a program in a place lacks of what is wanted; empty if nothing."""
+    if wanted.partition is not None and cpus != wanted.partition.server:
+        return f"a program in it has the CPUs {cpu_list(cpus)}"
+    if wanted.memory_bytes is not None and (limit is None or limit > wanted.memory_bytes):
+        return "a program in it has no such memory limit"
+    return ""
+
+
+def _placement(tier: Tier, divided: Partition | None, memory_bytes: int | None, name: str, niceness: int) -> Placement:
+    """Return the place of a server on a tier.
+
+    Raises:
+        LookupError: this machine or user has no such tier.
+    """
+    cpus = divided.server if divided else ()
+    nodes = tuple(sorted({core.node for core in _own_cores() if set(core.cpus) & set(cpus)}))
+    limits = Limits(cpus, nodes, memory_bytes)
+    match tier:
+        case "systemd scope":
+            return Placement(niceness, cpus=cpus, wrapper=_scope(name, limits))
+        case "cgroup v2":
+            groups = control_groups.groups_v2(name, limits)
+        case "cgroup v1":
+            groups = control_groups.groups_v1(name, limits)
+        case _:
+            return Placement(niceness, cpus=cpus)
+    if not groups:
+        raise LookupError("this user can't make a group with " + " and ".join(limits.controllers))
+    return Placement(niceness, cpus=cpus, groups=groups)
+
+
+def _scope(name: str, limits: Limits) -> tuple[str, ...]:
+    """Return the words that start a program in a scope of systemd, which takes the place of its caller.
+
+    Raises:
+        LookupError: systemd does not run here.
+    """
+    program = shutil.which("systemd-run")
+    if program is None or not (ROOT / _SYSTEMD).is_dir():
+        raise LookupError("systemd does not run here")
+    properties = []
+    if limits.cpus:
+        properties.append(f"AllowedCPUs={cpu_list(limits.cpus)}")
+        if limits.nodes:
+            properties.append(f"AllowedMemoryNodes={cpu_list(limits.nodes)}")
+    if limits.memory_bytes:
+        properties += [f"MemoryMax={limits.memory_bytes}", "MemorySwapMax=0"]
+    user = [] if os.geteuid() == 0 else ["--user"]
+    asked = [word for text in properties for word in ("--property", text)]
+    return (program, "--scope", "--quiet", "--collect", *user, "--unit", name, *asked, "--")
+
+
+@contextlib.contextmanager
+def _sleeping(place: Placement) -> Iterator[tuple[int, str]]:
+    """Run a child that sleeps in a place; yield its pid, 0 if it could not be started, and what was said then."""
+    with tempfile.TemporaryDirectory(prefix="compbench-trial-") as name:
+        stdout, argv = Output(Path(name) / "stdout", 10_000), ["sleep", "60"]
+        with process.running(argv, environment=os.environ, folder=Path(name), stdout=stdout, placement=place) as child:
+            ended = child.wait(_SETTLE_S if place.wrapper else 0)
+            pid = 0 if ended else child.pid
+            if ended is None:
+                yield pid, ""
+        if ended is not None:
+            said = stdout.path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            yield 0, said[-1] if said else str(ended)
+
+
+# So long systemd may take to make a scope, in which the program is only then.
+_SETTLE_S = 0.5
+
+
+def _has_real_time(wanted: Wanted, missing: list[str]) -> bool:
+    """Tell whether the driver may be scheduled in real time here, and the machine stays usable if it never sleeps."""
+    why = _real_time_refusal(wanted)
+    if why:
+        missing.append(f"real time: {why}")
+    return not why
+
+
+def _real_time_refusal(wanted: Wanted) -> str:
+    if sys.platform != "linux" or not hasattr(os, "sched_setscheduler"):
+        return "this system has no such scheduling"
+    # The kernel leaves the rest of each period to other programs, so that a shell can still end a driver that spins.
+    try:
+        runtime, period = (int((ROOT / name).read_text(encoding="ascii")) for name in (_RT_RUNTIME, _RT_PERIOD))
+    except (OSError, ValueError):
+        return "the kernel does not tell how it bounds it"
+    if not 0 < runtime < period:
+        return f"the kernel does not bound it (kernel.sched_rt_runtime_us = {runtime})"
+    assert wanted.partition is not None  # noqa: S101 - without one it is not wanted
+    place = Placement(is_real_time=True, cpus=wanted.partition.driver)
+    with _sleeping(place) as (pid, said):
+        if not pid:
+            return said
+        return "" if is_real_time(pid) else "the kernel did not grant it"
+
+
+def is_real_time(pid: int) -> bool:
+    """Tell whether a process is scheduled in real time; not if it has ended or the platform does not tell."""
+    if not hasattr(os, "sched_getscheduler"):
+        return False
+    try:
+        return os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK in (os.SCHED_RR, os.SCHED_FIFO)
+    except OSError:
+        return False
+
+
+def effective_cpus(pid: int, root: Path = ROOT) -> tuple[int, ...]:
+    """Return the CPUs that any thread of a process or of its descendants may use; none where that is not told."""
+    found: set[int] = set()
+    for one in (pid, *_descendants(pid)):
+        for path in (root / f"proc/{one}/task").glob("*/status"):
+            with contextlib.suppress(OSError, ValueError, StopIteration):
+                lines = path.read_text(encoding="utf-8").splitlines()
+                told = next(line for line in lines if line.startswith("Cpus_allowed_list:"))
+                found |= set(read_cpu_list(told.partition(":")[2]))
+    return tuple(sorted(found))
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+@contextlib.contextmanager
+def kept_to(cpus: Iterable[int]) -> Iterator[None]:
+    """Keep this thread, and what it starts meanwhile, to some CPUs; all as before where none are given."""
+    wanted = set(cpus)
+    if not wanted or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, wanted)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
