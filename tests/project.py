@@ -162,6 +162,8 @@ class Project:
     def variables(self, **environment: str) -> dict[str, str]:
         """Return the environment that doit is started in."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COMPBENCH_", "ENGRAM_", "STAND_IN_"))}
+        # Several of them are at work at once: each driver would want the same core, in real time.
+        inherited["COMPBENCH_ISOLATION"] = "off"
         return {**inherited, "PATH": PATH, "STAND_IN_STATE": str(self.state), **self.environment, **environment}
 
     def doit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -133,9 +133,7 @@ def _reach(wanted: Wanted) -> Reached:
     is_real_time = wanted.real_time and _has_real_time(wanted, missing)
     if divided is not None and divided.is_shared and not (is_real_time or wanted.is_chosen):
         # A driver that is kept to a core without going first there is worse off than one that may use any.
-        missing.append(
-            f"with {len(divided.server)} CPUs, keeping the driver to {cpu_list(divided.driver)} takes real time"
-        )
+        missing.append(f"of {len(divided.server)} CPUs the driver is kept to one only in real time")
         wanted = wanted._replace(partition=None)
     if wanted.partition is None and wanted.memory_bytes is None:
         return Reached("none", None, None, is_real_time)

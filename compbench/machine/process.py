@@ -30,6 +30,8 @@ _LOOK_UP_S = 0.5
 _PUMP_WAIT_S = 30.0
 # How long the guard may take to end its child after SIGKILL, and to end itself, before both are ended from here.
 _KILL_WAIT_S = 10.0
+# A control group is busy until the last of its processes, which were killed, has left.
+_GROUPS_WAIT_S, _GROUPS_POLL_S = 2.0, 0.02
 # Longer where it clears away something afterwards (`AFTER_LIMIT_S` of the guard).
 _CLEAR_WAIT_S = 70.0
 
@@ -227,9 +229,21 @@ def running(
                 child.stop(stop_grace_s)
             finally:
                 child.close()
+                _remove_groups(placement)
                 hurry.set()
                 for pump in pumps:
                     pump.join(_PUMP_WAIT_S)
+
+
+def _remove_groups(placement: Placement) -> None:
+    """Remove the control groups of a program that has ended, where its guard was killed and could not."""
+    deadline = time.monotonic() + _GROUPS_WAIT_S
+    for group in placement.groups:
+        while group.folder.is_dir() and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                group.folder.rmdir()
+                break
+            time.sleep(_GROUPS_POLL_S)
 
 
 def wait_any(children: Sequence[Child], timeout_s: float) -> None:

@@ -227,7 +227,7 @@ def wait_until_ready(server: ServerProcess, timeout_s: float) -> None:
     half, seen, poll_s = registry.server_of(settings), "nothing answered", _FIRST_POLL_S
     while (spent_s := time.monotonic() - began) < timeout_s:
         if (ended := server.child.wait(poll_s)) is not None:
-            raise StartError(outcome_of("server-ended-at-start", ended=ended, disk=_little_space(settings)))
+            raise StartError(outcome_of("server-ended-at-start", ended=ended, disk=_why_ended(server)))
         if (pid := server.pid) is None:
             continue
         look = half.look(server.work, pid, max(timeout_s - spent_s, _SHORTEST_LOOK_S))
@@ -331,6 +331,14 @@ def prove_listeners(port: int, pids: Sequence[int]) -> None:
     if OwnSocket(psutil.CONN_LISTEN, port) not in sockets:
         owner = describe_listener(port)
         raise StartError(outcome_of("foreign-server", port=port, owner=owner), transient=False)
+
+
+def _why_ended(server: ServerProcess) -> str:
+    """Say what may be why the server has ended, where that is known."""
+    if server.oom_kills:
+        limit_gb = server.settings.memory_limit_gb
+        return f": the kernel killed it for its own limit, memory_limit_gb = {limit_gb:g}"
+    return _little_space(server.settings)
 
 
 def _little_space(settings: Settings) -> str:

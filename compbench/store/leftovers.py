@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compbench.files.whole import temporary_files
+from compbench.machine import control_groups
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
@@ -75,6 +76,8 @@ def in_work_folder(work_dir: Path, root: Path) -> list[Leftover]:
 def clear_work_folders(work_dir: Path, root: Path, effects: Effects) -> None:
     """Remove the working folders of killed invocations, once the last process that their guards are ending has left.
 
+    With them go control groups that are left where a guard was killed too.
+
     Raises:
         UserError: a process stays in such a folder; it is named, not ended.
     """
@@ -88,6 +91,7 @@ def clear_work_folders(work_dir: Path, root: Path, effects: Effects) -> None:
                 " end that process, then run the same command again"
             )
         remove(leftover)
+    control_groups.remove_left(work_prefix(root))
 
 
 def in_cache(cache_dir: Path) -> list[Path]:
