@@ -76,6 +76,7 @@ min_free_disk_gb = 0.01
 warn_free_disk_gb = 0.01
 warn_load = 1000.0
 max_others_pct = 100.0
+isolation = "off"
 """
 
 
@@ -162,8 +163,6 @@ class Project:
     def variables(self, **environment: str) -> dict[str, str]:
         """Return the environment that doit is started in."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COMPBENCH_", "ENGRAM_", "STAND_IN_"))}
-        # Several of them are at work at once: each driver would want the same core, in real time.
-        inherited["COMPBENCH_ISOLATION"] = "off"
         return {**inherited, "PATH": PATH, "STAND_IN_STATE": str(self.state), **self.environment, **environment}
 
     def doit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

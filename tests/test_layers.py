@@ -59,7 +59,7 @@ ROOMS = {
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"
-    " texts times errors",
+    " texts times partition errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}

@@ -135,7 +135,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_output_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
     priority: Literal["auto", "off"] = "auto"
     isolation: str = "auto"
-    memory_limit_gb: Annotated[float, msgspec.Meta(ge=0.05, le=1e6)] | None = None
+    memory_limit_gb: _Gigabytes = 0.0
     flamegraph: bool = True
     report: bool = True
     notify: Notify = Notify()

@@ -28,6 +28,7 @@ from compbench.config.settings import (
 from compbench.config.system_tables import SystemKind
 from compbench.config.toml_tables import convert_table, parse_toml
 from compbench.files.regular import read_regular
+from compbench.model import partition
 from compbench.model.errors import UserError, did_you_mean
 
 FILE_NAME = "compbench.toml"
@@ -140,6 +141,7 @@ def _decide(
 ) -> Settings:
     """Make paths absolute, and replace `auto` and the suite by the system, driver and folder that they mean."""
     settings = _with_suite(settings, root, places)
+    _refuse_isolation(settings.isolation, places.get("isolation", "settings"))
     folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
     own = {name: system_tables.complete(root, name, kind, tables.get(name, {}), places) for name, kind in known.items()}
     where = places.get("system", "settings")
@@ -164,6 +166,18 @@ def _decide(
         driver=_driver(settings.driver, kind, where=places.get("driver", "settings"), several=several),
         default_limits=small or SPECIFIED_LIMITS,
     )
+
+
+def _refuse_isolation(isolation: str, where: str) -> None:
+    """Refuse an isolation that says nothing.
+
+    Raises:
+        UserError: it is neither `auto` nor `off`, and names no CPUs.
+    """
+    try:
+        partition.chosen(isolation)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _warm_up_s(settings: Settings, places: Mapping[str, str], *, several: bool) -> float:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from compbench.machine.placement import Group
-from compbench.machine.probes.cores import cpu_list
+from compbench.machine.placement import ControlGroup
 from compbench.machine.probes.counters import ROOT
+from compbench.model.partition import cpu_list
 
 _V2 = ""
 _UNLIMITED_FROM_BYTES = 2**62
@@ -35,7 +35,7 @@ class Limits:
         return [*(["cpuset"] if self.cpus else []), *(["memory"] if self.memory_bytes else [])]
 
 
-def groups_v2(name: str, limits: Limits, root: Path = ROOT) -> tuple[Group, ...]:
+def groups_v2(name: str, limits: Limits, root: Path = ROOT) -> tuple[ControlGroup, ...]:
     """Return the group of version 2 that keeps to the limits; none where this user can't have it."""
     own = _own_group(_V2, root)
     for parent in _upwards(own, root) if own else ():
@@ -44,18 +44,18 @@ def groups_v2(name: str, limits: Limits, root: Path = ROOT) -> tuple[Group, ...]
         except OSError:
             continue
         if set(limits.controllers) <= set(offered) and os.access(parent, os.W_OK):
-            return (Group(parent / name, tuple(_writes_v2(parent / name, limits))),)
+            return (ControlGroup(parent / name, tuple(_writes_v2(parent / name, limits))),)
     return ()
 
 
-def groups_v1(name: str, limits: Limits, root: Path = ROOT) -> tuple[Group, ...]:
+def groups_v1(name: str, limits: Limits, root: Path = ROOT) -> tuple[ControlGroup, ...]:
     """Return the groups of version 1 that keep to the limits, one a controller; none where this user can't have all."""
     found = []
     for controller in limits.controllers:
         own = _own_group(controller, root)
         if own is None or not os.access(own, os.W_OK):
             return ()
-        found.append(Group(own / name, tuple(_writes_v1(controller, own, limits))))
+        found.append(ControlGroup(own / name, tuple(_writes_v1(controller, own, limits))))
     return tuple(found)
 
 

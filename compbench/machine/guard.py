@@ -41,7 +41,7 @@ REMOVAL_TRIES, REMOVAL_WAIT_S = 100, 0.02
 OOM_FILES = ("memory.events", "memory.oom_control")
 
 
-class Place:
+class ChildPlace:
     """Where the program runs, read from the words of the command line."""
 
     def __init__(self, words: list[str]) -> None:
@@ -118,7 +118,7 @@ def count_in(path: str, name: str) -> int:
     return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), 0)
 
 
-def start(argv: list[str], place: Place, status_fd: int, control_fd: int) -> int:
+def start(argv: list[str], place: ChildPlace, status_fd: int, control_fd: int) -> int:
     """Fork and execute `argv` as the leader of a new session with default signal handling; return its pid.
 
     Returns only when the program is executing, so that no signal meets it while it still ignores what the guard does.
@@ -315,7 +315,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     adopt_orphans()
-    place = Place(sys.argv[3:])
+    place = ChildPlace(sys.argv[3:])
     words = sys.argv[3 + place.length :]
     first = 1 + int(words[0])
     after, argv = words[1:first], words[first:]

@@ -21,13 +21,14 @@ from typing import Literal, NamedTuple
 import psutil
 
 from compbench.config.settings import Settings
-from compbench.machine import control_groups, partition, process
+from compbench.machine import control_groups, process
 from compbench.machine.control_groups import Limits
 from compbench.machine.output import Output
-from compbench.machine.partition import Partition
 from compbench.machine.placement import Placement
-from compbench.machine.probes.cores import Core, cpu_list, read_cores, read_cpu_list
+from compbench.machine.probes.cores import read_cores
 from compbench.machine.probes.counters import ROOT
+from compbench.model import partition
+from compbench.model.partition import Core, Partition, cpu_list, read_cpu_list
 
 Tier = Literal["systemd scope", "cgroup v2", "cgroup v1", "affinity", "none"]
 TIERS: tuple[Tier, ...] = ("systemd scope", "cgroup v2", "cgroup v1", "affinity")
@@ -37,7 +38,7 @@ _RT_RUNTIME, _RT_PERIOD = "proc/sys/kernel/sched_rt_runtime_us", "proc/sys/kerne
 _SYSTEMD = Path("run/systemd/system")
 
 
-class Wanted(NamedTuple):
+class IsolationAsked(NamedTuple):
     """What is asked for.
 
     Attributes:
@@ -53,7 +54,7 @@ class Wanted(NamedTuple):
     is_chosen: bool = False
 
 
-class Reached(NamedTuple):
+class Isolation(NamedTuple):
     """What this machine and user give of it.
 
     Attributes:
@@ -100,20 +101,19 @@ class Reached(NamedTuple):
         return self.partition.driver if self.partition else ()
 
 
-def reached_by(settings: Settings) -> Reached:
+def reached_by(settings: Settings) -> Isolation:
     """Return what is reached of what the settings ask for; each is tried once."""
     return _reach(wanted_of(settings))
 
 
-def wanted_of(settings: Settings) -> Wanted:
+def wanted_of(settings: Settings) -> IsolationAsked:
     """Return what the settings ask for on this machine."""
     divided = chosen = partition.chosen(settings.isolation)
     if settings.isolation == partition.AUTO:
         divided = partition.split(_own_cores(), settings.processes if settings.driver == "builtin" else 1)
-    limit_gb = settings.memory_limit_gb
-    memory_bytes = None if limit_gb is None else round(limit_gb * _BYTES_A_GB)
+    memory_bytes = round(settings.memory_limit_gb * _BYTES_A_GB) or None
     real_time = divided is not None and settings.priority == "auto"
-    return Wanted(divided, memory_bytes, real_time, is_chosen=chosen is not None)
+    return IsolationAsked(divided, memory_bytes, real_time, is_chosen=chosen is not None)
 
 
 @cache
@@ -123,32 +123,32 @@ def _own_cores() -> tuple[Core, ...]:
 
 
 @cache
-def _reach(wanted: Wanted) -> Reached:
+def _reach(wanted: IsolationAsked) -> Isolation:
     missing: list[str] = []
     if (divided := wanted.partition) is not None:
         usable = {cpu for core in _own_cores() for cpu in core.cpus}
         if others := {*divided.server, *divided.driver} - usable:
             told = f"CPUs {cpu_list(others)} are not of those that may be used here ({cpu_list(usable)})"
-            return _reach(Wanted(None, wanted.memory_bytes, real_time=False))._replace(missing=(told,))
+            return _reach(IsolationAsked(None, wanted.memory_bytes, real_time=False))._replace(missing=(told,))
     is_real_time = wanted.real_time and _has_real_time(wanted, missing)
     if divided is not None and divided.is_shared and not (is_real_time or wanted.is_chosen):
         # A driver that is kept to a core without going first there is worse off than one that may use any.
         missing.append(f"of {len(divided.server)} CPUs the driver is kept to one only in real time")
         wanted = wanted._replace(partition=None)
     if wanted.partition is None and wanted.memory_bytes is None:
-        return Reached("none", None, None, is_real_time)
+        return Isolation("none", None, None, is_real_time)
     for tier in TIERS:
         why = _why_not(tier, wanted)
         if not why:
-            return Reached(tier, wanted.partition, wanted.memory_bytes, is_real_time, tuple(missing))
+            return Isolation(tier, wanted.partition, wanted.memory_bytes, is_real_time, tuple(missing))
         missing.append(f"{tier}: {why}")
     if wanted.memory_bytes is not None and wanted.partition is not None:
         without = _reach(wanted._replace(memory_bytes=None))
         return without._replace(missing=tuple(missing))
-    return Reached("none", None, None, is_real_time=False, missing=tuple(missing))
+    return Isolation("none", None, None, is_real_time=False, missing=tuple(missing))
 
 
-def _why_not(tier: Tier, wanted: Wanted) -> str:
+def _why_not(tier: Tier, wanted: IsolationAsked) -> str:
     """Say why a tier is not reached, by trying it; empty if it is."""
     if tier == "affinity" and wanted.memory_bytes is not None:
         return "it limits no memory"
@@ -164,7 +164,7 @@ def _why_not(tier: Tier, wanted: Wanted) -> str:
     return _shortfall(wanted, cpus, limit)
 
 
-def _shortfall(wanted: Wanted, cpus: tuple[int, ...], limit: int | None) -> str:
+def _shortfall(wanted: IsolationAsked, cpus: tuple[int, ...], limit: int | None) -> str:
     """Say what a program in a place lacks of what is wanted; empty if nothing."""
     if wanted.partition is not None and cpus != wanted.partition.server:
         return f"a program in it has the CPUs {cpu_list(cpus)}"
@@ -236,7 +236,7 @@ def _sleeping(place: Placement) -> Iterator[tuple[int, str]]:
 _SETTLE_S = 0.5
 
 
-def _has_real_time(wanted: Wanted, missing: list[str]) -> bool:
+def _has_real_time(wanted: IsolationAsked, missing: list[str]) -> bool:
     """Tell whether the driver may be scheduled in real time here, and the machine stays usable if it never sleeps."""
     why = _real_time_refusal(wanted)
     if why:
@@ -244,7 +244,7 @@ def _has_real_time(wanted: Wanted, missing: list[str]) -> bool:
     return not why
 
 
-def _real_time_refusal(wanted: Wanted) -> str:
+def _real_time_refusal(wanted: IsolationAsked) -> str:
     if sys.platform != "linux" or not hasattr(os, "sched_setscheduler"):
         return "this system has no such scheduling"
     # The kernel leaves the rest of each period to other programs, so that a shell can still end a driver that spins.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Group(NamedTuple):
+class ControlGroup(NamedTuple):
     """A control group that is made for one process and its descendants, and removed when they have ended.
 
     `writes` are the values of its files, in the order in which the kernel wants them.
@@ -34,7 +34,7 @@ class Placement:
     niceness: int = 0
     is_real_time: bool = False
     cpus: tuple[int, ...] = ()
-    groups: tuple[Group, ...] = ()
+    groups: tuple[ControlGroup, ...] = ()
     wrapper: tuple[str, ...] = ()
 
     def words(self) -> Iterator[str]:
@@ -50,7 +50,7 @@ class Placement:
 ANYWHERE = Placement()
 
 
-def _words_of(group: Group) -> Iterator[str]:
+def _words_of(group: ControlGroup) -> Iterator[str]:
     yield str(group.folder)
     for file, value in group.writes:
         yield f"{file}={value}"

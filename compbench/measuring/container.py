@@ -19,12 +19,12 @@ from compbench.config.system_tables import RivalSettings
 from compbench.machine import containers, interrupts, isolation, process
 from compbench.machine.containers import ContainerRun
 from compbench.machine.output import Output
-from compbench.machine.probes.cores import cpu_list
 from compbench.measuring import server
 from compbench.measuring.server import ServerProcess
 from compbench.measuring.under_test import StartError
 from compbench.model.errors import UserError
 from compbench.model.notices import outcome_of
+from compbench.model.partition import cpu_list
 from compbench.store import leftovers
 from compbench.systems import registry
 from compbench.systems.api import ContainerLaunch, Launch

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from compbench.machine import isolation, process, thresholds
-from compbench.machine.isolation import Reached
+from compbench.machine.isolation import Isolation
 from compbench.machine.output import Output
 from compbench.machine.placement import Placement
 from compbench.machine.probes.busy_processes import busiest
@@ -172,7 +172,7 @@ def _driver(
     )
 
 
-def _reached(attempt: Attempt) -> Reached:
+def _reached(attempt: Attempt) -> Isolation:
     return isolation.reached_by(attempt.settings)
 
 

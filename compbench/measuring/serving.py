@@ -13,11 +13,11 @@ from compbench.machine.control_groups import memory_limit_bytes
 from compbench.machine.isolation import effective_cpus
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
-from compbench.machine.probes.cores import cpu_list
 from compbench.measuring import modes, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.under_test import StartError, UnderTest
 from compbench.model.notices import outcome_of
+from compbench.model.partition import cpu_list
 from compbench.systems import registry
 
 START_ATTEMPTS = 2

@@ -14,7 +14,6 @@ from compbench.machine.isolation import effective_cpus, is_real_time
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
 from compbench.machine.probes import machine
-from compbench.machine.probes.cores import cpu_list
 from compbench.machine.process import Child
 from compbench.machine.sampler import Sampler
 from compbench.machine.snapshot import OUT_OF_SIGHT
@@ -23,6 +22,7 @@ from compbench.measuring import drivers, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.drivers import Job
 from compbench.measuring.under_test import UnderTest
+from compbench.model.partition import cpu_list
 from compbench.systems import registry
 
 _RECORDING = "perf.data"

@@ -11,11 +11,11 @@ from typing import Any
 
 from compbench.config.settings import Settings
 from compbench.config.system_tables import MachineLimits
-from compbench.machine.isolation import Reached
-from compbench.machine.partition import AUTO, OFF
+from compbench.machine.isolation import Isolation
 from compbench.machine.probes import binaries
 from compbench.machine.version_line import version_number
 from compbench.model.notices import Notice, Outcome, notice_of, outcome_of
+from compbench.model.partition import AUTO, OFF
 from compbench.model.records import Finding, Level
 from compbench.model.texts import rank_of
 from compbench.preflight.findings import finding_of
@@ -100,10 +100,10 @@ def judge_priority(niceness: int, wanted: int) -> Finding:
     return finding_of("priority", "priority", level, rank=rank, niceness=niceness, wanted=wanted)
 
 
-def judge_isolation(asked: str, reached: Reached, memory_limit_gb: float | None, *, is_started_here: bool) -> Finding:
+def judge_isolation(asked: str, reached: Isolation, memory_limit_gb: float, *, is_started_here: bool) -> Finding:
     """Judge how far server, driver and everything else are kept apart, and the server's memory limited."""
     why = "; ".join(reached.missing)
-    if memory_limit_gb is not None and reached.memory_bytes is None and is_started_here:
+    if memory_limit_gb and reached.memory_bytes is None and is_started_here:
         return finding_of("isolation", "memory-limit-refused", "critical", limit_gb=memory_limit_gb, why=why)
     if asked == OFF:
         return finding_of("isolation", "isolation-off", "ok", limits=reached.told or "no memory limit")

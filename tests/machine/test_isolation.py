@@ -17,8 +17,8 @@ from compbench.config.settings import Settings
 from compbench.machine import control_groups, isolation, process
 from compbench.machine.control_groups import Limits
 from compbench.machine.output import Output
-from compbench.machine.placement import Group, Placement
-from compbench.machine.probes.cores import cpu_list
+from compbench.machine.placement import ControlGroup, Placement
+from compbench.model.partition import cpu_list
 
 pytestmark = pytest.mark.process
 
@@ -29,7 +29,7 @@ NAME = f"compbench-test-{os.getpid()}"
 LIMIT_BYTES = 64 * 1024 * 1024
 
 
-def groups(**limits: object) -> tuple[Group, ...]:
+def groups(**limits: object) -> tuple[ControlGroup, ...]:
     """Return groups that this user may make here; skips the test where there are none."""
     wanted = Limits(**limits)  # type: ignore[arg-type]
     found = control_groups.groups_v2(NAME, wanted) or control_groups.groups_v1(NAME, wanted)
@@ -93,7 +93,7 @@ import os, sys, time
 from pathlib import Path
 from compbench.machine import control_groups, process
 from compbench.machine.output import Output
-from compbench.machine.placement import Group, Placement
+from compbench.machine.placement import ControlGroup, Placement
 limits = control_groups.Limits(memory_bytes={LIMIT_BYTES})
 groups = control_groups.groups_v2({NAME!r}, limits) or control_groups.groups_v1({NAME!r}, limits)
 with process.running(["sleep", "300"], environment=os.environ, folder=Path({str(tmp_path)!r}),

@@ -65,7 +65,9 @@ def test_a_driver_is_saturated_by_the_cores_that_its_processes_can_keep_busy(
 ) -> None:
     monkeypatch.setattr(watching, "Sampler", BusyDriver)
     monkeypatch.setattr("psutil.cpu_count", lambda: 4)
-    settings = load_settings(tmp_path, {}, {"system": "embedded", "driver": driver, "processes": str(processes)})
+    settings = load_settings(
+        tmp_path, {}, {"system": "embedded", "driver": driver, "processes": str(processes), "isolation": "off"}
+    )
     attempt = begun(settings, tmp_path)
     child = cast("Any", SimpleNamespace(pid=os.getpid()))
     server = cast("Any", SimpleNamespace(child=child, pid=child.pid))

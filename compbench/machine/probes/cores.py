@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from compbench.machine.probes.counters import ROOT
+from compbench.model.partition import Core, read_cpu_list
 
 _CPU = "sys/devices/system/cpu"
 _NODE = "sys/devices/system/node"
-_PART = re.compile(r"(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?")
-_MOST_CPUS = 65_536
-
-
-class Core(NamedTuple):
-    """A physical core: the CPUs that are its hardware threads, ascending, and its memory node."""
-
-    cpus: tuple[int, ...]
-    node: int
 
 
 def read_cores(root: Path = ROOT, allowed: Iterable[int] | None = None) -> list[Core]:
@@ -59,32 +49,3 @@ def _nodes(root: Path) -> dict[int, int]:
             continue
         found |= dict.fromkeys(cpus, int(path.parent.name.removeprefix("node")))
     return found
-
-
-def read_cpu_list(text: str) -> tuple[int, ...]:
-    """Return the CPUs of a list as the kernel writes it (`0-2,4`), ascending.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found: set[int] = set()
-    for part in text.strip().split(","):
-        if (match := _PART.fullmatch(part)) is None:
-            raise ValueError(part)
-        first = int(match["first"])
-        last = int(match["last"] or first)
-        if not first <= last < _MOST_CPUS:
-            raise ValueError(part)
-        found |= set(range(first, last + 1))
-    return tuple(sorted(found))
-
-
-def cpu_list(cpus: Iterable[int]) -> str:
-    """Return CPUs as the kernel writes them: `0-2,4`."""
-    runs: list[list[int]] = []
-    for cpu in sorted(set(cpus)):
-        if runs and cpu == runs[-1][-1] + 1:
-            runs[-1].append(cpu)
-        else:
-            runs.append([cpu])
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -10,14 +10,22 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from compbench.machine.probes.cores import Core, read_cpu_list
 from compbench.model.errors import UserError
 
 AUTO, OFF = "auto", "off"
+_PART = re.compile(r"(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?")
+_MOST_CPUS = 65_536
 _CHOSEN = re.compile(r"cpus=(?P<server>[\d,-]+)/(?P<driver>[\d,-]+)")
 # A server that gets one of two cores loses half of what it could do, which is what is measured (docs/noise.md has
 # figures). It keeps both, and the driver goes first on the one that it has.
 SERVER_ALONE_FROM_CORES = 3
+
+
+class Core(NamedTuple):
+    """A physical core: the CPUs that are its hardware threads, ascending, and its memory node."""
+
+    cpus: tuple[int, ...]
+    node: int
 
 
 class Partition(NamedTuple):
@@ -64,6 +72,35 @@ def chosen(isolation: str) -> Partition | None:
             " overlap)"
         )
     return Partition(*(_read_cpus(match[part], isolation) for part in ("server", "driver")))
+
+
+def read_cpu_list(text: str) -> tuple[int, ...]:
+    """Return the CPUs of a list as the kernel writes it (`0-2,4`), ascending.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        if (match := _PART.fullmatch(part)) is None:
+            raise ValueError(part)
+        first = int(match["first"])
+        last = int(match["last"] or first)
+        if not first <= last < _MOST_CPUS:
+            raise ValueError(part)
+        found |= set(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def cpu_list(cpus: Iterable[int]) -> str:
+    """Return CPUs as the kernel writes them: `0-2,4`."""
+    runs: list[list[int]] = []
+    for cpu in sorted(set(cpus)):
+        if runs and cpu == runs[-1][-1] + 1:
+            runs[-1].append(cpu)
+        else:
+            runs.append([cpu])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _read_cpus(text: str, isolation: str) -> tuple[int, ...]:

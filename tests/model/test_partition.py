@@ -8,10 +8,10 @@ import pytest
 
 from compbench.machine import control_groups
 from compbench.machine.control_groups import Limits
-from compbench.machine.partition import Partition, chosen, split
-from compbench.machine.placement import Group
-from compbench.machine.probes.cores import Core, cpu_list, read_cores, read_cpu_list
+from compbench.machine.placement import ControlGroup
+from compbench.machine.probes.cores import read_cores
 from compbench.model.errors import UserError
+from compbench.model.partition import Core, Partition, chosen, cpu_list, read_cpu_list, split
 
 
 def machine(cores: int, threads: int = 1, nodes: int = 1) -> list[Core]:
@@ -126,8 +126,8 @@ def test_groups_of_version_1_are_made_in_the_own_one_of_each_controller(tmp_path
     written(memory / "memory.memsw.limit_in_bytes", "")
     written(cpuset / "cpuset.mems", "0-1\n")
     assert control_groups.groups_v1("name", Limits((3,), (), 10**9), tmp_path) == (
-        Group(cpuset / "name", (("cpuset.cpus", "3"), ("cpuset.mems", "0-1"))),
-        Group(
+        ControlGroup(cpuset / "name", (("cpuset.cpus", "3"), ("cpuset.mems", "0-1"))),
+        ControlGroup(
             memory / "name", (("memory.limit_in_bytes", "1000000000"), ("memory.memsw.limit_in_bytes", "1000000000"))
         ),
     )
