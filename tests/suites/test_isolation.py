@@ -68,7 +68,7 @@ def test_a_server_that_meets_its_memory_limit_fails_for_that(tmp_path: Path) -> 
     limit_or_skip()
     project = Project(tmp_path / "project", names=NAMES[:1])
     project.set(memory_limit_gb=LIMIT_GB)
-    done = project.doit(STAND_IN_ENGRAM="eat=300", STAND_IN_LOADTEST="duration=3")
+    done = project.doit(STAND_IN_ENGRAM="eat=300", STAND_IN_LOADTEST="lasts=10")
     capture = project.capture(NAMES[0])
     assert capture["outcome"]["verdict"] == "failed", done.stdout + done.stderr
     assert f"killed by the kernel for its own limit, memory_limit_gb = {LIMIT_GB:g}" in capture["outcome"]["reason"]
