@@ -1,7 +1,8 @@
 """Whether a suite comes out right on a machine that is busy otherwise: quick suites beside processes that disturb.
 
 `python -m benchmarks.disturbed steady 20` runs quick suites of the embedded server beside one endless loop and two
-niced shells that start programs all the time; `short 20` beside three busy processes for 15 s from a random moment on.
+niced shells that start programs all the time; `crowded 20` beside two endless loops and one such shell, which is more
+than two cores can do; `short 20` beside three busy processes for 15 s from a random moment on.
 Prints of each suite its exit code, how many of its scenarios passed and how many attempts were spoiled, and in the end
 the counts (aim: every suite 4/4). Each takes a minute or two; what it starts is ended by its process. Further words are
 settings: beside a steady disturbance no machine becomes quiet, and `quiet_timeout_s=5` spares the waiting for it.
@@ -54,6 +55,13 @@ def steady() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def crowded() -> Iterator[None]:
+    """Disturb all the time, by more than two cores can do."""
+    with at_work([LOOP, LOOP, STARTING]):
+        yield
+
+
+@contextlib.contextmanager
 def short() -> Iterator[None]:
     """Disturb once, from a random moment on."""
     ended = threading.Event()
@@ -75,7 +83,7 @@ def short() -> Iterator[None]:
         thread.join()
 
 
-DISTURBANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {"steady": steady, "short": short}
+DISTURBANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {"steady": steady, "crowded": crowded, "short": short}
 
 
 def run_suite(folder: Path, settings: list[str]) -> tuple[int, list[tuple[str, int]]]:
