@@ -83,7 +83,11 @@ def short() -> Iterator[None]:
         thread.join()
 
 
-DISTURBANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {"steady": steady, "crowded": crowded, "short": short}
+DISTURBANCES: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "steady": steady,
+    "crowded": crowded,
+    "short": short,
+}
 
 
 def run_suite(folder: Path, settings: list[str]) -> tuple[int, list[tuple[str, int]]]:

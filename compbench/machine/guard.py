@@ -74,7 +74,8 @@ class ChildPlace:
         if self.niceness:
             set_niceness(self.niceness)
         if self.is_real_time:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+            # One above the least, which a server may have: the driver goes before that, too.
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR) + 1))
 
     def oom_kills(self) -> int:
         """Return how many processes of its groups the kernel has killed for lack of memory."""

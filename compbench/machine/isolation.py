@@ -76,9 +76,8 @@ class Isolation(NamedTuple):
         """Return it as one text; empty if nothing is kept apart or limited."""
         parts = []
         if self.partition is not None:
-            rank = " in real time" if self.is_real_time else ""
-            parts += [f"server on CPUs {cpu_list(self.partition.server)}"]
-            parts += [f"driver on {cpu_list(self.partition.driver)}{rank}"]
+            parts += [f"server on CPUs {cpu_list(self.partition.server)}{_rank(self.is_server_real_time)}"]
+            parts += [f"driver on {cpu_list(self.partition.driver)}{_rank(self.is_real_time)}"]
         if self.memory_bytes is not None:
             parts.append(f"server within {self.memory_bytes / _BYTES_A_GB:g} GB")
         return f"{', '.join(parts)} ({self.tier})" if parts else ""
@@ -94,6 +93,15 @@ class Isolation(NamedTuple):
     def of_loader(self, niceness: int) -> Placement:
         """Return the place of a driver that loads: it has no moment to miss, and may be at work for hours."""
         return Placement(niceness, cpus=self.driver_cpus)
+
+    @property
+    def is_server_real_time(self) -> bool:
+        """Tell whether the server is scheduled in real time while it is measured: only where it has no core of its own.
+
+        A niceness does not make a usual program's wake-ups prompt on a core that another one computes on
+        (docs/noise.md has figures), and with two cores there is none that the driver leaves to the server.
+        """
+        return self.is_real_time and self.partition is not None and self.partition.is_shared
 
     @property
     def driver_cpus(self) -> tuple[int, ...]:
@@ -236,6 +244,10 @@ def _sleeping(place: Placement) -> Iterator[tuple[int, str]]:
 _SETTLE_S = 0.5
 
 
+def _rank(is_first: bool) -> str:
+    return " in real time" if is_first else ""
+
+
 def _has_real_time(wanted: IsolationAsked, missing: list[str]) -> bool:
     """Tell whether the driver may be scheduled in real time here, and the machine stays usable if it never sleeps."""
     why = _real_time_refusal(wanted)
@@ -270,6 +282,39 @@ def is_real_time(pid: int) -> bool:
         return os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK in (os.SCHED_RR, os.SCHED_FIFO)
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def in_real_time(pid: int | None, *, wanted: bool) -> Iterator[None]:
+    """Schedule a process, its descendants and their threads in real time, behind the driver, until the block is left.
+
+    What they start meanwhile is scheduled so, too. Nothing happens where it is not wanted or not granted.
+    """
+    if pid is None or not wanted:
+        yield
+        return
+    _schedule(pid, os.SCHED_RR, os.sched_get_priority_min(os.SCHED_RR))
+    try:
+        yield
+    finally:
+        _schedule(pid, os.SCHED_OTHER, 0)
+
+
+def _schedule(pid: int, policy: int, rank: int) -> None:
+    """Set how all threads of a process tree are scheduled, those too that are begun meanwhile."""
+    done: set[int] = set()
+    while threads := {thread for one in (pid, *_descendants(pid)) for thread in _threads(one)} - done:
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.sched_setscheduler(thread, policy, os.sched_param(rank))
+        done |= threads
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(path.name) for path in (ROOT / f"proc/{pid}/task").iterdir()]
+    except OSError:
+        return []
 
 
 def effective_cpus(pid: int, root: Path = ROOT) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ class Placement:
     Attributes:
         niceness: of the program and its session, as far as the user may have that; below 0 goes before others, 0 leaves
             both as they are.
-        is_real_time: whether it goes before all that is not (`SCHED_RR`, the lowest such priority).
+        is_real_time: whether it goes before all that is not (`SCHED_RR`, the lowest such priority but one).
         cpus: those that it may use; empty for all.
         groups: control groups for it alone.
         wrapper: a command line that starts the one behind it in its own place, such as systemd's.

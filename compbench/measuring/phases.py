@@ -82,6 +82,7 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     processes = attempt.effects.read_processes()
     with (
         attempt.phase("measure", job.duration_s),
+        isolation.in_real_time(under_test.pid, wanted=_reached(attempt).is_server_real_time),
         _driver(attempt, under_test, job.argv, (stdout, stderr), _reached(attempt).of_driver) as child,
     ):
         with watching(attempt, child, under_test, job, work) as (begin, each_poll):

@@ -42,6 +42,9 @@ def watching(
     with contextlib.ExitStack() as recording:
 
         def begin() -> None:
+            own = under_test.pid
+            real_time = None if own is None else is_real_time(own)
+            attempt.server = msgspec.structs.replace(attempt.server, is_real_time=real_time)
             attempt.driver = msgspec.structs.replace(
                 attempt.driver,
                 niceness=niceness_of(driver.pid),

@@ -58,6 +58,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     cpus: str = ""  # that it and its descendants could really use, as `0-2,4`
     memory_limit_bytes: int | None = None  # the effective one
     oom_kills: int = 0  # of its processes, for that limit
+    is_real_time: bool | None = None  # while it was measured
     exit_code: int | None = None
     signal: str | None = None
     stopped_by: str = ""  # "SIGTERM", "SIGKILL", or "itself"

@@ -101,17 +101,17 @@ def of_isolation(capture: Capture, manifest: Manifest) -> Doubt:
     server, driver = capture.server, capture.driver_process
     if not server.cpus and not driver.cpus:
         return Doubt("isolation", "unknown", "not recorded")
-    rank = " in real time" if driver.is_real_time else ""
+    rank, servers = (" in real time" if one.is_real_time else "" for one in (driver, server))
     tier = f" ({server.tier})" if server.tier and server.tier != "none" else ""
     limit = server.memory_limit_bytes
     memory = "no memory limit" if limit is None else f"memory limit {limit / _BYTES_A_GB:.3g} GB"
     told = (
-        f"the server could use the CPUs {server.cpus or 'not readable here'}{tier}, {memory};"
+        f"the server could use the CPUs {server.cpus or 'not readable here'}{servers}{tier}, {memory};"
         f" the driver {driver.cpus or 'not readable here'}{rank}"
     )
     promised = manifest.fingerprint.get("isolation", "")
     is_kept = not promised or (
-        f"server on CPUs {server.cpus}" in promised and f"driver on {driver.cpus}{rank}" in promised
+        f"server on CPUs {server.cpus}{servers}" in promised and f"driver on {driver.cpus}{rank}" in promised
     )
     if server.cpus and not is_kept:
         return Doubt("isolation", "warning", f"{told}; this run's are to have: {promised}")
