@@ -176,10 +176,13 @@ def test_this_thread_is_kept_to_some_cpus_only_for_a_while() -> None:
 def test_a_tree_of_processes_is_in_real_time_for_a_while_with_what_it_starts(tmp_path: Path) -> None:
     if not isolation.reached_by(Settings(driver="builtin")).is_real_time:
         pytest.skip("this user may not schedule in real time here")
+    os.mkfifo(tmp_path / "fifo")
     with placed("sleep 60 & read go < fifo; sleep 60 & wait", tmp_path, Placement()) as child:
         first = psutil.Process(child.pid)
-        os.mkfifo(tmp_path / "fifo") if not (tmp_path / "fifo").exists() else None
+        assert eventually(lambda: len(first.children()) == 1)
         with isolation.in_real_time(child.pid, wanted=True):
+            (tmp_path / "fifo").write_text("go\n")
+            assert eventually(lambda: len(first.children()) == 2)
             assert all(isolation.is_real_time(one.pid) for one in (first, *first.children()))
         assert not any(isolation.is_real_time(one.pid) for one in (first, *first.children()))
         with isolation.in_real_time(child.pid, wanted=False):
