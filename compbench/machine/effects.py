@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compbench.machine.probes.busy_processes import ProcessReading, read_processes
 from compbench.machine.probes import machine
+from compbench.machine.probes.busy_processes import ProcessReading, read_processes
 from compbench.machine.probes.counters import MachineCounters, read_machine_counters
 
 
