@@ -24,8 +24,8 @@ Rows = NDArray[np.float64]
 
 # The LDBC rule: an operation that is sent more than a second late is late.
 LATE_S = 1.0
-# So many operations are put into histograms at once, which takes a fraction of a millisecond.
-BATCH = 256
+# So many operations are put into histograms at once, which takes a fraction of a millisecond, nearly as long as a few.
+BATCH = 512
 # So many different reasons for failures are told apart; the rest is counted together.
 REASONS_LIMIT = 50
 OTHER_REASONS = "other reasons"
