@@ -52,9 +52,7 @@ def quietness_of(at_rest: MachineAtRest | None, settings: Settings) -> Quietness
         busy_pct=at_rest.busy_pct + tolerance_pct, busy_from=f"{at_rest.busy_pct:.0f} % at the start"
     )
     if (steal_pct := at_rest.steal_pct) is not None:
-        found = found._replace(
-            steal_pct=steal_pct + STEAL_TOLERANCE_PCT, steal_from=f"{steal_pct:.0f} % at the start"
-        )
+        found = found._replace(steal_pct=steal_pct + STEAL_TOLERANCE_PCT, steal_from=f"{steal_pct:.0f} % at the start")
     if (heat_c := at_rest.temperature_c) is not None:
         found = found._replace(heat_c=heat_c + HEAT_TOLERANCE_C, heat_from=f"{heat_c:.0f} C at the start")
     return found
