@@ -25,14 +25,14 @@ ROOMS = {
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
-    "measuring": "session serving admission phases watching quiet retries outcomes cautions equal_recall data_sets"
-    " modes container remote driver_wait server under_test attempt drivers driver_report",
+    "measuring": "session serving admission phases watching quiet quietness retries outcomes cautions equal_recall"
+    " data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
     "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs frontiers kept_data data_set_sizes"
     " record_files provenance",
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report verdict"
     " asking progress",
-    "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
+    "loadtest/engine": "shards dry_run openloop totals hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
@@ -52,8 +52,8 @@ ROOMS = {
     "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool grpc_calls tls"
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
-    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
-    " isolation process output perf interrupts namespaces guard effects containers ask control_groups"
+    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler resting sampling"
+    " priority isolation process output perf interrupts namespaces guard effects containers ask control_groups"
     " placement",
     "machine/probes": "cores busy_processes process_counters sockets machine counters binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",

@@ -111,9 +111,10 @@ class Display:
         self._phase, self._limit_s = event.phase, event.limit_s
         self._shown_at = self.clock()
         if self.is_living:
-            self._show(ProgressMade(at=event.at, elapsed_s=0.0))
+            self._show(ProgressMade(at=event.at, elapsed_s=0.0, note=event.note))
         elif event.phase == "quiet":
-            self.line(f"      quiet: waiting until the machine is quiet, at most {event.limit_s:g} s")
+            why = f" ({event.note})" if event.note else ""
+            self.line(f"      quiet: waiting until the machine is quiet, at most {event.limit_s:g} s{why}")
         elif event.phase == "measure":
             self.line(f"      measure: {event.limit_s:g} s" if event.limit_s else "      measure: until it is found")
 

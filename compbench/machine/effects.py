@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import ProcessReading, read_processes
 from compbench.machine.probes.counters import MachineCounters, read_machine_counters
 
@@ -39,3 +40,4 @@ class Effects:
     drop_page_cache: Callable[[], str] = drop_page_cache
     read_machine: Callable[[], MachineCounters] = read_machine_counters
     read_processes: Callable[[], ProcessReading] = read_processes
+    read_temperature: Callable[[], float | None] = machine.temperature_c

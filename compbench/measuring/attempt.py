@@ -40,7 +40,10 @@ class ScenarioFailed(Exception):  # noqa: N818 - not an error to handle but the 
 
 @dataclass
 class Attempt:
-    """The facts so far of the attempt under way; `last` is the measurement before it in this run, if any."""
+    """The facts so far of the attempt under way; `last` is the measurement before it in this run, if any.
+
+    `current` is the phase under way, `note` what is waited for in it.
+    """
 
     run: Run
     scenario: Scenario
@@ -55,6 +58,7 @@ class Attempt:
     last: Capture | None = None
     phases: list[PhaseRecord] = field(default_factory=list)
     current: Phase | None = None
+    note: str = ""
     notices: list[Notice] = field(default_factory=list)
     server: ServerFacts = field(default_factory=ServerFacts)
     driver: DriverFacts = field(default_factory=DriverFacts)
@@ -108,17 +112,18 @@ class Attempt:
         self.samples = samples
 
     @contextlib.contextmanager
-    def phase(self, name: Phase, limit_s: float | None = None) -> Iterator[None]:
-        """Record a phase, however it ends."""
-        self.current = name
+    def phase(self, name: Phase, limit_s: float | None = None, note: str = "") -> Iterator[None]:
+        """Record a phase, however it ends; `note` says what is waited for in it, as far as that is known."""
+        self.current, self.note = name, note
         began_at = self.effects.now()
-        self.tell(PhaseBegan(at=began_at, measurement=self.measurement.name, phase=name, limit_s=limit_s))
+        self.tell(PhaseBegan(at=began_at, measurement=self.measurement.name, phase=name, limit_s=limit_s, note=note))
         began = self.effects.monotonic()
         try:
             yield
         finally:
             spent_s = self.effects.monotonic() - began
-            self.phases.append(PhaseRecord(name=name, started_at=began_at, duration_s=round(spent_s, 3)))
+            record = PhaseRecord(name=name, started_at=began_at, duration_s=round(spent_s, 3), note=self.note)
+            self.phases.append(record)
 
 
 def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Capture:

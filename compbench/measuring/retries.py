@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compbench.config.settings import Settings
+from compbench.machine.resting import busy_pct_of
 from compbench.machine.thresholds import STEAL_PCT
 from compbench.model.records import Capture
 from compbench.model.sample import Sample
@@ -29,14 +30,12 @@ def due(captures: Iterable[Capture], retries: int) -> list[str]:
 
 
 def disturbances(second: Sample, settings: Settings) -> list[str]:
-    """Return the reasons why a machine is not quiet, from a sample while nothing is measured; empty if it is.
+    """Return the reasons why a machine is busy, from a sample while nothing is measured; empty if it is not.
 
     The limits are those by which a machine is called busy before a measurement.
     """
-    cores = second.per_core_pct
-    busy_pct = sum(cores) / len(cores) if cores else 0.0
     found = []
-    if busy_pct > BUSY_PCT:
+    if (busy_pct := busy_pct_of(second)) > BUSY_PCT:
         found.append(f"{busy_pct:.0f} % of the cores' time is in use (limit {BUSY_PCT:g} %)")
     if (second.steal_pct or 0.0) > STEAL_PCT:
         found.append(f"{second.steal_pct:.0f} % of it is given to other machines (limit {STEAL_PCT:g} %)")

@@ -18,7 +18,7 @@ from compbench.machine import interrupts, process
 from compbench.machine.effects import Effects
 from compbench.measuring import admission, cautions, data_sets, phases, server, serving
 from compbench.measuring.attempt import Attempt, ScenarioFailed, capture_of
-from compbench.measuring.quiet import await_quiet, cool_down
+from compbench.measuring.quiet import rest
 from compbench.measuring.retries import is_due
 from compbench.model.errors import UserError
 from compbench.model.events import OutcomeReached, Subscriber
@@ -90,9 +90,7 @@ def _outcome_of(attempt: Attempt) -> Outcome:
 def _run_phases(attempt: Attempt) -> Outcome:
     if attempt.measurement.system and (what := registry.not_offered(attempt.settings, attempt.scenario)):
         return outcome_of("not-offered", system=registry.title_of(attempt.settings.system), what=what)
-    if attempt.spoiled_attempts:
-        await_quiet(attempt)
-    cool_down(attempt)
+    rest(attempt)
     attempt.current = "start"
     attempt.system_facts = _system_facts(attempt.settings)
     admission.check_inputs(attempt)

@@ -47,10 +47,11 @@ class MeasurementBegan(_Event, frozen=True, kw_only=True, tag="measurement-began
 
 
 class PhaseBegan(_Event, frozen=True, kw_only=True, tag="phase-began"):
-    """A phase begins; it lasts, or may last, `limit_s`, where that is known."""
+    """A phase begins; it lasts, or may last, `limit_s`, where that is known; `note` is what is waited for."""
 
     phase: Phase
     limit_s: float | None = None
+    note: str = ""
 
 
 class ProgressMade(_Event, frozen=True, kw_only=True, tag="progress-made"):

@@ -35,11 +35,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One phase of a scenario: when it began (Unix seconds), how long it took."""
+    """One phase of a scenario: when it began (Unix seconds), how long it took; `note` says what was waited for."""
 
     name: Phase
     started_at: float
     duration_s: float
+    note: str = ""
 
 
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,13 +246,29 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     binaries: dict[str, BinaryFacts] = {}
 
 
+class MachineAtRest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine was like when a run was opened, before anything was measured, over about a second.
+
+    `busy_pct` and `steal_pct` are shares of all cores' time. The load average is recorded and judges nothing: it still
+    holds what was at work minutes before.
+    """
+
+    read_at: float
+    cores: int
+    busy_pct: float
+    steal_pct: float | None = None
+    temperature_c: float | None = None
+    load_1min: float | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is: its selection in order, its fingerprint, and whether it is open, closed or abandoned.
 
     `selection` holds the names of its measurements in order. `fingerprint` maps names of inputs to values or hashes;
     two invocations may share a run only if theirs are equal. `systems` are those that are compared, the subject first;
     none where a run measures one. `boot_id` is the kernel's name for the machine's boot.
-    `provenance` is what was read when the run opened (git, machine, versions). `spent_s` has the seconds that each
+    `provenance` is what was read when the run opened (git, machine, versions); `at_rest` is what the machine is to be
+    like again before each measurement, None where nothing is waited for. `spent_s` has the seconds that each
     invocation has been at work on the run.
     """
 
@@ -268,5 +285,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: dict[str, str]
     settings: dict[str, Any] = {}
     provenance: Provenance = Provenance()
+    at_rest: MachineAtRest | None = None
     findings: list[Finding] = []
     spent_s: list[float] = []

@@ -45,6 +45,9 @@ def of_machine(capture: Capture) -> Iterator[Doubt]:
     if load is not None:
         busy = next((n.text for n in capture.notices if n.code == "busy-machine"), "")
         yield Doubt("other work", "warning" if busy else "ok", busy or f"load average {load:.2f} before the scenario")
+    for phase in capture.phases:
+        if phase.name == "quiet" and phase.note:
+            yield Doubt("waiting for quiet", "ok", f"{phase.duration_s:.0f} s before the scenario: {phase.note}")
 
 
 def of_notices(capture: Capture) -> Iterator[Doubt]:

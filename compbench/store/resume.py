@@ -16,6 +16,7 @@ import msgspec
 from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
+from compbench.machine.resting import read_at_rest
 from compbench.model.errors import UserError
 from compbench.model.records import Finding, Manifest, Provenance
 from compbench.model.scenario import Scenario
@@ -110,6 +111,7 @@ class RunChoice:
             systems=list(self.settings.systems),
             fingerprint=self.fingerprint,
             settings=msgspec.to_builtins(self.settings) | {"invocation": list(words)},
+            at_rest=read_at_rest(self.effects) if kind == "suite" and self.settings.quiet_timeout_s else None,
             provenance=msgspec.convert(clean_values(provenance.read_provenance(self.settings, self.root)), Provenance),
             findings=list(findings),
             spent_s=[0.0],

@@ -1,4 +1,4 @@
-"""What is made again, and what a quiet machine is; waiting for one with a clock and counters of the test's own."""
+"""What is made again, what a busy machine is, and who is named for it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from compbench.machine.effects import Effects
-from compbench.machine.probes.busy_processes import BusyProcess, ProcessReading, ProcessTime
-from compbench.machine.probes.counters import CpuSeconds, MachineCounters
+from compbench.machine.probes.busy_processes import BusyProcess
 from compbench.measuring import cautions, outcomes
-from compbench.measuring.attempt import Attempt
-from compbench.measuring.quiet import await_quiet
-from compbench.measuring.retries import QUIET_FOR_S, disturbances, due
-from compbench.model.events import Event, NoticeGiven, PhaseBegan, ProgressMade
-from compbench.model.measurement import Measurement
+from compbench.measuring.retries import disturbances, due
 from compbench.model.notices import Outcome, Verdict, outcome_of
 from compbench.model.records import Capture
 from compbench.model.sample import Sample
@@ -58,76 +52,6 @@ def test_a_machine_is_quiet_if_load_steal_and_cores_in_use_are_within_their_limi
     tmp_path: Path, second: Sample, found: list[str]
 ) -> None:
     assert disturbances(second, load_settings(tmp_path, {}, {})) == found
-
-
-class Machine:
-    """A machine of two cores that is busy until a moment of its own clock."""
-
-    def __init__(self, busy_until_s: float) -> None:
-        self.now_s, self.busy_s, self.busy_until_s = 1000.0, 0.0, busy_until_s
-
-    def sleep(self, seconds: float) -> None:
-        self.busy_s += max(0.0, min(seconds, self.busy_until_s - (self.now_s - 1000.0)))
-        self.now_s += seconds
-
-    def counters(self) -> MachineCounters:
-        idle_s = self.now_s - self.busy_s
-        return MachineCounters(cores=[CpuSeconds(total_s=self.now_s, idle_s=idle_s, io_wait_s=0.0, steal_s=0.0)] * 2)
-
-    def processes(self) -> ProcessReading:
-        return ProcessReading(
-            self.now_s, {(1_000_000_007, 1.0): ProcessTime(1_000_000_001, "compiler", self.busy_s, 0.0)}
-        )
-
-    @property
-    def effects(self) -> Effects:
-        clock = lambda: self.now_s  # noqa: E731 - a value beside others
-        return Effects(clock, clock, self.sleep, lambda: "", self.counters, self.processes)
-
-
-def waited(tmp_path: Path, busy_until_s: float, limit: str = "60") -> tuple[Attempt, list[Event], float]:
-    """Wait for a machine that is busy until then; return the attempt, what was told, and how long it took."""
-    told: list[Event] = []
-    machine, settings = Machine(busy_until_s), load_settings(tmp_path, {}, {"quiet_timeout_s": limit})
-    missing: Any = None
-    attempt = Attempt(
-        missing, missing, Measurement("alpha"), settings, tmp_path, told.append, machine.effects, 2, 1, 0.0
-    )
-    await_quiet(attempt)
-    return attempt, told, machine.now_s - 1000.0
-
-
-def test_a_quiet_machine_is_waited_for_only_for_the_seconds_that_prove_it(tmp_path: Path) -> None:
-    attempt, told, took_s = waited(tmp_path, 0.0)
-    assert took_s == QUIET_FOR_S
-    assert isinstance(told[0], PhaseBegan)
-    assert (told[0].phase, told[0].limit_s) == ("quiet", 60.0)
-    assert attempt.notices == []
-    assert [record.name for record in attempt.phases] == ["quiet"]
-
-
-def test_a_busy_machine_is_waited_for_and_who_is_busy_is_told(tmp_path: Path) -> None:
-    attempt, told, took_s = waited(tmp_path, 20.0)
-    assert took_s == 20 + QUIET_FOR_S
-    notes = [event.note for event in told if isinstance(event, ProgressMade)]
-    assert notes[0] == "100 % of the cores' time is in use (limit 10 %)"
-    assert notes[5] == f"{notes[0]}: compiler (process 1000000007) 100 % of a core"
-    assert notes[-1] == "quiet so far"
-    assert attempt.notices == []
-
-
-def test_a_machine_that_stays_busy_is_measured_all_the_same_and_that_is_said(tmp_path: Path) -> None:
-    attempt, told, took_s = waited(tmp_path, 1000.0, "30")
-    assert took_s == 30
-    assert isinstance(told[-1], NoticeGiven)
-    (notice,) = attempt.notices
-    assert notice.code == "not-quiet"
-    assert "did not become quiet within 30 s (100 % of the cores' time is in use" in notice.text
-    assert "compiler" in notice.text
-
-
-def test_no_waiting_if_that_is_set(tmp_path: Path) -> None:
-    assert waited(tmp_path, 1000.0, "0")[1:] == ([], 0.0)
 
 
 def test_a_spoiled_measurement_names_who_used_the_cores_and_a_whole_one_only_much_use() -> None:

@@ -31,6 +31,15 @@ def empty_hdr() -> HdrHistogram:
 _LENGTH = int(empty_hdr().counts_len)
 
 
+def places_of(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return where times count; each is rounded up to whole microseconds and held within 0 and an hour."""
+    micros = np.ceil(np.minimum(np.maximum(seconds * 1e6, 0), HOUR_US))
+    # frexp's exponent is the value's number of bits.
+    buckets = np.frexp(np.maximum(micros, _SUB_BUCKETS - 1))[1].astype(np.int64) - (_HALF_BITS + 1)
+    subs = micros.astype(np.int64) >> buckets
+    return ((buckets + 1) << _HALF_BITS) + subs - _HALF
+
+
 class Histogram:
     """Counts of times; a value is known to one part in a thousand, and never shown as less than it was."""
 
@@ -54,11 +63,11 @@ class Histogram:
 
     def record(self, seconds: NDArray[np.float64]) -> None:
         """Record times; each is rounded up to whole microseconds and held within 0 and an hour."""
-        micros = np.ceil(np.clip(seconds * 1e6, 0, HOUR_US))
-        # frexp's exponent is the value's number of bits.
-        buckets = np.frexp(np.maximum(micros, _SUB_BUCKETS - 1))[1].astype(np.int64) - (_HALF_BITS + 1)
-        subs = micros.astype(np.int64) >> buckets
-        np.add.at(self.counts, ((buckets + 1) << _HALF_BITS) + subs - _HALF, 1)
+        self.count(places_of(seconds))
+
+    def count(self, places: NDArray[np.int64]) -> None:
+        """Count a value at each of these places of `counts`."""
+        np.add.at(self.counts, places, 1)
 
     def add(self, other: Histogram) -> None:
         """Add the counts of another histogram."""

@@ -187,6 +187,7 @@ class OpenLoop:
                 self._cpu_measured_from = time.process_time()
             self._transport.expire()
             self._recorder.advance(time.monotonic())
+            await asyncio.sleep(0)
             while self._hand_on():
                 await asyncio.sleep(0)
 

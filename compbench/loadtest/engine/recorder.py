@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compbench.loadtest.engine.histogram import Histogram
+from compbench.loadtest.engine.histogram import Histogram, places_of
 from compbench.transport.exchange import Exchange
 
 # An operation a row: its number, the moments due, free, sent and done, and whether it failed.
@@ -24,8 +24,8 @@ Rows = NDArray[np.float64]
 
 # The LDBC rule: an operation that is sent more than a second late is late.
 LATE_S = 1.0
-# So many operations are put into histograms at once, which takes a fraction of a millisecond.
-BATCH = 256
+# So many operations are put into histograms at once, which takes a fraction of a millisecond, nearly as long as a few.
+BATCH = 512
 # So many different reasons for failures are told apart; the rest is counted together.
 REASONS_LIMIT = 50
 OTHER_REASONS = "other reasons"
@@ -176,31 +176,39 @@ class Recorder:
             return
         rows = np.array(self._batch).reshape(-1, _FIELDS)
         del self._batch[:]
-        seconds = np.floor(rows[:, 4] - self._measured_from).astype(np.int64)
-        # What ended just before its second was handed out goes into the next one.
+        seconds = np.floor(rows[:, 4] - self._measured_from)
+        if seconds.max() <= self._open.number:
+            # All of them, or what ended just before its second was handed out and goes into the next one.
+            self._put(rows)
+            return
         seconds = np.maximum(seconds, self._open.number)
-        for second in np.unique(seconds).tolist():
-            self._close_until(second)
+        for second in sorted(set(seconds.tolist())):
+            self._close_until(int(second))
             self._put(rows[seconds == second])
 
     def _put(self, rows: Rows) -> None:
         measured = rows[:, 1] >= self._measured_from
-        self._open.warm_up += int((~measured).sum())
-        self._open.warm_up_errors += int(rows[~measured, 5].sum())
-        rows = rows[measured]
+        if not measured.all():
+            self._open.warm_up += int((~measured).sum())
+            self._open.warm_up_errors += int(rows[~measured, 5].sum())
+            rows = rows[measured]
         if len(rows):
             self._open.last_s = max(self._open.last_s, float(rows[:, 4].max()) - self._measured_from)
-        for operation in np.unique(rows[:, 0]).tolist():
-            _record(self._open.part(int(operation)), rows[rows[:, 0] == operation])
+            self._record(rows)
 
-
-def _record(part: Part, rows: Rows) -> None:
-    _, due, free, sent, done, failed = rows.T
-    part.count += len(rows)
-    part.errors += int(failed.sum())
-    part.times.response.record(done - due)
-    was_sent = ~np.isnan(sent)
-    lag = sent[was_sent] - np.maximum(due, free)[was_sent]
-    part.times.service.record((done - sent)[was_sent])
-    part.times.lag.record(lag)
-    part.late += int((lag > LATE_S).sum())
+    def _record(self, rows: Rows) -> None:
+        """Record measured operations: the places of all times at once, since most of what that takes is per call."""
+        kinds, due, free, sent, done, failed = rows.T
+        times = np.array((done - due, done - sent, sent - np.maximum(due, free)))
+        was_sent, late = ~np.isnan(sent), times[2] > LATE_S
+        times[1:, ~was_sent] = 0.0
+        places = places_of(times)
+        for operation in sorted(set(kinds.tolist())):
+            chosen = kinds == operation
+            part, and_sent = self._open.part(int(operation)), chosen & was_sent
+            part.count += int(chosen.sum())
+            part.errors += int(failed[chosen].sum())
+            part.late += int(late[chosen].sum())
+            part.times.response.count(places[0, chosen])
+            part.times.service.count(places[1, and_sent])
+            part.times.lag.count(places[2, and_sent])

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 from compbench.loadtest.engine.clock import run_in_precise_loop
+from compbench.loadtest.engine.dry_run import keep_dry_schedule
 from compbench.loadtest.engine.openloop import Ended, OpenLoop, RequestSource, collector_off
 from compbench.loadtest.engine.recorder import Interval
 from compbench.loadtest.workload.arrivals import Schedule
@@ -82,6 +83,7 @@ async def _drive(
     share = len(range(number, plan.connections, plan.processes))
     transport = plan.make_transport(share)
     await transport.open()
+    await keep_dry_schedule()
     with collector_off():
         loop = OpenLoop(
             transport,
