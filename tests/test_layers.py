@@ -25,7 +25,7 @@ ROOMS = {
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
-    "measuring": "session serving admission phases watching quiet retries outcomes cautions equal_recall data_sets"
+    "measuring": "session serving admission phases watching costing quiet retries outcomes cautions equal_recall data_sets"
     " modes container remote driver_wait server under_test attempt drivers driver_report",
     "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs frontiers kept_data data_set_sizes"
@@ -53,8 +53,8 @@ ROOMS = {
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
-    " process output perf interrupts namespaces guard effects containers ask",
-    "machine/probes": "busy_processes process_counters sockets machine counters binaries",
+    " perf_counts process output perf interrupts namespaces guard effects containers ask",
+    "machine/probes": "busy_processes process_counters task_counts sockets machine counters pressure binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"

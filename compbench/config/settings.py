@@ -135,6 +135,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_output_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
     priority: Literal["auto", "off"] = "auto"
     flamegraph: bool = True
+    counters: bool = True
     report: bool = True
     notify: Notify = Notify()
 

@@ -17,7 +17,7 @@ from compbench.machine.process import Child
 from compbench.machine.sampler import Sampler
 from compbench.machine.snapshot import OUT_OF_SIGHT
 from compbench.machine.tree_memory import tree_memory_bytes
-from compbench.measuring import drivers, server
+from compbench.measuring import costing, drivers, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.drivers import Job
 from compbench.measuring.under_test import UnderTest
@@ -37,10 +37,14 @@ def watching(
     """
     settings, duration_s = attempt.settings, job.duration_s
     sampler = Sampler(under_test.pid, settings.sample_interval_s, duration_s=duration_s)
-    with contextlib.ExitStack() as recording:
+    with (
+        costing.counting_costs(attempt, driver, under_test, duration_s, work) as window,
+        contextlib.ExitStack() as recording,
+    ):
 
         def begin() -> None:
             attempt.driver = msgspec.structs.replace(attempt.driver, niceness=niceness_of(driver.pid))
+            window.begin()
             sampler.start(driver_pid=driver.pid)
             if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
                 if under_test.pid is None:
@@ -51,6 +55,7 @@ def watching(
                     attempt.notice("no-flamegraph", why=why)
 
         def tell_news() -> None:
+            window.end_in_time()
             attempt.note_samples(sampler.samples())
             attempt.warn(thresholds.notices_so_far(attempt.samples))
 
