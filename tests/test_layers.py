@@ -21,7 +21,7 @@ ROOMS = {
     " installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
-    " comparison statistics capacities baselines groups server_versions",
+    " comparison statistics capacities baselines groups server_versions machine_costs",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
@@ -57,7 +57,7 @@ ROOMS = {
     "machine/probes": "busy_processes process_counters task_counts sockets machine counters pressure binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"
+    "model": "events efforts scenario sizes costs records sample notices catalogue metrics result file_names measurement"
     " texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
