@@ -25,8 +25,8 @@ ROOMS = {
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
-    "measuring": "session serving admission phases watching costing quiet retries outcomes cautions equal_recall data_sets"
-    " modes container remote driver_wait server under_test attempt drivers driver_report",
+    "measuring": "session serving admission phases watching costing quiet retries outcomes cautions equal_recall"
+    " data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
     "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs frontiers kept_data data_set_sizes"
     " record_files provenance",
@@ -53,12 +53,12 @@ ROOMS = {
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
-    " perf_counts process output perf interrupts namespaces guard effects containers ask",
+    " perf_counts process output perf perf_lines interrupts namespaces guard effects containers ask",
     "machine/probes": "busy_processes process_counters task_counts sockets machine counters pressure binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events efforts scenario sizes costs records sample notices catalogue metrics result file_names measurement"
-    " texts times errors",
+    "model": "events efforts scenario sizes costs records sample notices catalogue metrics result file_names"
+    " measurement texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}

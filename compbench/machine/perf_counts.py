@@ -1,63 +1,33 @@
 """Counting what processes cost the machine with `perf stat`: begun and ended by a word, read from its output.
 
 perf is attached before the time that counts, with its counters off, so that its own start falls outside of it; turning
-them on and off is a word through a pipe, which perf acknowledges. The text is read by pure functions.
+them on and off is a word through a pipe, which perf acknowledges. `perf_lines` reads what it leaves.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from compbench.machine import process
 from compbench.machine.output import Output
+from compbench.machine.perf_lines import EVENTS, PerfCounts, none_counted, parse_counts
 from compbench.machine.process import Child
 
-EVENTS = ("cycles", "instructions", "context-switches", "cpu-migrations", "page-faults")
-HARDWARE = ("cycles", "instructions")
-# They happen in the kernel: counted in user space alone they are always 0, which is no count.
-_KERNEL_ONLY = ("context-switches", "cpu-migrations")
 # perf answers within milliseconds; on a machine that is busy otherwise it may have to wait for a core.
 _ANSWER_S = 5.0
 _STOP_GRACE_S = 5.0
 # A process that comes while perf is attaching may have been missed; then it is attached once more.
 _TRIES = 3
 _LOG_BYTES = 2_000_000
-_LINE = re.compile(r"(?P<value>[^;]*);[^;]*;(?P<event>[^;]+);(?P<runtime_ns>\d+);(?P<share_pct>[\d.]+)(?:;.*)?")
-# `cycles`, `cycles:u`, and where cores differ `cpu_core/cycles/` or `cpu_atom/cycles/u`.
-_EVENT = re.compile(r"(?:\w+/)?(?P<name>[\w-]+)(?:/(?P<old>\w*))?(?::(?P<modifier>\w+))?")
-_WHOLE_PCT = 100.0
-_NO_COUNTER = "the processor's counters are not given here, as in most virtual machines"
-_NEVER_RAN = "perf saw no part of it run while it counted"
-_USER_ALONE = "this user may count in user space alone, where there are none: see kernel.perf_event_paranoid"
-
-
-class PerfCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What perf has counted, by event, and for each that it has not, why.
-
-    `share_pct` is the part of the time in which the processor's counters could count, if others wanted them too; counts
-    are scaled up by it. `is_user_only` tells that the processor's counters left the kernel out.
-    """
-
-    counts: dict[str, int] = {}
-    why_not: dict[str, str] = {}
-    share_pct: float | None = None
-    is_user_only: bool = False
-
-
-def none_counted(why: str) -> PerfCounts:
-    """Return that nothing was counted, for one reason."""
-    return PerfCounts(why_not=dict.fromkeys(EVENTS, why))
 
 
 def cannot_count() -> str:
@@ -65,6 +35,27 @@ def cannot_count() -> str:
     if not sys.platform.startswith("linux"):
         return f"perf counts on Linux only, this is {sys.platform}"
     return "" if shutil.which("perf") else "perf is not installed"
+
+
+def trial_counts() -> PerfCounts:
+    """Count a process that does nothing, for some 40 ms: what is missing of it will be missing of others."""
+    if why := cannot_count():
+        return none_counted(why)
+    trial = ["perf", "stat", "--no-big-num", "--no-scale", "-x", ";", "-e", ",".join(EVENTS), "--", "true"]
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            trial,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_S,
+            check=False,
+            env=environment,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return none_counted(f"perf can't be run: {error}")
+    return parse_counts(done.stderr) if done.returncode == 0 else none_counted(_refusal(done.stderr))
 
 
 def stat_argv(pids: Sequence[int], out: Path, control: Path, answers: Path) -> list[str]:
@@ -75,48 +66,6 @@ def stat_argv(pids: Sequence[int], out: Path, control: Path, answers: Path) -> l
     """
     how = ["--delay", "-1", "--control", f"fifo:{control},{answers}", "--no-big-num", "--no-scale", "-x", ";"]
     return ["perf", "stat", *how, "-e", ",".join(EVENTS), "-p", ",".join(map(str, pids)), "-o", str(out)]
-
-
-def parse_counts(text: str) -> PerfCounts:
-    """Read what `perf stat -x ';'` has written, which has a line an event, or one for each kind of core."""
-    found: dict[str, list[re.Match[str]]] = {}
-    user_only: set[str] = set()
-    for line in filter(None, map(_LINE.fullmatch, text.splitlines())):
-        if (event := _EVENT.fullmatch(line["event"])) is None:
-            continue
-        found.setdefault(event["name"], []).append(line)
-        if "u" in (event["modifier"] or event["old"] or ""):
-            user_only.add(event["name"])
-    counts, why_not, shares = {}, {}, []
-    for name in EVENTS:
-        known = [line for line in found.get(name, ()) if line["value"].isdigit()]
-        if reason := _why_not(name, found.get(name, ()), known, is_user_only=name in user_only):
-            why_not[name] = reason
-            continue
-        share_pct = min(_WHOLE_PCT, sum(float(line["share_pct"]) for line in known))
-        is_shared = len(found[name]) == 1 and 0 < share_pct < _WHOLE_PCT
-        total = sum(int(line["value"]) for line in known)
-        counts[name] = round(total * _WHOLE_PCT / share_pct) if is_shared else total
-        if name in HARDWARE:
-            shares.append(share_pct)
-    return PerfCounts(
-        counts=counts,
-        why_not=why_not,
-        share_pct=min(shares, default=None),
-        is_user_only=any(name in user_only for name in HARDWARE if name in counts),
-    )
-
-
-def _why_not(name: str, lines: Sequence[re.Match[str]], known: Sequence[re.Match[str]], *, is_user_only: bool) -> str:
-    """Return why an event has no count, or an empty text."""
-    if known:
-        return _USER_ALONE if is_user_only and name in _KERNEL_ONLY else ""
-    said = {line["value"] for line in lines}
-    if "<not counted>" in said:
-        return _NEVER_RAN
-    if "<not supported>" in said:
-        return _NO_COUNTER if name in HARDWARE else "perf says that it is not supported"
-    return "perf told nothing of it"
 
 
 class Counting:
@@ -203,7 +152,7 @@ def _attached(
             child.stop(_STOP_GRACE_S, signal.SIGINT)
             return
     # What it said is in its log now that it has ended.
-    yield f"perf may not count here ({_said(log)}): see the kernel setting kernel.perf_event_paranoid"
+    yield _refusal(_text(log))
 
 
 def _opened_pipe(path: Path, stack: contextlib.ExitStack) -> int:
@@ -222,14 +171,21 @@ def _read_counts(out: Path, log: Path) -> PerfCounts:
     try:
         return parse_counts(out.read_text(encoding="utf-8", errors="replace"))
     except OSError:
-        return none_counted(f"perf left no counts ({_said(log)})")
+        return none_counted(f"perf left no counts ({_said(_text(log))})")
 
 
-def _said(log: Path) -> str:
+def _refusal(said: str) -> str:
+    return f"perf may not count here ({_said(said)}): see the kernel setting kernel.perf_event_paranoid"
+
+
+def _said(text: str) -> str:
     """Return the first line that tells what was wrong."""
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    told = [line.strip() for line in lines if line.strip() and line.strip() not in ("Error:", "Events disabled")]
+    told = [line.strip() for line in text.splitlines() if line.strip() not in ("", "Error:", "Events disabled")]
     return told[0].rstrip(".") if told else "it said nothing"
+
+
+def _text(log: Path) -> str:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

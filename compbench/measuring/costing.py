@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from compbench.machine import perf_counts
-from compbench.machine.perf_counts import Counting, PerfCounts
+from compbench.machine.perf_counts import Counting
+from compbench.machine.perf_lines import PerfCounts, none_counted
 from compbench.machine.probes.task_counts import Rises, TreeCounts, read_tree_counts, rises_between, tree_pids
 from compbench.machine.process import Child
 from compbench.machine.snapshot import OUT_OF_SIGHT
@@ -28,8 +29,12 @@ _END_BEFORE_S = 0.5
 _SWITCHED_OFF = "counters = false"
 _NEVER_BEGAN = "measuring never began"
 _NO_ANSWER = "perf did not answer"
-_NO_PROC = "this system has no /proc"
-_FELL = "a process that ended took its count along"
+_NOTHING_READ = "nothing of it could be read in /proc"
+# Why /proc may have one count and lack another.
+_LACKING = {
+    "migrations": "this kernel has no se.nr_migrations in /proc/<pid>/sched",
+    "page_faults": "a process that ended took its count along",
+}
 # The names of perf, of our record, and of what /proc has of it.
 _FIELDS = {
     "cycles": "cycles",
@@ -80,9 +85,9 @@ class Counted:
         if self.read_s is None:
             return not_counted(_NEVER_BEGAN)
         if isinstance(self.counter, str):
-            return costs_of(perf_counts.none_counted(self.counter), self.rises, self.read_s)
+            return costs_of(none_counted(self.counter), self.rises, self.read_s)
         if self.on_s is None:
-            return costs_of(perf_counts.none_counted(_NO_ANSWER), self.rises, self.read_s)
+            return costs_of(none_counted(_NO_ANSWER), self.rises, self.read_s)
         return costs_of(self.counter.counts, self.rises, self.on_s)
 
 
@@ -172,12 +177,12 @@ def costs_of(counted: PerfCounts, rises: Rises, counted_s: float) -> ProcessCost
     told = _of_proc(rises)
     if instead := [name for name in why_not if told.get(name) is not None]:
         sources.append(f"/proc for {', '.join(name.replace('_', ' ') for name in instead)}")
-    missing = _FELL if told["voluntary_switches"] is not None else _NO_PROC
+    is_read = told["voluntary_switches"] is not None
     for name, count in told.items():
         if name in known:
             continue
         if count is None:
-            why_not.setdefault(name, missing)
+            why_not.setdefault(name, _LACKING.get(name, _NOTHING_READ) if is_read else _NOTHING_READ)
         else:
             known[name] = count
             why_not.pop(name, None)
