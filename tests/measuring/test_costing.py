@@ -16,6 +16,7 @@ from compbench.machine.probes.task_counts import Rises
 from compbench.measuring.costing import costs_of, counting_costs, not_counted
 from compbench.model.costs import COUNTS
 from compbench.systems.registry import load_settings
+from tests.machine.test_perf_counts import BY_AN_ORDINARY_USER
 from tests.measuring.test_watching import begun
 
 RISES = Rises(voluntary=90, involuntary=10, migrations=3, page_faults=200, ended=2)
@@ -33,6 +34,13 @@ def test_without_perf_proc_tells_what_it_has_and_the_rest_has_its_reason() -> No
     assert (found.context_switches, found.migrations, found.page_faults, found.ended_threads) == (100, 3, 200, 2)
     assert found.source == "/proc for context switches, migrations, page faults"
     assert found.why_not == dict.fromkeys(("cycles", "instructions"), "perf is not installed")
+
+
+def test_the_0_switches_of_a_user_who_may_not_look_into_the_kernel_are_replaced_by_those_of_proc() -> None:
+    found = costs_of(parse_counts(BY_AN_ORDINARY_USER), RISES, 9.5)
+    assert (found.context_switches, found.migrations, found.page_faults) == (100, 3, 276)
+    assert found.source == "perf stat; /proc for context switches, migrations"
+    assert set(found.why_not) == {"cycles", "instructions"}
 
 
 @pytest.mark.parametrize("rises", [Rises(), Rises(voluntary=1, involuntary=0)])
