@@ -68,6 +68,7 @@ start_retry_delay_s = 0.2
 quiet_timeout_s = 0.0
 stop_grace_s = 1.0
 flamegraph = false
+counters = false
 report = false
 min_scenario_memory_gb = 0.1
 min_available_memory_gb = 0.1

@@ -21,11 +21,12 @@ ROOMS = {
     " installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
-    " comparison statistics capacities baselines groups server_versions",
+    " comparison statistics capacities baselines groups server_versions machine_costs",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
-    "measuring": "session serving admission phases watching quiet quietness retries outcomes cautions equal_recall"
+    "measuring": "session serving admission phases watching costing quiet quietness retries outcomes cautions"
+    " equal_recall"
     " data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
     "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log runs frontiers kept_data data_set_sizes"
@@ -53,13 +54,13 @@ ROOMS = {
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler resting sampling"
-    " priority isolation process output perf interrupts namespaces guard effects containers ask control_groups"
-    " placement",
-    "machine/probes": "cores busy_processes process_counters sockets machine counters binaries",
+    " priority isolation perf_counts process output perf perf_lines interrupts namespaces guard effects containers ask"
+    " control_groups placement",
+    "machine/probes": "cores busy_processes process_counters task_counts sockets machine counters pressure binaries",
     "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"
-    " texts times partition errors",
+    "model": "events efforts scenario sizes costs records sample notices catalogue metrics result file_names"
+    " measurement texts times partition errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}

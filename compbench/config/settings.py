@@ -137,6 +137,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     isolation: str = "auto"
     memory_limit_gb: _Gigabytes = 0.0
     flamegraph: bool = True
+    counters: bool = True
     report: bool = True
     notify: Notify = Notify()
 

@@ -9,6 +9,7 @@ from compbench.machine.probes.process_counters import ProcessCounters
 from compbench.model.sample import Sample
 
 _KILOBYTE = 1000.0
+_MICROSECONDS = 1e6
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,7 @@ def interval(before: Reading, after: Reading) -> Sample:
     old, new = before.machine, after.machine
     machine, disk = _rises(old, new), _rises(old.disk, new.disk)
     loopback, external = _rises(old.loopback, new.loopback), _rises(old.external, new.external)
+    pressure = _rises(old.pressure, new.pressure)
     server, driver = _rises(before.server, after.server), _rises(before.driver, after.driver)
     return Sample(
         elapsed_s=after.elapsed_s,
@@ -60,6 +62,11 @@ def interval(before: Reading, after: Reading) -> Sample:
         oom_kills=_whole(machine.get("oom_kills")),
         cpu_mhz=new.cpu_mhz,
         load_1min=new.load_1min,
+        cpu_some_pct=_share_of_us(pressure.get("cpu_some_us"), seconds),
+        memory_some_pct=_share_of_us(pressure.get("memory_some_us"), seconds),
+        memory_full_pct=_share_of_us(pressure.get("memory_full_us"), seconds),
+        io_some_pct=_share_of_us(pressure.get("io_some_us"), seconds),
+        io_full_pct=_share_of_us(pressure.get("io_full_us"), seconds),
     )
 
 
@@ -77,6 +84,10 @@ def _rises(before: msgspec.Struct | None, after: msgspec.Struct | None) -> dict[
 
 def _per(rise: float | None, divisor: float | None) -> float | None:
     return rise / divisor if rise is not None and divisor else None
+
+
+def _share_of_us(rise_us: float | None, seconds: float) -> float | None:
+    return None if rise_us is None else _percent(rise_us / _MICROSECONDS, seconds)
 
 
 def _whole(number: float | None) -> int | None:

@@ -18,7 +18,7 @@ from compbench.machine.process import Child
 from compbench.machine.sampler import Sampler
 from compbench.machine.snapshot import OUT_OF_SIGHT
 from compbench.machine.tree_memory import tree_memory_bytes
-from compbench.measuring import drivers, server
+from compbench.measuring import costing, drivers, server
 from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.drivers import Job
 from compbench.measuring.under_test import UnderTest
@@ -39,7 +39,10 @@ def watching(
     """
     settings, duration_s = attempt.settings, job.duration_s
     sampler = Sampler(under_test.pid, settings.sample_interval_s, duration_s=duration_s)
-    with contextlib.ExitStack() as recording:
+    with (
+        costing.counting_costs(attempt, driver, under_test, duration_s, work) as window,
+        contextlib.ExitStack() as recording,
+    ):
 
         def begin() -> None:
             own = under_test.pid
@@ -51,6 +54,7 @@ def watching(
                 cpus=cpu_list(effective_cpus(driver.pid)),
                 is_real_time=is_real_time(driver.pid),
             )
+            window.begin()
             sampler.start(driver_pid=driver.pid)
             if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
                 if under_test.pid is None:
@@ -61,6 +65,7 @@ def watching(
                     attempt.notice("no-flamegraph", why=why)
 
         def tell_news() -> None:
+            window.end_in_time()
             attempt.note_samples(sampler.samples())
             attempt.warn(thresholds.notices_so_far(attempt.samples))
 

@@ -43,6 +43,30 @@ class PhaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class ProcessCosts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process, with all that came of it, cost the machine in the `counted_s` seconds of a load; None: unknown.
+
+    `why_not` has the reason for each figure that is None, by its name. `cycles` and `instructions` are the processor's
+    own, of user space alone where `is_user_only`; `share_pct` is the part of the time in which its counters were free
+    to count them, and they are scaled up by it. `voluntary_switches` (the thread waited) and `involuntary_switches` (it
+    was pushed aside) are /proc's, without those of the `ended_threads`; so is what `source` says comes from there.
+    """
+
+    counted_s: float | None = None
+    cycles: int | None = None
+    instructions: int | None = None
+    context_switches: int | None = None
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    migrations: int | None = None
+    page_faults: int | None = None
+    is_user_only: bool = False
+    share_pct: float | None = None
+    source: str = ""
+    ended_threads: int = 0
+    why_not: dict[str, str] = {}
+
+
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of the server process of one scenario."""
 
@@ -73,6 +97,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     memories_before: int | None = None
     memories_after: int | None = None
     last_log_lines: list[str] = []
+    costs: ProcessCosts | None = None
 
 
 class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +113,7 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True):
     timed_out: bool = False
     output_bytes: int = 0
     left_out_bytes: int = 0
+    costs: ProcessCosts | None = None
 
 
 class DataSet(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     twice; `net_errors` is the loopback interface's errors and drops, `external_net_kb_s` what all other interfaces
     received and sent. Server and driver include their child processes. `throttle_events` (heat), `quota_throttles` (CPU
     quota of a container), `oom_kills` and `net_errors` are how many there were in the interval; `cpu_mhz` is the
-    fastest core's clock.
+    fastest core's clock. `cpu_some_pct` and the like are the kernel's pressure: in what percentage of the time at least
+    one task of the machine, or with `full` each that was not idle, stood still for lack of that.
     """
 
     elapsed_s: float
@@ -48,3 +49,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     server_read_bytes_s: float | None = None
     server_write_bytes_s: float | None = None
     external_net_kb_s: float | None = None
+    cpu_some_pct: float | None = None
+    memory_some_pct: float | None = None
+    memory_full_pct: float | None = None
+    io_some_pct: float | None = None
+    io_full_pct: float | None = None

@@ -115,6 +115,7 @@ _LIST = [
         of_each=True,
     ),
     Check("tools_optional", "tools that give more", lambda a: environment.check_optional_tools(a.settings)),
+    Check("counters", "what a request costs can be counted", lambda a: environment.check_counters(a.settings)),
     Check("suite", "no other suite is running", lambda a: environment.check_suite(a.root)),
 ]
 CHECKS = {check.name: check for check in _LIST}

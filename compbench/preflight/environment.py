@@ -16,12 +16,13 @@ import msgspec
 import psutil
 
 from compbench.config.settings import Settings
-from compbench.machine import isolation
+from compbench.machine import isolation, perf_counts
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
 from compbench.model.records import Finding
 from compbench.preflight.findings import finding_of
 from compbench.preflight.judgement import (
+    judge_counters,
     judge_disk,
     judge_isolation,
     judge_memory,
@@ -34,7 +35,7 @@ from compbench.store import leftovers, lock, runs
 from compbench.systems import registry
 
 _OPTIONAL_TOOLS = {
-    "perf": (("perf",), "flame graphs are recorded with it"),
+    "perf": (("perf",), "flame graphs are recorded, and cycles and instructions counted with it"),
     "flamegraph": (("flamegraph", "flamegraph.pl", "inferno-flamegraph"), "other flame graphs than compbench's own"),
     "htop": (("htop",), "a person can watch the machine with it"),
 }
@@ -111,6 +112,13 @@ def check_optional_tools(settings: Settings) -> Finding:
     """Look for the tools that give more; one that was asked for and is missing is a warning."""
     missing = _missing(_OPTIONAL_TOOLS)
     return judge_tools("tools_optional", missing, replaced=not ("perf" in missing and settings.flamegraph))
+
+
+def check_counters(settings: Settings) -> Finding:
+    """Try what can be counted of a process; what can't be is only told, since nothing else is lost."""
+    if not settings.counters:
+        return finding_of("counters", "not-used", "ok", why="counters = false")
+    return judge_counters(perf_counts.trial_counts(), has_proc=Path("/proc/self/task").is_dir())
 
 
 def check_open_files(settings: Settings) -> Finding:

@@ -181,6 +181,12 @@ FINDINGS = {
     ),
     "tools": Template("all there", "on the PATH"),
     "tools-missing": Template("missing: {missing}", "on the PATH", "install them if you want that"),
+    "counters": Template("what a request costs can be counted: cycles and instructions{kernel}, switches and faults"),
+    "counters-missing": Template(
+        "can't be counted here: {missing}",
+        "`perf`, allowed to count, and a processor that gives its counters",
+        "nothing else is lost, and `counters = false` counts nothing: pages say `not readable here`",
+    ),
     "tools-needed": Template("missing: {missing}", "on the PATH", "install them"),
     "suite-none": Template("no other suite is running"),
     "suite-running": Template("a suite is running: {holder}", "one at a time", "wait until it has finished"),

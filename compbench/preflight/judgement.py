@@ -12,6 +12,7 @@ from typing import Any
 from compbench.config.settings import Settings
 from compbench.config.system_tables import MachineLimits
 from compbench.machine.isolation import Isolation
+from compbench.machine.perf_lines import HARDWARE, PerfCounts
 from compbench.machine.probes import binaries
 from compbench.machine.version_line import version_number
 from compbench.model.notices import Notice, Outcome, notice_of, outcome_of
@@ -189,6 +190,17 @@ def judge_tools(check: str, missing: Mapping[str, str], *, needed: bool = False,
     if needed:
         return finding_of(check, "tools-needed", "critical", missing=named)
     return finding_of(check, "tools-missing", "note" if replaced else "warning", missing=named)
+
+
+def judge_counters(counted: PerfCounts, *, has_proc: bool) -> Finding:
+    """Tell what can't be counted of a process; /proc has the switches, migrations and faults that perf does not."""
+    lacking = {event: why for event, why in counted.why_not.items() if event in HARDWARE or not has_proc}
+    if not lacking:
+        kernel = " of user space alone" if counted.is_user_only else ""
+        return finding_of("counters", "counters", "ok", kernel=kernel)
+    reasons = dict.fromkeys(lacking.values())
+    told = "; ".join(f"{', '.join(e for e, own in lacking.items() if own == why)} ({why})" for why in reasons)
+    return finding_of("counters", "counters-missing", "note", missing=told)
 
 
 def judge_open_files(limit: int, needed: int) -> Finding:

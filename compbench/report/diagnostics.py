@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from compbench.files.whole import write_whole
 from compbench.machine import perf, thresholds
-from compbench.model.records import Capture
+from compbench.model.costs import COUNTS, UNKNOWN, WHOSE, costs_recorded
+from compbench.model.records import Capture, ProcessCosts
 from compbench.model.sample import Sample
 from compbench.model.times import iso_utc
 from compbench.report import flamegraph, render
@@ -39,7 +40,21 @@ def write_flamegraph(run: Run, measurement: str) -> None:
 
 def render_diagnostics(capture: Capture) -> str:
     """Return the text of `_diag.txt`: how server and driver ran and ended, and the snapshot of the live server."""
-    return render("diag.txt.j2", capture=capture, iso=iso_utc, plain=plain)
+    counted = {whose: counted_lines(costs_recorded(capture, whose)) for whose in WHOSE}
+    return render("diag.txt.j2", capture=capture, counted=counted, iso=iso_utc, plain=plain)
+
+
+def counted_lines(costs: ProcessCosts | None) -> list[tuple[str, str]]:
+    """Return what was counted of a process as lines of key and value; a count that is missing has its reason."""
+    if costs is None:
+        return [("Counted", "not recorded")]
+    seconds = "nothing" if costs.counted_s is None else f"for {costs.counted_s:.3f} s by {costs.source or 'nobody'}"
+    found = [("Counted", seconds)]
+    for name in COUNTS:
+        count = getattr(costs, name)
+        told = f"{UNKNOWN} ({costs.why_not.get(name, 'not recorded')})" if count is None else str(count)
+        found.append((name.replace("_", " ").capitalize(), told))
+    return found
 
 
 def plain(value: object) -> str:
@@ -86,6 +101,11 @@ READINGS = (
     SampleLine("Throttle events", "throttle_events", 1, 0),
     SampleLine("CPU quota throttles", "quota_throttles", 1, 0),
     SampleLine("OOM kills", "oom_kills", 1, 0),
+    SampleLine("CPU pressure (%)", "cpu_some_pct"),
+    SampleLine("Memory pressure (%)", "memory_some_pct"),
+    SampleLine("Memory stalls of all (%)", "memory_full_pct"),
+    SampleLine("I/O pressure (%)", "io_some_pct"),
+    SampleLine("I/O stalls of all (%)", "io_full_pct"),
 )
 
 

@@ -18,6 +18,7 @@ from compbench.files.regular import read_regular
 from compbench.files.whole import write_whole
 from compbench.machine import thresholds
 from compbench.model import file_names
+from compbench.model.costs import cost_figures
 from compbench.model.errors import UserError
 from compbench.model.metrics import P99, RECALL, THROUGHPUT, figures_of
 from compbench.model.records import RESULTS_SCHEMA, Capture, Git, Machine, Manifest
@@ -28,6 +29,7 @@ from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
+from compbench.report.machine_costs import average_pressures
 from compbench.report.server_versions import versions_of_servers
 from compbench.report.versus import standings_of, versus_of
 from compbench.systems import registry
@@ -193,11 +195,15 @@ def results_of(
 def _scenario(capture: Capture, target: Validation | None) -> dict[str, Any]:
     plain = msgspec.to_builtins(capture)
     del plain["samples"], plain["snapshot"]
-    figures = {"peak": thresholds.peaks(capture.samples), "average": thresholds.averages(capture.samples)}
+    figures = {
+        "peak": thresholds.peaks(capture.samples),
+        "average": thresholds.averages(capture.samples),
+        "pressure_pct": average_pressures(capture.samples),
+    }
     return {
         **plain,
         "measurement": capture.measurement,
-        "metrics": figures_of(capture.result, capture.capacity),
+        "metrics": figures_of(capture.result, capture.capacity) | cost_figures(capture),
         "targets": msgspec.to_builtins(target),
         "monitoring": msgspec.to_builtins(figures),
     }

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from compbench.model import costs
 from compbench.model.metrics import CAPACITY, NONE, P50, P99, RECALL, given
 from compbench.model.records import Capture
 from compbench.model.result import Capacity
@@ -24,6 +25,7 @@ class Column:
     """One figure of a system on a scenario: its title with the unit, and its repeats.
 
     `is_rated` tells whether less is better, so that the best may be marked; a figure such as recall is only told.
+    `why_not` tells why there is none, if that is known.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Column:
     shown: Shown
     values: Callable[[Contender], list[float]]
     is_rated: bool = True
+    why_not: Callable[[Contender], str] = lambda _: ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def titles() -> list[str]:
 def _cell(column: Column, entry: Contender, *, is_best: bool) -> Cell:
     values = column.values(entry)
     if not values:
-        return Cell(NONE)
+        return Cell(NONE, note=column.why_not(entry))
     # The repeat that stands for all of them, so that a row is of one measurement; else the median.
     text = column.shown(statistics.median_high(values))
     spread = f"{column.shown(min(values))} to {column.shown(max(values))}" if len(values) > 1 else ""
@@ -187,6 +190,24 @@ def _micros(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def _cost(name: str) -> Column:
+    """Return the column of what a request cost the server; not rated, since a cost is no merit by itself."""
+    figure = costs.FIGURE_OF[name]
+
+    def read(capture: Capture) -> float | None:
+        counted = capture.server.costs
+        return None if counted is None else figure.read(counted, costs.requests_counted(capture, counted))
+
+    def why_not(entry: Contender) -> str:
+        counted = entry.capture.server.costs if entry.capture else None
+        if entry.capture is None or counted is None:
+            return ""
+        return f"{costs.UNKNOWN}: {figure.why_not(counted, costs.requests_counted(entry.capture, counted))}"
+
+    title = f"server {figure.label.removesuffix(' a request')}"
+    return Column(name, title, costs.shown, _of_captures(read), is_rated=False, why_not=why_not)
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("p99", P99.title, P99.form, lambda entry: entry.p99s_ms),
     Column("p50", P50.title, P50.form, _of_captures(lambda c: P50.read(c.result, None))),
@@ -199,4 +220,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("server_cpu", "server CPU, µs", _micros, _of_captures(_server_cpu_us)),
     Column("client_cpu", "client CPU, µs", _micros, _of_captures(_client_cpu_us), is_rated=False),
     Column("floor", "floor P50, ms", P50.form, _of_captures(_floor_ms), is_rated=False),
+    _cost("context_switches_per_request"),
+    _cost("instructions_per_request"),
 )

@@ -22,6 +22,7 @@ from compbench.report.charts.overview import Standing
 from compbench.report.charts.vega import Spec
 from compbench.report.circumstances import Doubt
 from compbench.report.groups import Group, group_captures
+from compbench.report.machine_costs import CostTable, cost_table_of
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.scenario_charts import charts_of
 from compbench.report.statistics import Spread, spread
@@ -39,6 +40,7 @@ class ScenarioView:
     p99: Spread | None
     doubts: list[Doubt]
     charts: dict[str, Spec]
+    costs: CostTable | None = None
     capacity: FoundCapacity | None = None
     published_capacities: list[PublishedCapacity] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
@@ -122,6 +124,7 @@ def _view(
         p99=p99,
         doubts=validity.doubts(group, manifest, p99),
         charts=charts_of(folder, capture, target, capacity),
+        costs=cost_table_of(capture),
         capacity=capacity,
         files=_files(folder, capture),
     )

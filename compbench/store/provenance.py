@@ -32,7 +32,7 @@ _TIME_LIMIT_S = 5.0
 # Settings that change a figure or the data set; ports, folders and time limits don't.
 MEASURING_SETTINGS = (
     "system", "driver", "profile", "duration_s", "warm_up_s", "cooldown_s", "sample_interval_s", "flamegraph",
-    "repeat", "order_seed", "connections", "processes",
+    "counters", "repeat", "order_seed", "connections", "processes",
 )  # fmt: skip
 
 

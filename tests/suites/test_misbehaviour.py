@@ -78,7 +78,7 @@ def test_what_perf_recorded_of_a_server_becomes_its_flame_graph(tmp_path: Path, 
     if recorder == "real" and (why := perf.can_record()) is not None:
         pytest.skip(why)
     project = Project(tmp_path / "project", names=("alpha",))
-    project.set(flamegraph=True)
+    project.set(flamegraph=True, counters=True)
     (tmp_path / "bin").mkdir()
     if recorder == "stand-in":
         shutil.copy(ROOT / "tests" / "stand_ins" / "perf", tmp_path / "bin")
@@ -93,6 +93,11 @@ def test_what_perf_recorded_of_a_server_becomes_its_flame_graph(tmp_path: Path, 
     assert sum(perf.parse_folded(project.file("alpha_stacks.log").read_text()).values()) > 0
     picture = ET.fromstring(project.file("alpha_flamegraph.svg").read_text())
     assert any("alpha" in (node.text or "") for node in picture.iter())
+    costs = project.capture("alpha")["server"]["costs"]
+    assert costs["context_switches"] > 0
+    if recorder == "stand-in":
+        assert "perf may not count here" in costs["why_not"]["cycles"]
+        assert costs["source"].startswith("/proc for context switches")
 
 
 def test_unhealthy_is_not_ready_a_flood_of_errors_is_cut_and_a_contradiction_is_told(tmp_path: Path) -> None:

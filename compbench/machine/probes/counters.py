@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 import psutil
 
+from compbench.machine.probes.pressure import PressureTotals, read_pressure
+
 T = TypeVar("T")
 ROOT = Path("/")
 # `lo` on Linux, `lo0` on macOS and the BSDs.
@@ -75,6 +77,7 @@ class MachineCounters(msgspec.Struct, frozen=True, kw_only=True):
     quota_throttles: int | None = None
     cpu_mhz: float | None = None
     load_1min: float | None = None
+    pressure: PressureTotals | None = None
 
 
 def read_machine_counters(root: Path = ROOT) -> MachineCounters:
@@ -98,6 +101,7 @@ def read_machine_counters(root: Path = ROOT) -> MachineCounters:
         quota_throttles=_quota_throttles(root),
         cpu_mhz=_fastest_core_mhz(),
         load_1min=load[0] if load else None,
+        pressure=read_pressure(root),
     )
 
 

@@ -6,14 +6,16 @@ import csv
 import io
 from collections.abc import Sequence
 
-from compbench.model import metrics
+from compbench.model import costs, metrics
 from compbench.model.times import iso_utc
 from compbench.report.past.history import Past, PastMeasurement
 
 _FACTS = ("system", "driver", "profile", "scale")
+# What a request cost the machine stands last.
+_FIGURES = (*(metric.name for metric in metrics.ALL), *costs.NAMES)
 _HEADER = (
     *("run", "opened_at", "commit", "uncommitted", "machine", *_FACTS),
-    *("scenario", "repeat", "outcome", "duration_s", *(metric.name for metric in metrics.ALL)),
+    *("scenario", "repeat", "outcome", "duration_s", *_FIGURES),
 )
 
 
@@ -34,5 +36,5 @@ def csv_text(history: Sequence[Past]) -> str:
 
 def _figures(one: PastMeasurement) -> list[str]:
     duration = "" if one.duration_s is None else f"{one.duration_s:g}"
-    values = (one.figures.get(metric.name) for metric in metrics.ALL)
+    values = (one.figures.get(name) for name in _FIGURES)
     return [duration, *("" if value is None else f"{value:.6g}" for value in values)]
