@@ -17,8 +17,8 @@ PACKAGE = ROOT / "compbench"
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
     "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end suite run_opener run_in_progress"
-    " preparation estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation"
-    " installing",
+    " preparation estimate project exit_codes selection fault_log file_state looking_back known_systems telling display"
+    " invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
     " comparison builds_compared pairing statistics capacities baselines groups server_versions",

@@ -68,7 +68,7 @@ def variants_of(run_kind: RunKind, settings: Settings, root: Path, kind: SystemK
     asked = {name: getattr(settings, name) for name in BUILDS}
     if missing := [name for name, folder in asked.items() if not folder]:
         raise UserError(
-            f"duet: name two builds; without {' and '.join(f'{name}=' for name in missing)} there is no duet: `doit duet"
+            f"duet: without {' and '.join(f'{name}=' for name in missing)} there are no two builds: `doit duet"
             f" base=<{kind.build} of one build> head=<{kind.build} of the other>`"
         )
     folders = {name: str(absolute_folder(root, name, folder, "command line")) for name, folder in asked.items()}
