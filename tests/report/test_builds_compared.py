@@ -100,6 +100,7 @@ def test_builds_that_do_not_answer_alike_are_told_so() -> None:
     def poorer(capture: Capture) -> Capture:
         assert capture.result is not None
         assert capture.result.details is not None
+        assert capture.result.details.recall is not None
         recall = msgspec.structs.replace(capture.result.details.recall, mean=0.5)
         details = msgspec.structs.replace(capture.result.details, recall=recall)
         return msgspec.structs.replace(capture, result=msgspec.structs.replace(capture.result, details=details))
