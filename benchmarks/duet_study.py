@@ -14,7 +14,9 @@ stands how often it would be found by the t-test's own power at the noise that w
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,11 +58,25 @@ def measured(folder: Path, name: str, builds: tuple[Path, Path], pairs: int, set
         words = [f"duet:{SCENARIO}", f"base={builds[0]}", f"head={builds[1]}", f"repeat={pairs}"]
         folders = [f"output_dir={output}", f"work_dir={folder / 'work'}", f"cache_dir={folder / 'cache'}"]
         argv = [sys.executable, "-m", "doit", *words, *folders, *SETTINGS, *settings]
-        code = subprocess.run(argv, cwd=ROOT, check=False).returncode
+        code = run_whole(argv)
         closed = sorted(output.glob("*/.ended"))
         if not closed:
             sys.exit(f"{name}: doit ended with {code} before the duet was whole: the same command goes on with it")
     return read_run(closed[-1].parent)
+
+
+def run_whole(argv: Sequence[str]) -> int:
+    """Return the exit code of a program; an interruption of this one is one of that, which ends in its own time."""
+    process = subprocess.Popen(argv, cwd=ROOT)
+    try:
+        return process.wait()
+    except BaseException:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)  # a terminal has told it already
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+        raise
 
 
 def ratios(pairs: Sequence[tuple[Capture, Capture]], times: str, figure: str) -> list[tuple[float, float]]:
@@ -115,6 +131,7 @@ def tell(name: str, run: Run, sizes: Sequence[int]) -> dict[str, object]:
 
 def main() -> None:
     """Measure what is not measured yet, and print the shares of alarms."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     words = sys.argv[1:]
     settings = [word for word in words if "=" in word]
     plain = [word for word in words if "=" not in word]
