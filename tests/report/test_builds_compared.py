@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from compbench.model import file_names
 from compbench.model.notices import Outcome
 from compbench.model.records import Capture, Manifest
 from compbench.report import render
 from compbench.report.builds_compared import DuetRecord, compare_builds
+from compbench.store.record_files import write_record
+from tests import rendering, synthetic
 from tests.synthetic import NAMES, Recipe, RunRecipe, make_capture, manifest_of
 
 SCENARIO = NAMES[0]
@@ -54,7 +59,7 @@ def invalid(capture: Capture) -> Capture:
 def test_a_slower_head_is_told_with_its_interval_and_ends_with_1() -> None:
     record = duet(8, 1.1)
     primary = next(one for one in record.figures if one.is_primary)
-    assert record.verdict.startswith(f"head is {primary.delta_pct:.1f} % slower than base in P99 (response time) (")
+    assert record.verdict.startswith(f"head is {primary.delta_pct:.1f} % slower than base in P50 (response time) (")
     assert "8 pairs, p " in record.verdict
     assert primary.low_pct < 10 < primary.high_pct
     assert record.code == 1
@@ -65,7 +70,7 @@ def test_a_slower_head_is_told_with_its_interval_and_ends_with_1() -> None:
 def test_alike_builds_are_told_what_could_hide() -> None:
     record = duet(8)
     assert record.code == 0
-    assert record.verdict.startswith("no difference found in P99 (response time): at most ±")
+    assert record.verdict.startswith("no difference found in P50 (response time): at most ±")
     assert record.spent_min == 4.0
     assert record.cost.startswith("8 pairs took 4.0 min; at this noise")
 
@@ -107,3 +112,18 @@ def test_builds_that_do_not_answer_alike_are_told_so() -> None:
 
     assert duet(6).cautions == []
     assert duet(6, change=poorer).cautions == ["not at equal recall: base 0.9900, head 0.9083"]
+
+
+@pytest.mark.process
+def test_the_report_of_a_duet_begins_with_its_verdict_and_shows_every_figure(tmp_path: Path) -> None:
+    folder = synthetic.make_run(tmp_path)
+    record = msgspec.structs.replace(duet(8, 1.1), run=folder.name)
+    write_record(folder / file_names.of_study(folder.name, SCENARIO, "duet"), record)
+    rendering.write_pages(folder)
+    rendering.render(folder)
+    page = rendering.text_of(folder, "report.html")
+    assert f'<p class="sentence">{SCENARIO}: {record.verdict}' in page
+    assert page.count("p by ranks") == 1
+    told = rendering.text_of(folder, "report.md")
+    assert "## Two builds: " in told
+    assert len(re.findall(r"^\| (?:P99|P50|mean) (?:response|service)", told, re.MULTILINE)) == 6
