@@ -19,6 +19,11 @@ FEWEST_PAIRS = 6
 # The change of which is said how many pairs find it, and how surely they do.
 WANTED_CHANGE_PCT, WANTED_POWER = 10.0, 0.95
 _MOST_PAIRS = 1000
+# With fewer pairs the ranks want nearly all signs alike, and the power of the t-test says nothing of both tests'.
+SURE_FROM = 8
+# Both tests find as much as the t-test alone with so much more noise: of 3000 simulated duets each, at a noise of 6 to
+# 20 %, as many pairs as that asks for find 10 % in 95.0 to 96.9 %; without it, in 92.6 to 94.2 % from 7 % on.
+_BOTH_TESTS = 1.05
 # Standard errors.
 _CERTAIN = 10
 
@@ -75,7 +80,7 @@ def change_in_pairs(pairs: Sequence[tuple[float, float]]) -> PairedChange | None
 
 
 def power(pairs: int, noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -> float:
-    """Return how likely that many pairs find a change, by the t-test, at that noise of a pair's ratio.
+    """Return how likely that many pairs, `SURE_FROM` or more, find a change by both tests, at that noise of a ratio.
 
     That they find it the wrong way round is left out.
     """
@@ -84,7 +89,7 @@ def power(pairs: int, noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -
     if noise_pct == 0:
         return 1.0
     freedom = pairs - 1
-    shift = math.log1p(change_pct / 100) / math.log1p(noise_pct / 100) * math.sqrt(pairs)
+    shift = math.log1p(change_pct / 100) / (_BOTH_TESTS * math.log1p(noise_pct / 100)) * math.sqrt(pairs)
     limit = float(stats.t.ppf(1 - ALPHA / 2, freedom))
     # So far out scipy's distribution is not a number, and the power 1 in all digits.
     return 1.0 if shift > limit + _CERTAIN else float(stats.nct.sf(limit, freedom, shift))
@@ -92,7 +97,7 @@ def power(pairs: int, noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -
 
 def pairs_needed(noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -> int | None:
     """Return the fewest pairs that find a change as surely as is wanted; None if a thousand do not."""
-    low, high = FEWEST_PAIRS, _MOST_PAIRS
+    low, high = SURE_FROM, _MOST_PAIRS
     if power(high, noise_pct, change_pct) < WANTED_POWER:
         return None
     while low < high:

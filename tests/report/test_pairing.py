@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from compbench.report.pairing import FEWEST_PAIRS, PairedChange, change_in_pairs, pairs_needed, power
+from compbench.report.pairing import SURE_FROM, PairedChange, change_in_pairs, pairs_needed, power
 from compbench.report.statistics import ALPHA
 
 
@@ -38,10 +38,10 @@ def test_as_many_pairs_as_are_told_find_the_change(noise_pct: float) -> None:
     count = pairs_needed(noise_pct)
     assert count is not None
     assert power(count, noise_pct) >= 0.95
-    assert count == FEWEST_PAIRS or power(count - 1, noise_pct) < 0.95
+    assert count == SURE_FROM or power(count - 1, noise_pct) < 0.95
     noise = math.log1p(noise_pct / 100)
     found = [pairs(seed, count, factor=1.1, noise=noise) for seed in range(200)]
-    assert np.mean([one.p_value < ALPHA for one in found]) > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 200)
+    assert np.mean([one.differs for one in found]) > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 200)
 
 
 def test_one_odd_pair_makes_no_difference_and_too_few_pairs_never_do() -> None:
@@ -57,5 +57,5 @@ def test_one_odd_pair_makes_no_difference_and_too_few_pairs_never_do() -> None:
     alike = change_in_pairs([(1.0, 1.0)] * 6)
     assert alike is not None
     assert (alike.differs, alike.delta_pct, alike.could_hide_pct) == (False, 0.0, 0.0)
-    assert pairs_needed(0.0) == FEWEST_PAIRS
+    assert pairs_needed(0.0) == SURE_FROM
     assert pairs_needed(900.0) is None
