@@ -16,12 +16,12 @@ PACKAGE = ROOT / "compbench"
 
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
-    "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
-    " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation"
-    " installing",
+    "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end suite run_opener run_in_progress"
+    " preparation estimate project exit_codes selection fault_log file_state looking_back known_systems telling display"
+    " invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
-    " comparison statistics capacities baselines groups server_versions machine_costs",
+    " comparison builds_compared pairing statistics capacities baselines groups server_versions machine_costs",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
@@ -57,7 +57,7 @@ ROOMS = {
     " priority isolation perf_counts process output perf perf_lines interrupts namespaces guard effects containers ask"
     " control_groups placement",
     "machine/probes": "cores busy_processes process_counters task_counts sockets machine counters pressure binaries",
-    "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
+    "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes costs records sample notices catalogue metrics result file_names"
     " measurement texts times partition errors",
