@@ -20,7 +20,7 @@ from compbench.cli.display import Display  # noqa: E402
 from compbench.cli.file_state import NewerThanTargets  # noqa: E402
 from compbench.cli.project import Project  # noqa: E402
 from compbench.cli.reporter import reporter_for  # noqa: E402
-from compbench.cli.selection import asks_for_rivals  # noqa: E402
+from compbench.cli.selection import asks_for_rivals, run_kind_asked_for  # noqa: E402
 from compbench.cli.suite import Suite  # noqa: E402
 from compbench.config.scenarios import scenario_names  # noqa: E402
 from compbench.config.sources import variables_of  # noqa: E402
@@ -33,8 +33,9 @@ try:
     options.refuse_unsupported(sys.argv[1:])
     WORDS = invocation.words_of(sys.orig_argv, shutil.which("doit"), Path.cwd())
     VARIABLES = variables_of(sys.argv[1:])
-    WITH_RIVALS = asks_for_rivals(options.tasks_to_run(sys.argv[1:]), VARIABLES)
-    SETTINGS = load_settings(ROOT, os.environ, VARIABLES, WORDS, with_rivals=WITH_RIVALS)
+    ASKED = options.tasks_to_run(sys.argv[1:])
+    RUN_KIND, WITH_RIVALS = run_kind_asked_for(ASKED, VARIABLES), asks_for_rivals(ASKED, VARIABLES)
+    SETTINGS = load_settings(ROOT, os.environ, VARIABLES, WORDS, with_rivals=WITH_RIVALS, run_kind=RUN_KIND)
     SCENARIOS = scenario_names(Path(SETTINGS.scenarios_dir))
     PROJECT = Project(ROOT, SETTINGS, SCENARIOS, time.time())
     DISPLAY = Display(sys.stdout)

@@ -55,7 +55,7 @@ ROOMS = {
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler sampling priority"
     " process output perf interrupts namespaces guard effects containers ask",
     "machine/probes": "busy_processes process_counters sockets machine counters binaries",
-    "config": "sources settings scenarios set_files system_tables toml_tables folders credentials",
+    "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes records sample notices catalogue metrics result file_names measurement"
     " texts times errors",

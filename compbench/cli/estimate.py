@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from compbench.cli.project import Project
 from compbench.measuring import drivers
 from compbench.model.errors import UserError
@@ -59,7 +57,7 @@ def _finding_s(project: Project, names: Iterable[str]) -> float:
             each.system
             for scenario in of_each
             for each in measured_by(project.settings, scenario)
-            if wanted_memories(msgspec.structs.replace(each, systems=()), scenario) is None
+            if wanted_memories(each.alone, scenario) is None
         }
     except UserError:
         return 0.0  # a check says so

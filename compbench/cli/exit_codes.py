@@ -29,7 +29,7 @@ def exit_code(
 
     2 means that nothing started, 1 that not all passed or a task failed, 0 that all is well; the checks alone, and the
     tasks that look back, have codes of their own. What a system does not offer is no failure, and no success either:
-    if nothing else was asked for, nothing has passed.
+    if nothing else was asked for, nothing has passed. A study's code is its own verdict, given by its task.
 
     Args:
         selection: the measurements that were asked for.
@@ -43,6 +43,8 @@ def exit_code(
         codes.append(NOT_STARTED)
     elif selection.is_preflight:
         codes.append(preflight_exit_code(findings))
+    elif selection.is_study:
+        codes += [] if codes else [FAILED]
     elif selection.is_measuring:
         codes.append(PASSED if _all_passed(selection.wanted, captures) else FAILED)
     return max(codes, default=PASSED)

@@ -34,6 +34,7 @@ _REASONS_TOLD = 3
 def show_trend(settings: Settings, display: Display) -> int:
     """Write the page of all closed runs and say where it is."""
     known, skipped = _closed_runs(settings, display)
+    known = _nameless(known)
     path = trend.write_trend(Path(settings.output_dir), Path(settings.cache_dir), known, skipped)
     display.line(f"{len(known)} closed run{'' if len(known) == 1 else 's'}: {path}")
     return 0
@@ -89,7 +90,7 @@ def _due_line(newest: Past | None, now: float) -> tuple[str, str | None, int]:
 def show_export(settings: Settings, display: Display) -> int:
     """Write every closed run as CSV and the newest as OpenMetrics, and say where."""
     known, _ = _closed_runs(settings, display)
-    for path in history_files.write_exports(Path(settings.output_dir), known):
+    for path in history_files.write_exports(Path(settings.output_dir), [past for past in known if not past.is_study]):
         display.line(f"written: {path}")
     return 0
 
@@ -120,7 +121,7 @@ def _closed_runs(settings: Settings, display: Display) -> tuple[list[Past], list
 
 
 def _show_published(settings: Settings, display: Display, known: Sequence[Past]) -> int:
-    head = history.named(known, settings.head) if settings.head else known[-1]
+    head = history.named(known, settings.head) if settings.head else _nameless(known)[-1]
     captures = runs.find_run(Path(settings.output_dir), head.run).captures()
     published = baselines.load_baselines(pages.baselines_file(Path(settings.scenarios_dir)))
     rows = comparison.against_published(baselines.compare(captures, published))
@@ -136,11 +137,23 @@ def _show_published(settings: Settings, display: Display, known: Sequence[Past])
 def _pair(settings: Settings, known: Sequence[Past]) -> tuple[Past, Past]:
     """Return the runs that are named; without `head` the newest, without `base` the last comparable one before it."""
     # Without a name a search for a capacity is passed over: it is compared only with another one, and by name.
-    suites = [past for past in known if past.kind == "suite"] or known
+    suites = [past for past in known if past.kind == "suite"] or _nameless(known)
     head = history.named(known, settings.head) if settings.head else suites[-1]
     if settings.base:
         return history.named(known, settings.base), head
-    return comparable.latest_pair([*(past for past in known if past.run < head.run), head])
+    return comparable.latest_pair([*(past for past in _nameless(known) if past.run < head.run), head])
+
+
+def _nameless(known: Sequence[Past]) -> list[Past]:
+    """Return the runs that are compared without being named: all but studies.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = [past for past in known if not past.is_study]
+    if not found:
+        raise UserError("there are only studies (noise, duet) among the closed runs: `doit` measures a suite")
+    return found
 
 
 def _with_commit(past: Past) -> str:

@@ -67,7 +67,7 @@ def keep_data_set(project: Project, scenario: str, tell: Subscriber) -> None:
     facts = project.loaded[scenario]
 
     def find(each: Settings) -> None:
-        alone = msgspec.structs.replace(each, systems=())
+        alone = each.alone
         if data_set_sizes.wanted_memories(alone, facts) is None:
             _find_size(Making(alone, project.root, _naming(each, tell), scenario), facts)
 
@@ -198,7 +198,7 @@ def keep_frontier(project: Project, scenario: str, tell: Subscriber) -> None:
 def _has_every_size(project: Project, scenario: str) -> bool:
     """Tell whether it is known how much each of several systems loads."""
     facts = project.loaded[scenario]
-    alone = [msgspec.structs.replace(each, systems=()) for each in data_set_sizes.measured_by(project.settings, facts)]
+    alone = [each.alone for each in data_set_sizes.measured_by(project.settings, facts)]
     return all(data_set_sizes.wanted_memories(each, facts) is not None for each in alone)
 
 

@@ -15,7 +15,7 @@ from compbench.config.scenarios import load_scenario
 from compbench.config.settings import INVOCATION_KEYS, Settings
 from compbench.model import file_names
 from compbench.model.errors import UserError
-from compbench.model.measurement import Measurement, measurement_named, of_scenarios, schedule
+from compbench.model.measurement import STUDIES, Measurement, measurement_named, of_scenarios, schedule
 from compbench.model.scenario import Scenario
 from compbench.store import provenance, runs
 from compbench.store.runs import Run
@@ -41,7 +41,7 @@ class Project:
     @cached_property
     def measurements(self) -> list[Measurement]:
         """Return all measurements of a whole suite, in order."""
-        return schedule(self.scenarios, self.settings.repeat, self.settings.order_seed, self.settings.systems)
+        return schedule(self.scenarios, self.settings.repeat, self.settings.order_seed, self.settings.compared)
 
     @property
     def names(self) -> list[str]:
@@ -87,7 +87,7 @@ class Project:
             UserError: the scenario's file is wrong.
         """
         measurement = measurement_named(name)
-        if not measurement.system:
+        if not self.settings.systems:
             return ""
         return registry.not_offered(self.settings.of(measurement.system), self.loaded[measurement.scenario])
 
@@ -103,8 +103,8 @@ class Project:
 
     @cached_property
     def open_runs(self) -> list[Run]:
-        """Return the suites that were open when this was first asked, newest first."""
-        return [run for run in runs.open_runs(self.output_dir) if run.manifest.kind == "suite"]
+        """Return the runs of the kind that is asked for that were open when this was first asked, newest first."""
+        return [run for run in runs.open_runs(self.output_dir) if run.manifest.kind == self.settings.run_kind]
 
     @cached_property
     def new_names(self) -> list[str]:
@@ -161,15 +161,22 @@ class Project:
         called = self.settings.invocation or ("doit",)
         program = 1 + next((place for place, word in enumerate(called) if Path(word).name == "doit"), 0)
         settings = [word for word in called[program:] if "=" in word and not word.startswith("-")]
-        asked = [word for word in settings if word.partition("=")[0] not in (*INVOCATION_KEYS, *self._replaced_words())]
+        asked = [word for word in settings if word.partition("=")[0] not in self._left_out_words()]
         systems = [f"system={','.join(self.settings.systems)}"] if self.settings.systems else []
         return [*called[:program], *self._tasks_for(selection), *asked, *systems]
 
-    def _replaced_words(self) -> tuple[str, ...]:
-        """Return the settings that are said otherwise where systems are compared: which rivals are here may change."""
-        return ("system", "rivals") if self.settings.systems else ()
+    def _left_out_words(self) -> set[str]:
+        """Return the settings that were for one call, but for a duet's builds, or are said otherwise.
+
+        The latter where systems are compared: which rivals are here may change.
+        """
+        builds = {"base", "head"} if self.settings.run_kind == "duet" else set()
+        return {*INVOCATION_KEYS, *(("system", "rivals") if self.settings.systems else ())} - builds
 
     def _tasks_for(self, selection: Sequence[str]) -> list[str]:
+        if self.settings.run_kind in STUDIES:
+            named = dict.fromkeys(measurement_named(name).scenario for name in selection)
+            return [f"{self.settings.run_kind}:{scenario}" for scenario in named]
         if set(self.names) <= set(selection):
             return []
         words = []

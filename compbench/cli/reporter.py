@@ -54,6 +54,7 @@ class Reporter:
         if self.suite.selection.is_measuring:
             settings = project.settings
             measured = f"systems {', '.join(settings.systems)}" if settings.systems else f"system {settings.system}"
+            measured += f" ({' and '.join(settings.variants)} in turn)" if settings.variants else ""
             self.display.line(
                 f"compbench {__version__}: {measured}, driver {settings.driver}, profile"
                 f" {settings.profile}, data scale {settings.scale} ({settings.system_reason})"
@@ -61,7 +62,7 @@ class Reporter:
             for name, how_to_get in settings.absent:
                 self.display.line(f"      note: {name} is not here, so it is not measured: {how_to_get}")
             self._tell_data()
-            if settings.systems:
+            if settings.compared:
                 self._tell_length()
 
     def _tell_length(self) -> None:

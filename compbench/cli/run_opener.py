@@ -55,7 +55,8 @@ class RunOpener:
         if run is not None:
             return self._in_progress(self.choice.reopen(run, selection, findings))
         self._make_room(selection)
-        run = self.choice.create(project.new_names[0], selection, findings, project.words_for(selection))
+        words, kind = project.words_for(selection), project.settings.run_kind
+        run = self.choice.create(project.new_names[0], selection, findings, words, kind)
         if odd := clock_remark(project.loaded_at, run.name, project.output_dir):
             self.remark(odd)
         return self._in_progress(run)

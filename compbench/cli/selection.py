@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from compbench.model.errors import UserError
-from compbench.model.measurement import Measurement, measurement_named, of_scenarios
+from compbench.model.measurement import STUDIES, Measurement, RunKind, measurement_named, of_scenarios
 
 # The tasks that lead to making the measurement that they name.
 MEASUREMENT_TASKS = ("measure", "diagnostics", "flamegraph", "pages")
@@ -26,12 +26,14 @@ class Selection:
         capacities: the scenarios whose capacity is searched for, in order.
         concerned: the scenarios that are named in any way; empty if one task concerns all of them.
         is_preflight: whether the checks are asked for themselves, and nothing is measured.
+        is_study: whether the figures are asked for only to compare them, so that the comparison is the verdict.
     """
 
     measurements: tuple[str, ...] = ()
     capacities: tuple[str, ...] = ()
     concerned: tuple[str, ...] = ()
     is_preflight: bool = False
+    is_study: bool = False
 
     @property
     def is_measuring(self) -> bool:
@@ -59,6 +61,23 @@ def asks_for_rivals(tasks: Sequence[str], variables: Mapping[str, str]) -> bool:
     return VERSUS in kinds or "rivals" in variables
 
 
+def run_kind_asked_for(tasks: Sequence[str], variables: Mapping[str, str]) -> RunKind:
+    """Return the kind of run that the command line asks for: a study, if it names one, or else a suite.
+
+    Raises:
+        UserError: it names a study beside other tasks, or rivals.
+    """
+    kinds = [task.partition(":")[0] for task in tasks]
+    study = next((kind for kind in STUDIES if kind in kinds), None)
+    if study is None:
+        return "suite"
+    if others := [task for task, kind in zip(tasks, kinds, strict=True) if kind != study]:
+        raise UserError(f"{study}: it is a run of its own, with settings of its own: name it without {others[0]}")
+    if "rivals" in variables:
+        raise UserError(f"{study}: it is about one system: leave rivals= out")
+    return study
+
+
 def selection_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> Selection:
     """Return the selection that these tasks mean; `measurements` are all there are, in order."""
     found, capacities = measurements_of(tasks, measurements), capacities_of(tasks)
@@ -68,6 +87,7 @@ def selection_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -> S
         capacities=tuple(capacities),
         concerned=tuple(scenarios_of(tasks)),
         is_preflight=checks and not (found or capacities),
+        is_study=any(task.partition(":")[0] in STUDIES for task in tasks),
     )
 
 
@@ -76,7 +96,7 @@ def measurements_of(tasks: Sequence[str], measurements: Sequence[Measurement]) -
     found: dict[str, None] = {}
     for task in tasks:
         kind, _, name = task.partition(":")
-        if kind in (RUN, VERSUS):
+        if kind in (RUN, VERSUS, *STUDIES):
             found |= dict.fromkeys(of_scenarios(measurements, [name]) if name else [m.name for m in measurements])
         elif kind in MEASUREMENT_TASKS:
             found |= dict.fromkeys([name] if name else [measurement.name for measurement in measurements])
@@ -108,7 +128,8 @@ def in_order(tasks: Sequence[str], measurements: Sequence[Measurement]) -> list[
     ordered = [
         word for task in ordered for word in (_each(VERSUS, _scenarios(measurements)) if task == VERSUS else [task])
     ]
-    scenarios = [name for kind, _, name in (task.partition(":") for task in ordered) if kind in (RUN, VERSUS)]
+    ordered = [f"{task}:{studied_scenario(measurements)}" if task in STUDIES else task for task in ordered]
+    scenarios = [name for kind, _, name in (task.partition(":") for task in ordered) if kind in (RUN, VERSUS, *STUDIES)]
     if scenarios and any(measurement.repeat or measurement.system for measurement in measurements):
         ordered = [*one_by_one(scenarios, of_scenarios(measurements, scenarios)), *ordered]
     if not measurements_of(ordered, measurements):
@@ -134,6 +155,11 @@ def _each(kind: str, names: Sequence[str]) -> list[str]:
 
 def _scenarios(measurements: Sequence[Measurement]) -> list[str]:
     return sorted({measurement.scenario for measurement in measurements})
+
+
+def studied_scenario(measurements: Iterable[Measurement]) -> str:
+    """Return the scenario that a study is of unless it names one: the first by name."""
+    return min((measurement.scenario for measurement in measurements), default="")
 
 
 def one_by_one(scenarios: Sequence[str], measurements: Sequence[str]) -> list[str]:

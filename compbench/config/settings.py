@@ -11,12 +11,16 @@ import msgspec
 
 from compbench.config import system_tables
 from compbench.config.system_tables import MachineLimits
+from compbench.model.measurement import RunKind
 
 # Keys of the command line alone; refused in the file and in the environment.
 INVOCATION_KEYS = ("new", "resume", "run", "base", "head")
 # Fields that loading fills in; setting them is refused.
 FOUND_KEYS = (
     "systems",
+    "run_kind",
+    "variants",
+    "variant",
     "absent",
     "sizes",
     "system_tables",
@@ -81,7 +85,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Paths are relative to the project's root until they are loaded, then absolute. `system` and `driver` are never
     `auto` after loading; `systems` are those that are compared, the subject first, and `system` the one of them
-    that is meant at the moment (none are compared where there is but one); `absent` are rivals that were asked for
+    that is meant at the moment (none are compared where there is but one). A study (`run_kind`) measures `variants` of
+    one system, each with the settings in which it differs (those of the system's own table as `system.<name>.<key>`);
+    `variant` is the one that is meant at the moment. `absent` are rivals that were asked for
     and are not here, each with how to get it. `sizes` are how many memories of a scenario a run has measured
     before, and why no more: all that is measured later in the same run gets as many. `system_reason` says why the
     system was chosen, `system_is_chosen` whether it was named explicitly, `auto_choice` which one `auto` means here
@@ -134,6 +140,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     resume_max_age_h: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 24.0
     max_output_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
     priority: Literal["auto", "off"] = "auto"
+    isolation: str = "auto"
     flamegraph: bool = True
     report: bool = True
     notify: Notify = Notify()
@@ -152,6 +159,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     base: str = ""
     head: str = ""
     systems: tuple[str, ...] = ()
+    run_kind: RunKind = "suite"
+    variants: dict[str, dict[str, Any]] = {}
+    variant: str = ""
     absent: tuple[tuple[str, str], ...] = ()
     sizes: dict[str, tuple[int, str]] = {}
     system_tables: dict[str, dict[str, Any]] = {}
@@ -161,14 +171,36 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     default_limits: MachineLimits = SPECIFIED_LIMITS
     invocation: tuple[str, ...] = ()
 
-    def of(self, system: str) -> Settings:
-        """Return the settings as they hold for one of the systems that are compared; none means all as it is."""
-        return msgspec.structs.replace(self, system=system) if system else self
+    def of(self, name: str) -> Settings:
+        """Return the settings as they hold for one of the systems, or variants, that are compared; none: as it is."""
+        if name not in self.variants:
+            return msgspec.structs.replace(self, system=name) if name else self
+        prefix = f"system.{self.system}."
+        given = self.variants[name].items()
+        own = {key.removeprefix(prefix): value for key, value in given if key.startswith(prefix)}
+        tables = {**self.system_tables, self.system: {**self.system_tables[self.system], **own}}
+        others = {key: value for key, value in given if not key.startswith(prefix)}
+        return msgspec.structs.replace(self, variant=name, system_tables=tables, **others)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Return the names of the systems, or variants, that are compared; none where one is measured."""
+        return tuple(self.variants) or self.systems
 
     @property
     def of_each(self) -> list[Settings]:
-        """Return the settings as they hold for each system that is measured, the subject's first."""
-        return [self.of(name) for name in self.systems] or [self]
+        """Return the settings as they hold for each system, or variant, that is measured, the subject's first."""
+        return [self.of(name) for name in self.compared] or [self]
+
+    @property
+    def contender(self) -> str:
+        """Return the name of the one that is meant at the moment, of several that are compared; empty if it is one."""
+        return self.variant or (self.system if self.systems else "")
+
+    @property
+    def alone(self) -> Settings:
+        """Return the settings as they would hold if the one that is meant at the moment were all that is measured."""
+        return msgspec.structs.replace(self, systems=(), variants={}, variant="")
 
     @property
     def loading_limit_s(self) -> float:

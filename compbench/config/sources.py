@@ -25,10 +25,12 @@ from compbench.config.settings import (
     SPECIFIED_SUITE,
     Settings,
 )
+from compbench.config.studies import STUDY_DEFAULTS, study_system, variants_of
 from compbench.config.system_tables import SystemKind
 from compbench.config.toml_tables import convert_table, parse_toml
 from compbench.files.regular import read_regular
 from compbench.model.errors import UserError, did_you_mean
+from compbench.model.measurement import RunKind
 
 FILE_NAME = "compbench.toml"
 ENVIRONMENT_PREFIX = "COMPBENCH_"
@@ -60,6 +62,7 @@ def merge_settings(
     invocation: Iterable[str] = ("doit",),
     *,
     with_rivals: bool = False,
+    run_kind: RunKind = "suite",
 ) -> Settings:
     """Read and merge all sources of settings.
 
@@ -72,6 +75,7 @@ def merge_settings(
         invocation: the words of the command that resumes this one; settings of the environment are added to them,
             since a shell may have set them for a single call.
         with_rivals: whether the system is compared with the rivals that are set.
+        run_kind: what is asked for: a suite, or a study, which has defaults of its own and variants of the system.
 
     Raises:
         UserError: an unknown name or a value of the wrong type or range, with the source it stands in.
@@ -98,9 +102,20 @@ def merge_settings(
         checked = convert_table(values, Settings, where, strict=strict)
         asked |= {key: getattr(checked, key) for key in values}
         places |= dict.fromkeys(values, where)
-    merged = convert_table({**PROFILES[asked.get("profile", "full")], **asked}, Settings, "settings", strict=True)
-    decided = _decide(merged, root, places, known, tables, with_rivals=with_rivals)
-    return msgspec.structs.replace(decided, invocation=words)
+    usual = PROFILES[asked.get("profile", "full")] | STUDY_DEFAULTS.get(run_kind, {})
+    merged = convert_table({**usual, **asked}, Settings, "settings", strict=True)
+    meant = msgspec.structs.replace(study_system(merged, run_kind, known), run_kind=run_kind)
+    decided = _decide(meant, root, places, known, tables, with_rivals=with_rivals)
+    return msgspec.structs.replace(_with_variants(decided, root, known), invocation=words)
+
+
+def _with_variants(settings: Settings, root: Path, known: Mapping[str, SystemKind]) -> Settings:
+    """Add the variants that a study measures; where none is meant, the last one is, such as the newer of two builds."""
+    variants = variants_of(settings.run_kind, settings, root, known[settings.system])
+    if not variants:
+        return settings
+    of_last = msgspec.structs.replace(settings, variants=variants).of([*variants][-1])
+    return msgspec.structs.replace(of_last, variant="")
 
 
 def variables_of(arguments: Iterable[str]) -> dict[str, str]:
@@ -161,7 +176,12 @@ def _decide(
         auto_choice=system_tables.choose(system_tables.AUTO, where, known, own, tables),
         system_is_chosen=settings.system != system_tables.AUTO,
         system_tables={name: msgspec.to_builtins(table) for name, table in own.items()},
-        driver=_driver(settings.driver, kind, where=places.get("driver", "settings"), several=several),
+        driver=_driver(
+            settings.driver,
+            kind,
+            where=places.get("driver", "settings"),
+            several=several or settings.run_kind == "duet",
+        ),
         default_limits=small or SPECIFIED_LIMITS,
     )
 
@@ -172,15 +192,15 @@ def _warm_up_s(settings: Settings, places: Mapping[str, str], *, several: bool) 
 
 
 def _driver(asked: str, kind: SystemKind, *, where: str, several: bool) -> str:
-    """Return the driver; systems are compared by one that can ask all of them, and checks their answers.
+    """Return the driver; systems, or builds, are compared by one that can ask all of them, and checks their answers.
 
     Raises:
-        UserError: several systems are to be measured by another driver.
+        UserError: several are to be measured by another driver.
     """
     if not several:
         return kind.driver if asked == "auto" else asked
     if asked not in ("auto", "builtin"):
-        raise UserError(f"{where}: driver = {asked!r}: several systems are compared by driver=builtin alone")
+        raise UserError(f"{where}: driver = {asked!r}: several systems or builds are compared by driver=builtin alone")
     return "builtin"
 
 

@@ -108,6 +108,7 @@ class SystemKind:
         check: refuses a table's values as a whole, given the words that it begins its message with.
         unmeasured: keys that do not affect a measurement; every other one is part of a run's fingerprint.
         of_searches: keys that affect searches alone, so that data which is kept serves all of their values.
+        build: the key that says which build of it is measured, a folder; empty where it has none.
         folders: keys that hold a folder, relative to the project's.
         shorthands: names outside of the table that mean a key in it.
         trace: tells whether this machine shows a trace of it, given its settings and which of them were set; None if
@@ -127,6 +128,7 @@ class SystemKind:
     check: Callable[[Any, str], None] | None = None
     unmeasured: frozenset[str] = frozenset()
     of_searches: frozenset[str] = frozenset({"effort"})
+    build: str = ""
     folders: tuple[str, ...] = ()
     shorthands: Mapping[str, str] = field(default_factory=dict)
     trace: Callable[[Any, Collection[str]], Trace] | None = None

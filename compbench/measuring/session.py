@@ -88,7 +88,7 @@ def _outcome_of(attempt: Attempt) -> Outcome:
 
 
 def _run_phases(attempt: Attempt) -> Outcome:
-    if attempt.measurement.system and (what := registry.not_offered(attempt.settings, attempt.scenario)):
+    if attempt.settings.systems and (what := registry.not_offered(attempt.settings, attempt.scenario)):
         return outcome_of("not-offered", system=registry.title_of(attempt.settings.system), what=what)
     if attempt.spoiled_attempts:
         await_quiet(attempt)

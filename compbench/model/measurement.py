@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["load", "capacity"]
+# What a run is: a suite, a search for a capacity, or a study, which measures variants of one system in turn.
+RunKind = Literal["suite", "capacity", "noise", "duet"]
+STUDIES: tuple[RunKind, ...] = ("noise", "duet")
 
 CAPACITY_ENDING = "_capacity"
 _REPEATED = re.compile(r"(?P<stem>.+)_run(?P<repeat>[1-9]\d*)")
@@ -26,7 +29,8 @@ class Measurement:
         scenario: its name.
         repeat: counts from 1; None where each scenario is measured only once.
         kind: `load` at the scenario's own rate, or `capacity`, the highest rate within its targets.
-        system: its name if the run measures several systems; empty where it measures one, which the settings name.
+        system: its name if the run measures several systems, or the variant's if it measures several of one system;
+            empty where it measures one, which the settings name.
     """
 
     scenario: str
@@ -72,7 +76,7 @@ def schedule(scenarios: Sequence[str], repeat: int, order_seed: int, systems: Se
         scenarios: their names, in the order of a run without repeats.
         repeat: how often each is measured, from 1 on.
         order_seed: the same seed gives the same order.
-        systems: those that are compared; none if there is but one.
+        systems: those that are compared, or the variants of one; none if there is but one.
     """
     if repeat == 1 or not scenarios:
         return [Measurement(name, system=system) for name in scenarios for system in systems or ("",)]

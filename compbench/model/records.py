@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from compbench.model.measurement import Kind, Measurement
+from compbench.model.measurement import Kind, Measurement, RunKind
 from compbench.model.notices import Notice, Outcome, Phase
 from compbench.model.result import Capacity, Frontier, IndexProof, Result
 from compbench.model.sample import Sample
@@ -145,8 +145,9 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     `snapshot` holds what was asked of the live server and machine at the end of `measure`, as named texts (health,
     metrics, process maps, limits, sockets, kernel messages ...), each text as it came or `not readable here: why`.
     `result` is None if the driver left no report; `capacity` is there where `is_capacity` and a search has ended.
-    `is_compared` tells that the run measures several systems, so that the measurement's name has this one's;
-    `frontier` is the record by which the effort of its searches was chosen.
+    `is_compared` tells that the run measures several systems, so that the measurement's name has this one's; `variant`
+    names the variant of its settings where the run measures several of one system, as a study does; `frontier` is the
+    record by which the effort of its searches was chosen.
     """
 
     schema: int = CAPTURE_SCHEMA
@@ -155,6 +156,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int | None = None  # 1, 2, ... where each scenario is measured several times in one run
     is_capacity: bool = False
     is_compared: bool = False
+    variant: str = ""
     title: str
     attempt: int = 1
     spoiled_attempts: int = 0  # how many earlier ones were invalid; they are kept as `.attemptN.invalid`
@@ -183,10 +185,15 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] = {}
 
     @property
+    def contender(self) -> str:
+        """Return what tells it from others of its scenario in a run: the system, or the variant; empty if nothing."""
+        return self.variant or (self.system if self.is_compared else "")
+
+    @property
     def measurement(self) -> str:
         """Return the stem of its files: the scenario, with system and `_run2` or the like where there are several."""
         kind: Kind = "capacity" if self.is_capacity else "load"
-        return Measurement(self.scenario, self.repeat, kind, self.system if self.is_compared else "").name
+        return Measurement(self.scenario, self.repeat, kind, self.contender).name
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,13 +234,15 @@ class BinaryFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run's figures come from; None is what could not be read.
 
-    `git` is the repository of what was measured, which `repository` names; `compbench_git` is our own.
+    `git` is the repository of what was measured, which `repository` names; `compbench_git` is our own. `builds` are
+    those of the builds that are compared, where a run measures several variants of one system.
     """
 
     git: Git | None = None
     compbench_git: Git | None = None
     repository: str | None = None
     system: Machine | None = None
+    builds: dict[str, Git | None] = {}
     versions: dict[str, str | None] = {}
     binaries: dict[str, BinaryFacts] = {}
 
@@ -250,7 +259,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: int = MANIFEST_SCHEMA
     run: str
-    kind: Literal["suite", "capacity"] = "suite"
+    kind: RunKind = "suite"
     state: Literal["open", "closed", "abandoned"]
     opened_at: float
     boot_id: str = ""

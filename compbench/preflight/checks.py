@@ -38,12 +38,14 @@ class Check(NamedTuple):
 def run_check(name: str, settings: Settings, root: Path, scenarios: Sequence[str] = ()) -> Finding:
     """Make one check now; a name that is not in `CHECKS` is a KeyError.
 
-    What is critical for a rival alone is a warning: it costs that rival's measurements, never the run.
+    What is critical for a rival alone is a warning: it costs that rival's measurements, never the run. Variants of one
+    system are nothing without each other.
     """
     check = CHECKS[name]
-    if not (check.of_each and settings.systems):
+    if not (check.of_each and settings.compared):
         return check.find(Asked(settings, root, scenarios))
-    return joined({each.system: check.find(Asked(each, root, scenarios)) for each in settings.of_each})
+    findings = {each.contender: check.find(Asked(each, root, scenarios)) for each in settings.of_each}
+    return joined(findings, of_rivals=bool(settings.systems))
 
 
 # In the order in which they are made.

@@ -85,7 +85,7 @@ def check_leftovers(settings: Settings, root: Path) -> Finding:
     texts += [
         f"run {run.name} lacks {len(run.pending())} scenarios and is continued if nothing changed"
         for run in runs.open_runs(output_dir)
-        if run.manifest.kind == "suite"
+        if run.manifest.kind == settings.run_kind
     ]
     if not texts:
         return finding_of("leftovers", "leftovers-none", "ok")

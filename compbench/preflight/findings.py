@@ -176,13 +176,14 @@ def finding_of(check: str, code: str, level: Level, **fields: object) -> Finding
     return Finding(check=check, code=code, level=level, found=found, wanted=wanted, mend="" if level == "ok" else mend)
 
 
-def joined(findings: Mapping[str, Finding]) -> Finding:
-    """Return the findings of one check of several systems, by name, the subject first, as one.
+def joined(findings: Mapping[str, Finding], *, of_rivals: bool) -> Finding:
+    """Return the findings of one check of several systems or variants, by name, the subject first, as one.
 
     What is critical for a rival is a warning for the run. Where all say the same, it is said once.
     """
-    subject, *rivals = findings.values()
-    levels = [subject.level, *("warning" if rival.level == "critical" else rival.level for rival in rivals)]
+    subject, *others = findings.values()
+    spared = "critical" if of_rivals else None
+    levels = [subject.level, *("warning" if other.level == spared else other.level for other in others)]
     worst = max(levels, key=_MILDEST_FIRST.index)
 
     def text(name: str) -> str:

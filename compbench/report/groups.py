@@ -19,7 +19,7 @@ from compbench.model.records import Capture
 class Group:
     """All captures of one scenario in one run, by repeat; in a search for its capacity, that one.
 
-    `system` is the system's name where the run compares several; empty where it measures one.
+    `system` is the system's name where the run compares several, or the variant's; empty where it measures one.
     """
 
     scenario: str
@@ -56,12 +56,12 @@ class Group:
 
 def name_of(capture: Capture) -> str:
     """Return the name of the group that a capture belongs to."""
-    return Measurement(capture.scenario, system=capture.system if capture.is_compared else "").name
+    return Measurement(capture.scenario, system=capture.contender).name
 
 
 def group_captures(captures: Sequence[Capture]) -> list[Group]:
     """Return the captures by scenario and system, in the order in which these first occur."""
     found: dict[tuple[str, str], list[Capture]] = {}
     for capture in captures:
-        found.setdefault((capture.scenario, capture.system if capture.is_compared else ""), []).append(capture)
+        found.setdefault((capture.scenario, capture.contender), []).append(capture)
     return [Group(scenario, tuple(own), system) for (scenario, system), own in found.items()]

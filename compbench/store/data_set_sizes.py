@@ -72,7 +72,7 @@ def sized_as_before(settings: Settings, captures: Iterable[Capture]) -> Settings
 def measured_by(settings: Settings, scenario: Scenario) -> list[Settings]:
     """Return the settings of each system that the scenario is measured on: of several, those that can do it."""
     if not settings.systems:
-        return [settings]
+        return settings.of_each
     return [each for each in settings.of_each if not registry.not_offered(each, scenario)]
 
 

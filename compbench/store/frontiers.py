@@ -45,7 +45,7 @@ def frontier_file(settings: Settings, scenario: Scenario) -> Path | None:
     if memories is None or not chooses_effort(settings, scenario):
         return None
     # What a system finds does not depend on which others it is compared with.
-    settings = msgspec.structs.replace(settings, systems=())
+    settings = settings.alone
     cache = Path(settings.cache_dir)
     own = {name: value for name, value in registry.system_inputs(settings).items() if name != "system.effort"}
     facts = (

@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ def read_provenance(settings: Settings, root: Path) -> dict[str, Any]:
     return {
         "git": repository_state(half.repository or root),
         "repository": str(half.repository) if half.repository else None,
+        "builds": {each.variant: _repository_of(each) for each in settings.of_each if settings.variants},
         "compbench_git": repository_state(root),
         "system": _system(Path(settings.output_dir)),
         "versions": {
@@ -56,6 +57,11 @@ def read_provenance(settings: Settings, root: Path) -> dict[str, Any]:
         },
         "binaries": {name: msgspec.to_builtins(facts) for name, facts in _binaries(settings).items()},
     }
+
+
+def _repository_of(settings: Settings) -> dict[str, Any] | None:
+    repository = registry.server_of(settings).repository
+    return repository_state(repository) if repository else None
 
 
 def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, str]:
@@ -75,7 +81,14 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
 def setting_inputs(settings: Settings) -> dict[str, str]:
     """Return the part of a fingerprint that the settings alone give; reads nothing."""
     inputs = {name: str(getattr(settings, name)) for name in MEASURING_SETTINGS}
-    return inputs | ({"system": ",".join(settings.systems)} if settings.systems else {})
+    if settings.systems:
+        inputs["system"] = ",".join(settings.systems)
+    return inputs | {f"variant:{name}": _told(values) for name, values in settings.variants.items()}
+
+
+def _told(values: Mapping[str, object]) -> str:
+    """Return the settings of a variant in words; those of its system's own table are told as every system's are."""
+    return ", ".join(f"{key}={value}" for key, value in values.items() if not key.startswith("system."))
 
 
 def inputs_now(settings: Settings, scenario: Scenario) -> dict[str, str]:
@@ -187,8 +200,8 @@ def _programs_of_driver(settings: Settings) -> dict[str, Path]:
 
 
 def _among(settings: Settings) -> str:
-    """Return what tells the programs of one system from those of others that are compared with it."""
-    return f"{settings.system}:" if settings.systems else ""
+    """Return what tells the programs of one system, or variant, from those that it is compared with."""
+    return f"{settings.contender}:" if settings.contender else ""
 
 
 def _system(folder: Path) -> dict[str, Any]:

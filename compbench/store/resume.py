@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -17,6 +16,7 @@ from compbench.config.settings import Settings
 from compbench.machine.effects import Effects
 from compbench.machine.probes import machine
 from compbench.model.errors import UserError
+from compbench.model.measurement import RunKind
 from compbench.model.records import Finding, Manifest, Provenance
 from compbench.model.scenario import Scenario
 from compbench.model.texts import clean_values
@@ -93,7 +93,7 @@ class RunChoice:
         selection: Sequence[str],
         findings: Sequence[Finding],
         words: Sequence[str],
-        kind: Literal["suite", "capacity"] = "suite",
+        kind: RunKind = "suite",
     ) -> Run:
         """Make a new run of that name; `words` are the command that goes on with it.
 
@@ -138,7 +138,7 @@ class RunChoice:
         return Path(self.settings.output_dir)
 
     def _open_runs(self) -> list[Run]:
-        return [run for run in runs.open_runs(self._output_dir) if run.manifest.kind == "suite"]
+        return [run for run in runs.open_runs(self._output_dir) if run.manifest.kind == self.settings.run_kind]
 
     def _why_not(self, run: Run, selection: Sequence[str]) -> str:
         if self.settings.new:

@@ -33,15 +33,16 @@ def is_whole(manifest: Manifest) -> bool:
     """Tell whether a run is a whole suite: its fingerprint names every scenario that there was when it opened."""
     known = {key.removeprefix(_SCENARIO_KEY) for key in manifest.fingerprint if key.startswith(_SCENARIO_KEY)}
     selected = {measurement_named(name).scenario for name in manifest.selection}
-    return manifest.kind == "suite" and known <= selected
+    return manifest.kind != "capacity" and known <= selected
 
 
 def is_replaced(manifest: Manifest, *, selection: Sequence[str], whole: bool) -> bool:
     """Tell whether a new run of this selection takes the place of an open one.
 
-    Only another whole suite takes the place of a suite; a run of some scenarios takes that of one of the same.
+    Only another whole suite takes the place of a suite; a run of some scenarios takes that of one of the same. Both are
+    of one kind, suites or studies.
     """
-    if manifest.kind != "suite":
+    if manifest.kind == "capacity":
         return False
     return whole if is_whole(manifest) else not whole and set(manifest.selection) == set(selection)
 

@@ -17,6 +17,7 @@ from compbench.config.settings import Settings
 from compbench.config.system_tables import SystemKind, SystemSettings
 from compbench.machine.probes.machine import Recognise
 from compbench.model.errors import UserError
+from compbench.model.measurement import RunKind
 from compbench.model.scenario import OwnSet, Scenario
 from compbench.systems import discovery
 from compbench.systems.api import Place
@@ -32,13 +33,16 @@ def load_settings(
     invocation: Iterable[str] = ("doit",),
     *,
     with_rivals: bool = False,
+    run_kind: RunKind = "suite",
 ) -> Settings:
     """Read and merge all sources of settings (`compbench.config.sources.merge_settings`), and leave absent rivals out.
 
     Raises:
         UserError: a setting is wrong, or none of the rivals that are asked for is here.
     """
-    settings = sources.merge_settings(root, environment, variables, find_kinds, invocation, with_rivals=with_rivals)
+    settings = sources.merge_settings(
+        root, environment, variables, find_kinds, invocation, with_rivals=with_rivals, run_kind=run_kind
+    )
     return _with_those_here(settings) if settings.systems or with_rivals else settings
 
 
@@ -153,7 +157,7 @@ def is_makeshift(settings: Settings) -> bool:
 def system_inputs(settings: Settings) -> dict[str, str]:
     """Return the settings of a system that affect a measurement: every field that its `KIND` does not except."""
     found = _inputs(settings, discovery.kind(settings.system).unmeasured)
-    among = f"{settings.system}." if settings.systems else ""
+    among = f"{settings.contender}." if settings.contender else ""
     return {f"system.{among}{name}": value for name, value in found.items()}
 
 

@@ -17,7 +17,7 @@ from compbench.files.regular import read_regular
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.file_names import TIMESTAMP
-from compbench.model.measurement import Measurement
+from compbench.model.measurement import STUDIES, Measurement
 from compbench.model.notices import Outcome, Verdict, worst
 from compbench.model.records import RESULTS_SCHEMA, Git, Machine, Provenance
 from compbench.model.result import Capacity
@@ -60,7 +60,12 @@ class _Scenario(msgspec.Struct, frozen=True):
     duration_s: float | None = None
     system: str = ""
     is_compared: bool = False
+    variant: str = ""
     result: _Result | None = None
+
+    @property
+    def contender(self) -> str:
+        return self.variant or (self.system if self.is_compared else "")
 
     @property
     def effort(self) -> int | None:
@@ -68,7 +73,7 @@ class _Scenario(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return Measurement(self.scenario, system=self.system if self.is_compared else "").name
+        return Measurement(self.scenario, system=self.contender).name
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -92,7 +97,7 @@ class _Results(msgspec.Struct, frozen=True):
 class PastMeasurement:
     """One measurement of a closed run; a failed or invalid one has no figures.
 
-    `system` is its name where the run compared several; empty where it measured one.
+    `system` is its name where the run compared several, or that of a variant; empty where it measured one.
     """
 
     scenario: str
@@ -135,6 +140,11 @@ class Past:
     def scenarios(self) -> list[str]:
         """Return the scenarios that have a capture, failed ones too; with their systems where it compared several."""
         return list(self.verdicts)
+
+    @property
+    def is_study(self) -> bool:
+        """Tell whether it measured variants of a system in turn, so that its figures belong in no row of others."""
+        return self.kind in STUDIES
 
 
 def read_history(output_dir: Path) -> tuple[list[Past], list[str]]:
@@ -248,5 +258,5 @@ def _measured(scenario: _Scenario) -> PastMeasurement:
         verdict=scenario.outcome.verdict,
         figures=known,
         duration_s=scenario.duration_s,
-        system=scenario.system if scenario.is_compared else "",
+        system=scenario.contender,
     )

@@ -43,6 +43,7 @@ KIND = SystemKind(
     settings=EngramSettings,
     title="Engram",
     unmeasured=frozenset({"root", "grpc_port"}),
+    build="root",
     folders=("root",),
     shorthands={"engram_root": "root", "engram_log_level": "log_level", "grpc_port": "grpc_port"},
     trace=_trace,
