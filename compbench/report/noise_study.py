@@ -13,12 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compbench.model.metrics import P99, STUDIED, Metric
-from compbench.model.noise import FigureNoise, NoiseRecord
+from compbench.model.noise import LEAST_COUNT, FigureNoise, NoiseRecord
 from compbench.model.records import Capture
 from compbench.report.statistics import ALPHA, RUN_SHARE, Ratio, noise_of, ratio_of
 
-# With fewer, the interval of a spread is so wide that an assumption is no worse: of four, up to 3.7 times as much.
-LEAST_COUNT = 5
 # Changes that a study says the repeats for, and how often these find them.
 EFFECTS_PCT = (5.0, 10.0)
 POWER = 0.9
@@ -26,6 +24,8 @@ POWER = 0.9
 MOST_REPEATS = 100
 # The figure by which it is told which variant is quieter: targets and comparisons are about it.
 DECIDING = P99
+# The robust estimate of ten equal rounds is below a third of the plain one by chance in one study of fifty.
+_UNEVEN = 3.0
 # From a mean so many critical values away on, the power is 1 to every digit, and the distribution overflows.
 _BEYOND_DOUBT = 10.0
 
@@ -56,6 +56,11 @@ class NoiseRow:
     def median_difference_pct(self) -> float:
         """Return the median size of the A/A differences."""
         return basic.median(abs(difference) for difference in self.differences_pct)
+
+    @property
+    def is_uneven(self) -> bool:
+        """Tell whether neighbours differ by far less than the spread lets expect: it drifted, or few rounds are off."""
+        return self.noise.sd_log > _UNEVEN * self.noise.robust_sd_log
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""The end of a study of noise: its records, calculated from the captures, kept for comparisons, and shown as tables.
+
+Loaded only when the measurements are made: the statistics take a second to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from compbench.cli.display import Display
+from compbench.cli.exit_codes import NOT_STARTED, PASSED
+from compbench.cli.project import Project
+from compbench.model import file_names
+from compbench.model.errors import UserError
+from compbench.model.noise import LEAST_COUNT, NoiseRecord, NoiseStudy
+from compbench.model.records import Capture, Machine
+from compbench.report import missing_extra, noise_study, render
+from compbench.report.past import comparable, history
+from compbench.store import provenance
+from compbench.store.noise_records import write_noise
+from compbench.store.record_files import write_record
+from compbench.store.runs import Run
+
+
+def conclude_study(project: Project, run: Run, captures: Sequence[Capture], scenario: str, display: Display) -> int:
+    """Keep and show what the measurements of a scenario tell of the machine's noise.
+
+    Returns:
+        0; or 2 where a variant has too few measurements, so that nothing is kept of it.
+
+    Raises:
+        UserError: the package that calculates is missing.
+        OSError: a record can't be written.
+    """
+    if line := missing_extra("scipy"):
+        raise UserError(line)
+    made, few = [], []
+    for variant in project.settings.variants:
+        own = sorted((c for c in captures if (c.scenario, c.variant) == (scenario, variant)), key=_began)
+        if sum(capture.outcome.is_measurement for capture in own) >= LEAST_COUNT:
+            made.append(_record(project, run, own, variant))
+        else:
+            few.append(_too_few(own, variant))
+    write_record(
+        run.folder / file_names.of_study(run.name, scenario, "noise"),
+        NoiseStudy(run=run.name, scenario=scenario, records=made),
+    )
+    kept = [write_noise(Path(project.settings.cache_dir), record) for record in made]
+    _show(project, scenario, made, kept, display)
+    for line in few:
+        display.line(line, "warning")
+    return NOT_STARTED if few else PASSED
+
+
+def _began(capture: Capture) -> float:
+    return capture.started_at
+
+
+def _record(project: Project, run: Run, captures: Sequence[Capture], variant: str) -> NoiseRecord:
+    """Return the record of one variant; its facts are those that an ordinary run of the same settings has."""
+    scenario = captures[0].scenario
+    settings = project.settings.of(variant).alone
+    facts = history.told_inputs(provenance.fingerprint(settings, [project.loaded[scenario]]))
+    measured = [capture for capture in captures if capture.outcome.is_measurement]
+    amounts = {history.amount(c.data_set.stored, c.data_set.wanted) for c in measured if c.data_set}
+    if amounts:
+        facts[f"stored:{scenario}"] = ", ".join(sorted(amounts))
+    efforts = {c.result.details.effort for c in measured if c.result and c.result.details and c.result.details.effort}
+    kernel = history.kernel_of(run.manifest.provenance.system or Machine())
+    return NoiseRecord(
+        run=run.name,
+        scenario=scenario,
+        variant=variant,
+        measured_at=max(capture.ended_at for capture in measured),
+        facts=comparable.facts_of_noise(facts, scenario, ", ".join(map(str, sorted(efforts)))),
+        told={"kernel": kernel, "compbench": facts["compbench"]},
+        figures=noise_study.figures_noise(measured),
+    )
+
+
+def _too_few(captures: Sequence[Capture], variant: str) -> str:
+    measured = sum(capture.outcome.is_measurement for capture in captures)
+    reasons = dict.fromkeys(capture.outcome.reason for capture in captures if not capture.outcome.is_measurement)
+    return (
+        f"isolation = {variant}: only {measured} of {len(captures)} measurements are valid, and a study takes at least"
+        f" {LEAST_COUNT}: nothing is kept of it ({'; '.join(filter(None, reasons)) or 'no reason is told'})"
+    )
+
+
+def _show(
+    project: Project, scenario: str, records: Sequence[NoiseRecord], kept: Sequence[Path], display: Display
+) -> None:
+    text = render(
+        "noise.txt.j2",
+        scenario=scenario,
+        settings=project.settings,
+        studied=[(record.variant, noise_study.noise_rows(record)) for record in records],
+        quieter=noise_study.quieter_of(*records) if len(records) == len(project.settings.variants) else None,
+        deciding=noise_study.DECIDING,
+        effects=noise_study.EFFECTS_PCT,
+        most=noise_study.MOST_REPEATS,
+        kept=[(record.variant, path) for record, path in zip(records, kept, strict=True)],
+    )
+    for line in text.splitlines():
+        display.line(line)
