@@ -15,7 +15,7 @@ from pathlib import Path  # noqa: E402
 
 from doit.loader import load_tasks  # noqa: E402
 
-from compbench.cli import command_tasks, commands, invocation, options, tasks  # noqa: E402
+from compbench.cli import command_tasks, commands, invocation, options, study_tasks, tasks  # noqa: E402
 from compbench.cli.display import Display  # noqa: E402
 from compbench.cli.file_state import NewerThanTargets  # noqa: E402
 from compbench.cli.project import Project  # noqa: E402
@@ -63,6 +63,16 @@ def task_scenarios() -> Iterator[tasks.Task]:
 def task_versus() -> Iterator[tasks.Task]:
     """Measure the system and its rivals."""
     yield from tasks.versus(SUITE)
+
+
+def task_duet() -> Iterator[tasks.Task]:
+    """Measure two builds against each other."""
+    yield from study_tasks.duet(SUITE, lambda scenario: commands.conclude_duet(SUITE, DISPLAY, scenario))
+
+
+def task_noise() -> Iterator[tasks.Task]:
+    """Measure the noise of this machine."""
+    yield from study_tasks.noise(SUITE, lambda scenario: commands.conclude_noise(SUITE, DISPLAY, scenario))
 
 
 def task_plan() -> tasks.Task:

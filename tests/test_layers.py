@@ -16,20 +16,21 @@ PACKAGE = ROOT / "compbench"
 
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
-    "cli": "reporter command_tasks tasks actions options commands suite run_opener run_in_progress preparation"
-    " estimate project exit_codes selection fault_log file_state looking_back known_systems telling display invocation"
-    " installing",
+    "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end noise_end suite run_opener"
+    " run_in_progress preparation estimate project exit_codes selection fault_log file_state looking_back known_systems"
+    " telling display invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
-    " comparison known_noise noise_study statistics capacities baselines groups server_versions",
+    " comparison builds_compared pairing known_noise noise_study statistics capacities baselines groups"
+    " server_versions",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching quiet retries outcomes cautions equal_recall data_sets"
     " modes container remote driver_wait server under_test attempt drivers driver_report",
     "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
-    "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data data_set_sizes"
-    " record_files provenance",
+    "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
+    " data_set_sizes record_files provenance",
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report verdict"
     " asking progress",
     "loadtest/engine": "totals shards openloop hlog recorder confidence histogram clock capacity",
@@ -57,8 +58,8 @@ ROOMS = {
     "machine/probes": "busy_processes process_counters sockets machine counters binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events efforts scenario sizes records sample notices catalogue noise metrics result file_names measurement"
-    " texts times errors",
+    "model": "events efforts scenario sizes records sample notices catalogue noise metrics result file_names"
+    " measurement texts times errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}

@@ -17,7 +17,7 @@ from compbench.cli.selection import MEASUREMENT_TASKS, RUN_END
 from compbench.machine.effects import Effects
 from compbench.model.errors import UserError
 from compbench.model.events import Subscriber
-from compbench.model.measurement import Measurement
+from compbench.model.measurement import STUDIES, Measurement, of_scenarios
 from compbench.model.records import Finding
 from compbench.store.resume import RunChoice
 from compbench.store.runs import Run, clock_remark, read_run
@@ -102,14 +102,22 @@ class RunOpener:
 def follow(tasks: Iterable[Task], project: Project, run: Run) -> None:
     """Let doit's tasks mean the files of the run that is open now, where it is not the one foreseen at loading."""
     for task in tasks:
-        kind, _, name = task.name.partition(":")
-        if task.name == RUN_END:
-            name = project.names[0]
-        elif kind not in MEASUREMENT_TASKS or name not in run.manifest.selection:
+        name = _measurement_of(task.name, project)
+        if not name or (task.name != RUN_END and name not in run.manifest.selection):
             continue
         foreseen = project.folder_of(name).name
         task.targets = [path.replace(foreseen, run.name) for path in task.targets]
         task.file_dep = {path.replace(foreseen, run.name) for path in task.file_dep}
+
+
+def _measurement_of(task: str, project: Project) -> str:
+    """Return a measurement whose folder the task's files are in; empty if they are in no run's."""
+    kind, _, name = task.partition(":")
+    if task == RUN_END:
+        return project.names[0]
+    if kind in STUDIES:
+        return next(iter(of_scenarios(project.measurements, [name])), "")
+    return name if kind in MEASUREMENT_TASKS else ""
 
 
 def _words_of(run: Run) -> str:

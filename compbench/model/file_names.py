@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from compbench.model.measurement import measurement_named
+from compbench.model.measurement import STUDIES, measurement_named
 
 TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}")
 MANIFEST = "manifest.json"
@@ -41,7 +41,7 @@ REPORT_PAGES = {"report": "report.html", "markdown": "report.md", "junit": "juni
 RESERVED_ENDINGS = (
     *(re.split(r"[_.]", ending)[1] for ending in (*MEASURED.values(), *RENDERED.values()) if ending.startswith("_")),
     *(name.partition(".")[0] for name in (*LIGHT_PAGES.values(), *REPORT_PAGES.values())),
-    *("capacity", "progress"),
+    *("capacity", "progress", *STUDIES),
 )  # fmt: skip
 
 
@@ -56,6 +56,11 @@ def of_measurement(run: str, measurement: str, kind: str) -> str:
 def of_run(run: str, kind: str) -> str:
     """Return the name of one of a run's own pages; `kind` is a key of `LIGHT_PAGES` or `REPORT_PAGES`."""
     return f"{run}_{LIGHT_PAGES.get(kind) or REPORT_PAGES[kind]}"
+
+
+def of_study(run: str, scenario: str, kind: str) -> str:
+    """Return the name of the record of what a study, one of `STUDIES`, has found."""
+    return f"{run}_{scenario}_{kind}.json"
 
 
 def flat_result(measurement: str) -> str:

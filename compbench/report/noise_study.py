@@ -162,18 +162,19 @@ def quieter_of(first: NoiseRecord, second: NoiseRecord, metric: Metric = DECIDIN
     """Say which of two variants has the smaller spread of a figure, None if it was not studied in both."""
     from scipy import stats  # noqa: PLC0415 - see figure_noise
 
-    both = [record.of(metric.name) for record in (first, second)]
-    one, other = both
+    one, other = first.of(metric.name), second.of(metric.name)
     if one is None or other is None:
         return None
-    names = [first.variant, second.variant]
-    if other.sd_log < one.sd_log:
-        names.reverse()
-    small, large = sorted((one.sd_log, other.sd_log))
+    (small, quieter), (large, noisier) = sorted(((one.sd_log, first.variant), (other.sd_log, second.variant)))
     logs = [[math.log(value) for value in noise.values] for noise in (one, other)]
     p_value = float(stats.levene(*logs, center="median").pvalue) if large else 1.0
-    times = large / small if small else math.inf
-    return Quieter(*names, times, p_value, ratio_of(one.values, other.values))
+    return Quieter(
+        name=quieter,
+        other=noisier,
+        times=large / small if small else math.inf,
+        p_value=p_value,
+        level=ratio_of(one.values, other.values),
+    )
 
 
 def _row(metric: Metric, noise: FigureNoise) -> NoiseRow:

@@ -11,30 +11,32 @@ from pathlib import Path
 from compbench.cli.display import Display
 from compbench.cli.exit_codes import NOT_STARTED, PASSED
 from compbench.cli.project import Project
+from compbench.cli.suite import Suite
 from compbench.model import file_names
-from compbench.model.errors import UserError
 from compbench.model.noise import LEAST_COUNT, NoiseRecord, NoiseStudy
 from compbench.model.records import Capture, Machine
-from compbench.report import missing_extra, noise_study, render
+from compbench.report import noise_study, render
 from compbench.report.past import comparable, history
 from compbench.store import provenance
 from compbench.store.noise_records import write_noise
 from compbench.store.record_files import write_record
 from compbench.store.runs import Run
 
+# Without isolation, and with it.
+_BOTH = 2
 
-def conclude_study(project: Project, run: Run, captures: Sequence[Capture], scenario: str, display: Display) -> int:
+
+def keep_noise(suite: Suite, display: Display, scenario: str) -> None:
     """Keep and show what the measurements of a scenario tell of the machine's noise.
 
-    Returns:
-        0; or 2 where a variant has too few measurements, so that nothing is kept of it.
+    The exit code is 0; or 2 where a variant has too few measurements, so that nothing is kept of it.
 
     Raises:
-        UserError: the package that calculates is missing.
         OSError: a record can't be written.
     """
-    if line := missing_extra("scipy"):
-        raise UserError(line)
+    if suite.in_progress is None:
+        raise AssertionError("the end of a study comes after its measurements, for which a run is open")
+    project, run, captures = suite.project, suite.in_progress.run, suite.in_progress.captures
     made, few = [], []
     for variant in project.settings.variants:
         own = sorted((c for c in captures if (c.scenario, c.variant) == (scenario, variant)), key=_began)
@@ -50,7 +52,7 @@ def conclude_study(project: Project, run: Run, captures: Sequence[Capture], scen
     _show(project, scenario, made, kept, display)
     for line in few:
         display.line(line, "warning")
-    return NOT_STARTED if few else PASSED
+    suite.judge(NOT_STARTED if few else PASSED)
 
 
 def _began(capture: Capture) -> float:
@@ -96,7 +98,7 @@ def _show(
         scenario=scenario,
         settings=project.settings,
         studied=[(record.variant, noise_study.noise_rows(record)) for record in records],
-        quieter=noise_study.quieter_of(*records) if len(records) == len(project.settings.variants) else None,
+        quieter=noise_study.quieter_of(records[0], records[1]) if len(records) == _BOTH else None,
         deciding=noise_study.DECIDING,
         effects=noise_study.EFFECTS_PCT,
         most=noise_study.MOST_REPEATS,
