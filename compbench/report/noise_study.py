@@ -26,8 +26,8 @@ MOST_REPEATS = 100
 DECIDING = P99
 # The robust estimate of ten equal rounds is below a third of the plain one by chance in one study of fifty.
 _UNEVEN = 3.0
-# From a mean so many critical values away on, the power is 1 to every digit, and the distribution overflows.
-_BEYOND_DOUBT = 10.0
+# Of the integrals: as many quantiles of each distribution.
+_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ class NoiseRow:
 class Quieter:
     """How the spreads of a figure differ between two variants.
 
-    `times` is the larger standard deviation over the smaller one, `name` the variant of the smaller one, `p_value` that
-    of Brown and Forsythe's test, which a single disturbed measurement hardly moves; `level` is the figure of the second
+    `times` is the larger standard deviation over the smaller one, `name` the variant of the smaller one. `p_value` is
+    that of Mann and Whitney's test of the distances from the median: where one measurement in ten is far off, it calls
+    ten equal ones a side unequal in 5 % of simulated cases, the F test in 49 %. `level` is the figure of the second
     variant over that of the first.
     """
 
@@ -121,26 +122,27 @@ def figures_noise(captures: Sequence[Capture]) -> list[FigureNoise]:
 def power_of(effect_pct: float, sd_log: float, repeats: int, run_share: float = RUN_SHARE) -> float:
     """Return how often so many repeats a side tell a change from noise, by the test that a comparison makes.
 
-    Welch's t-test with the same spread on both sides has twice as many degrees of freedom as a side has, and its
-    statistic is noncentral t where there is a change. `run_share` is the deviation that two runs have in common with
-    nobody, as a share of the repeats' own.
+    That is Welch's t-test with the same spread on both sides. The power is the mean over what the sides' variances may
+    turn out to be: their sum has a chi-square distribution, and how they share it, on which the critical value depends,
+    an independent beta distribution. `run_share` is the deviation of a whole run, as a share of that of its repeats.
     """
+    import numpy as np  # noqa: PLC0415 - see figure_noise
     from scipy import stats  # noqa: PLC0415 - see figure_noise
 
     if sd_log == 0:
         return 1.0
-    freedom = 2 * (repeats - 1)
-    critical = float(stats.t.ppf(1 - ALPHA / 2, freedom))
+    freedom = repeats - 1
+    places = (np.arange(_STEPS) + 0.5) / _STEPS
+    share = stats.beta.ppf(places, freedom / 2, freedom / 2)
+    critical = stats.t.ppf(1 - ALPHA / 2, freedom / (share**2 + (1 - share) ** 2))
+    deviation = np.sqrt(stats.chi2.ppf(places, 2 * freedom) / (2 * freedom))
+    limit = np.outer(critical, deviation)
     centre = math.log1p(effect_pct / 100) / (sd_log * math.sqrt(2 * (1 / repeats + run_share**2)))
-    if centre > _BEYOND_DOUBT * critical:
-        return 1.0
-    told = stats.nct.sf(critical, freedom, centre) + stats.nct.cdf(-critical, freedom, centre)
-    return float(told)
+    return float((stats.norm.sf(limit - centre) + stats.norm.cdf(-limit - centre)).mean())
 
 
 def repeats_to_find(effect_pct: float, sd_log: float, run_share: float = RUN_SHARE) -> int | None:
     """Return the least number of repeats a side that tells a change with `POWER`, None if that takes too many."""
-    # Most answers are small; each step takes a millisecond.
     counts = range(2, MOST_REPEATS + 1)
     if power_of(effect_pct, sd_log, MOST_REPEATS, run_share) < POWER:
         return None
@@ -167,7 +169,8 @@ def quieter_of(first: NoiseRecord, second: NoiseRecord, metric: Metric = DECIDIN
         return None
     (small, quieter), (large, noisier) = sorted(((one.sd_log, first.variant), (other.sd_log, second.variant)))
     logs = [[math.log(value) for value in noise.values] for noise in (one, other)]
-    p_value = float(stats.levene(*logs, center="median").pvalue) if large else 1.0
+    first_off, second_off = ([abs(one - basic.median(own)) for one in own] for own in logs)
+    p_value = float(stats.mannwhitneyu(first_off, second_off).pvalue)
     return Quieter(
         name=quieter,
         other=noisier,
