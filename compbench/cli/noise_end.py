@@ -5,7 +5,7 @@ Loaded only when the measurements are made: the statistics take a second to impo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compbench.cli.display import Display
@@ -48,8 +48,10 @@ def keep_noise(suite: Suite, display: Display, scenario: str) -> None:
         run.folder / file_names.of_study(run.name, scenario, "noise"),
         NoiseStudy(run=run.name, scenario=scenario, records=made),
     )
-    kept = [write_noise(Path(project.settings.cache_dir), record) for record in made]
-    _show(project, scenario, made, kept, display)
+    # Where both are alike, there is one file: the later one's.
+    kept = {write_noise(Path(project.settings.cache_dir), record): record.variant for record in made}
+    display.line("")
+    _show(project, scenario, made, {variant: path for path, variant in kept.items()}, display)
     for line in few:
         display.line(line, "warning")
     suite.judge(NOT_STARTED if few else PASSED)
@@ -91,18 +93,19 @@ def _too_few(captures: Sequence[Capture], variant: str) -> str:
 
 
 def _show(
-    project: Project, scenario: str, records: Sequence[NoiseRecord], kept: Sequence[Path], display: Display
+    project: Project, scenario: str, records: Sequence[NoiseRecord], kept: Mapping[str, Path], display: Display
 ) -> None:
     text = render(
         "noise.txt.j2",
         scenario=scenario,
         settings=project.settings,
-        studied=[(record.variant, noise_study.noise_rows(record)) for record in records],
+        studied=[noise_study.variant_study(record) for record in records],
         quieter=noise_study.quieter_of(records[0], records[1]) if len(records) == _BOTH else None,
         deciding=noise_study.DECIDING,
         effects=noise_study.EFFECTS_PCT,
         most=noise_study.MOST_REPEATS,
-        kept=[(record.variant, path) for record, path in zip(records, kept, strict=True)],
+        is_one=len(kept) < len(records),
+        kept=kept,
     )
     for line in text.splitlines():
         display.line(line)

@@ -64,6 +64,15 @@ class NoiseRow:
 
 
 @dataclass(frozen=True)
+class VariantStudy:
+    """The rows of one variant of the settings, and how many measurements they are of."""
+
+    variant: str
+    count: int
+    rows: list[NoiseRow]
+
+
+@dataclass(frozen=True)
 class Quieter:
     """How the spreads of a figure differ between two variants.
 
@@ -154,10 +163,11 @@ def aa_differences_pct(values: Sequence[float]) -> list[float]:
     return [100 * (after / before - 1) for before, after in itertools.pairwise(values)]
 
 
-def noise_rows(record: NoiseRecord) -> list[NoiseRow]:
-    """Return a row for each figure of a record, in the order of the metrics."""
+def variant_study(record: NoiseRecord) -> VariantStudy:
+    """Return what a record tells, a row for each figure, in the order of the metrics."""
     pairs = [(metric, record.of(metric.name)) for metric in STUDIED]
-    return [_row(metric, noise) for metric, noise in pairs if noise is not None]
+    rows = [_row(metric, noise) for metric, noise in pairs if noise is not None]
+    return VariantStudy(record.variant, max((len(row.noise.values) for row in rows), default=0), rows)
 
 
 def quieter_of(first: NoiseRecord, second: NoiseRecord, metric: Metric = DECIDING) -> Quieter | None:

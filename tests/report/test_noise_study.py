@@ -51,13 +51,13 @@ def test_a_drift_moves_the_spread_and_not_the_robust_one() -> None:
     before, after = figure_noise(NAME, calm), figure_noise(NAME, drifting)
     assert after.sd_log > 4 * before.sd_log
     assert after.robust_sd_log < 2 * before.robust_sd_log
-    assert noise_study.noise_rows(record("off", drifting))[0].is_uneven
-    assert not noise_study.noise_rows(record("off", calm))[0].is_uneven
+    assert noise_study.variant_study(record("off", drifting)).rows[0].is_uneven
+    assert not noise_study.variant_study(record("off", calm)).rows[0].is_uneven
 
 
 def test_a_differences_are_those_of_neighbours() -> None:
     assert aa_differences_pct([10.0, 11.0, 9.9]) == pytest.approx([10.0, -10.0])
-    (row,) = noise_study.noise_rows(record("off", [10.0, 11.0, 9.9, 9.9, 9.9]))
+    (row,) = noise_study.variant_study(record("off", [10.0, 11.0, 9.9, 9.9, 9.9])).rows
     assert row.median_difference_pct == pytest.approx(5.0)
 
 
