@@ -77,8 +77,8 @@ def variants_of(run_kind: RunKind, settings: Settings, root: Path, kind: SystemK
     asked = {name: getattr(settings, name) for name in BUILDS}
     if missing := [name for name, folder in asked.items() if not folder]:
         raise UserError(
-            f"duet: {' and '.join(f'{name}=' for name in missing)} is missing: `doit duet base=<{kind.build} of one"
-            f" build> head=<{kind.build} of the other>` compares them"
+            f"duet: without {' and '.join(f'{name}=' for name in missing)} there are no two builds: `doit duet"
+            f" base=<{kind.build} of one build> head=<{kind.build} of the other>`"
         )
     folders = {name: str(absolute_folder(root, name, folder, "command line")) for name, folder in asked.items()}
     return {name: {f"system.{settings.system}.{kind.build}": folder} for name, folder in folders.items()}

@@ -226,7 +226,8 @@ def _cautions(pairs: Sequence[tuple[Capture, Capture]]) -> list[str]:
     recalls = [_mean([_recall(side[place]) for side in pairs]) for place in (0, 1)]
     if recalls[0] is not None and recalls[1] is not None and abs(recalls[1] - recalls[0]) > _RECALL_DIFFERS:
         found.append(f"not at equal recall: base {recalls[0]:.4f}, head {recalls[1]:.4f}")
-    errors = [sum(side[place].result.total_errors for side in pairs if side[place].result) for place in (0, 1)]
+    results = [[side[place].result for side in pairs] for place in (0, 1)]
+    errors = [sum(result.total_errors for result in own if result) for own in results]
     if any(errors):
         found.append(f"requests that failed: base {errors[0]}, head {errors[1]}")
     missed = [sum(side[place].outcome.verdict == "missed" for side in pairs) for place in (0, 1)]

@@ -24,7 +24,7 @@ POWER = 0.9
 MOST_REPEATS = 100
 # The figure by which it is told which variant is quieter: targets and comparisons are about it.
 DECIDING = P99
-# The robust estimate of ten equal rounds is below a third of the plain one by chance in one study of fifty.
+# By chance the robust estimate of ten rounds is below a third of the plain one in one figure of 150 (simulated).
 _UNEVEN = 3.0
 # Of the integrals: as many quantiles of each distribution.
 _STEPS = 64

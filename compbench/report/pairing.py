@@ -19,6 +19,8 @@ FEWEST_PAIRS = 6
 # The change of which is said how many pairs find it, and how surely they do.
 WANTED_CHANGE_PCT, WANTED_POWER = 10.0, 0.95
 _MOST_PAIRS = 1000
+# Standard errors.
+_CERTAIN = 10
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ def change_in_pairs(pairs: Sequence[tuple[float, float]]) -> PairedChange | None
 
 
 def power(pairs: int, noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -> float:
-    """Return how likely that many pairs find a change, by the t-test, at that noise of a pair's ratio."""
+    """Return how likely that many pairs find a change, by the t-test, at that noise of a pair's ratio.
+
+    That they find it the wrong way round is left out.
+    """
     from scipy import stats  # noqa: PLC0415 - see change_in_pairs
 
     if noise_pct == 0:
@@ -81,7 +86,8 @@ def power(pairs: int, noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -
     freedom = pairs - 1
     shift = math.log1p(change_pct / 100) / math.log1p(noise_pct / 100) * math.sqrt(pairs)
     limit = float(stats.t.ppf(1 - ALPHA / 2, freedom))
-    return float(stats.nct.sf(limit, freedom, shift)) + float(stats.nct.cdf(-limit, freedom, shift))
+    # So far out scipy's distribution is not a number, and the power 1 in all digits.
+    return 1.0 if shift > limit + _CERTAIN else float(stats.nct.sf(limit, freedom, shift))
 
 
 def pairs_needed(noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from compbench.cli.project import Project
+from compbench.model.measurement import RunKind
 from compbench.model.records import Manifest
 from compbench.model.times import timestamp
 from compbench.store import provenance, runs
@@ -63,3 +64,20 @@ def test_the_command_that_goes_on_names_just_its_own_run_and_settings(
 def test_one_repeat_of_a_scenario_is_gone_on_with_by_its_own_name(tmp_path: Path) -> None:
     asked = project(tmp_path, repeat="2")
     assert asked.words_for(["a_run1", "a_run2", "b_run2"])[1:] == ["run:a", "pages:b_run2"]
+
+
+def test_a_study_is_gone_on_with_by_its_own_words_and_never_in_a_suite(tmp_path: Path) -> None:
+    words = ("duet:b", "base=x", "head=y", "repeat=2", "new=1")
+    loaded = load_settings(tmp_path, {}, {"base": "x", "head": "y", "repeat": "2"}, ["doit", *words], run_kind="duet")
+    asked = Project(tmp_path, loaded, ["a", "b"], NOW)
+    names = [name for name in asked.names if name.startswith("b@")]
+    assert asked.words_for(names) == ["doit", "duet:b", "base=x", "head=y", "repeat=2"]
+    fingerprint = provenance.setting_inputs(loaded)
+    made: list[tuple[float, RunKind]] = [(NOW - 100, "duet"), (NOW - 50, "suite")]
+    for at, kind in made:
+        record = Manifest(
+            run=timestamp(at), kind=kind, state="open", opened_at=at, selection=names, fingerprint=fingerprint
+        )
+        runs.create_run(asked.output_dir, record.run, record)
+    assert asked.folder_of(names[0]).name == timestamp(NOW - 100)
+    assert [run.manifest.kind for run in project(tmp_path).open_runs] == ["suite"]

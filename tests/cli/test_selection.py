@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compbench.cli.selection import asks_for_rivals, in_order, selection_of
+from compbench.cli.selection import asks_for_rivals, in_order, run_kind_asked_for, selection_of
 from compbench.model.errors import UserError
 from compbench.model.measurement import measurement_named, schedule
 
@@ -80,3 +80,27 @@ def test_several_systems_go_through_a_scenario_in_turn_and_none_always_first() -
     assert len({m.name for m in measurements}) == 8
     assert measurement_named(measurements[0].name) == measurements[0]
     assert [m.name for m in schedule(["alpha"], 1, 1, ["x", "y"])] == ["alpha@x", "alpha@y"]
+
+
+def test_a_study_is_asked_for_alone() -> None:
+    assert run_kind_asked_for(["duet:a", "duet:b"], {"base": "x"}) == "duet"
+    assert run_kind_asked_for(["run:a"], {}) == run_kind_asked_for([], {"rivals": "auto"}) == "suite"
+    with pytest.raises(UserError, match="duet: it is a run of its own, with settings of its own: name it without plan"):
+        run_kind_asked_for(["duet", "plan"], {})
+    with pytest.raises(UserError, match="noise: it is about one system: leave rivals= out"):
+        run_kind_asked_for(["noise"], {"rivals": "auto"})
+
+
+def test_a_study_goes_through_its_pairs_and_judges_them_before_the_run_ends() -> None:
+    pairs = schedule(["b", "a"], 3, 1, ["base", "head"])
+    ordered = in_order(["duet"], pairs)
+    measured = [task.removeprefix("pages:") for task in ordered if task.startswith("pages:")]
+    order = "a@base_run1 a@head_run1 a@head_run2 a@base_run2 a@base_run3 a@head_run3"
+    assert measured == order.split(), "of the first scenario, and which build comes first alternates"
+    assert ordered[-3:] == ["_round:3", "duet:a", "close"]
+    assert [ordered.index(f"_round:{number}") for number in (1, 2)] == [
+        ordered.index("pages:a@head_run1") + 1,
+        ordered.index("pages:a@base_run2") + 1,
+    ]
+    found = selection_of(ordered, pairs)
+    assert (found.is_study, found.concerned, len(found.measurements)) == (True, ("a",), 6)

@@ -92,3 +92,17 @@ def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path)
     assert comparable.find_capacities([past], past.fingerprint)[QDRANT].facts.low_ops_s == 3200.0
     assert comparable.find_capacities([past], {**past.fingerprint, "machine": "b" * 32}) == {}
     assert past.values[QDRANT]["capacity_ops_s"] == [3200.0]
+
+
+def test_a_study_is_in_no_row_of_runs_and_is_compared_only_by_name(
+    tmp_path: Path, run: Callable[..., tuple[int, str]]
+) -> None:
+    first, second = add_run(tmp_path, 0, [10.0]), add_run(tmp_path, 1, [10.1])
+    path = tmp_path / (study := add_run(tmp_path, 2, [99.0])) / "results.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "kind": "duet"}))
+    text = run(looking_back.show_comparison)[1]
+    assert (f"base {first}" in text, f"head {second}" in text) == (True, True)
+    assert f"head {study}" in run(looking_back.show_comparison, head=study, base=first)[1]
+    run(looking_back.show_export)
+    assert study not in (tmp_path / "runs.csv").read_text()
+    assert run(looking_back.show_trend)[1].startswith("2 closed runs")

@@ -239,3 +239,15 @@ def test_every_setting_of_a_system_is_in_the_fingerprint_unless_its_folder_excep
     excepted = dataclasses.replace(embedded.KIND, unmeasured=frozenset({"effort", "grpc_port"}))
     monkeypatch.setattr(embedded, "KIND", excepted)
     assert provenance.fingerprint(told(), []) == before
+
+
+def test_the_fingerprint_of_a_study_holds_both_builds_and_what_else_its_variants_differ_in(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        install(tmp_path / name)
+    (tmp_path / "new" / "target" / "release" / "engram").open("a").write("# rebuilt\n")
+    duet = load_settings(tmp_path, {}, {"base": "old", "head": "new"}, run_kind="duet")
+    told = provenance.fingerprint(duet, [])
+    assert told["binary:base:engram"] != told["binary:head:engram"]
+    assert told["system.base.log_level"] == told["system.head.log_level"] == "warn"
+    noise = provenance.setting_inputs(load_settings(tmp_path, {}, {"system": "embedded"}, run_kind="noise"))
+    assert (noise["variant:off"], noise["variant:auto"]) == ("isolation=off", "isolation=auto")
