@@ -1,11 +1,11 @@
 """How often `doit duet` alarms for identical builds, and how often it finds one that is 10 % slower: on real runs.
 
-    python -m benchmarks.duet_study FOLDER [PAIRS] [SETTING=VALUE ...]
+    python -m benchmarks.duet_study FOLDER [PAIRS [SHARE]] [SETTING=VALUE ...]
 
 measures two duets of PAIRS pairs (40 unless told) into FOLDER with stand-in builds of Engram, which are the embedded
-server: `same`, whose two builds differ in a comment, and `slower`, whose head takes a share longer for each search.
-What is measured stays in FOLDER: interrupted, the same command goes on where it was, and with everything measured it
-only judges again. Further words are settings of `doit duet`.
+server: `same`, whose two builds differ in a comment, and `slower`, whose head takes longer for each search, by SHARE of
+the time that the server has for it. What is measured stays in FOLDER: interrupted, the same command goes on where it
+was, and with everything measured it only judges again. Further words are settings of `doit duet`.
 
 Then it draws duets of 6 to 20 pairs from the pairs that were measured, without putting any back, and counts those that
 alarm. The share of alarms so is of one sequence of pairs on one machine, and no more certain than its pairs: beside it
@@ -14,7 +14,9 @@ stands how often it would be found by the t-test's own power at the noise that w
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,12 +40,12 @@ SHARE = 0.2
 SETTINGS = ("system=engram", "scale=0.005", "port=7439", "resume_max_age_h=1000", "report=0")
 
 
-def make_builds(folder: Path) -> dict[str, tuple[Path, Path]]:
+def make_builds(folder: Path, share: float) -> dict[str, tuple[Path, Path]]:
     """Return the two builds of each duet, laid out if they are not there."""
-    wanted = {"base": (0.0, "a"), "same": (0.0, "b"), "slower": (SHARE, "c")}
-    for name, (share, comment) in wanted.items():
+    wanted = {"base": (0.0, "a"), "same": (0.0, "b"), "slower": (share, "c")}
+    for name, (own, comment) in wanted.items():
         if not (folder / "builds" / name).is_dir():
-            lay_out(folder / "builds" / name, share, comment)
+            lay_out(folder / "builds" / name, own, comment)
     base = folder / "builds" / "base"
     return {name: (base, folder / "builds" / name) for name in ("same", "slower")}
 
@@ -56,11 +58,25 @@ def measured(folder: Path, name: str, builds: tuple[Path, Path], pairs: int, set
         words = [f"duet:{SCENARIO}", f"base={builds[0]}", f"head={builds[1]}", f"repeat={pairs}"]
         folders = [f"output_dir={output}", f"work_dir={folder / 'work'}", f"cache_dir={folder / 'cache'}"]
         argv = [sys.executable, "-m", "doit", *words, *folders, *SETTINGS, *settings]
-        code = subprocess.run(argv, cwd=ROOT, check=False).returncode
+        code = run_whole(argv)
         closed = sorted(output.glob("*/.ended"))
         if not closed:
             sys.exit(f"{name}: doit ended with {code} before the duet was whole: the same command goes on with it")
     return read_run(closed[-1].parent)
+
+
+def run_whole(argv: Sequence[str]) -> int:
+    """Return the exit code of a program; an interruption of this one is one of that, which ends in its own time."""
+    process = subprocess.Popen(argv, cwd=ROOT)
+    try:
+        return process.wait()
+    except BaseException:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)  # a terminal has told it already
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+        raise
 
 
 def ratios(pairs: Sequence[tuple[Capture, Capture]], times: str, figure: str) -> list[tuple[float, float]]:
@@ -115,14 +131,15 @@ def tell(name: str, run: Run, sizes: Sequence[int]) -> dict[str, object]:
 
 def main() -> None:
     """Measure what is not measured yet, and print the shares of alarms."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     words = sys.argv[1:]
     settings = [word for word in words if "=" in word]
     plain = [word for word in words if "=" not in word]
     if not plain:
         sys.exit((__doc__ or "").strip())
-    folder, pairs = Path(plain[0]).resolve(), int(plain[1]) if len(plain) > 1 else PAIRS
+    folder, pairs, share = Path(plain[0]).resolve(), int((plain[1:] or [PAIRS])[0]), float((plain[2:] or [SHARE])[0])
     folder.mkdir(parents=True, exist_ok=True)
-    duets = {name: measured(folder, name, both, pairs, settings) for name, both in make_builds(folder).items()}
+    duets = {name: measured(folder, name, both, pairs, settings) for name, both in make_builds(folder, share).items()}
     print(f"duets drawn from the measured pairs without putting back, {DRAWS} of each size")
     found = {name: tell(name, run, SIZES) for name, run in duets.items()}
     (folder / "study.json").write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -14,6 +14,7 @@ from compbench.cli.display import Display
 from compbench.config.settings import Settings
 from compbench.model import file_names
 from compbench.model.errors import UserError
+from compbench.model.measurement import STUDIES
 from compbench.model.records import Capture
 from compbench.report import comparison, missing_extra, notify, summary
 from compbench.report.notify import MessageType
@@ -86,7 +87,9 @@ def _where(folder: Path, environment: Mapping[str, str]) -> str:
 
 
 def _regressions(settings: Settings, run: Run) -> list[str]:
-    """Return the regressions of a run against the last comparable one; none if there is no such run."""
+    """Return the regressions of a run against the last comparable one; none if there is no such run, or of a study."""
+    if run.manifest.kind in STUDIES:
+        return []
     known, _ = history.read_history(Path(settings.output_dir))
     known = [past for past in known if past.run <= run.name]
     if missing_extra() or not known or known[-1].run != run.name:

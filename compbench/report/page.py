@@ -15,13 +15,14 @@ from typing import Any
 from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
-from compbench.model.measurement import Measurement, measurement_named
+from compbench.model.measurement import STUDIES, Measurement, measurement_named
 from compbench.model.noise import NoiseRecord
 from compbench.model.notices import Verdict
 from compbench.model.records import Capture, Git, Machine, Manifest
 from compbench.model.times import iso_utc
 from compbench.report import baselines, missing_extra, pages, render
 from compbench.report.baselines import Comparison, Priority
+from compbench.report.builds_compared import DuetRecord
 from compbench.report.capacities import BOUNDS, describe_capacity
 from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
@@ -38,6 +39,7 @@ from compbench.report.standing_words import span_of
 from compbench.report.validity import FIXED_RATE
 from compbench.report.versus import CAPACITY_RECALLS, Versus, versus_of
 from compbench.report.view import ScenarioView, standings, view_scenarios
+from compbench.store.record_files import read_record
 from compbench.systems import registry
 
 CHART_TITLES = {
@@ -73,6 +75,7 @@ class PageValues:
     state: str
     since: RunComparison | None
     versus: Versus | None = None
+    duets: Sequence[DuetRecord] = ()
 
 
 def gather(
@@ -87,7 +90,7 @@ def gather(
     """Read and judge a run for its report; `noises` are the studies that tell how far single runs differ by chance.
 
     Raises:
-        UserError: the file of baselines is wrong.
+        UserError: the file of baselines is wrong, or the record of a duet can't be read.
     """
     published = baselines.load_baselines(pages.baselines_file(scenarios_dir))
     comparisons = baselines.of_subject(baselines.compare(captures, published), manifest.systems)
@@ -102,6 +105,9 @@ def gather(
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     since = since_last_run(folder, manifest, known, noises)
     versus = versus_of(manifest, captures, targets, capacities)
+    duets = [
+        read_record(path, DuetRecord) for path in sorted(folder.glob(file_names.of_study(folder.name, "*", "duet")))
+    ]
     return PageValues(
         manifest=manifest,
         captures=captures,
@@ -110,10 +116,12 @@ def gather(
         priorities=baselines.priorities(comparisons, targets_ms),
         sentence=versus.sentence
         if versus
-        else sentence(views, comparisons, since, not_measured=_not_measured(manifest, captures)),
+        else "; ".join(f"{duet.scenario}: {duet.verdict}" for duet in duets)
+        or sentence(views, comparisons, since, not_measured=_not_measured(manifest, captures)),
         state=state,
         since=since,
         versus=versus,
+        duets=duets,
     )
 
 
@@ -162,8 +170,8 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
 def since_last_run(
     folder: Path, manifest: Manifest, known: Sequence[Past], noises: Sequence[NoiseRecord] = ()
 ) -> RunComparison | None:
-    """Return the comparison with the newest comparable run before this one, None if there is none."""
-    if missing_extra():
+    """Return the comparison with the newest comparable run before this one, None if there is none, or of a study."""
+    if missing_extra() or manifest.kind in STUDIES:
         return None
     with contextlib.suppress(UserError):
         past = history.read_past(folder)
