@@ -137,7 +137,9 @@ def main() -> None:
     plain = [word for word in words if "=" not in word]
     if not plain:
         sys.exit((__doc__ or "").strip())
-    folder, pairs, share = Path(plain[0]).resolve(), int((plain[1:] or [PAIRS])[0]), float((plain[2:] or [SHARE])[0])
+    folder = Path(plain[0]).resolve()
+    pairs = int(plain[1]) if len(plain) > 1 else PAIRS
+    share = float(plain[2]) if len(plain) > 2 else SHARE  # noqa: PLR2004 - the third word
     folder.mkdir(parents=True, exist_ok=True)
     duets = {name: measured(folder, name, both, pairs, settings) for name, both in make_builds(folder, share).items()}
     print(f"duets drawn from the measured pairs without putting back, {DRAWS} of each size")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_the_report_of_a_duet_begins_with_its_verdict_and_shows_every_figure(tmp
     write_record(folder / file_names.of_study(folder.name, SCENARIO, "duet"), record)
     rendering.write_pages(folder)
     rendering.render(folder)
-    page = rendering.text_of(folder, "report.html")
+    page = html.unescape(rendering.text_of(folder, "report.html"))
     assert f'<p class="sentence">{SCENARIO}: {record.verdict}' in page
     assert page.count("p by ranks") == 1
     told = rendering.text_of(folder, "report.md")
