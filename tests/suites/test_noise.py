@@ -27,8 +27,11 @@ def test_a_study_is_kept_and_is_what_a_comparison_of_single_runs_takes(project: 
     assert eventually(lambda: len(list(project.output.glob("*/*_capture.json"))) > 1, 60.0)
     begun.send_signal(signal.SIGINT)
     begun.communicate(timeout=60)
-    kept = {path: path.stat().st_mtime_ns for path in project.run().glob("*_capture.json")}
-    assert 0 < len(kept) < 2 * TIMES
+    made = list(project.run().glob("*_capture.json"))
+    assert 0 < len(made) < 2 * TIMES
+    # On a busy machine one may be spoiled, which is made again.
+    valid = [path for path in made if json.loads(path.read_text())["outcome"]["verdict"] != "invalid"]
+    kept = {path: path.stat().st_mtime_ns for path in valid}
 
     done = project.doit("noise", f"repeat={TIMES}")
     assert done.returncode == 0, done.stdout + done.stderr
