@@ -70,6 +70,11 @@ def task_duet() -> Iterator[tasks.Task]:
     yield from study_tasks.duet(SUITE, lambda scenario: commands.conclude_duet(SUITE, DISPLAY, scenario))
 
 
+def task_noise() -> Iterator[tasks.Task]:
+    """Measure the noise of this machine."""
+    yield from study_tasks.noise(SUITE, lambda scenario: commands.conclude_noise(SUITE, DISPLAY, scenario))
+
+
 def task_plan() -> tasks.Task:
     """Show the plan."""
     return command_tasks.plan(lambda: commands.show_plan(SUITE, DISPLAY))

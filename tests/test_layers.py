@@ -16,21 +16,21 @@ PACKAGE = ROOT / "compbench"
 
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
-    "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end suite run_opener run_in_progress"
-    " preparation estimate project exit_codes selection fault_log file_state looking_back known_systems telling display"
-    " invocation installing",
+    "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end noise_end suite run_opener"
+    " run_in_progress preparation estimate project exit_codes selection fault_log file_state looking_back known_systems"
+    " telling display invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
-    " comparison builds_compared pairing statistics capacities baselines groups server_versions machine_costs",
+    " comparison builds_compared pairing known_noise noise_study statistics capacities baselines groups"
+    " server_versions machine_costs",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching costing quiet quietness retries outcomes cautions"
-    " equal_recall"
-    " data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
+    " equal_recall data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
     "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
-    "store": "resume resume_rules attempts lock leftovers event_log runs frontiers kept_data data_set_sizes"
-    " record_files provenance",
+    "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
+    " data_set_sizes record_files provenance",
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report verdict"
     " asking progress",
     "loadtest/engine": "shards dry_run openloop totals hlog recorder confidence histogram clock capacity",
@@ -59,7 +59,7 @@ ROOMS = {
     "machine/probes": "cores busy_processes process_counters task_counts sockets machine counters pressure binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events efforts scenario sizes costs records sample notices catalogue metrics result file_names"
+    "model": "events efforts scenario sizes costs records sample notices catalogue noise metrics result file_names"
     " measurement texts times partition errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.

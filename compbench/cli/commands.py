@@ -165,6 +165,13 @@ def conclude_duet(suite: Suite, display: Display, scenario: str) -> None:
     duet_end.conclude(suite, display, scenario)
 
 
+def conclude_noise(suite: Suite, display: Display, scenario: str) -> None:
+    """Keep and show the noise of the machine that was measured by a scenario; the exit code says whether it tells."""
+    from compbench.cli import noise_end  # noqa: PLC0415 - see look_back
+
+    noise_end.keep_noise(suite, display, scenario)
+
+
 def clean_up(suite: Suite, display: Display, *, dryrun: bool) -> None:
     """Remove leftovers, the open or abandoned runs and caches, or say what would be removed; never a closed run.
 

@@ -19,6 +19,7 @@ from compbench.report.export import history_files
 from compbench.report.past import comparable, due, history
 from compbench.report.past.history import Past
 from compbench.store import runs
+from compbench.store.noise_records import read_noises
 from compbench.systems import registry
 
 REGRESSION, NOT_COMPARED = 1, 2
@@ -46,7 +47,10 @@ def show_comparison(settings: Settings, display: Display) -> int:
     if settings.base == PUBLISHED:
         return _show_published(settings, display, known)
     base, head = _pair(settings, known)
-    found = comparison.compare_runs(base, head, known)
+    noises, unread = read_noises(Path(settings.cache_dir))
+    for line in unread:
+        display.line(f"      note: {line}")
+    found = comparison.compare_runs(base, head, known, noises)
     title = f"base {_with_commit(base)}, head {_with_commit(head)}"
     title += f"; {comparison.MEANS}" if found.has_repeats else ""
     _print(display, title, found.rows, found.summary, found.differences)

@@ -41,6 +41,18 @@ def duet(suite: Suite, conclude: Callable[[str], None]) -> Iterator[Task]:
     yield from studies(suite, Study("duet", doc, conclude))
 
 
+def noise(suite: Suite, conclude: Callable[[str], None]) -> Iterator[Task]:
+    """Yield the tasks that measure how far figures of the same thing differ on this machine, isolated and not.
+
+    Raises:
+        UserError: one is asked for, and a package that calculates is missing.
+    """
+    if suite.project.settings.run_kind == "noise" and (line := missing_extra("scipy")):
+        raise UserError(f"noise: {line}")
+    doc = "measure this machine's noise for `compare`: the same thing repeat= times, isolated and not"
+    yield from studies(suite, Study("noise", doc, conclude))
+
+
 def studies(suite: Suite, study: Study) -> Iterator[Task]:
     """Yield the study of the first scenario, and that of each by its name; its record is in the run's folder."""
     project = suite.project

@@ -19,6 +19,7 @@ from compbench.model.records import Capture
 from compbench.report import comparison, missing_extra, notify, summary
 from compbench.report.notify import MessageType
 from compbench.report.past import comparable, history
+from compbench.store.noise_records import read_noises
 from compbench.store.runs import Run
 
 NOT_TOLD = 1
@@ -97,7 +98,8 @@ def _regressions(settings: Settings, run: Run) -> list[str]:
         base, head = comparable.latest_pair(known)
     except UserError:
         return []
-    rows = comparison.compare_runs(base, head, known).regressions
+    noises, _ = read_noises(Path(settings.cache_dir))
+    rows = comparison.compare_runs(base, head, known, noises).regressions
     return [f"{row.scenario} {_change(row)}" for row in rows]
 
 

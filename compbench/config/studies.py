@@ -16,9 +16,12 @@ from compbench.config.settings import Settings
 from compbench.config.system_tables import AUTO, SystemKind
 from compbench.model.errors import UserError
 from compbench.model.measurement import RunKind
+from compbench.model.noise import LEAST_COUNT
 
 # The defaults of a study, in place of the profile's.
 STUDY_DEFAULTS: dict[RunKind, dict[str, Any]] = {
+    # All else is as in the runs whose noise it is.
+    "noise": {"repeat": 10},
     # Many short rounds tell more than a few long ones: what differs between rounds is what hides a change.
     "duet": {
         "duration_s": 5,
@@ -54,9 +57,15 @@ def variants_of(run_kind: RunKind, settings: Settings, root: Path, kind: SystemK
     """Return the variants that a study measures, each with the settings in which it differs; none of a suite.
 
     Raises:
-        UserError: a duet lacks a build, or the system has none that could be named.
+        UserError: a study of noise has too few repeats; a duet lacks a build, or the system has none that could be
+            named.
     """
     if run_kind == "noise":
+        if settings.repeat < LEAST_COUNT:
+            raise UserError(
+                f"noise: repeat = {settings.repeat}: so few tell nothing of a spread: at least {LEAST_COUNT} (10 unless"
+                " it is set)"
+            )
         return {name: {"isolation": name} for name in ISOLATIONS}
     if run_kind != "duet":
         return {}

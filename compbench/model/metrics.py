@@ -150,6 +150,23 @@ P999 = Metric(
     _two_decimals,
     _of_details(lambda details: details.response_time_ms.p999 if details.response_time_ms else None),
 )
+# How long the server took once a request was sent: without the waiting before.
+SERVICE_P50 = Metric(
+    "service_p50_ms",
+    "service P50",
+    "ms",
+    "lower",
+    _two_decimals,
+    _of_details(lambda details: details.service_time_ms.p50 if details.service_time_ms else None),
+)
+SERVICE_P99 = Metric(
+    "service_p99_ms",
+    "service P99",
+    "ms",
+    "lower",
+    _two_decimals,
+    _of_details(lambda details: details.service_time_ms.p99 if details.service_time_ms else None),
+)
 THROUGHPUT = Metric(
     "throughput_ops_s",
     "throughput",
@@ -221,6 +238,8 @@ OFFERED = Metric(
     "offered_ops_s", "offered", "ops/s", "higher", _whole, _of_details(lambda details: details.offered_ops_s)
 )
 ALL = (P50, P95, P99, P999, OFFERED, THROUGHPUT, RECALL, RECALL_P5, RECALL_BELOW, ERRORS, CAPACITY)
+# Whose spread a study of noise tells.
+STUDIED = (P50, P99, P999, SERVICE_P50, SERVICE_P99, THROUGHPUT, RECALL)
 FOLLOWED = tuple(metric for metric in ALL if metric.is_followed)
 
 

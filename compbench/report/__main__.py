@@ -18,6 +18,7 @@ from compbench.model.records import Manifest
 from compbench.report import missing_extra, page
 from compbench.report.export import junit, step_summary
 from compbench.store import runs
+from compbench.store.noise_records import read_noises
 from compbench.store.record_files import read_record
 from compbench.systems import discovery
 
@@ -50,7 +51,8 @@ def render_run(folder: Path, scenarios_dir: Path, cache_dir: Path, *, state: str
     manifest = read_record(folder / file_names.MANIFEST, Manifest)
     _make_systems(folder, manifest)
     captures = runs.Run(folder, manifest).captures()
-    report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state)
+    noises, _ = read_noises(cache_dir)
+    report = page.gather(folder, manifest, captures, scenarios_dir, state=state or manifest.state, noises=noises)
     markdown = page.write_report(folder, report, cache_dir)
     if not missing_extra():
         write_whole(folder / file_names.of_run(folder.name, "junit"), junit.junit_xml(manifest, captures))

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from compbench.model.metrics import FOLLOWED, P99, Metric
+from compbench.model.noise import NoiseRecord
 from compbench.report.baselines import COMPARABLE_SHARE, Comparison
+from compbench.report.known_noise import known_noise
 from compbench.report.past import comparable
 from compbench.report.past.history import Past
 from compbench.report.statistics import judge_change
@@ -83,10 +85,18 @@ class RunComparison:
         return "no regression that these measurements can tell"
 
 
-def compare_runs(base: Past, head: Past, known: Sequence[Past]) -> RunComparison:
-    """Compare two runs; `known` is the history, whose spread tells how much single runs differ."""
-    names = dict.fromkeys([*head.scenarios, *base.scenarios])
-    rows = [row for name in names for metric in FOLLOWED if (row := _row(base, head, name, metric, known)) is not None]
+@dataclass(frozen=True)
+class _Grounds:
+    """The runs and studies that tell how much single runs differ by chance."""
+
+    known: Sequence[Past]
+    noises: Sequence[NoiseRecord]
+
+
+def compare_runs(base: Past, head: Past, known: Sequence[Past], noises: Sequence[NoiseRecord] = ()) -> RunComparison:
+    """Compare two runs; the history (`known`), or else a study (`noises`), tells how much single runs differ."""
+    grounds, names = _Grounds(known, noises), dict.fromkeys([*head.scenarios, *base.scenarios])
+    rows = [row for name in names for metric in FOLLOWED if (row := _row(base, head, name, metric, grounds))]
     return RunComparison(base, head, comparable.differences(base, head), rows)
 
 
@@ -119,8 +129,8 @@ def _published_remark(comparison: Comparison) -> str:
     return f"{comparison.caveat}; published by {comparison.system}" if comparison.caveat else limit
 
 
-def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[Past]) -> Row | None:
-    row = _judged(base, head, scenario, metric, known)
+def _row(base: Past, head: Past, scenario: str, metric: Metric, grounds: _Grounds) -> Row | None:
+    row = _judged(base, head, scenario, metric, grounds)
     efforts = [past.efforts.get(scenario, "none") for past in (base, head)]
     if row is None or row.base is None or row.head is None or efforts[0] == efforts[1]:
         return row
@@ -128,7 +138,7 @@ def _row(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[
     return replace(row, remark="; ".join(filter(None, (row.remark, f"effort {efforts[0]} -> {efforts[1]}"))))
 
 
-def _judged(base: Past, head: Past, scenario: str, metric: Metric, known: Sequence[Past]) -> Row | None:
+def _judged(base: Past, head: Past, scenario: str, metric: Metric, grounds: _Grounds) -> Row | None:
     before, after = (past.values.get(scenario, {}).get(metric.name, []) for past in (base, head))
     if not before and not after:
         return None
@@ -143,8 +153,9 @@ def _judged(base: Past, head: Past, scenario: str, metric: Metric, known: Sequen
         return Row(*place, None, "regression" if lost else "no figure", remark)
     if metric.absolute or min(*before, *after) <= 0:
         return _absolute_row(scenario, metric, basic.fmean(before), basic.fmean(after))
-    earlier = comparable.earlier_values(known, head, scenario, metric.name)
-    change = judge_change(before, after, least_effect_pct=metric.least_effect_pct, history=earlier)
+    earlier = comparable.earlier_values(grounds.known, head, scenario, metric.name)
+    noise = known_noise(grounds.noises, head, scenario, metric.name)
+    change = judge_change(before, after, least_effect_pct=metric.least_effect_pct, history=earlier, noise=noise)
     untold = not change.changed and abs(change.delta_pct) > metric.least_effect_pct
     verdict: ChangeVerdict = "can't tell" if untold else "same"
     if change.changed:

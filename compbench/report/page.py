@@ -16,6 +16,7 @@ from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.errors import UserError
 from compbench.model.measurement import STUDIES, Measurement, measurement_named
+from compbench.model.noise import NoiseRecord
 from compbench.model.notices import Verdict
 from compbench.model.records import Capture, Git, Machine, Manifest
 from compbench.model.times import iso_utc
@@ -78,9 +79,15 @@ class PageValues:
 
 
 def gather(
-    folder: Path, manifest: Manifest, captures: Sequence[Capture], scenarios_dir: Path, *, state: str
+    folder: Path,
+    manifest: Manifest,
+    captures: Sequence[Capture],
+    scenarios_dir: Path,
+    *,
+    state: str,
+    noises: Sequence[NoiseRecord] = (),
 ) -> PageValues:
-    """Read and judge a run for its report.
+    """Read and judge a run for its report; `noises` are the studies that tell how far single runs differ by chance.
 
     Raises:
         UserError: the file of baselines is wrong, or the record of a duet can't be read.
@@ -96,7 +103,7 @@ def gather(
     capacities |= {name_of(c): FoundCapacity(manifest.run, c.capacity) for c in captures if c.capacity}
     views = view_scenarios(folder, manifest, captures, comparisons, targets, capacities, published)
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
-    since = since_last_run(folder, manifest, known)
+    since = since_last_run(folder, manifest, known, noises)
     versus = versus_of(manifest, captures, targets, capacities)
     duets = [
         read_record(path, DuetRecord) for path in sorted(folder.glob(file_names.of_study(folder.name, "*", "duet")))
@@ -160,7 +167,9 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
     return markdown
 
 
-def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> RunComparison | None:
+def since_last_run(
+    folder: Path, manifest: Manifest, known: Sequence[Past], noises: Sequence[NoiseRecord] = ()
+) -> RunComparison | None:
     """Return the comparison with the newest comparable run before this one, None if there is none, or of a study."""
     if missing_extra() or manifest.kind in STUDIES:
         return None
@@ -168,7 +177,7 @@ def since_last_run(folder: Path, manifest: Manifest, known: Sequence[Past]) -> R
         past = history.read_past(folder)
         if past is not None:
             earlier = [other for other in known if other.run < manifest.run]
-            return compare_runs(*comparable.latest_pair([*earlier, past]), known)
+            return compare_runs(*comparable.latest_pair([*earlier, past]), known, noises)
     return None
 
 

@@ -75,6 +75,18 @@ class Change:
 
 
 @dataclass(frozen=True)
+class KnownNoise:
+    """The spread of single measurements of a figure that a study has measured: the standard deviation of `count` logs.
+
+    `basis` says in words which study that was.
+    """
+
+    sd_log: float
+    count: int
+    basis: str
+
+
+@dataclass(frozen=True)
 class Ratio:
     """A figure of one system over that of another, with the interval that holds it at `confidence`."""
 
@@ -141,6 +153,7 @@ def judge_change(
     *,
     least_effect_pct: float,
     history: Sequence[float] = (),
+    noise: KnownNoise | None = None,
     alpha: float = ALPHA,
 ) -> Change:
     """Say whether a figure (all values positive) changed from `base` to `head`.
@@ -148,7 +161,7 @@ def judge_change(
     With repeats on both sides, Welch's t-test on the logarithms decides; a rank test can't: for three against three
     its smallest p-value is 0.1. With one value on a side there is no test of these values; then their difference
     must exceed the usual difference of single runs at this noise, taken from at least ten earlier comparable runs
-    (`history`, oldest first), or else assumed to be as high as is acceptable at all.
+    (`history`, oldest first), or else from a study (`noise`), or else assumed to be as high as is acceptable at all.
     """
     p_value: float | None = None
     if min(len(base), len(head)) > 1:
@@ -156,7 +169,7 @@ def judge_change(
         basis = f"{len(base)} and {len(head)} repeats"
     else:
         effect = math.log(_geometric_mean(head) / _geometric_mean(base))
-        least, basis = _least_for_single_runs(base, head, history, min(alpha, SINGLE_RUN_ALPHA))
+        least, basis = _least_for_single_runs(base, head, history, noise, min(alpha, SINGLE_RUN_ALPHA))
     delta_pct = 100 * math.expm1(effect)
     told = p_value < alpha if p_value is not None else abs(effect) > least
     matters = abs(delta_pct) > least_effect_pct
@@ -197,14 +210,21 @@ def _without_outliers(values: Sequence[float]) -> list[float]:
 
 
 def _least_for_single_runs(
-    base: Sequence[float], head: Sequence[float], history: Sequence[float], alpha: float
+    base: Sequence[float], head: Sequence[float], history: Sequence[float], noise: KnownNoise | None, alpha: float
 ) -> tuple[float, str]:
-    """Return the smallest effect (logarithm) that single runs can tell, and how that is known."""
+    """Return the smallest effect (logarithm) that single runs can tell, and how that is known.
+
+    Earlier runs come first: they differ as runs do. A study's measurements are those of one run, so that the two runs'
+    own share is added, as to repeats.
+    """
     scale = math.sqrt(1 / len(base) + 1 / len(head))
     if len(history) >= HISTORY_FROM:
         recent = history[-HISTORY_TO:]
         deviation = noise_of([math.log(value) for value in recent])
         return _t_quantile(len(recent) // 2, alpha) * deviation * scale, f"the noise of {len(recent)} earlier runs"
+    if noise is not None:
+        scale = math.sqrt(1 / len(base) + 1 / len(head) + 2 * RUN_SHARE**2)
+        return _t_quantile(noise.count - 1, alpha) * noise.sd_log * scale, noise.basis
     quantile = statistics.NormalDist().inv_cdf(1 - alpha / 2)
     deviation = math.log1p(ACCEPTABLE_CV_PCT / 100)
     return quantile * deviation * scale, f"one run each, noise assumed to be {ACCEPTABLE_CV_PCT:g} %"

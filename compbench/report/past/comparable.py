@@ -95,6 +95,27 @@ def find_capacities(history: Sequence[Past], fingerprint: Mapping[str, str]) -> 
     return found
 
 
+def noise_facts(past: Past, scenario: str) -> dict[str, str]:
+    """Return what a scenario's noise depends on in a run, as `facts_of_noise` does."""
+    return facts_of_noise(_facts(past, scenario), scenario, past.efforts.get(scenario, ""))
+
+
+def facts_of_noise(facts: Mapping[str, str], scenario: str, effort: str) -> dict[str, str]:
+    """Return what a scenario's noise depends on, by name: all that comparable runs have in common, and the effort.
+
+    But not compbench's version, by which the noise changes rarely: `known_noise` tells where it is another. The names
+    are the same whichever scenario, and whether or not several systems were compared.
+
+    Args:
+        facts: a fingerprint as runs are compared by it (`history.told_inputs`), with the amount that was stored.
+        scenario: its name, with that of the system where the facts have it.
+        effort: of its timed searches, as `Past.efforts` tells it; empty if they have no knob for that.
+    """
+    found = {name: facts[name] for name in SAME if name in facts and name != "compbench"}
+    found |= {name.partition(":")[0]: facts[name] for name in _own(scenario) if name in facts}
+    return found | ({"effort": effort} if effort else {})
+
+
 def series_key(past: Past, scenario: str) -> tuple[str | None, ...]:
     """Return the facts that a scenario's comparable runs have in common."""
     facts = _facts(past, scenario)

@@ -26,6 +26,8 @@ from compbench.model.result import Capacity
 _RENAMED = {"target": "system", "engram_log_level": "system.log_level"}
 
 
+# Of the words of `uname`.
+_RELEASE = 2
 # The year 9999, the last that a date can have.
 _LATEST_S = 253_370_000_000
 
@@ -120,6 +122,7 @@ class Past:
     `values` has the figures by scenario and metric, of each repeat that passed or missed; `measured`
     says which is which. Where a run compared `systems` (the subject first), `alpha@qdrant` stands for a scenario
     everywhere, so that figures of different systems never meet. `efforts` tells what its timed searches had, if any.
+    `kernel` is the release of the machine's kernel, empty if it is not known.
     """
 
     run: str
@@ -135,6 +138,7 @@ class Past:
     capacities: Mapping[str, Capacity] = field(default_factory=dict)
     systems: Sequence[str] = ()
     efforts: Mapping[str, str] = field(default_factory=dict)
+    kernel: str = ""
 
     @property
     def scenarios(self) -> list[str]:
@@ -188,6 +192,12 @@ def read_past(folder: Path) -> Past | None:
     return _past(results) if results.state == "closed" else None
 
 
+def kernel_of(system: Machine) -> str:
+    """Return the kernel's release, as a run has recorded it (system, host, release ...); empty if it is not told."""
+    words = (system.os or "").split()
+    return words[_RELEASE] if len(words) > _RELEASE else ""
+
+
 def named(history: Iterable[Past], run: str) -> Past:
     """Return the closed run of that timestamp.
 
@@ -224,6 +234,7 @@ def _past(results: _Results) -> Past:
         measured=measured,
         systems=results.systems,
         efforts=_efforts(results),
+        kernel=kernel_of(system),
     )
 
 
@@ -236,11 +247,17 @@ def _efforts(results: _Results) -> dict[str, str]:
     return {name: ", ".join(map(str, sorted(efforts))) for name, efforts in found.items()}
 
 
-def _inputs(results: _Results) -> dict[str, str]:
-    """Return the fingerprint with the system's settings as one text, and how many vectors each scenario had."""
-    found = {_RENAMED.get(name, name): value for name, value in results.fingerprint.items()}
+def told_inputs(fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """Return a fingerprint under the names of today, with the system's settings as one text."""
+    found = {_RENAMED.get(name, name): value for name, value in fingerprint.items()}
     own = {name: value for name, value in found.items() if name.startswith("system.")}
     found["system settings"] = ", ".join(f"{name.removeprefix('system.')}={own[name]}" for name in sorted(own))
+    return found
+
+
+def _inputs(results: _Results) -> dict[str, str]:
+    """Return the fingerprint as runs are compared by it, and how many vectors each scenario had."""
+    found = told_inputs(results.fingerprint)
     for name in dict.fromkeys(one.name for one in results.scenarios):
         sets = [one.data_set for one in results.scenarios if one.name == name and one.data_set]
         counts = {amount(data_set.stored, data_set.wanted) for data_set in sets}
