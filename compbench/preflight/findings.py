@@ -139,7 +139,7 @@ FINDINGS = {
     "isolation": Template(
         "{told}",
         "server and driver apart, the driver in real time",
-        "{why}; `rtprio 1` in /etc/security/limits.conf, or the right SYS_NICE in a container, gives real time",
+        "{why}; `rtprio 2` in /etc/security/limits.conf, or the right SYS_NICE in a container, gives real time",
     ),
     "isolation-off": Template("server and driver share all cores (isolation = off), {limits}"),
     "isolation-none": Template(

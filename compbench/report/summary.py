@@ -11,6 +11,7 @@ import msgspec
 
 from compbench.files.regular import read_regular
 from compbench.model import file_names
+from compbench.model.catalogue import NOTICES
 from compbench.model.measurement import measurement_named
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
@@ -21,6 +22,9 @@ from compbench.report.loaded_data import data_lines
 from compbench.report.versus import Versus, plain_table
 from compbench.systems import registry
 
+# How a user comes to go before other programs.
+GO_FIRST = "run doit as root, or give this user `nice -15` and `rtprio 2` in /etc/security/limits.conf"
+_OTHERS = "other-processes"
 # So many names of measurements are told on the screen, and of more the first few.
 _MANY, _FIRST = 6, 3
 
@@ -36,6 +40,7 @@ def final_message(manifest: Manifest, captures: Sequence[Capture], folder: Path,
         manifest=manifest,
         captures=captures,
         repeats=repeats_of(captures),
+        busy=what_is_busy(manifest, captures),
         answers=_answers(folder) if manifest.systems else [],
     )
 
@@ -70,6 +75,27 @@ def render_summary(
         not_comparable=registry.not_comparable(capture.system for capture in captures),
         capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )
+
+
+def what_is_busy(manifest: Manifest, captures: Sequence[Capture]) -> str:
+    """Return one sentence on the programs that took the cores from what did not pass, and what to do; empty if none."""
+    told = [(c.measurement, _busy_in(c)) for c in captures if c.outcome.verdict in ("invalid", "missed")]
+    disturbed = [busy for _, busy in told if busy]
+    if not disturbed:
+        return ""
+    # Niceness 0 or above: server and driver wait for their turn like any program.
+    goes_first = int(manifest.fingerprint.get("niceness", "0")) < 0
+    remedy = "" if goes_first else f", or let server and driver go before them ({GO_FIRST})"
+    count = len(disturbed)
+    what = "one measurement" if count == 1 else f"{count} measurements"
+    return f"This machine is busy with other work, which took the cores from {what}: {disturbed[-1]}; end that{remedy}."
+
+
+def _busy_in(capture: Capture) -> str:
+    """Return which other processes a capture's notice names, empty if it has none."""
+    before, _, _ = NOTICES[_OTHERS].text.partition("{")
+    texts = [notice.text.removeprefix(before) for notice in capture.notices if notice.code == _OTHERS]
+    return texts[0].removesuffix(f"; {NOTICES[_OTHERS].advice}") if texts else ""
 
 
 def names_of(names: Sequence[str]) -> str:
