@@ -9,7 +9,7 @@ import sys
 import time
 
 SHARE = 0.0
-MOST_S = 0.002
+MOST_S = 0.0006
 
 sys.path.insert(0, "ROOT")
 
