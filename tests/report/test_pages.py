@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from compbench.model import file_names
+from compbench.model.notices import notice_of
 from compbench.model.records import Manifest
 from compbench.report import pages, summary
 from compbench.store import runs
@@ -108,3 +109,21 @@ def test_repeats_are_summed_up_and_the_command_that_goes_on_has_every_setting(tm
     text = summary.render_summary(manifest, captures, folder, [], interrupted=False)
     assert "Repeats:\n" in text
     assert f"resume={folder.name}" in text
+
+
+@pytest.mark.parametrize("niceness", ["0", "-15"])
+def test_one_sentence_says_what_was_busy_and_what_to_do(tmp_path: Path, niceness: str) -> None:
+    recipes = [Recipe(name, duration_s=2, verdict="invalid", reason="the driver lacked CPU time") for name in NAMES[:2]]
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes))
+    manifest = read_record(folder / file_names.MANIFEST, Manifest)
+    manifest = msgspec.structs.replace(manifest, fingerprint={**manifest.fingerprint, "niceness": niceness})
+    captures = runs.Run(folder, manifest).captures()
+    assert "busy" not in summary.final_message(manifest, captures, folder, interrupted=False)
+    busy = notice_of("other-processes", busy="yes (process 7) 98 % of a core")
+    captures = [msgspec.structs.replace(capture, notices=[busy]) for capture in captures]
+    told = summary.final_message(manifest, captures, folder, interrupted=False)
+    remedy = f", or let server and driver go before them ({summary.GO_FIRST})" if niceness == "0" else ""
+    assert (
+        "This machine is busy with other work, which took the cores from 2 measurements:"
+        f" yes (process 7) 98 % of a core; end that{remedy}.\n"
+    ) in told
