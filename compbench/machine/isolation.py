@@ -13,6 +13,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -165,15 +166,18 @@ def _why_not(tier: Tier, wanted: IsolationAsked) -> str:
         place = _placement(tier, wanted.partition, wanted.memory_bytes, name, 0)
     except LookupError as error:
         return str(error.args[0])
+    deadline = time.monotonic() + (_SETTLE_S if place.wrapper else 0)
     with _sleeping(place) as (pid, said):
         if not pid:
             return said or "a program can't be started in it"
-        cpus, limit = effective_cpus(pid), control_groups.memory_limit_bytes(pid)
-    return _shortfall(wanted, cpus, limit)
+        while (why := _shortfall(wanted, pid)) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    return why
 
 
-def _shortfall(wanted: IsolationAsked, cpus: tuple[int, ...], limit: int | None) -> str:
+def _shortfall(wanted: IsolationAsked, pid: int) -> str:
     """Say what a program in a place lacks of what is wanted; empty if nothing."""
+    cpus, limit = effective_cpus(pid), control_groups.memory_limit_bytes(pid)
     if wanted.partition is not None and cpus != wanted.partition.server:
         return f"a program in it has the CPUs {cpu_list(cpus)}"
     if wanted.memory_bytes is not None and (limit is None or limit > wanted.memory_bytes):
@@ -231,17 +235,16 @@ def _sleeping(place: Placement) -> Iterator[tuple[int, str]]:
     with tempfile.TemporaryDirectory(prefix="compbench-trial-") as name:
         stdout, argv = Output(Path(name) / "stdout", 10_000), ["sleep", "60"]
         with process.running(argv, environment=os.environ, folder=Path(name), stdout=stdout, placement=place) as child:
-            ended = child.wait(_SETTLE_S if place.wrapper else 0)
-            pid = 0 if ended else child.pid
+            ended = child.wait(_POLL_S if place.wrapper else 0)
             if ended is None:
-                yield pid, ""
+                yield child.pid, ""
         if ended is not None:
             said = stdout.path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             yield 0, said[-1] if said else str(ended)
 
 
 # So long systemd may take to make a scope, in which the program is only then.
-_SETTLE_S = 0.5
+_SETTLE_S, _POLL_S = 5.0, 0.05
 
 
 def _rank(is_first: bool) -> str:

@@ -18,7 +18,7 @@ from compbench.machine import control_groups, isolation, process
 from compbench.machine.control_groups import Limits
 from compbench.machine.output import Output
 from compbench.machine.placement import ControlGroup, Placement
-from compbench.model.partition import cpu_list
+from compbench.model.partition import Partition, cpu_list
 
 pytestmark = pytest.mark.process
 
@@ -187,3 +187,23 @@ def test_a_tree_of_processes_is_in_real_time_for_a_while_with_what_it_starts(tmp
         assert not any(isolation.is_real_time(one.pid) for one in (first, *first.children()))
         with isolation.in_real_time(child.pid, wanted=False):
             assert not isolation.is_real_time(child.pid)
+
+
+@needs_affinity
+def test_a_scope_of_systemd_comes_first_and_takes_nothing_of_the_programs_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    monkeypatch.setattr(isolation, "ROOT", tmp_path)
+    monkeypatch.setenv("PATH", f"{ROOT / 'tests/stand_ins'}:{os.environ['PATH']}")
+    monkeypatch.setenv("STAND_IN_SYSTEMD_LOG", str(tmp_path / "log"))
+    asked = isolation.IsolationAsked(Partition((CPUS[1],), (CPUS[0],)), None, real_time=False)
+    reached = isolation._reach.__wrapped__(asked)
+    assert reached.tier == "systemd scope"
+    with placed("sleep 60", tmp_path, reached.of_server(NAME, 0)) as child:
+        assert eventually(lambda: psutil.Process(child.pid).cmdline()[:1] == ["sh"])
+        assert isolation.effective_cpus(child.pid) == (CPUS[1],)
+    told = (tmp_path / "log").read_text().splitlines()[-1]
+    assert f"--scope --quiet --collect --unit {NAME} --property AllowedCPUs={CPUS[1]}" in told.replace("--user ", "")
+    with_limit = asked._replace(memory_bytes=LIMIT_BYTES)
+    assert isolation._reach.__wrapped__(with_limit).tier != "systemd scope", "what it does not give is not believed"
