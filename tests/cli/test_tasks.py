@@ -31,7 +31,6 @@ print(json.dumps({task.name: [sorted(task.targets), sorted(task.file_dep)] for t
 WITHOUT_FILES = {
     "run": "only names a scenario's tasks, which have the files",
     "_round": "what was spoiled, and so what it makes again, is known only then",
-    "duet": "only names a scenario's duet, which has the files",
     "install": "prints; `install:<system>` has the file",
     "plan": "prints",
     "commands": "prints",
