@@ -81,6 +81,7 @@ class RunRecipe:
     profile: str = "full"
     scale: float = 1.0
     niceness: str = ""
+    isolation: str = ""
     dirty: list[str] = field(default_factory=list)
     state: str = "closed"
 
@@ -120,6 +121,7 @@ def manifest_of(recipe: RunRecipe) -> Manifest:
         "machine": recipe.machine,
         "compbench": "0.1.0",
         **({"niceness": recipe.niceness} if recipe.niceness else {}),
+        **({"isolation": recipe.isolation} if recipe.isolation else {}),
         **{f"scenario:{name}": _hash_of(name) for name in scenarios},
     }
     units = [unit_of(wanted) for wanted in recipe.captures]

@@ -69,7 +69,8 @@ def run_argv(program: str, run: ContainerRun) -> list[str]:
         *network,
         *(_user(program) if run.as_user else []),
         *(["--cpuset-cpus", run.cpus] if run.cpus else []),
-        *(["--memory", run.memory] if run.memory else []),
+        # Without the second, as much again may be swapped out.
+        *(["--memory", run.memory, "--memory-swap", run.memory] if run.memory else []),
         *(["--shm-size", str(run.shared_memory_bytes)] if run.shared_memory_bytes else []),
         *("--volume", f"{run.data}:{run.data_path}"),
         *(word for name, value in run.environment.items() for word in ("--env", f"{name}={value}")),

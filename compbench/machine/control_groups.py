@@ -13,10 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from compbench.machine.placement import ControlGroup
 from compbench.machine.probes.counters import ROOT
 from compbench.model.partition import cpu_list
 
+# How the names of groups begin that are made only to see whether that goes; the maker's number follows.
+TRIAL = "compbench-trial-"
 _V2 = ""
 _UNLIMITED_FROM_BYTES = 2**62
 
@@ -35,16 +39,29 @@ class Limits:
         return [*(["cpuset"] if self.cpus else []), *(["memory"] if self.memory_bytes else [])]
 
 
-def groups_v2(name: str, limits: Limits, root: Path = ROOT) -> tuple[ControlGroup, ...]:
-    """Return the group of version 2 that keeps to the limits; none where this user can't have it."""
+def weight_of(niceness: int) -> int:
+    """Return the weight of a group (100 is usual) that ranks as a process of that niceness does.
+
+    The kernel's weights of processes grow by a quarter with each step (kernel/sched/core.c, sched_prio_to_weight).
+    """
+    return max(1, min(10_000, round(100 * 1.25**-niceness)))
+
+
+def groups_v2(name: str, limits: Limits, niceness: int = 0, root: Path = ROOT) -> tuple[ControlGroup, ...]:
+    """Return the group of version 2 that keeps to the limits; none where this user can't have it.
+
+    It is made below this process' own group, or one around it, but never outside of a group that has limits itself.
+    """
     own = _own_group(_V2, root)
     for parent in _upwards(own, root) if own else ():
         try:
             offered = (parent / "cgroup.subtree_control").read_text(encoding="ascii").split()
         except OSError:
-            continue
+            return ()
         if set(limits.controllers) <= set(offered) and os.access(parent, os.W_OK):
-            return (ControlGroup(parent / name, tuple(_writes_v2(parent / name, limits))),)
+            return (ControlGroup(parent / name, tuple(_writes_v2(limits, niceness))),)
+        if _is_limited(parent):
+            return ()
     return ()
 
 
@@ -55,7 +72,10 @@ def groups_v1(name: str, limits: Limits, root: Path = ROOT) -> tuple[ControlGrou
         own = _own_group(controller, root)
         if own is None or not os.access(own, os.W_OK):
             return ()
-        found.append(ControlGroup(own / name, tuple(_writes_v1(controller, own, limits))))
+        try:
+            found.append(ControlGroup(own / name, tuple(_writes_v1(controller, own, limits))))
+        except OSError:
+            return ()
     return tuple(found)
 
 
@@ -70,14 +90,24 @@ def memory_limit_bytes(pid: int, root: Path = ROOT) -> int | None:
     return min((limit for limit in found if limit < _UNLIMITED_FROM_BYTES), default=None)
 
 
+def is_in_scope(pid: int, root: Path = ROOT) -> bool:
+    """Tell whether a process is in a scope of systemd that was made to try it."""
+    try:
+        return f"/{TRIAL}" in (root / f"proc/{pid}/cgroup").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
 def remove_left(prefix: str, root: Path = ROOT) -> list[Path]:
     """Remove empty groups whose names begin so, where `groups_v2` or `groups_v1` would make them; return them.
 
-    One with a process in it stays: the kernel removes no such group.
+    One with a process in it stays: the kernel removes no such group. So does a trial whose maker is still there.
     """
     removed = []
     for folder in _left(prefix, root):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
+            if prefix == TRIAL and psutil.pid_exists(int(folder.name.removeprefix(TRIAL).partition("-")[0])):
+                continue
             folder.rmdir()
             removed.append(folder)
     return removed
@@ -91,26 +121,36 @@ def _left(prefix: str, root: Path) -> Iterator[Path]:
                 yield from sorted(child for child in parent.iterdir() if child.name.startswith(prefix))
 
 
-def _writes_v2(folder: Path, limits: Limits) -> Iterator[tuple[str, str]]:
+def _writes_v2(limits: Limits, niceness: int) -> Iterator[tuple[str, str]]:
+    """Yield what is written into which file; one whose name ends in `?` need not be there."""
     if limits.cpus:
         yield "cpuset.cpus", cpu_list(limits.cpus)
         if limits.nodes:
             yield "cpuset.mems", cpu_list(limits.nodes)
     if limits.memory_bytes:
         yield "memory.max", str(limits.memory_bytes)
-        if (folder.parent / "memory.swap.max").exists():  # the root has none; there is no telling before it is made
-            yield "memory.swap.max", "0"
+        yield "memory.swap.max?", "0"
+    if niceness < 0:  # which counts within the group alone, if groups share the cores out
+        yield "cpu.weight?", str(weight_of(niceness))
 
 
 def _writes_v1(controller: str, own: Path, limits: Limits) -> Iterator[tuple[str, str]]:
     if controller == "memory":
         yield "memory.limit_in_bytes", str(limits.memory_bytes)
-        if (own / "memory.memsw.limit_in_bytes").exists():
-            yield "memory.memsw.limit_in_bytes", str(limits.memory_bytes)
+        yield "memory.memsw.limit_in_bytes?", str(limits.memory_bytes)
         return
     yield "cpuset.cpus", cpu_list(limits.cpus)
     nodes = cpu_list(limits.nodes) if limits.nodes else (own / "cpuset.mems").read_text(encoding="ascii").strip()
     yield "cpuset.mems", nodes
+
+
+def _is_limited(group: Path) -> bool:
+    """Tell whether a group of version 2 has a limit of memory or cores, which a server must not leave."""
+    for name in ("memory.max", "cpu.max"):
+        with contextlib.suppress(OSError):
+            if not (group / name).read_text(encoding="ascii").startswith("max"):
+                return True
+    return False
 
 
 def _own_group(controller: str, root: Path) -> Path | None:

@@ -7,10 +7,11 @@ ends, compbench has died: the group gets SIGTERM, and SIGKILL after `ORPHAN_GRAC
 
 PLACE is NICENESS SCHEDULING CPUS COUNT GROUPS..., as `placement.Placement.words` yields it: a niceness, which the
 program has as far as the user may have it; `real-time` or `usual`; the CPUs that it may use, with commas between, none
-for all; and for each control group its folder and what is written into which of its files (`file=value`). The guard
-makes the groups and removes them when the program and its descendants have ended, so that none is left whoever is
-killed; of one in which the kernel killed processes for lack of memory it reports `oom N` before `exit`. A place that
-can't be had is an error of the program's start: what was asked for is never left out silently, but for a niceness.
+for all; and for each control group its folder and what is written into which of its files (`file=value`, or
+`file?=value` for one that need not be there). The guard makes the groups and removes them when the program and its
+descendants have ended, so that none is left whoever is killed; of one in which the kernel killed processes for its own
+limit it reports `oom N` before `exit`. A place that can't be had is an error of the program's start: what was asked for
+is never left out silently, but for a niceness.
 
 The COUNT words AFTER are a command that it runs once the program has ended, however that came about, and waits for
 before it reports that: it clears away what the program has left elsewhere. Needs nothing but a POSIX kernel, so it
@@ -63,7 +64,10 @@ class ChildPlace:
         for folder in self.groups:
             os.mkdir(folder)  # noqa: PTH102 - see children
         for path, value in self.writes:
-            write(path, value)
+            if not path.endswith("?"):
+                write(path, value)
+            elif os.access(path[:-1], os.W_OK):
+                write(path[:-1], value)
 
     def take(self) -> None:
         """Put this process into its place."""
@@ -78,8 +82,11 @@ class ChildPlace:
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR) + 1))
 
     def oom_kills(self) -> int:
-        """Return how many processes of its groups the kernel has killed for lack of memory."""
-        return sum(count_in(f"{folder}/{name}", "oom_kill") for folder in self.groups for name in OOM_FILES)
+        """Return how many processes of its groups the kernel has killed since one of these had met its own limit."""
+        counts = [(f"{folder}/{name}", name) for folder in self.groups for name in OOM_FILES]
+        # Version 2 counts kills for any lack of memory, and beside them how often this very limit was met.
+        met = [path for path, name in counts if name == OOM_FILES[1] or count_in(path, "oom")]
+        return sum(count_in(path, "oom_kill") for path in met)
 
     def remove_groups(self) -> None:
         """Remove the control groups; one that something else has been put into meanwhile stays."""

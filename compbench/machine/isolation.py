@@ -15,11 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
-
-import psutil
 
 from compbench.config.settings import Settings
 from compbench.machine import control_groups, process
@@ -28,13 +27,17 @@ from compbench.machine.output import Output
 from compbench.machine.placement import Placement
 from compbench.machine.probes.cores import read_cores
 from compbench.machine.probes.counters import ROOT
+from compbench.machine.real_time import is_real_time as has_real_time
+from compbench.machine.real_time import rank, tree_of
 from compbench.model import partition
 from compbench.model.partition import Core, Partition, cpu_list, read_cpu_list
+from compbench.model.texts import BYTES_A_GB
 
 Tier = Literal["systemd scope", "cgroup v2", "cgroup v1", "affinity", "none"]
+# Begins the line on why the driver does not go first.
+REAL_TIME = "real time"
 TIERS: tuple[Tier, ...] = ("systemd scope", "cgroup v2", "cgroup v1", "affinity")
 
-_BYTES_A_GB = 1_000_000_000
 _RT_RUNTIME, _RT_PERIOD = "proc/sys/kernel/sched_rt_runtime_us", "proc/sys/kernel/sched_rt_period_us"
 _SYSTEMD = Path("run/systemd/system")
 
@@ -77,10 +80,10 @@ class Isolation(NamedTuple):
         """Return it as one text; empty if nothing is kept apart or limited."""
         parts = []
         if self.partition is not None:
-            parts += [f"server on CPUs {cpu_list(self.partition.server)}{_rank(self.is_server_real_time)}"]
-            parts += [f"driver on {cpu_list(self.partition.driver)}{_rank(self.is_real_time)}"]
+            parts.append(f"server on CPUs {cpu_list(self.partition.server)}{rank(self.is_server_real_time)}")
+            parts.append(self.told_of_driver)
         if self.memory_bytes is not None:
-            parts.append(f"server within {self.memory_bytes / _BYTES_A_GB:g} GB")
+            parts.append(f"server within {self.memory_bytes / BYTES_A_GB:g} GB")
         return f"{', '.join(parts)} ({self.tier})" if parts else ""
 
     def of_server(self, name: str, niceness: int) -> Placement:
@@ -93,7 +96,16 @@ class Isolation(NamedTuple):
 
     def of_loader(self, niceness: int) -> Placement:
         """Return the place of a driver that loads: it has no moment to miss, and may be at work for hours."""
-        return Placement(niceness, cpus=self.driver_cpus)
+        # A core that the server has too is no better than any, without going first there.
+        is_shared = self.partition is not None and self.partition.is_shared
+        return Placement(niceness, cpus=() if is_shared else self.driver_cpus)
+
+    @property
+    def told_of_driver(self) -> str:
+        """Return the driver's part of it, of which nothing else is known where the server runs elsewhere."""
+        if self.partition is None:
+            return ""
+        return f"driver on {cpu_list(self.partition.driver)}{rank(self.is_real_time)}"
 
     @property
     def is_server_real_time(self) -> bool:
@@ -120,7 +132,7 @@ def wanted_of(settings: Settings) -> IsolationAsked:
     divided = chosen = partition.chosen(settings.isolation)
     if settings.isolation == partition.AUTO:
         divided = partition.split(_own_cores(), settings.processes if settings.driver == "builtin" else 1)
-    memory_bytes = round(settings.memory_limit_gb * _BYTES_A_GB) or None
+    memory_bytes = round(settings.memory_limit_gb * BYTES_A_GB) or None
     real_time = divided is not None and settings.priority == "auto"
     return IsolationAsked(divided, memory_bytes, real_time, is_chosen=chosen is not None)
 
@@ -132,28 +144,39 @@ def _own_cores() -> tuple[Core, ...]:
 
 
 @cache
+def _own_cpus() -> tuple[int, ...]:
+    """Return the CPUs that this process may use, before it keeps itself to some of them."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+
+
+@cache
 def _reach(wanted: IsolationAsked) -> Isolation:
-    missing: list[str] = []
+    missing = [] if hasattr(os, "sched_setaffinity") else ["this system keeps no program to a core (macOS)"]
     if (divided := wanted.partition) is not None:
-        usable = {cpu for core in _own_cores() for cpu in core.cpus}
-        if others := {*divided.server, *divided.driver} - usable:
-            told = f"CPUs {cpu_list(others)} are not of those that may be used here ({cpu_list(usable)})"
-            return _reach(IsolationAsked(None, wanted.memory_bytes, real_time=False))._replace(missing=(told,))
+        if others := {*divided.server, *divided.driver} - {*_own_cpus()}:
+            told = f"CPUs {cpu_list(others)} are not of those that may be used here ({cpu_list(_own_cpus())})"
+            without = _reach(IsolationAsked(None, wanted.memory_bytes, real_time=False))
+            return without._replace(missing=(told, *without.missing))
+        if not wanted.is_chosen and (unused := {*_own_cpus()} - {*divided.server, *divided.driver}):
+            missing.append(f"CPUs {cpu_list(unused)} are left unused: all is kept on one memory node")
     is_real_time = wanted.real_time and _has_real_time(wanted, missing)
     if divided is not None and divided.is_shared and not (is_real_time or wanted.is_chosen):
         # A driver that is kept to a core without going first there is worse off than one that may use any.
         missing.append(f"of {len(divided.server)} CPUs the driver is kept to one only in real time")
         wanted = wanted._replace(partition=None)
     if wanted.partition is None and wanted.memory_bytes is None:
-        return Isolation("none", None, None, is_real_time)
+        return Isolation("none", None, None, is_real_time=False, missing=tuple(missing))
+    return _best_tier(wanted, missing, is_real_time=is_real_time)
+
+
+def _best_tier(wanted: IsolationAsked, missing: list[str], *, is_real_time: bool) -> Isolation:
     for tier in TIERS:
         why = _why_not(tier, wanted)
         if not why:
             return Isolation(tier, wanted.partition, wanted.memory_bytes, is_real_time, tuple(missing))
         missing.append(f"{tier}: {why}")
     if wanted.memory_bytes is not None and wanted.partition is not None:
-        without = _reach(wanted._replace(memory_bytes=None))
-        return without._replace(missing=tuple(missing))
+        return _reach(wanted._replace(memory_bytes=None))._replace(missing=tuple(missing))
     return Isolation("none", None, None, is_real_time=False, missing=tuple(missing))
 
 
@@ -161,27 +184,31 @@ def _why_not(tier: Tier, wanted: IsolationAsked) -> str:
     """Say why a tier is not reached, by trying it; empty if it is."""
     if tier == "affinity" and wanted.memory_bytes is not None:
         return "it limits no memory"
-    name = f"compbench-trial-{os.getpid()}-{secrets.token_hex(4)}"
+    name = f"{control_groups.TRIAL}{os.getpid()}-{secrets.token_hex(4)}"
     try:
         place = _placement(tier, wanted.partition, wanted.memory_bytes, name, 0)
     except LookupError as error:
         return str(error.args[0])
+    if tier != "affinity":  # which would look the same from outside
+        place = replace(place, cpus=())
     deadline = time.monotonic() + (_SETTLE_S if place.wrapper else 0)
     with _sleeping(place) as (pid, said):
         if not pid:
             return said or "a program can't be started in it"
-        while (why := _shortfall(wanted, pid)) and time.monotonic() < deadline:
+        while (why := _shortfall(wanted, place, pid)) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
     return why
 
 
-def _shortfall(wanted: IsolationAsked, pid: int) -> str:
+def _shortfall(wanted: IsolationAsked, place: Placement, pid: int) -> str:
     """Say what a program in a place lacks of what is wanted; empty if nothing."""
     cpus, limit = effective_cpus(pid), control_groups.memory_limit_bytes(pid)
     if wanted.partition is not None and cpus != wanted.partition.server:
         return f"a program in it has the CPUs {cpu_list(cpus)}"
     if wanted.memory_bytes is not None and (limit is None or limit > wanted.memory_bytes):
         return "a program in it has no such memory limit"
+    if place.wrapper and cpus == _own_cpus() and limit is None and not control_groups.is_in_scope(pid):
+        return "systemd made no scope"  # which nothing else would show
     return ""
 
 
@@ -196,9 +223,9 @@ def _placement(tier: Tier, divided: Partition | None, memory_bytes: int | None, 
     limits = Limits(cpus, nodes, memory_bytes)
     match tier:
         case "systemd scope":
-            return Placement(niceness, cpus=cpus, wrapper=_scope(name, limits))
+            return Placement(niceness, cpus=cpus, wrapper=_scope(name, limits, niceness))
         case "cgroup v2":
-            groups = control_groups.groups_v2(name, limits)
+            groups = control_groups.groups_v2(name, limits, niceness)
         case "cgroup v1":
             groups = control_groups.groups_v1(name, limits)
         case _:
@@ -208,7 +235,7 @@ def _placement(tier: Tier, divided: Partition | None, memory_bytes: int | None, 
     return Placement(niceness, cpus=cpus, groups=groups)
 
 
-def _scope(name: str, limits: Limits) -> tuple[str, ...]:
+def _scope(name: str, limits: Limits, niceness: int) -> tuple[str, ...]:
     """Return the words that start a program in a scope of systemd, which takes the place of its caller.
 
     Raises:
@@ -224,9 +251,13 @@ def _scope(name: str, limits: Limits) -> tuple[str, ...]:
             properties.append(f"AllowedMemoryNodes={cpu_list(limits.nodes)}")
     if limits.memory_bytes:
         properties += [f"MemoryMax={limits.memory_bytes}", "MemorySwapMax=0"]
-    user = [] if os.geteuid() == 0 else ["--user"]
+    if niceness < 0:  # which counts within the scope alone
+        properties.append(f"CPUWeight={control_groups.weight_of(niceness)}")
     asked = [word for text in properties for word in ("--property", text)]
-    return (program, "--scope", "--quiet", "--collect", *user, "--unit", name, *asked, "--")
+    scope = (program, "--scope", "--quiet", "--collect")
+    if os.geteuid() != 0:  # a server's environment need not have what its own systemd is found by
+        scope = ("env", f"XDG_RUNTIME_DIR=/run/user/{os.getuid()}", *scope, "--user")
+    return (*scope, "--unit", name, *asked, "--")
 
 
 @contextlib.contextmanager
@@ -235,7 +266,7 @@ def _sleeping(place: Placement) -> Iterator[tuple[int, str]]:
     with tempfile.TemporaryDirectory(prefix="compbench-trial-") as name:
         stdout, argv = Output(Path(name) / "stdout", 10_000), ["sleep", "60"]
         with process.running(argv, environment=os.environ, folder=Path(name), stdout=stdout, placement=place) as child:
-            ended = child.wait(_POLL_S if place.wrapper else 0)
+            ended = child.wait(_POLL_S)
             if ended is None:
                 yield child.pid, ""
         if ended is not None:
@@ -247,15 +278,11 @@ def _sleeping(place: Placement) -> Iterator[tuple[int, str]]:
 _SETTLE_S, _POLL_S = 5.0, 0.05
 
 
-def _rank(is_first: bool) -> str:
-    return " in real time" if is_first else ""
-
-
 def _has_real_time(wanted: IsolationAsked, missing: list[str]) -> bool:
     """Tell whether the driver may be scheduled in real time here, and the machine stays usable if it never sleeps."""
     why = _real_time_refusal(wanted)
     if why:
-        missing.append(f"real time: {why}")
+        missing.append(f"{REAL_TIME}: {why}")
     return not why
 
 
@@ -274,69 +301,19 @@ def _real_time_refusal(wanted: IsolationAsked) -> str:
     with _sleeping(place) as (pid, said):
         if not pid:
             return said
-        return "" if is_real_time(pid) else "the kernel did not grant it"
-
-
-def is_real_time(pid: int) -> bool:
-    """Tell whether a process is scheduled in real time; not if it has ended or the platform does not tell."""
-    if not hasattr(os, "sched_getscheduler"):
-        return False
-    try:
-        return os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK in (os.SCHED_RR, os.SCHED_FIFO)
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def in_real_time(pid: int | None, *, wanted: bool) -> Iterator[None]:
-    """Schedule a process, its descendants and their threads in real time, behind the driver, until the block is left.
-
-    What they start meanwhile is scheduled so, too. Nothing happens where it is not wanted or not granted.
-    """
-    if pid is None or not wanted:
-        yield
-        return
-    _schedule(pid, os.SCHED_RR, os.sched_get_priority_min(os.SCHED_RR))
-    try:
-        yield
-    finally:
-        _schedule(pid, os.SCHED_OTHER, 0)
-
-
-def _schedule(pid: int, policy: int, rank: int) -> None:
-    """Set how all threads of a process tree are scheduled, those too that are begun meanwhile."""
-    done: set[int] = set()
-    while threads := {thread for one in (pid, *_descendants(pid)) for thread in _threads(one)} - done:
-        for thread in threads:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.sched_setscheduler(thread, policy, os.sched_param(rank))
-        done |= threads
-
-
-def _threads(pid: int) -> list[int]:
-    try:
-        return [int(path.name) for path in (ROOT / f"proc/{pid}/task").iterdir()]
-    except OSError:
-        return []
+        return "" if has_real_time(pid) else "the kernel did not grant it"
 
 
 def effective_cpus(pid: int, root: Path = ROOT) -> tuple[int, ...]:
     """Return the CPUs that any thread of a process or of its descendants may use; none where that is not told."""
     found: set[int] = set()
-    for one in (pid, *_descendants(pid)):
+    for one in tree_of(pid):
         for path in (root / f"proc/{one}/task").glob("*/status"):
             with contextlib.suppress(OSError, ValueError, StopIteration):
                 lines = path.read_text(encoding="utf-8").splitlines()
                 told = next(line for line in lines if line.startswith("Cpus_allowed_list:"))
                 found |= set(read_cpu_list(told.partition(":")[2]))
     return tuple(sorted(found))
-
-
-def _descendants(pid: int) -> list[int]:
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return []
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ left even if compbench is killed.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def running_in_container(settings: Settings, work: Path, log: Output, root: Path
     prefix = leftovers.work_prefix(root)
     for name in containers.containers_named(tool, prefix):
         containers.remove_container(tool, name)  # of an invocation whose guard was killed too: the lock is ours
-    run = _run_of(settings, work, asked, f"{prefix}{secrets.token_hex(6)}")
+    run = _run_of(settings, tool, work, asked, f"{prefix}{secrets.token_hex(6)}")
     launch = Launch(containers.run_argv(tool, run), {}, stop_grace_s=asked.stop_grace_s)
     with process.running(
         launch.argv,
@@ -123,7 +124,12 @@ def running_in_container(settings: Settings, work: Path, log: Output, root: Path
                 found.stop()
 
 
-def _run_of(settings: Settings, work: Path, asked: ContainerLaunch, name: str) -> ContainerRun:
+def _may_set_cpus(tool: str) -> bool:
+    """Tell whether the tool takes CPUs for a container: Podman without root mostly has no right to, and fails then."""
+    return Path(tool).name != "podman" or os.geteuid() == 0
+
+
+def _run_of(settings: Settings, tool: str, work: Path, asked: ContainerLaunch, name: str) -> ContainerRun:
     own = registry.own_settings(settings)
     limits = own if isinstance(own, RivalSettings) else RivalSettings()
     wanted, divided = isolation.wanted_of(settings), isolation.reached_by(settings).partition
@@ -136,7 +142,7 @@ def _run_of(settings: Settings, work: Path, asked: ContainerLaunch, name: str) -
         data_path=asked.data_path,
         environment=asked.environment,
         arguments=asked.arguments,
-        cpus=limits.container_cpus or (cpu_list(divided.server) if divided else ""),
+        cpus=limits.container_cpus or (cpu_list(divided.server) if divided and _may_set_cpus(tool) else ""),
         memory=limits.container_memory or (f"{wanted.memory_bytes}b" if wanted.memory_bytes else ""),
         as_user=asked.as_user,
         shared_memory_bytes=asked.shared_memory_bytes,

@@ -152,6 +152,7 @@ def crash(attempt: Attempt, under_test: UnderTest) -> ScenarioFailed:
         attempt.server, crashed=True, oom_killed=oom_killed or under_test.oom_kills > 0, last_log_lines=lines
     )
     cause = "killed by the kernel for lack of memory" if oom_killed else ""
-    if under_test.oom_kills:
+    limited, is_scope = attempt.settings.memory_limit_gb, under_test.tier == "systemd scope"
+    if under_test.oom_kills or (oom_killed and limited and is_scope):  # a scope is gone with its counts by now
         cause = f"killed by the kernel for its own limit, memory_limit_gb = {attempt.settings.memory_limit_gb:g}"
     return ScenarioFailed(outcome_of("server-crash", during=attempt.current, ended=ended, cause=cause))

@@ -59,9 +59,7 @@ def make_frontier(making: Making, scenario: Scenario, memories: int) -> None:
                     isolation.reached_by(settings).of_loader(0),
                 )
                 files = DriverFiles(work / "frontier.json", work / "progress")
-                is_first = isolation.reached_by(settings).is_server_real_time
-                with isolation.in_real_time(under_test.pid, wanted=is_first):
-                    found = _climbed(making, scenario, memories, files, entry)
+                found = _climbed(making, scenario, memories, files, entry)
         except StartError as error:
             raise UserError(f"no server to find the effort with: {error}") from None
     frontiers.write_frontier(path, found)

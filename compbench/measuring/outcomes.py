@@ -63,7 +63,11 @@ def judge(
 
 
 def judge_crowding(
-    outcome: Outcome, missed: Sequence[MissedTarget], samples: Sequence[Sample], max_others_pct: float
+    outcome: Outcome,
+    missed: Sequence[MissedTarget],
+    samples: Sequence[Sample],
+    max_others_pct: float,
+    own_cpus: Sequence[int] = (),
 ) -> Outcome:
     """Return a missed measurement as invalid if others held the cores meanwhile and every target missed is one of time.
 
@@ -74,15 +78,16 @@ def judge_crowding(
         outcome: the one by the driver's report alone.
         missed: the targets that are not met.
         samples: of the machine, the server and the driver while it was measured.
-        max_others_pct: how much of all cores' time others may use, in percent.
+        max_others_pct: how much of the cores' time others may use, in percent.
+        own_cpus: those of the server, where the driver has others: only these are looked at then.
     """
-    crowded = sum(is_crowded(sample, max_others_pct) for sample in samples)
+    crowded = sum(is_crowded(sample, max_others_pct, own_cpus) for sample in samples)
     if outcome.verdict != "missed" or not crowded or not all(target.is_of_time for target in missed):
         return outcome
     return outcome_of("machine-crowded", "measure", missed=outcome.reason, crowded=crowded, samples=len(samples))
 
 
-def is_crowded(sample: Sample, max_others_pct: float) -> bool:
+def is_crowded(sample: Sample, max_others_pct: float, own_cpus: Sequence[int] = ()) -> bool:
     """Tell whether others than server and driver used the cores in this interval, and left none idle.
 
     Others are processes, and other machines of the same host (steal). Interrupts are left out: most are of the load.
@@ -90,8 +95,11 @@ def is_crowded(sample: Sample, max_others_pct: float) -> bool:
     cores = sample.per_core_pct
     if not cores or sample.cpu_pct is None or sample.driver_cpu_pct is None:
         return False
+    ours_pct = sample.cpu_pct + sample.driver_cpu_pct
+    if own_cpus and max(own_cpus) < len(cores):
+        cores, ours_pct = [cores[cpu] for cpu in own_cpus], sample.cpu_pct
     used_pct = sum(cores) / len(cores)
-    others_pct = used_pct - (sample.interrupts_pct or 0.0) - (sample.cpu_pct + sample.driver_cpu_pct) / len(cores)
+    others_pct = used_pct - (sample.interrupts_pct or 0.0) - ours_pct / len(cores)
     return others_pct > max_others_pct and used_pct > 100 - SCARCE_PCT
 
 

@@ -17,6 +17,7 @@ from compbench.machine.output import Output
 from compbench.machine.placement import Placement
 from compbench.machine.probes.busy_processes import busiest
 from compbench.machine.process import Child, Exit
+from compbench.machine.real_time import in_real_time
 from compbench.measuring import cautions, driver_report, drivers, equal_recall, outcomes, server
 from compbench.measuring.attempt import MEGABYTE, Attempt, ScenarioFailed
 from compbench.measuring.driver_wait import Following
@@ -25,6 +26,7 @@ from compbench.measuring.under_test import UnderTest
 from compbench.measuring.watching import keep_stacks, note_memory, take_snapshot, watching
 from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
+from compbench.model.partition import read_cpu_list
 from compbench.model.records import DataSet, DriverFacts
 from compbench.model.result import Prepared
 from compbench.model.scenario import mean_rate
@@ -79,11 +81,11 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     job = _job_of(attempt, work)
     stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
     attempt.driver = DriverFacts(argv=job.argv, name=attempt.driver_name)
-    processes = attempt.effects.read_processes()
+    processes, reached = attempt.effects.read_processes(), _reached(attempt)
     with (
         attempt.phase("measure", job.duration_s),
-        isolation.in_real_time(under_test.pid, wanted=_reached(attempt).is_server_real_time),
-        _driver(attempt, under_test, job.argv, (stdout, stderr), _reached(attempt).of_driver) as child,
+        in_real_time(under_test.pid, wanted=attempt.measurement.kind == "load" and reached.is_server_real_time),
+        _driver(attempt, under_test, job.argv, (stdout, stderr), reached.of_driver) as child,
     ):
         with watching(attempt, child, under_test, job, work) as (begin, each_poll):
 
@@ -224,7 +226,17 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     if attempt.result is None:
         return outcome
     missed = outcomes.missed_targets(attempt.result, scenario.validation)
-    return outcomes.judge_crowding(outcome, missed, attempt.samples, attempt.settings.max_others_pct)
+    limit_pct = attempt.settings.max_others_pct
+    return outcomes.judge_crowding(outcome, missed, attempt.samples, limit_pct, _servers_alone(attempt))
+
+
+def _servers_alone(attempt: Attempt) -> tuple[int, ...]:
+    """Return the CPUs that the server could use and the driver could not; none where they shared any."""
+    server_cpus, driver_cpus = attempt.server.cpus, attempt.driver.cpus
+    if not server_cpus or not driver_cpus:
+        return ()
+    own = read_cpu_list(server_cpus)
+    return () if set(own) & set(read_cpu_list(driver_cpus)) else own
 
 
 def _said_of(report: Path) -> tuple[Prepared | None, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import tempfile
 import time
@@ -21,7 +22,9 @@ from compbench.config.credentials import credential_names, is_credential
 from compbench.config.settings import Settings
 from compbench.machine import interrupts, isolation, process
 from compbench.machine.ask import asking_through
+from compbench.machine.isolation import Isolation
 from compbench.machine.output import Output
+from compbench.machine.placement import Placement
 from compbench.machine.probes import machine
 from compbench.machine.probes.sockets import OwnSocket, own_sockets
 from compbench.machine.process import Child, Exit
@@ -93,7 +96,7 @@ class ServerProcess:
     @property
     def oom_kills(self) -> int:
         """Return how many of its processes the kernel has killed for its own memory limit; known when it has ended."""
-        return self.child.oom_kills
+        return self.child.oom_kills if self.settings.memory_limit_gb else 0
 
     @property
     def children(self) -> list[Child]:
@@ -161,7 +164,7 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
     """
     refuse_taken_port(settings)
     half, reached = registry.server_of(settings), isolation.reached_by(settings)
-    place = reached.of_server(work.name, settings.niceness)
+    place = _place_of(reached, f"{work.name}-{secrets.token_hex(3)}", settings)
     with isolation.kept_to(place.cpus):  # some size themselves by the cores of who starts them
         launch = half.launch(work)
         environment = child_environment(root, launch.environment, launch.is_foreign)
@@ -182,6 +185,18 @@ def started(settings: Settings, work: Path, log: Output, root: Path) -> Iterator
         finally:
             with interrupts.deferred():
                 server.stop()
+
+
+def _place_of(reached: Isolation, name: str, settings: Settings) -> Placement:
+    """Return the server's place; `name` is that of its control group, another one for each start.
+
+    Raises:
+        StartError: what was to be had when the run began is not to be had any more.
+    """
+    try:
+        return reached.of_server(name, settings.niceness)
+    except LookupError as error:
+        raise StartError(outcome_of("place-refused", tier=reached.tier, why=error.args[0])) from None
 
 
 def refuse_taken_port(settings: Settings) -> None:

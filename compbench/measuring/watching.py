@@ -10,11 +10,12 @@ import msgspec
 
 from compbench.files.whole import write_whole
 from compbench.machine import perf, process, snapshot, thresholds
-from compbench.machine.isolation import effective_cpus, is_real_time
+from compbench.machine.isolation import effective_cpus
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
 from compbench.machine.probes import machine
 from compbench.machine.process import Child
+from compbench.machine.real_time import is_real_time
 from compbench.machine.sampler import Sampler
 from compbench.machine.snapshot import OUT_OF_SIGHT
 from compbench.machine.tree_memory import tree_memory_bytes

@@ -128,6 +128,11 @@ OUTCOMES = {
     "server-ended-at-start": Entry(
         "the server ended before it was ready ({ended}){disk}", _SEE_LOG, meaning="the server ended before it was ready"
     ),
+    "place-refused": Entry(
+        "the server can't be kept apart by a {tier} any more: {why}",
+        "see what has changed (`doit preflight:isolation`), or set isolation=off",
+        meaning="the server can't be kept apart as when the run began",
+    ),
     "server-not-set-up": Entry(
         "{program} has to succeed before the server is started, and did not ({ended}): {said}",
         _SEE_LOG,

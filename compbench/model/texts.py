@@ -42,6 +42,9 @@ def clean_values(value: Any) -> Any:
     return value
 
 
+BYTES_A_GB = 1_000_000_000
+
+
 def rank_of(niceness: int) -> str:
     """Return how a process of that niceness ranks, to follow a verb."""
     if niceness < 0:

@@ -11,7 +11,7 @@ from typing import Any
 
 from compbench.config.settings import Settings
 from compbench.config.system_tables import MachineLimits
-from compbench.machine.isolation import Isolation
+from compbench.machine.isolation import REAL_TIME, Isolation
 from compbench.machine.perf_lines import HARDWARE, PerfCounts
 from compbench.machine.probes import binaries
 from compbench.machine.version_line import version_number
@@ -109,7 +109,8 @@ def judge_isolation(asked: str, reached: Isolation, memory_limit_gb: float, *, i
     if asked == OFF:
         return finding_of("isolation", "isolation-off", "ok", limits=reached.told or "no memory limit")
     if reached.partition is not None:
-        level: Level = "ok" if reached.is_real_time else "note"
+        lacks = any(line.startswith(REAL_TIME) for line in reached.missing)
+        level: Level = "note" if lacks else "ok"
         return finding_of("isolation", "isolation", level, told=reached.told, why=why or "nothing is missing")
     if asked != AUTO:
         return finding_of("isolation", "isolation-refused", "critical", asked=asked, why=why)

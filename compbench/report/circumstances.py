@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from compbench.machine.real_time import rank
+from compbench.model.partition import OFF
 from compbench.model.records import Capture, Git, Manifest
 from compbench.model.result import Details
-from compbench.model.texts import rank_of
+from compbench.model.texts import BYTES_A_GB, rank_of
 from compbench.report import counted
 from compbench.systems import registry
 
-_BYTES_A_GB = 1_000_000_000
 DoubtLevel = Literal["ok", "warning", "bad", "unknown"]
+NOT_READABLE = "not readable here"
 NOT_RECORDED = "not recorded by this driver"
 
 
@@ -100,25 +102,36 @@ def of_build(capture: Capture, manifest: Manifest) -> Doubt:
 
 
 def of_isolation(capture: Capture, manifest: Manifest) -> Doubt:
-    """Return which CPUs server and driver really had, how the driver was scheduled, and what limited the memory."""
+    """Return which CPUs server and driver really had, how they were scheduled, and what limited the memory."""
     server, driver = capture.server, capture.driver_process
     if not server.cpus and not driver.cpus:
         return Doubt("isolation", "unknown", "not recorded")
-    rank, servers = (" in real time" if one.is_real_time else "" for one in (driver, server))
-    tier = f" ({server.tier})" if server.tier and server.tier != "none" else ""
-    limit = server.memory_limit_bytes
-    memory = "no memory limit" if limit is None else f"memory limit {limit / _BYTES_A_GB:.3g} GB"
-    told = (
-        f"the server could use the CPUs {server.cpus or 'not readable here'}{servers}{tier}, {memory};"
-        f" the driver {driver.cpus or 'not readable here'}{rank}"
-    )
-    promised = manifest.fingerprint.get("isolation", "")
-    is_kept = not promised or (
-        f"server on CPUs {server.cpus}{servers}" in promised and f"driver on {driver.cpus}{rank}" in promised
-    )
-    if server.cpus and not is_kept:
-        return Doubt("isolation", "warning", f"{told}; this run's are to have: {promised}")
+    had = [f"driver on {driver.cpus or NOT_READABLE}{rank(driver.is_real_time)}"]
+    if server.cpus:
+        had.insert(0, f"server on CPUs {server.cpus}{rank(server.is_real_time)}")
+        had.append(_memory(server.memory_limit_bytes))
+    tier = f" ({server.tier})" if server.tier not in ("", "none") else ""
+    told = f"{', '.join(had)}{tier}" if server.cpus else f"server: {NOT_READABLE}, {had[0]}"
+    # A server that runs elsewhere keeps no promise, and a search for a capacity is not made in real time.
+    broken = [part for part in _promised(capture, manifest) if part not in had and (server.cpus or "driver" in part)]
+    if broken:
+        return Doubt("isolation", "warning", f"{told}; it was to have: {', '.join(broken)}")
     return Doubt("isolation", "ok", told)
+
+
+def _memory(limit_bytes: int | None) -> str:
+    return "no memory limit" if limit_bytes is None else f"server within {limit_bytes / BYTES_A_GB:.3g} GB"
+
+
+def _promised(capture: Capture, manifest: Manifest) -> list[str]:
+    """Return what the run's fingerprint says of where server and driver are kept, a part each."""
+    variants = manifest.settings.get("variants") or {}
+    if variants.get(capture.variant, {}).get("isolation") == OFF:
+        return []
+    parts = manifest.fingerprint.get("isolation", "").rpartition(" (")[0].split(", ")
+    if capture.is_capacity:
+        parts = [part.removesuffix(rank(True)) if part.startswith("server") else part for part in parts]
+    return [part for part in parts if part and not part.startswith("server within")]
 
 
 class _Reading(NamedTuple):

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from compbench.files.regular import read_regular
+from compbench.machine.real_time import rank
 from compbench.model import file_names
 from compbench.model.catalogue import NOTICES
 from compbench.model.measurement import measurement_named
@@ -84,7 +85,8 @@ def what_is_busy(manifest: Manifest, captures: Sequence[Capture]) -> str:
     if not disturbed:
         return ""
     # Niceness 0 or above: server and driver wait for their turn like any program.
-    goes_first = int(manifest.fingerprint.get("niceness", "0")) < 0
+    apart = manifest.fingerprint.get("isolation", "")
+    goes_first = int(manifest.fingerprint.get("niceness", "0")) < 0 and (not apart or rank(True) in apart)
     remedy = "" if goes_first else f", or let server and driver go before them ({GO_FIRST})"
     count = len(disturbed)
     what = "one measurement" if count == 1 else f"{count} measurements"

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compbench.model.records import Capture, Manifest, SystemFacts
+from compbench.model.texts import BYTES_A_GB
 from compbench.report.contenders import ELSEWHERE, Contender
 from compbench.report.duels import Contest
 from compbench.report.server_versions import versions_of_servers
 
 NOT_TOLD = "not told"
 NOT_READABLE = "not readable here"
-_BYTES_A_GB = 1_000_000_000
 _UNKNOWN = (NOT_TOLD, NOT_READABLE)
 _ASPECTS = {
     "protocol": "protocol",
@@ -65,9 +65,9 @@ def _limits(captures: Sequence[Capture], system: str) -> str:
     if not told:
         return NOT_TOLD
     mode, limits, server = told[-1].system_facts.mode, told[-1].server.limits, told[-1].server
-    if server.cpus and not limits:
+    if server.cpus:
         limit = server.memory_limit_bytes
-        return f"CPUs {server.cpus}, memory {'not limited' if limit is None else f'{limit / _BYTES_A_GB:.3g} GB'}"
+        return f"CPUs {server.cpus}, memory {'not limited' if limit is None else f'{limit / BYTES_A_GB:.3g} GB'}"
     if all(part.endswith(" none") for part in limits.split(", ")):
         limits = ""  # as a container without any says it
     return limits or (NOT_READABLE if mode == ELSEWHERE else "none")

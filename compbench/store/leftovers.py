@@ -91,7 +91,8 @@ def clear_work_folders(work_dir: Path, root: Path, effects: Effects) -> None:
                 " end that process, then run the same command again"
             )
         remove(leftover)
-    control_groups.remove_left(work_prefix(root))
+    for prefix in (work_prefix(root), control_groups.TRIAL):
+        control_groups.remove_left(prefix)
 
 
 def in_cache(cache_dir: Path) -> list[Path]:

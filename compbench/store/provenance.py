@@ -72,8 +72,12 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
         inputs |= registry.system_inputs(each)
     if niceness := priority.attainable(settings.niceness):  # earlier runs have no such entry, and 0 is what they had
         inputs["niceness"] = str(niceness)
-    if apart := isolation.reached_by(settings).told:  # likewise
+    reached = isolation.reached_by(settings)
+    is_elsewhere = all(registry.server_of(each).mode == "endpoint" for each in settings.of_each)
+    if apart := reached.told_of_driver if is_elsewhere else reached.told:  # likewise
         inputs["isolation"] = apart
+    if settings.memory_limit_gb:  # likewise; containers may have it where control groups can't
+        inputs["memory_limit_gb"] = f"{settings.memory_limit_gb:g}"
     inputs |= binary_hashes(settings)
     for scenario in scenarios:
         inputs |= _own_set(settings, scenario)

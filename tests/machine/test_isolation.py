@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from compbench.config.settings import Settings
-from compbench.machine import control_groups, isolation, process
+from compbench.machine import control_groups, isolation, process, real_time
 from compbench.machine.control_groups import Limits
 from compbench.machine.output import Output
 from compbench.machine.placement import ControlGroup, Placement
@@ -148,9 +148,9 @@ def test_what_is_reached_is_what_a_server_and_a_driver_really_get(tmp_path: Path
         assert isolation.effective_cpus(server.pid) == (CPUS[1],)
     with placed("sleep 60", tmp_path, reached.of_driver(0)) as driver:
         assert isolation.effective_cpus(driver.pid) == (CPUS[0],)
-        assert isolation.is_real_time(driver.pid) is reached.is_real_time
+        assert real_time.is_real_time(driver.pid) is reached.is_real_time
     with placed("sleep 60", tmp_path, reached.of_loader(0)) as loader:
-        assert not isolation.is_real_time(loader.pid)
+        assert not real_time.is_real_time(loader.pid)
 
 
 @needs_affinity
@@ -180,13 +180,13 @@ def test_a_tree_of_processes_is_in_real_time_for_a_while_with_what_it_starts(tmp
     with placed("sleep 60 & read go < fifo; sleep 60 & wait", tmp_path, Placement()) as child:
         first = psutil.Process(child.pid)
         assert eventually(lambda: len(first.children()) == 1)
-        with isolation.in_real_time(child.pid, wanted=True):
+        with real_time.in_real_time(child.pid, wanted=True):
             (tmp_path / "fifo").write_text("go\n")
             assert eventually(lambda: len(first.children()) == 2)
-            assert all(isolation.is_real_time(one.pid) for one in (first, *first.children()))
-        assert not any(isolation.is_real_time(one.pid) for one in (first, *first.children()))
-        with isolation.in_real_time(child.pid, wanted=False):
-            assert not isolation.is_real_time(child.pid)
+            assert all(real_time.is_real_time(one.pid) for one in (first, *first.children()))
+        assert not any(real_time.is_real_time(one.pid) for one in (first, *first.children()))
+        with real_time.in_real_time(child.pid, wanted=False):
+            assert not real_time.is_real_time(child.pid)
 
 
 @needs_affinity

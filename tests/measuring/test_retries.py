@@ -95,6 +95,16 @@ def test_others_hold_the_cores_if_they_use_some_and_leave_none_idle(sample: Samp
     assert not outcomes.is_crowded(sample, 100.0)
 
 
+def test_where_the_server_has_cpus_of_its_own_only_these_are_looked_at() -> None:
+    # Others fill the server's three, and the driver's own is nearly idle.
+    sample = msgspec.structs.replace(second(cores=(10.0, 100.0, 100.0, 100.0)), cpu_pct=150.0, driver_cpu_pct=10.0)
+    assert not outcomes.is_crowded(sample, 10.0)
+    assert outcomes.is_crowded(sample, 10.0, (1, 2, 3))
+    alone = msgspec.structs.replace(sample, cpu_pct=299.0)
+    assert not outcomes.is_crowded(alone, 10.0, (1, 2, 3))
+    assert not outcomes.is_crowded(sample, 10.0, (7,)), "a CPU that the samples do not have tells nothing"
+
+
 def test_a_target_of_time_missed_beside_others_says_nothing_about_the_server() -> None:
     quiet, crowded = second(cores=(50.0, 50.0)), second(cores=(100.0, 100.0))
     slow, wrong = outcomes.MissedTarget("P99 is over", is_of_time=True), outcomes.MissedTarget("recall is under")

@@ -30,6 +30,9 @@ from tests.project import ROOT, SCENARIO, free_port
 pytestmark = pytest.mark.process
 
 
+_PLAIN = {"flamegraph": "false", "isolation": "off", "counters": "false"}
+
+
 @dataclass
 class World:
     """A run that is open for the scenarios `alpha` and `beta`, and what is told of it."""
@@ -88,7 +91,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "ready_timeout_s": "10",
         "warn_load": "1000",
     }
-    settings = load_settings(tmp_path, {}, {"scale": "1", **variables, **times, "flamegraph": "false"})
+    settings = load_settings(tmp_path, {}, {"scale": "1", **variables, **times, **_PLAIN})
     scenarios = [load_scenario(tmp_path / "scenarios" / f"{name}.toml") for name in ("alpha", "beta")]
     manifest = Manifest(
         run="",

@@ -81,13 +81,13 @@ def written(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_cores_threads_and_nodes_are_read_and_a_core_of_which_a_thread_is_forbidden_is_left_out(tmp_path: Path) -> None:
+def test_cores_nodes_and_those_threads_that_may_be_used_are_read(tmp_path: Path) -> None:
     for cpu, threads in enumerate(["0,2", "1,3", "0,2", "1,3"]):
         written(tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list", threads)
     written(tmp_path / "sys/devices/system/node/node0/cpulist", "0,2")
     written(tmp_path / "sys/devices/system/node/node1/cpulist", "1,3")
     assert read_cores(tmp_path, range(4)) == [Core((0, 2), 0), Core((1, 3), 1)]
-    assert read_cores(tmp_path, [0, 1, 3]) == [Core((1, 3), 1)]
+    assert read_cores(tmp_path, [0, 1, 3]) == [Core((0,), 0), Core((1, 3), 1)]
 
 
 def unified(root: Path, offered: str) -> Path:
@@ -102,19 +102,28 @@ def unified(root: Path, offered: str) -> Path:
 
 def test_a_group_of_version_2_is_made_beside_the_own_one_where_the_controllers_are_offered(tmp_path: Path) -> None:
     mount = unified(tmp_path, "cpuset memory")
-    (group,) = control_groups.groups_v2("name", Limits((1, 2), (0,), 10**9), tmp_path)
+    (group,) = control_groups.groups_v2("name", Limits((1, 2), (0,), 10**9), root=tmp_path)
     assert group.folder == mount / "user.slice/name"
-    assert group.writes == (("cpuset.cpus", "1-2"), ("cpuset.mems", "0"), ("memory.max", "1000000000"))
-    written(group.folder.parent / "memory.swap.max", "max")
-    assert control_groups.groups_v2("name", Limits((), (), 10**9), tmp_path)[0].writes == (
+    assert group.writes == (
+        ("cpuset.cpus", "1-2"),
+        ("cpuset.mems", "0"),
         ("memory.max", "1000000000"),
-        ("memory.swap.max", "0"),
+        ("memory.swap.max?", "0"),
     )
+    assert control_groups.groups_v2("name", Limits((1,)), -15, tmp_path)[0].writes[-1] == ("cpu.weight?", "2842")
+
+
+def test_no_group_is_made_outside_of_one_that_has_limits(tmp_path: Path) -> None:
+    mount = unified(tmp_path, "cpuset memory")
+    written(mount / "user.slice/own/memory.max", "1000000\n")
+    assert control_groups.groups_v2("name", Limits((1,)), root=tmp_path) == ()
+    written(mount / "user.slice/own/memory.max", "max\n")
+    assert control_groups.groups_v2("name", Limits((1,)), root=tmp_path) != ()
 
 
 def test_there_is_no_group_of_version_2_where_a_controller_is_not_offered(tmp_path: Path) -> None:
     unified(tmp_path, "memory")
-    assert control_groups.groups_v2("name", Limits((1,)), tmp_path) == ()
+    assert control_groups.groups_v2("name", Limits((1,)), root=tmp_path) == ()
     assert control_groups.groups_v1("name", Limits((1,)), tmp_path) == ()
 
 
@@ -123,12 +132,12 @@ def test_groups_of_version_1_are_made_in_the_own_one_of_each_controller(tmp_path
     mounts = "".join(f"3{n} 23 0:2{n} / /sys/fs/cgroup/{c} rw - cgroup cgroup rw,{c}\n" for n, c in enumerate(NAMES))
     written(tmp_path / "proc/self/mountinfo", mounts)
     memory, cpuset = tmp_path / "sys/fs/cgroup/memory/own/deep", tmp_path / "sys/fs/cgroup/cpuset"
-    written(memory / "memory.memsw.limit_in_bytes", "")
+    written(memory / "cgroup.procs", "")
     written(cpuset / "cpuset.mems", "0-1\n")
     assert control_groups.groups_v1("name", Limits((3,), (), 10**9), tmp_path) == (
         ControlGroup(cpuset / "name", (("cpuset.cpus", "3"), ("cpuset.mems", "0-1"))),
         ControlGroup(
-            memory / "name", (("memory.limit_in_bytes", "1000000000"), ("memory.memsw.limit_in_bytes", "1000000000"))
+            memory / "name", (("memory.limit_in_bytes", "1000000000"), ("memory.memsw.limit_in_bytes?", "1000000000"))
         ),
     )
 

@@ -114,6 +114,29 @@ def test_the_priority_that_the_run_was_to_have_is_no_doubt() -> None:
     assert box(ranked(5, 5), RunRecipe(niceness="5"))["priority"].level == "warning"
 
 
+APART = "server on CPUs 1-3,5 in real time, driver on 0 in real time, server within 4 GB (cgroup v2)"
+
+
+@pytest.mark.parametrize(
+    ("server", "driver", "level"),
+    [
+        ({"cpus": "1-3,5", "is_real_time": True, "tier": "cgroup v2"}, {"cpus": "0", "is_real_time": True}, "ok"),
+        ({"cpus": "1-3,5", "is_real_time": True}, {"cpus": "0", "is_real_time": False}, "warning"),
+        ({"cpus": "1-3,5", "is_real_time": False}, {"cpus": "0", "is_real_time": True}, "warning"),
+        ({"cpus": "1-3", "is_real_time": True}, {"cpus": "0", "is_real_time": True}, "warning"),
+        ({"cpus": "1-3,5", "is_real_time": True}, {"cpus": "0-1", "is_real_time": True}, "warning"),
+        ({}, {"cpus": "0", "is_real_time": True}, "ok"),
+        ({}, {"cpus": "1", "is_real_time": True}, "warning"),
+        ({}, {}, "unknown"),
+    ],
+)
+def test_a_place_that_was_not_kept_is_a_doubt(server: dict[str, Any], driver: dict[str, Any], level: str) -> None:
+    capture = made(server=ServerFacts(**server), driver_process=DriverFacts(**driver))
+    doubt = box(capture, RunRecipe(isolation=APART))["isolation"]
+    assert doubt.level == level, doubt
+    assert box(capture)["isolation"].level == ("unknown" if not driver else "ok"), "nothing was promised"
+
+
 def test_the_build_is_doubted_if_it_is_not_of_its_commit_or_not_engram() -> None:
     assert "2 uncommitted changes" in box(made(), RunRecipe(dirty=[" M a", " M b"]))["build"].text
     assert "nothing about Engram" in box(made(system="embedded"))["build"].text

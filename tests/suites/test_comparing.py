@@ -112,4 +112,4 @@ def test_the_embedded_server_is_no_rival(project: Project) -> None:
 def test_several_systems_are_not_compared_by_a_driver_of_one_of_them(project: Project) -> None:
     done = project.doit("run:alpha", "driver=loadtest")
     assert done.returncode == 2
-    assert "several systems are compared by driver=builtin alone" in done.stderr
+    assert "several systems or builds are compared by driver=builtin alone" in done.stderr

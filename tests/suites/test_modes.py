@@ -157,7 +157,7 @@ def test_a_server_in_a_container_is_run_by_digest_under_limits_and_is_gone_after
     image = "registry.example/flat@sha256:" + "0123456789abcdef" * 4
     text = " ".join(started)
     assert text.startswith(f"run --rm --pull never --name {name} --network host --user {os.getuid()}:{os.getgid()}")
-    assert "--cpuset-cpus 0-1 --memory 2g --volume" in text
+    assert "--cpuset-cpus 0-1 --memory 2g --memory-swap 2g --volume" in text
     assert text.endswith(f"/data:/data --env FLAT_MODE=container {image} {contained.port}")
     assert any(line[0] == "stop" and line[-1] == name for line in asked_for)
     server = capture["server"]

@@ -14,7 +14,7 @@ _NODE = "sys/devices/system/node"
 
 
 def read_cores(root: Path = ROOT, allowed: Iterable[int] | None = None) -> list[Core]:
-    """Return the cores of which all threads may be used; none where the platform does not tell (macOS).
+    """Return the cores with those of their threads that may be used; none where the platform does not tell (macOS).
 
     Args:
         root: where `/sys` is looked for.
@@ -26,7 +26,8 @@ def read_cores(root: Path = ROOT, allowed: Iterable[int] | None = None) -> list[
         allowed = os.sched_getaffinity(0)
     usable, nodes = set(allowed), _nodes(root)
     cores = {_threads_of(root, cpu) for cpu in usable}
-    return [Core(cpus, nodes.get(cpus[0], 0)) for cpus in sorted(cores) if usable.issuperset(cpus)]
+    own = sorted(tuple(cpu for cpu in threads if cpu in usable) for threads in cores)
+    return [Core(cpus, nodes.get(cpus[0], 0)) for cpus in own]
 
 
 def _threads_of(root: Path, cpu: int) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from compbench.report.past.history import Past
 # the number and order of measurements.
 SAME = (
     *("system", "driver", "profile", "scale", "machine", "duration_s", "warm_up_s", "connections", "processes"),
-    *("system settings", "niceness", "isolation", "flamegraph", "compbench", "binary:loadtest"),
+    *("system settings", "niceness", "isolation", "memory_limit_gb", "flamegraph", "compbench", "binary:loadtest"),
 )
 
 
