@@ -24,6 +24,7 @@ from tests.past_runs import QDRANT, SEARCHED, add_run
         ({"system": "embedded"}, "system"),
         ({"profile": "quick"}, "profile"),
         ({"niceness": "-15"}, "niceness"),
+        ({"counters": "False"}, "counters"),
     ],
 )
 def test_runs_of_unlike_set_ups_are_never_compared_silently(
@@ -92,6 +93,22 @@ def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path)
     assert comparable.find_capacities([past], past.fingerprint)[QDRANT].facts.low_ops_s == 3200.0
     assert comparable.find_capacities([past], {**past.fingerprint, "machine": "b" * 32}) == {}
     assert past.values[QDRANT]["capacity_ops_s"] == [3200.0]
+
+
+def test_a_variant_of_a_study_is_no_system(tmp_path: Path) -> None:
+    pasts = []
+    for place, level in enumerate(("info", "debug")):
+        path = tmp_path / add_run(tmp_path, place, [10.0]) / "results.json"
+        results = json.loads(path.read_text())
+        results["kind"], results["fingerprint"]["system.log_level"] = "noise", level
+        results["scenarios"][0]["variant"] = "off"
+        path.write_text(json.dumps(results))
+        past = history.read_past(path.parent)
+        assert past is not None
+        pasts.append(past)
+    name = f"{QDRANT}@off"
+    assert comparable.noise_facts(pasts[0], name)["system"] == pasts[0].fingerprint["system"]
+    assert comparable.differences(*pasts, name) == ["system settings: log_level=info -> log_level=debug"]
 
 
 def test_a_study_is_in_no_row_of_runs_and_is_compared_only_by_name(
