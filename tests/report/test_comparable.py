@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from tests.past_runs import QDRANT, SEARCHED, add_run
         ({"system": "embedded"}, "system"),
         ({"profile": "quick"}, "profile"),
         ({"niceness": "-15"}, "niceness"),
-        ({"counters": "False"}, "counters"),
     ],
 )
 def test_runs_of_unlike_set_ups_are_never_compared_silently(
@@ -93,6 +93,13 @@ def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path)
     assert comparable.find_capacities([past], past.fingerprint)[QDRANT].facts.low_ops_s == 3200.0
     assert comparable.find_capacities([past], {**past.fingerprint, "machine": "b" * 32}) == {}
     assert past.values[QDRANT]["capacity_ops_s"] == [3200.0]
+
+
+def test_a_run_that_counted_costs_is_not_compared_with_one_that_did_not(tmp_path: Path) -> None:
+    past = history.read_past(tmp_path / add_run(tmp_path, 0, [10.0]))
+    assert past is not None
+    counted, plain = (replace(past, fingerprint={**past.fingerprint, "counters": told}) for told in ("True", "False"))
+    assert comparable.differences(counted, plain) == ["counters: True -> False"]
 
 
 def test_a_variant_of_a_study_is_no_system(tmp_path: Path) -> None:
