@@ -10,8 +10,10 @@ was, and with everything measured it only judges again. Further words are settin
 Then it draws duets of 8 to 20 pairs from those that were measured, none twice, and counts which alarm. Few pairs that
 are drawn again and again say too little of chance, so each keeps its distance from the change that all of them show
 (from none, for identical builds), but on which side of it is tossed anew: which of two identical builds is called head
-is arbitrary. Beside that stand the duets as they came, of so many pairs in a row; these overlap. What all pairs show
-together, with its interval, says whether the order or the place of a build made a difference by itself.
+is arbitrary. So for identical builds that share can hardly be another than the tests promise: it only shows that the
+tests keep to that for pairs that are spread as these. What carries the claim is what nothing was done to: the duets as
+they came, of so many pairs in a row, those that have no pair in common (`apart`) and all of them, which overlap; and
+what all pairs show together, whose interval says whether the order or the place of a build made a difference by itself.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ import msgspec
 import numpy as np
 
 from compbench.model.records import Capture
-from compbench.report.builds_compared import PRIMARY, SLOWER, changes_of, code_of, name_of_figure, whole_pairs
+from compbench.report.build_pairs import whole_pairs
+from compbench.report.builds_compared import PRIMARY, SLOWER, changes_of, code_of, name_of_figure
 from compbench.report.pairing import PairedChange, change_in_pairs, power
 from compbench.store.runs import Run, read_run
 from tests.builds import lay_out
@@ -58,16 +61,22 @@ def make_builds(folder: Path, share: float) -> dict[str, tuple[Path, Path]]:
 def measured(folder: Path, name: str, builds: tuple[Path, Path], pairs: int, settings: Sequence[str]) -> Run:
     """Return the run of a duet: measured, gone on with, or found closed."""
     output = folder / name
-    closed = [path for path in sorted(output.glob("*/.ended")) if read_run(path.parent).manifest.state == "closed"]
+    closed = closed_runs(output)
     if not closed:
         words = [f"duet:{SCENARIO}", f"base={builds[0]}", f"head={builds[1]}", f"repeat={pairs}"]
         folders = [f"output_dir={output}", f"work_dir={folder / 'work'}", f"cache_dir={folder / 'cache'}"]
         argv = [sys.executable, "-m", "doit", *words, *folders, *SETTINGS, *settings]
         code = run_whole(argv)
-        closed = sorted(output.glob("*/.ended"))
+        closed = closed_runs(output)
         if not closed:
             sys.exit(f"{name}: doit ended with {code} before the duet was whole: the same command goes on with it")
-    return read_run(closed[-1].parent)
+    return closed[-1]
+
+
+def closed_runs(output: Path) -> list[Run]:
+    """Return the runs that were closed, oldest first: one that was abandoned has ended too."""
+    ended = [read_run(path.parent) for path in sorted(output.glob("*/.ended"))]
+    return [run for run in ended if run.manifest.state == "closed"]
 
 
 def run_whole(argv: Sequence[str]) -> int:
@@ -105,9 +114,12 @@ def alarms(logs: Sequence[float], centre: float, size: int) -> tuple[float, floa
     return 100 * slower / DRAWS, 100 * differs / DRAWS
 
 
-def in_a_row(logs: Sequence[float], size: int) -> tuple[int, int]:
-    """Return how many duets of so many pairs in a row, as they were measured, differ, and how many there are."""
-    found = [change_of(logs[start : start + size]).differs for start in range(len(logs) - size + 1)]
+def in_a_row(logs: Sequence[float], size: int, step: int) -> tuple[int, int]:
+    """Return how many duets of so many pairs in a row differ, as they were measured, and how many there are.
+
+    One begins every `step` pairs: with `size` they have no pair in common.
+    """
+    found = [change_of(logs[start : start + size]).differs for start in range(0, len(logs) - size + 1, step)]
     return sum(found), len(found)
 
 
@@ -128,20 +140,22 @@ def tell(name: str, run: Run, sizes: Sequence[int], *, has_change: bool) -> dict
     found: dict[str, object] = {"pairs": len(pairs), "left_out": left_out, "minutes_a_pair": minutes}
     for figure, (_, change) in changes_of(pairs).items():
         print(
-            f"  {figure:24} {change.delta_pct:+6.2f} % ({change.low_pct:+.2f} to {change.high_pct:+.2f}), noise of a"
-            f" pair {change.noise_pct:.2f} %, p {change.p_value:.2g}, ranks {change.rank_p_value:.2g}"
+            f"  {figure:24} all {change.pairs} pairs {change.delta_pct:+6.2f} % ({change.low_pct:+.2f} to"
+            f" {change.high_pct:+.2f}), noise of a pair {change.noise_pct:.2f} %, p {change.p_value:.2g}, ranks"
+            f" {change.rank_p_value:.2g}"
         )
         logs = logs_of(pairs, figure.partition("_")[2], figure.partition("_")[0])
         mark = " <- decides" if figure == name_of_figure(*PRIMARY) else ""
-        told = {}
+        told: dict[int, dict[str, object]] = {}
         for size in (size for size in sizes if size < len(pairs)):
             slower, differs = alarms(logs, statistics.fmean(logs) if has_change else 0.0, size)
-            row, rows = in_a_row(logs, size)
+            (apart, aparts), (row, rows) = in_a_row(logs, size, size), in_a_row(logs, size, 1)
             found_pct = 100 * power(size, change.noise_pct)
-            told[size] = {"slower_pct": slower, "differs_pct": differs, "power_pct": found_pct, "in_a_row": (row, rows)}
+            told[size] = {"slower_pct": slower, "differs_pct": differs, "power_pct": found_pct}
+            told[size] |= {"apart": (apart, aparts), "in_a_row": (row, rows)}
             print(
-                f"    {size:3} pairs: {slower:5.1f} % say slower, {differs:5.1f} % differ; in a row {row} of {rows};"
-                f" power at 10 % {found_pct:.1f} %{mark}"
+                f"    {size:3} pairs: apart {apart} of {aparts} differ, overlapping {row} of {rows}; drawn"
+                f" {slower:5.1f} % say slower, {differs:5.1f} % differ; power at 10 % {found_pct:.1f} %{mark}"
             )
         found[figure] = {**msgspec.to_builtins(change), "duets": told}
     return found

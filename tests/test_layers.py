@@ -21,7 +21,7 @@ ROOMS = {
     " telling display invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
-    " comparison builds_compared pairing known_noise noise_study statistics capacities baselines groups"
+    " comparison builds_compared build_pairs pairing known_noise noise_study statistics capacities baselines groups"
     " server_versions machine_costs",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",

@@ -29,7 +29,9 @@ def exit_code(
 
     2 means that nothing started, 1 that not all passed or a task failed, 0 that all is well; the checks alone, and the
     tasks that look back, have codes of their own. What a system does not offer is no failure, and no success either:
-    if nothing else was asked for, nothing has passed. A study's code is its own verdict, given by its task.
+    if nothing else was asked for, nothing has passed. A study's code is its own verdict, given by its task: 2 if
+    there is none, since 1 would say that a build is slower; that it is slower on one scenario is not hidden by another
+    scenario's lack of a verdict.
 
     Args:
         selection: the measurements that were asked for.
@@ -44,10 +46,15 @@ def exit_code(
     elif selection.is_preflight:
         codes.append(preflight_exit_code(findings))
     elif selection.is_study:
-        codes += [] if codes else [FAILED]
+        return FAILED if FAILED in codes else max(codes, default=NOT_STARTED)
     elif selection.is_measuring:
         codes.append(PASSED if _all_passed(selection.wanted, captures) else FAILED)
     return max(codes, default=PASSED)
+
+
+def code_of_failure(selection: Selection) -> int:
+    """Return the verdict on a task that failed: 1; in a study 2, since there 1 says that a build is slower."""
+    return NOT_STARTED if selection.is_study else FAILED
 
 
 def exit_code_of(error: BaseException) -> int | str | None:

@@ -12,6 +12,7 @@ from compbench.cli.display import Display
 from compbench.cli.exit_codes import NOT_STARTED, PASSED
 from compbench.cli.project import Project
 from compbench.cli.suite import Suite
+from compbench.files.whole import write_whole
 from compbench.model import file_names
 from compbench.model.noise import LEAST_COUNT, NoiseRecord, NoiseStudy
 from compbench.model.records import Capture, Machine
@@ -29,7 +30,9 @@ _BOTH = 2
 def keep_noise(suite: Suite, display: Display, scenario: str) -> None:
     """Keep and show what the measurements of a scenario tell of the machine's noise.
 
-    The exit code is 0; or 2 where a variant has too few measurements, so that nothing is kept of it.
+    The exit code is 0; or 2 where a variant has too few measurements, or lacks the figure by which comparisons are
+    judged, so that nothing is kept of it.
+
 
     Raises:
         OSError: a record can't be written.
@@ -48,10 +51,16 @@ def keep_noise(suite: Suite, display: Display, scenario: str) -> None:
         run.folder / file_names.of_study(run.name, scenario, "noise"),
         NoiseStudy(run=run.name, scenario=scenario, records=made),
     )
+    telling = [record for record in made if record.of(noise_study.DECIDING.name)]
+    few += [_undecided(record.variant) for record in made if record not in telling]
     # Where both are alike, there is one file: the later one's.
-    kept = {write_noise(Path(project.settings.cache_dir), record): record.variant for record in made}
+    kept = {write_noise(Path(project.settings.cache_dir), record): record.variant for record in telling}
+    text = _text(project, scenario, made, {variant: path for path, variant in kept.items()})
+    told = "".join(f"{line}\n" for line in [*text.splitlines(), *few])
+    write_whole(run.folder / file_names.of_study_text(run.name, scenario, "noise"), told)
     display.line("")
-    _show(project, scenario, made, {variant: path for path, variant in kept.items()}, display)
+    for line in text.splitlines():
+        display.line(line)
     for line in few:
         display.line(line, "warning")
     suite.judge(NOT_STARTED if few else PASSED)
@@ -67,17 +76,18 @@ def _record(project: Project, run: Run, captures: Sequence[Capture], variant: st
     settings = project.settings.of(variant).alone
     facts = history.told_inputs(provenance.fingerprint(settings, [project.loaded[scenario]]))
     measured = [capture for capture in captures if capture.outcome.is_measurement]
-    amounts = {history.amount(c.data_set.stored, c.data_set.wanted) for c in measured if c.data_set}
-    if amounts:
-        facts[f"stored:{scenario}"] = ", ".join(sorted(amounts))
-    efforts = {c.result.details.effort for c in measured if c.result and c.result.details and c.result.details.effort}
+    sets = [capture.data_set for capture in measured if capture.data_set]
+    if sets:
+        facts[f"stored:{scenario}"] = history.each_once(history.amount(one.stored, one.wanted) for one in sets)
+    details = [capture.result.details for capture in measured if capture.result and capture.result.details]
+    efforts = history.each_once(one.effort for one in details if one.effort)
     kernel = history.kernel_of(run.manifest.provenance.system or Machine())
     return NoiseRecord(
         run=run.name,
         scenario=scenario,
         variant=variant,
         measured_at=max(capture.ended_at for capture in measured),
-        facts=comparable.facts_of_noise(facts, scenario, ", ".join(map(str, sorted(efforts)))),
+        facts=comparable.facts_of_noise(facts, scenario, efforts),
         told={"kernel": kernel, "compbench": facts["compbench"]},
         figures=noise_study.figures_noise(measured),
     )
@@ -92,10 +102,15 @@ def _too_few(captures: Sequence[Capture], variant: str) -> str:
     )
 
 
-def _show(
-    project: Project, scenario: str, records: Sequence[NoiseRecord], kept: Mapping[str, Path], display: Display
-) -> None:
-    text = render(
+def _undecided(variant: str) -> str:
+    return (
+        f"isolation = {variant}: not every measurement has the figure {noise_study.DECIDING.label}, by which"
+        " comparisons are judged: nothing is kept of it, and an older study stays"
+    )
+
+
+def _text(project: Project, scenario: str, records: Sequence[NoiseRecord], kept: Mapping[str, Path]) -> str:
+    return render(
         "noise.txt.j2",
         scenario=scenario,
         settings=project.settings,
@@ -104,8 +119,6 @@ def _show(
         deciding=noise_study.DECIDING,
         effects=noise_study.EFFECTS_PCT,
         most=noise_study.MOST_REPEATS,
-        is_one=len(kept) < len(records),
+        is_one=len(records) == _BOTH and records[0].key == records[1].key,
         kept=kept,
     )
-    for line in text.splitlines():
-        display.line(line)

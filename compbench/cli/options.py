@@ -22,6 +22,7 @@ from compbench import __version__
 from compbench.cli.display import Display
 from compbench.config.settings import FOUND_KEYS, Settings
 from compbench.model.errors import UserError
+from compbench.model.measurement import STUDIES
 from compbench.report import render
 
 if TYPE_CHECKING:
@@ -73,12 +74,17 @@ def tasks_to_run(arguments: Sequence[str]) -> list[str]:
 def refuse_unknown(asked: Sequence[str], tasks: Sequence[Task]) -> None:
     """Refuse a word that is neither a task nor a pattern of tasks nor a task's file, before anything is done.
 
+    What leads to a study without beginning with its name is refused too: its measurements would be those of a suite.
+
     Raises:
         UserError: names the tasks that were probably meant.
     """
     names = [task.name for task in tasks]
     files = {target for task in tasks for target in task.targets}
     for word in asked:
+        if _hides_a_study(word, tasks):
+            told = "it names studies among others: name a study alone, without a pattern before the colon"
+            raise UserError(f"{word}: {told}")
         if word in files or fnmatch.filter(names, word):
             continue
         public = [name for name in names if not name.startswith("_")]
@@ -86,6 +92,14 @@ def refuse_unknown(asked: Sequence[str], tasks: Sequence[Task]) -> None:
         close = difflib.get_close_matches(word, same_kind or public, n=3) or same_kind[:_MOST_NAMED]
         meant = f" (did you mean {' or '.join(close)}?)" if close else ""
         raise UserError(f"{word}: unknown task{meant}; `doit list` shows all, `doit commands` explains them")
+
+
+def _hides_a_study(word: str, tasks: Sequence[Task]) -> bool:
+    """Tell whether a pattern or a file leads to a study, though the word does not begin with the study's name."""
+    if word.partition(":")[0] in STUDIES:
+        return False
+    studies = [task for task in tasks if task.name.partition(":")[0] in STUDIES]
+    return any(word in task.targets or fnmatch.fnmatch(task.name, word) for task in studies)
 
 
 def show_commands(tasks: Sequence[Task], display: Display) -> None:

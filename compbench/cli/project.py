@@ -6,6 +6,7 @@ first task asks for them. Nothing here is created or changed.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -142,11 +143,19 @@ class Project:
         """Return the measurements of the run that `resume=` names; none without it.
 
         Raises:
-            UserError: there is no such run, or it has measurements that these settings and scenarios don't give.
+            UserError: there is no such run, it is a study, which goes on by its own command, or it has measurements
+                that these settings and scenarios don't give.
         """
         if not self.settings.resume:
             return []
-        selection = runs.find_run(self.output_dir, self.settings.resume).manifest.selection
+        manifest = runs.find_run(self.output_dir, self.settings.resume).manifest
+        selection = manifest.selection
+        if manifest.kind in STUDIES and manifest.kind != self.settings.run_kind:
+            words = [*map(str, manifest.settings.get("invocation") or ["doit", manifest.kind])]
+            command = shlex.join([*words, f"resume={self.settings.resume}"])
+            raise UserError(
+                f"resume={self.settings.resume}: it is a study, which goes on by its own command: `{command}`"
+            )
         if strange := [name for name in selection if name not in self.names]:
             raise UserError(
                 f"resume={self.settings.resume}: its {', '.join(strange)} can't be measured again here: the scenario"

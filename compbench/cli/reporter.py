@@ -18,7 +18,7 @@ from compbench.cli import preparation
 from compbench.cli.actions import StopInvocation
 from compbench.cli.display import Display
 from compbench.cli.estimate import estimate_s
-from compbench.cli.exit_codes import FAILED, PASSED, exit_code_of
+from compbench.cli.exit_codes import PASSED, code_of_failure, exit_code_of
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.selection import in_order, selection_of
 from compbench.cli.suite import Suite
@@ -128,7 +128,7 @@ class Reporter:
         if task.name == "gate" and self.suite.gate_failed:
             self._tell_findings()
             return
-        self.suite.judge(FAILED)
+        self.suite.judge(code_of_failure(self.suite.selection))
         self.display.error(fail.message.strip() or fail.get_name(), task.name)
         if fail.traceback:
             self.suite.faults.add("".join(fail.traceback))
@@ -140,7 +140,7 @@ class Reporter:
 
     def runtime_error(self, msg: str) -> None:
         """Tell an error of doit itself."""
-        self.suite.judge(FAILED)
+        self.suite.judge(code_of_failure(self.suite.selection))
         self.display.error(msg)
 
     def teardown_task(self, task: Task) -> None:

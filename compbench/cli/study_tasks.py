@@ -22,11 +22,12 @@ from compbench.report import missing_extra
 
 
 class Study(NamedTuple):
-    """One kind of study: its name, what it is for, and what judges it when a scenario is measured."""
+    """One kind of study: its name, what it is for, what judges a measured scenario, and whether it keeps its words."""
 
     kind: RunKind
     doc: str
     conclude: Callable[[str], None]
+    has_text: bool = False
 
 
 def duet(suite: Suite, conclude: Callable[[str], None]) -> Iterator[Task]:
@@ -50,13 +51,14 @@ def noise(suite: Suite, conclude: Callable[[str], None]) -> Iterator[Task]:
     if suite.project.settings.run_kind == "noise" and (line := missing_extra("scipy")):
         raise UserError(f"noise: {line}")
     doc = "measure this machine's noise for `compare`: the same thing repeat= times, isolated and not"
-    yield from studies(suite, Study("noise", doc, conclude))
+    yield from studies(suite, Study("noise", doc, conclude, has_text=True))
 
 
 def studies(suite: Suite, study: Study) -> Iterator[Task]:
     """Yield the study of the first scenario, and that of each by its name; its record is in the run's folder."""
     project = suite.project
     first = studied_scenario(project.measurements)
+    naming = [file_names.of_study, *([file_names.of_study_text] if study.has_text else [])]
     yield {
         "basename": study.kind,
         "doc": study.doc,
@@ -75,6 +77,6 @@ def studies(suite: Suite, study: Study) -> Iterator[Task]:
             "actions": [succeed_or_fail(study.conclude, scenario)],
             "task_dep": [f"pages:{name}" for name in names],
             "file_dep": captures or [str(project.scenario_path(scenario))],
-            "targets": [str(folder / file_names.of_study(folder.name, scenario, study.kind))],
+            "targets": [str(folder / name(folder.name, scenario, study.kind)) for name in naming],
             "uptodate": [never("what was measured is judged anew")],
         }

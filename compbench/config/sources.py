@@ -25,7 +25,7 @@ from compbench.config.settings import (
     SPECIFIED_SUITE,
     Settings,
 )
-from compbench.config.studies import STUDY_DEFAULTS, study_system, variants_of
+from compbench.config.studies import STUDY_DEFAULTS, refuse_isolation_in_noise, study_system, variants_of
 from compbench.config.system_tables import SystemKind
 from compbench.config.toml_tables import convert_table, parse_toml
 from compbench.files.regular import read_regular
@@ -157,6 +157,7 @@ def _decide(
     """Make paths absolute, and replace `auto` and the suite by the system, driver and folder that they mean."""
     settings = _with_suite(settings, root, places)
     _refuse_isolation(settings.isolation, places.get("isolation", "settings"))
+    refuse_isolation_in_noise(settings.run_kind, settings.isolation, places.get("isolation", "settings"))
     folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
     own = {name: system_tables.complete(root, name, kind, tables.get(name, {}), places) for name, kind in known.items()}
     where = places.get("system", "settings")

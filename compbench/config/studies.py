@@ -15,8 +15,10 @@ from compbench.config.folders import absolute_folder
 from compbench.config.settings import Settings
 from compbench.config.system_tables import AUTO, SystemKind
 from compbench.model.errors import UserError
-from compbench.model.measurement import RunKind
+from compbench.model.measurement import FEWEST_PAIRS, RunKind
 from compbench.model.noise import LEAST_COUNT
+from compbench.model.partition import AUTO as AUTO_ISOLATION
+from compbench.model.partition import OFF
 
 # The defaults of a study, in place of the profile's.
 STUDY_DEFAULTS: dict[RunKind, dict[str, Any]] = {
@@ -34,7 +36,7 @@ STUDY_DEFAULTS: dict[RunKind, dict[str, Any]] = {
     },
 }
 # The variants of `noise` by the setting that makes them.
-ISOLATIONS = ("off", "auto")
+ISOLATIONS = (OFF, AUTO_ISOLATION)
 BUILDS = ("base", "head")
 
 
@@ -53,12 +55,24 @@ def study_system(settings: Settings, run_kind: RunKind, known: Mapping[str, Syst
     return settings
 
 
+def refuse_isolation_in_noise(run_kind: RunKind, isolation: str, where: str) -> None:
+    """Refuse an isolation that a study of noise would not measure with, since it sets that itself.
+
+    Raises:
+        UserError: names the source that sets it, and how to do without.
+    """
+    if run_kind == "noise" and isolation != AUTO_ISOLATION:
+        raise UserError(
+            f"{where}: isolation = {isolation!r}: noise is measured with {' and '.join(ISOLATIONS)} in turn: leave it"
+            " out, or say isolation=auto"
+        )
+
+
 def variants_of(run_kind: RunKind, settings: Settings, root: Path, kind: SystemKind) -> dict[str, dict[str, Any]]:
     """Return the variants that a study measures, each with the settings in which it differs; none of a suite.
 
     Raises:
-        UserError: a study of noise has too few repeats; a duet lacks a build, or the system has none that could be
-            named.
+        UserError: a study has too few repeats; a duet lacks a build, or the system has none that could be named.
     """
     if run_kind == "noise":
         if settings.repeat < LEAST_COUNT:
@@ -79,6 +93,11 @@ def variants_of(run_kind: RunKind, settings: Settings, root: Path, kind: SystemK
         raise UserError(
             f"duet: without {' and '.join(f'{name}=' for name in missing)} there are no two builds: `doit duet"
             f" base=<{kind.build} of one build> head=<{kind.build} of the other>`"
+        )
+    if settings.repeat < FEWEST_PAIRS:
+        raise UserError(
+            f"duet: repeat = {settings.repeat}: so few pairs never tell builds apart: at least {FEWEST_PAIRS} (12"
+            " unless it is set)"
         )
     folders = {name: str(absolute_folder(root, name, folder, "command line")) for name, folder in asked.items()}
     return {name: {f"system.{settings.system}.{kind.build}": folder} for name, folder in folders.items()}

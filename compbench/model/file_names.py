@@ -63,6 +63,11 @@ def of_study(run: str, scenario: str, kind: str) -> str:
     return f"{run}_{scenario}_{kind}.json"
 
 
+def of_study_text(run: str, scenario: str, kind: str) -> str:
+    """Return the name of what a study has found, as it is told on the terminal."""
+    return f"{run}_{scenario}_{kind}.log"  # readers of a run take every other `.txt` for a scenario's report
+
+
 def flat_result(measurement: str) -> str:
     """Return the name of the five figures that validators of a result read."""
     return f"{measurement}_loadtest.json"

@@ -16,6 +16,8 @@ Kind = Literal["load", "capacity"]
 # What a run is: a suite, a search for a capacity, or a study, which measures variants of one system in turn.
 RunKind = Literal["suite", "capacity", "noise", "duet"]
 STUDIES: tuple[RunKind, ...] = ("noise", "duet")
+# With fewer pairs of builds, no order of signs is as rare as 5 %: 2 of 2^5 are 0.0625.
+FEWEST_PAIRS = 6
 
 CAPACITY_ENDING = "_capacity"
 _REPEATED = re.compile(r"(?P<stem>.+)_run(?P<repeat>[1-9]\d*)")

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from compbench.model.measurement import measurement_named
+from compbench.model.measurement import FEWEST_PAIRS
 from compbench.model.records import Capture, Manifest
-from compbench.model.result import Details, Summary
+from compbench.model.result import Summary
 from compbench.report import counted
+from compbench.report.build_pairs import BASE, HEAD, cautions_of, details_of, minutes_of, whole_pairs
 from compbench.report.pairing import (
-    FEWEST_PAIRS,
+    MOST_PAIRS,
     WANTED_CHANGE_PCT,
     WANTED_POWER,
     PairedChange,
@@ -25,14 +26,11 @@ from compbench.report.pairing import (
 
 DUET_SCHEMA = 1
 SLOWER, NOT_SLOWER, NOTHING_COMPARED = 1, 0, 2
-BASE, HEAD = "base", "head"
 # By the field of a driver's details, and that of its summary.
 _TIMES = {"response_time_ms": "response", "service_time_ms": "service"}
 _FIGURES = {"p99": "P99", "p50": "P50", "mean": "mean"}
 # What decides. Of the figures that a user of a server feels, the one with the least noise: docs/duet.md.
 PRIMARY = ("response_time_ms", "p50")
-# A build that finds so much less is not compared at equal recall.
-_RECALL_DIFFERS = 0.005
 
 
 class BuildFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +44,11 @@ class BuildFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FigureChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure of both builds: the medians in milliseconds, and the change within pairs (`PairedChange`)."""
+    """One figure of both builds: the medians in milliseconds, and the change within pairs (`PairedChange`).
+
+    `pairs_needed` find the change that is wanted at the noise that was measured, `pairs_at_most` at the upper end of
+    its interval (`noise_high_pct`); None is more than can be asked for.
+    """
 
     name: str
     title: str
@@ -60,6 +62,8 @@ class FigureChange(msgspec.Struct, frozen=True, kw_only=True):
     rank_p_value: float
     noise_pct: float
     pairs_needed: int | None
+    noise_high_pct: float | None = None
+    pairs_at_most: int | None = None
 
 
 class DuetRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +93,7 @@ def compare_builds(manifest: Manifest, captures: Sequence[Capture], scenario: st
     figures = changes_of(pairs)
     changes = {name: change for name, (_, change) in figures.items()}
     primary = changes.get(name_of_figure(*PRIMARY))
-    spent_min = sum(manifest.spent_s) / 60
+    spent_min = minutes_of(own)
     return DuetRecord(
         run=manifest.run,
         scenario=scenario,
@@ -100,37 +104,12 @@ def compare_builds(manifest: Manifest, captures: Sequence[Capture], scenario: st
         pairs=len(pairs),
         left_out=left_out,
         figures=[_figure(name, medians, change) for name, (medians, change) in figures.items()],
-        cautions=_cautions(pairs),
+        cautions=cautions_of(pairs),
         spent_min=round(spent_min, 2),
         verdict=verdict_of(primary),
         cost=_cost(primary, spent_min, len(pairs) + len(left_out)),
         code=code_of(primary),
     )
-
-
-def whole_pairs(captures: Sequence[Capture]) -> tuple[list[tuple[Capture, Capture]], list[str]]:
-    """Return the pairs of which both sides are measurements, base first, and a line for each pair that is left out."""
-    rounds: dict[int, dict[str, Capture]] = {}
-    for capture in captures:
-        number = measurement_named(capture.measurement).round_number
-        rounds.setdefault(number, {})[capture.variant] = capture
-    pairs, left_out = [], []
-    for number, sides in sorted(rounds.items()):
-        lacking = [f"{name} {_why_not(sides.get(name))}" for name in (BASE, HEAD) if _why_not(sides.get(name))]
-        if lacking:
-            left_out.append(f"pair {number}: {', '.join(lacking)}")
-        else:
-            pairs.append((sides[BASE], sides[HEAD]))
-    return pairs, left_out
-
-
-def _why_not(capture: Capture | None) -> str:
-    """Say why a capture is no side of a pair; empty if it is one."""
-    if capture is None:
-        return "not measured"
-    if not capture.outcome.is_measurement:
-        return f"{capture.outcome.verdict} ({capture.outcome.reason})"
-    return "" if _details(capture).response_time_ms else "has no figures"
 
 
 def changes_of(
@@ -155,12 +134,8 @@ def name_of_figure(times: str, figure: str) -> str:
 
 
 def _value(capture: Capture, times: str, figure: str) -> float | None:
-    summary: Summary | None = getattr(_details(capture), times)
+    summary: Summary | None = getattr(details_of(capture), times)
     return getattr(summary, figure) if summary else None
-
-
-def _details(capture: Capture) -> Details:
-    return (capture.result.details if capture.result else None) or Details()
 
 
 def verdict_of(change: PairedChange | None) -> str:
@@ -170,7 +145,7 @@ def verdict_of(change: PairedChange | None) -> str:
         return f"nothing can be compared: {counted(number, 'whole pair')}, and it takes {FEWEST_PAIRS}"
     times, figure = PRIMARY
     where = f"in {_FIGURES[figure]} ({_TIMES[times]} time)"
-    tested = f"{change.pairs} pairs, p {_shown(change.p_value)}"
+    tested = f"{change.pairs} pairs, p {_shown(change.deciding_p)}"
     if not change.differs:
         return f"no difference found {where}: at most ±{change.could_hide_pct:.1f} % could hide ({tested})"
     low, high = sorted((abs(change.low_pct), abs(change.high_pct)))
@@ -195,11 +170,11 @@ def _cost(change: PairedChange | None, spent_min: float, pairs: int) -> str:
     if change is None or not pairs:
         return told
     aim = f"{WANTED_CHANGE_PCT:g} % in {100 * WANTED_POWER:g} of 100 duets"
-    needed = pairs_needed(change.noise_pct)
-    noise = f"at this noise (a pair's ratio varies by {change.noise_pct:.1f} %)"
-    if needed is None:
-        return f"{told}; {noise} a thousand pairs do not find {aim}"
-    return f"{told}; {noise} {needed} pairs find {aim}, in about {needed * spent_min / pairs:.0f} min"
+    noise = f"at this noise (a pair's ratio varies by {change.noise_pct:.1f} %, at most {change.noise_high_pct:.1f} %)"
+    counts = [pairs_needed(noise_pct) for noise_pct in (change.noise_pct, change.noise_high_pct)]
+    needed, at_most = (str(count or f">{MOST_PAIRS}") for count in counts)
+    told += f"; {noise} {needed} pairs{'' if needed == at_most else f', at most {at_most},'} find {aim}"
+    return told + (f", in about {counts[0] * spent_min / pairs:.0f} min" if counts[0] else "")
 
 
 def _figure(name: str, medians: tuple[float, float], change: PairedChange) -> FigureChange:
@@ -217,33 +192,9 @@ def _figure(name: str, medians: tuple[float, float], change: PairedChange) -> Fi
         rank_p_value=change.rank_p_value,
         noise_pct=change.noise_pct,
         pairs_needed=pairs_needed(change.noise_pct),
+        noise_high_pct=change.noise_high_pct,
+        pairs_at_most=pairs_needed(change.noise_high_pct),
     )
-
-
-def _cautions(pairs: Sequence[tuple[Capture, Capture]]) -> list[str]:
-    """Say what makes the two sides unequal besides their speed: what their answers miss, and what they fail."""
-    found = []
-    recalls = [_mean([_recall(side[place]) for side in pairs]) for place in (0, 1)]
-    if recalls[0] is not None and recalls[1] is not None and abs(recalls[1] - recalls[0]) > _RECALL_DIFFERS:
-        found.append(f"not at equal recall: base {recalls[0]:.4f}, head {recalls[1]:.4f}")
-    results = [[side[place].result for side in pairs] for place in (0, 1)]
-    errors = [sum(result.total_errors for result in own if result) for own in results]
-    if any(errors):
-        found.append(f"requests that failed: base {errors[0]}, head {errors[1]}")
-    missed = [sum(side[place].outcome.verdict == "missed" for side in pairs) for place in (0, 1)]
-    if any(missed):
-        found.append(f"rounds that missed a target: base {missed[0]}, head {missed[1]}, of {len(pairs)}")
-    return found
-
-
-def _recall(capture: Capture) -> float | None:
-    recall = _details(capture).recall
-    return recall.reached if recall else None
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
 
 
 def _build(manifest: Manifest, captures: Sequence[Capture], variant: str) -> BuildFacts:

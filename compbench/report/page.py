@@ -36,6 +36,7 @@ from compbench.report.past.history import Past
 from compbench.report.rival_charts import charts_of_rivals
 from compbench.report.server_versions import versions_of_servers
 from compbench.report.standing_words import span_of
+from compbench.report.summary import rounds_of
 from compbench.report.validity import FIXED_RATE
 from compbench.report.versus import CAPACITY_RECALLS, Versus, versus_of
 from compbench.report.view import ScenarioView, standings, view_scenarios
@@ -105,24 +106,32 @@ def gather(
     targets_ms = {name: t.expected_p99_latency_ms for name, t in targets.items() if t.expected_p99_latency_ms}
     since = since_last_run(folder, manifest, known, noises)
     versus = versus_of(manifest, captures, targets, capacities)
-    duets = [
-        read_record(path, DuetRecord) for path in sorted(folder.glob(file_names.of_study(folder.name, "*", "duet")))
-    ]
+    # In a run that is gone on with, the record is of what was measured before.
+    duets = _duets_of(folder) if state == "closed" else []
     return PageValues(
         manifest=manifest,
         captures=captures,
         views=views,
         comparisons=comparisons,
         priorities=baselines.priorities(comparisons, targets_ms),
-        sentence=versus.sentence
-        if versus
-        else "; ".join(f"{duet.scenario}: {duet.verdict}" for duet in duets)
+        sentence=_first_sentence(versus, duets)
+        or rounds_of(manifest, captures)
         or sentence(views, comparisons, since, not_measured=_not_measured(manifest, captures)),
         state=state,
         since=since,
         versus=versus,
         duets=duets,
     )
+
+
+def _duets_of(folder: Path) -> list[DuetRecord]:
+    names = file_names.of_study(folder.name, "*", "duet")
+    return [read_record(path, DuetRecord) for path in sorted(folder.glob(names))]
+
+
+def _first_sentence(versus: Versus | None, duets: Sequence[DuetRecord]) -> str:
+    """Return what a comparison within the run found, in a sentence; empty if nothing was compared."""
+    return versus.sentence if versus else "; ".join(f"{duet.scenario}: {duet.verdict}" for duet in duets)
 
 
 def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:

@@ -12,13 +12,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compbench.model.measurement import FEWEST_PAIRS
 from compbench.report.statistics import ALPHA, CONFIDENCE
 
-# With fewer, no order of signs is as rare as `ALPHA`: 2 of 2^5 are 0.0625.
-FEWEST_PAIRS = 6
 # The change of which is said how many pairs find it, and how surely they do.
 WANTED_CHANGE_PCT, WANTED_POWER = 10.0, 0.95
-_MOST_PAIRS = 1000
+# As many as the setting `repeat` takes.
+MOST_PAIRS = 100
 # With fewer pairs the ranks want nearly all signs alike, and the power of the t-test says nothing of both tests'.
 SURE_FROM = 8
 # Both tests find as much as the t-test alone with so much more noise: of 3000 simulated duets each, at a noise of 6 to
@@ -34,7 +34,7 @@ class PairedChange:
 
     `low_pct` and `high_pct` bound `delta_pct` at 95 % (Student's t on logarithms), `p_value` is that test's, and
     `rank_p_value` that of Wilcoxon's signed ranks, which a few odd pairs can't sway. `noise_pct` is the standard
-    deviation of a pair's ratio.
+    deviation of a pair's ratio, and `noise_high_pct` the upper end of its 95 % interval (chi-square).
     """
 
     pairs: int
@@ -44,11 +44,17 @@ class PairedChange:
     p_value: float
     rank_p_value: float
     noise_pct: float
+    noise_high_pct: float
 
     @property
     def differs(self) -> bool:
         """Tell whether noise alone rarely makes such pairs, by both tests."""
-        return self.pairs >= FEWEST_PAIRS and max(self.p_value, self.rank_p_value) < ALPHA
+        return self.pairs >= FEWEST_PAIRS and self.deciding_p < ALPHA
+
+    @property
+    def deciding_p(self) -> float:
+        """Return the larger p-value: both tests must tell a difference."""
+        return max(self.p_value, self.rank_p_value)
 
     @property
     def could_hide_pct(self) -> float:
@@ -76,6 +82,7 @@ def change_in_pairs(pairs: Sequence[tuple[float, float]]) -> PairedChange | None
         p_value=p_value,
         rank_p_value=float(stats.wilcoxon(logs).pvalue) if any(logs) else 1.0,
         noise_pct=_pct(deviation),
+        noise_high_pct=_pct(deviation * math.sqrt(freedom / float(stats.chi2.ppf((1 - CONFIDENCE) / 2, freedom)))),
     )
 
 
@@ -96,8 +103,8 @@ def power(pairs: int, noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -
 
 
 def pairs_needed(noise_pct: float, change_pct: float = WANTED_CHANGE_PCT) -> int | None:
-    """Return the fewest pairs that find a change as surely as is wanted; None if a thousand do not."""
-    low, high = SURE_FROM, _MOST_PAIRS
+    """Return the fewest pairs that find a change as surely as is wanted; None if `MOST_PAIRS` do not."""
+    low, high = SURE_FROM, MOST_PAIRS
     if power(high, noise_pct, change_pct) < WANTED_POWER:
         return None
     while low < high:

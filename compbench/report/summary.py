@@ -13,10 +13,10 @@ from compbench.files.regular import read_regular
 from compbench.machine.real_time import rank
 from compbench.model import file_names
 from compbench.model.catalogue import NOTICES
-from compbench.model.measurement import measurement_named
+from compbench.model.measurement import STUDIES, measurement_named
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
-from compbench.report import capacities, render
+from compbench.report import capacities, counted, render
 from compbench.report.baselines import Baseline, Comparison
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
@@ -26,6 +26,7 @@ from compbench.systems import registry
 # How a user comes to go before other programs.
 GO_FIRST = "run doit as root, or give this user `nice -15` and `rtprio 2` in /etc/security/limits.conf"
 _OTHERS = "other-processes"
+_STUDY_TITLES = {"noise": "Study of noise", "duet": "Duet of two builds"}
 # So many names of measurements are told on the screen, and of more the first few.
 _MANY, _FIRST = 6, 3
 
@@ -76,6 +77,21 @@ def render_summary(
         not_comparable=registry.not_comparable(capture.system for capture in captures),
         capacities=[x for c in captures for x in capacities.beside_published(c, c.capacity, published)],
     )
+
+
+def rounds_of(manifest: Manifest, captures: Sequence[Capture]) -> str:
+    """Return how many rounds a study has and what became of them; empty if the run is none.
+
+    There a target that is missed says nothing: the rounds are compared with each other.
+    """
+    if manifest.kind not in STUDIES:
+        return ""
+    others = [capture.outcome.verdict for capture in captures if not capture.outcome.is_measurement]
+    told = [f"{len(captures) - len(others)} measured"]
+    told += [f"{others.count(verdict)} {verdict}" for verdict in dict.fromkeys(others)]
+    if left := len(manifest.selection) - len(captures):
+        told.append(f"{left} not measured")
+    return f"{counted(len(manifest.selection), 'round')}: {', '.join(told)}"
 
 
 def what_is_busy(manifest: Manifest, captures: Sequence[Capture]) -> str:
@@ -181,6 +197,8 @@ def _facts(manifest: Manifest, captures: Sequence[Capture], *, interrupted: bool
     state = "interrupted" if interrupted else "complete" if done >= set(manifest.selection) else "not complete yet"
     return {
         "state": state,
+        "rounds": rounds_of(manifest, captures),
+        "study": _STUDY_TITLES.get(manifest.kind, ""),
         "passed": sum(capture.outcome.verdict == "passed" for capture in captures),
         # Readers of the specified lines count all that did not pass as failed, so each is listed with its verdict.
         "not_passed": [

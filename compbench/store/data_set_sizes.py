@@ -1,7 +1,7 @@
 """How many memories of a data set are loaded: the share that is set, or with `scale=auto` what was found to load.
 
-A size that was found is kept in the cache folder for this machine, system, set and time, so that the next run has the
-same one, with a newer build of the system too: only figures of one size can be compared.
+A size that was found is kept in the cache folder for this machine, system, set, time and memory limit, so that the next
+run has the same one, with a newer build of the system too: only figures of one size can be compared.
 """
 
 from __future__ import annotations
@@ -166,6 +166,9 @@ def reason_for(settings: Settings, scenario: Scenario) -> str:
 def _path_of(settings: Settings, scenario: Scenario) -> Path:
     set_facts = rows_identity(scenario, scenario.data_seed, Path(settings.cache_dir))
     own = registry.data_inputs(settings)
-    facts = (set_facts, settings.system, own, machine.identity(), settings.loading_limit_s)
+    # Not the isolation: with and without it the same amount is measured, or these could not be compared. Records of
+    # earlier versions have no limit either.
+    limit = (settings.memory_limit_gb,) if settings.memory_limit_gb else ()
+    facts = (set_facts, settings.system, own, machine.identity(), settings.loading_limit_s, *limit)
     name = hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
     return Path(settings.cache_dir) / "data_set_sizes" / f"{name}.json"

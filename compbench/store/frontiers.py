@@ -18,6 +18,7 @@ from compbench.config.settings import Settings
 from compbench.files.regular import read_regular
 from compbench.loadtest.workload import operations
 from compbench.loadtest.workload.set_identity import queries_identity, rows_identity
+from compbench.machine import isolation
 from compbench.machine.probes import machine
 from compbench.machine.version_line import version_line
 from compbench.model import efforts
@@ -111,7 +112,11 @@ def _how(settings: Settings) -> dict[str, object]:
     names = ["frontier_step_s", "frontier_capacity", "connections", "processes"]
     if settings.frontier_capacity:
         names += ["capacity_step_s", "capacity_repeats", "capacity_precision_pct"]
-    return {name: getattr(settings, name) for name in names} | {"priority": settings.niceness}
+    found = {name: getattr(settings, name) for name in names} | {"priority": settings.niceness}
+    # Earlier records have neither entry, and were made without.
+    if apart := isolation.reached_by(settings).told:
+        found["isolation"] = apart
+    return found | ({"memory_limit_gb": settings.memory_limit_gb} if settings.memory_limit_gb else {})
 
 
 def _versions(settings: Settings) -> tuple[str, str]:

@@ -111,7 +111,7 @@ class RunChoice:
             systems=list(self.settings.systems),
             fingerprint=self.fingerprint,
             settings=msgspec.to_builtins(self.settings) | {"invocation": list(words)},
-            at_rest=read_at_rest(self.effects) if kind == "suite" and self.settings.quiet_timeout_s else None,
+            at_rest=read_at_rest(self.effects) if self.settings.quiet_timeout_s else None,
             provenance=msgspec.convert(clean_values(provenance.read_provenance(self.settings, self.root)), Provenance),
             findings=list(findings),
             spent_s=[0.0],

@@ -78,6 +78,24 @@ def test_both_variants_are_kept_with_the_facts_of_an_ordinary_run(project: Proje
     assert {record.key for record in kept} == {record.key for record in records}
     assert leftovers.in_cache(cache_dir) == [], "cleaning spares a finished measurement"
     assert "isolation = off, 5 measurements" in text
+    assert (folder / f"{RUN}_alpha_noise.log").read_text() == text.removeprefix("\n")
+
+
+def test_a_variant_that_lacks_the_deciding_figure_is_told_and_replaces_no_older_study(project: Project) -> None:
+    rounds = ["passed"] * 5
+    captures = captures_of("off", rounds) + captures_of("auto", rounds)
+    assert captures[-1].result is not None
+    lacking = msgspec.structs.replace(captures[-1].result, p99_latency_ms=0.0)
+    poorer = [*captures[:-1], msgspec.structs.replace(captures[-1], result=lacking)]
+    code, text, folder = concluded(project, poorer)
+    assert code == 2
+    kept, _ = read_noises(Path(project.settings.cache_dir))
+    assert [record.variant for record in kept] == ["off"]
+    line = "isolation = auto: not every measurement has the figure P99, by which comparisons are judged: nothing"
+    assert line in text
+    assert line in (folder / f"{RUN}_alpha_noise.log").read_text()
+    records = read_record(folder / f"{RUN}_alpha_noise.json", NoiseStudy).records
+    assert [record.of("p99_latency_ms") is None for record in records] == [False, True]
 
 
 def test_a_variant_with_too_few_valid_measurements_is_not_kept_and_named(project: Project) -> None:

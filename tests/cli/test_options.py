@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from doit.task import Task
 
 from compbench import __version__
-from compbench.cli.options import refuse_unsupported, tasks_to_run
+from compbench.cli.options import refuse_unknown, refuse_unsupported, tasks_to_run
 from compbench.model.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -80,6 +81,22 @@ def test_a_task_that_does_not_exist_ends_with_2_and_the_nearest_names(word: str,
     assert done.stderr.startswith(f"compbench: {word}: unknown task")
     assert meant in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("word", ["noise*", "*_1m_768d", "[dn]*:*"])
+def test_a_pattern_that_leads_to_studies_among_others_is_refused(word: str) -> None:
+    done = run_doit(word)
+    assert (done.returncode, done.stdout) == (2, "")
+    told = "it names studies among others: name a study alone, without a pattern before the colon"
+    assert done.stderr == f"compbench: {word}: {told}\n"
+
+
+def test_a_study_is_named_by_its_word_and_not_by_its_record() -> None:
+    tasks = [Task("noise", []), Task("noise:alpha", [], targets=["x/alpha_noise.json"]), Task("run:alpha", [])]
+    refuse_unknown(["noise", "noise:*", "noise:alpha", "run:*"], tasks)
+    with pytest.raises(UserError, match="it names studies among others"):
+        refuse_unknown(["x/alpha_noise.json"], tasks)
 
 
 @pytest.mark.process

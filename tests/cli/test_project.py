@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from compbench.cli.project import Project
+from compbench.model.errors import UserError
 from compbench.model.measurement import RunKind
 from compbench.model.records import Manifest
 from compbench.model.times import timestamp
@@ -67,11 +69,11 @@ def test_one_repeat_of_a_scenario_is_gone_on_with_by_its_own_name(tmp_path: Path
 
 
 def test_a_study_is_gone_on_with_by_its_own_words_and_never_in_a_suite(tmp_path: Path) -> None:
-    words = ("duet:b", "base=x", "head=y", "repeat=2", "new=1")
-    loaded = load_settings(tmp_path, {}, {"base": "x", "head": "y", "repeat": "2"}, ["doit", *words], run_kind="duet")
+    words = ("duet:b", "base=x", "head=y", "repeat=6", "new=1")
+    loaded = load_settings(tmp_path, {}, {"base": "x", "head": "y", "repeat": "6"}, ["doit", *words], run_kind="duet")
     asked = Project(tmp_path, loaded, ["a", "b"], NOW)
     names = [name for name in asked.names if name.startswith("b@")]
-    assert asked.words_for(names) == ["doit", "duet:b", "base=x", "head=y", "repeat=2"]
+    assert asked.words_for(names) == ["doit", "duet:b", "base=x", "head=y", "repeat=6"]
     fingerprint = provenance.setting_inputs(loaded)
     made: list[tuple[float, RunKind]] = [(NOW - 100, "duet"), (NOW - 50, "suite")]
     for at, kind in made:
@@ -81,3 +83,16 @@ def test_a_study_is_gone_on_with_by_its_own_words_and_never_in_a_suite(tmp_path:
         runs.create_run(asked.output_dir, record.run, record)
     assert asked.folder_of(names[0]).name == timestamp(NOW - 100)
     assert [run.manifest.kind for run in project(tmp_path).open_runs] == ["suite"]
+
+
+def test_a_study_that_a_suite_would_resume_is_told_with_its_own_command(tmp_path: Path) -> None:
+    words = ["doit", "noise:b", "repeat=7"]
+    name = timestamp(NOW - 100)
+    record = Manifest(run=name, kind="noise", state="closed", opened_at=1.0, selection=["b@off_run1"], fingerprint={})
+    record = msgspec.structs.replace(record, settings={"invocation": words})
+    asked = project(tmp_path, resume=name)
+    runs.create_run(asked.output_dir, name, record)
+    with pytest.raises(UserError, match=f"which goes on by its own command: `doit noise:b repeat=7 resume={name}`"):
+        asked.resumed_selection()
+    loaded = load_settings(tmp_path, {}, {"system": "embedded", "resume": name}, words, run_kind="noise")
+    assert Project(tmp_path, loaded, ["a", "b"], NOW).resumed_selection() == ["b@off_run1"]

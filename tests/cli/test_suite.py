@@ -125,3 +125,18 @@ def test_an_exception_ends_an_invocation_with_the_code_that_says_what_it_was() -
         exit_codes.exit_code_of(error) for error in (KeyboardInterrupt(), SystemExit(7), UserError("x"), KeyError())
     ]
     assert ends == [interrupts.INTERRUPTED_EXIT_CODE, 7, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"), [([], 2), ([0], 0), ([2], 2), ([1], 1), ([1, 2], 1), ([2, 0], 2), ([0, 1], 1)]
+)
+def test_a_study_ends_with_1_only_if_a_build_is_slower_and_always_then(given: list[int], code: int) -> None:
+    study = Selection(measurements=("alpha@base_run1", "alpha@head_run1"), is_study=True)
+    assert exit_codes.exit_code(study, [], [], given, gate_failed=False) == code
+
+
+def test_a_task_that_fails_in_a_study_does_not_say_that_a_build_is_slower(project: Project) -> None:
+    suite = Suite(project, lambda _: None)
+    suite.select(Selection(measurements=("alpha@base_run1",), is_study=True), {})
+    suite.judge(exit_codes.code_of_failure(suite.selection))
+    assert suite.exit_code == 2

@@ -35,8 +35,8 @@ def test_a_duet_has_short_rounds_unless_they_are_set(tmp_path: Path) -> None:
     short = duet(tmp_path, **variants())
     assert (short.duration_s, short.warm_up_s, short.cooldown_s, short.flamegraph) == (5, 1.0, 1.0, False)
     assert short.repeat > 1
-    asked = duet(tmp_path, **variants(), duration_s="7", repeat="3", profile="quick")
-    assert (asked.duration_s, asked.repeat, asked.cooldown_s) == (7, 3, 1.0)
+    asked = duet(tmp_path, **variants(), duration_s="7", repeat="7", profile="quick")
+    assert (asked.duration_s, asked.repeat, asked.cooldown_s) == (7, 7, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,7 @@ def test_a_duet_has_short_rounds_unless_they_are_set(tmp_path: Path) -> None:
         ),
         ({"base": "x", "head": "y", "system": "embedded,qdrant"}, "duet: it is about one system, and system = "),
         ({"base": "x", "head": "y", "driver": "loadtest"}, "several systems or builds are compared by driver=builtin"),
+        ({"base": "x", "head": "y", "repeat": "5"}, "repeat = 5: so few pairs never tell builds apart: at least 6"),
         ({"base": "x", "head": "\0"}, "command line: head = .*not a path"),
     ],
 )
@@ -63,3 +64,16 @@ def test_noise_is_measured_with_and_without_isolation_by_settings_that_are_other
     assert [(each.variant, each.isolation) for each in settings.of_each] == [("off", "off"), ("auto", "auto")]
     assert {each.system for each in settings.of_each} == {"embedded"}
     assert load_settings(tmp_path, {}, {"system": "embedded"}).compared == ()
+
+
+def test_an_isolation_that_is_set_is_not_overridden_silently_by_a_study_of_noise(tmp_path: Path) -> None:
+    line = "isolation = 'off': noise is measured with off and auto in turn: leave it out, or say isolation=auto"
+    with pytest.raises(UserError, match=f"^command line: {line}$"):
+        load_settings(tmp_path, {}, {"isolation": "off"}, run_kind="noise")
+    with pytest.raises(UserError, match=r"^environment: isolation = 'cpus=0/1': noise is measured with"):
+        load_settings(tmp_path, {"COMPBENCH_ISOLATION": "cpus=0/1"}, {}, run_kind="noise")
+    (tmp_path / "compbench.toml").write_text('isolation = "off"\n')
+    with pytest.raises(UserError, match=r"compbench\.toml: isolation = 'off': noise"):
+        load_settings(tmp_path, {}, {}, run_kind="noise")
+    load_settings(tmp_path, {}, {"isolation": "auto"}, run_kind="noise")
+    assert load_settings(tmp_path, {}, {}).isolation == "off"

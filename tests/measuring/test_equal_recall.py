@@ -10,8 +10,11 @@ import pytest
 
 from compbench.config.scenarios import load_scenario
 from compbench.config.settings import Settings
+from compbench.machine import isolation
+from compbench.machine.isolation import Isolation
 from compbench.measuring.equal_recall import _chosen_before
 from compbench.model.efforts import LADDER
+from compbench.model.partition import Partition
 from compbench.model.result import Frontier
 from compbench.model.scenario import Operations
 from compbench.store import frontiers
@@ -115,6 +118,21 @@ def test_a_record_is_named_by_all_that_it_depends_on_but_the_effort(tmp_path: Pa
                 assert name is not None
                 names.add(name.name)
     assert len(names) == 2 * 2 * 4
+
+
+def test_a_record_made_under_another_isolation_or_limit_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "alpha.toml"
+    write_scenario(path, 100)
+    kept_apart = Isolation("affinity", Partition((1,), (0,)), None, is_real_time=False)
+    unlimited = kept_apart._replace(partition=None)
+    places = set()
+    for reached in (kept_apart, unlimited):
+        monkeypatch.setattr(isolation, "reached_by", lambda _settings, reached=reached: reached)
+        for words in ({}, {"memory_limit_gb": "2"}):
+            places.add(frontiers.frontier_file(settings_of(tmp_path, **words), load_scenario(path)))
+    assert len(places) == 4
 
 
 def test_none_is_needed_where_there_is_nothing_to_choose(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,8 @@ from compbench.model import file_names
 from compbench.model.notices import Outcome
 from compbench.model.records import Capture, Manifest
 from compbench.report import render
-from compbench.report.builds_compared import DuetRecord, compare_builds
+from compbench.report.builds_compared import DuetRecord, compare_builds, verdict_of
+from compbench.report.pairing import MOST_PAIRS, PairedChange
 from compbench.store.record_files import write_record
 from tests import rendering, synthetic
 from tests.synthetic import NAMES, Recipe, RunRecipe, make_capture, manifest_of
@@ -72,8 +74,30 @@ def test_alike_builds_are_told_what_could_hide() -> None:
     record = duet(8)
     assert record.code == 0
     assert record.verdict.startswith("no difference found in P50 (response time): at most ±")
-    assert record.spent_min == 4.0
-    assert record.cost.startswith("8 pairs took 4.0 min; at this noise")
+    assert record.spent_min == 19.2, "what its own rounds took, 72 s each, whatever else was measured in its run"
+    assert re.match(
+        r"8 pairs took 19\.2 min; at this noise \(a pair's ratio varies by [\d.]+ %, at most [\d.]+ %\) \d+ pairs",
+        record.cost,
+    )
+
+
+def test_both_tests_decide_and_the_larger_p_is_shown() -> None:
+    sure = PairedChange(8, 10.0, 5.0, 15.0, p_value=0.0001, rank_p_value=0.0078, noise_pct=5.0, noise_high_pct=10.4)
+    assert verdict_of(sure).endswith("8 pairs, p = 0.0078)")
+    unsure = replace(sure, rank_p_value=0.2)
+    assert (unsure.differs, verdict_of(unsure).endswith("8 pairs, p = 0.2)")) == (False, True)
+
+
+def test_how_many_pairs_are_needed_is_told_for_the_upper_end_of_the_noise_too() -> None:
+    record = duet(8)
+    primary = next(one for one in record.figures if one.is_primary)
+    assert primary.noise_high_pct is not None
+    assert primary.noise_high_pct > 1.9 * primary.noise_pct, "of eight pairs, by the chi-square distribution"
+    assert primary.pairs_needed is not None
+    assert (primary.pairs_at_most or MOST_PAIRS) >= primary.pairs_needed
+    noisy = msgspec.structs.replace(primary, pairs_needed=60, noise_high_pct=50.0, pairs_at_most=None)
+    text = render("duet.txt.j2", record=msgspec.structs.replace(record, figures=[noisy]))
+    assert " 60 to >100  <- decides" in text
 
 
 def test_a_pair_with_a_side_that_is_no_measurement_is_left_out_and_counted() -> None:
@@ -128,3 +152,7 @@ def test_the_report_of_a_duet_begins_with_its_verdict_and_shows_every_figure(tmp
     told = rendering.text_of(folder, "report.md")
     assert "## Two builds: " in told
     assert len(re.findall(r"^\| (?:P99|P50|mean) (?:response|service)", told, re.MULTILINE)) == 6
+    rendering.render(folder, state="interrupted")
+    page = rendering.text_of(folder, "report.html")
+    assert "p by ranks" not in page, "of a run that is gone on with, the record is an older one"
+    assert "slower than base" not in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,29 @@ def test_a_capacity_is_shown_with_later_runs_on_the_same_machine(tmp_path: Path)
     assert comparable.find_capacities([past], past.fingerprint)[QDRANT].facts.low_ops_s == 3200.0
     assert comparable.find_capacities([past], {**past.fingerprint, "machine": "b" * 32}) == {}
     assert past.values[QDRANT]["capacity_ops_s"] == [3200.0]
+
+
+def test_a_run_that_counted_costs_is_not_compared_with_one_that_did_not(tmp_path: Path) -> None:
+    past = history.read_past(tmp_path / add_run(tmp_path, 0, [10.0]))
+    assert past is not None
+    counted, plain = (replace(past, fingerprint={**past.fingerprint, "counters": told}) for told in ("True", "False"))
+    assert comparable.differences(counted, plain) == ["counters: True -> False"]
+
+
+def test_a_variant_of_a_study_is_no_system(tmp_path: Path) -> None:
+    pasts = []
+    for place, level in enumerate(("info", "debug")):
+        path = tmp_path / add_run(tmp_path, place, [10.0]) / "results.json"
+        results = json.loads(path.read_text())
+        results["kind"], results["fingerprint"]["system.log_level"] = "noise", level
+        results["scenarios"][0]["variant"] = "off"
+        path.write_text(json.dumps(results))
+        past = history.read_past(path.parent)
+        assert past is not None
+        pasts.append(past)
+    name = f"{QDRANT}@off"
+    assert comparable.noise_facts(pasts[0], name)["system"] == pasts[0].fingerprint["system"]
+    assert comparable.differences(*pasts, name) == ["system settings: log_level=info -> log_level=debug"]
 
 
 def test_a_study_is_in_no_row_of_runs_and_is_compared_only_by_name(

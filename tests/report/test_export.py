@@ -20,7 +20,7 @@ from compbench.model import file_names
 from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
 from compbench.model.result import Capacity
-from compbench.report import pages
+from compbench.report import pages, summary
 from compbench.report.export import junit, runs_csv
 from compbench.report.export.openmetrics import openmetrics_text
 from compbench.report.past import comparable, history
@@ -132,9 +132,9 @@ def test_an_invalid_measurement_is_an_error_by_name_and_its_figures_are_none(tmp
     gauges = {(s.name, s.labels.get("scenario")): s.value for family in families for s in family.samples}
     assert gauges["compbench_scenario_passed", NAMES[1]] == 0
     assert ("compbench_p99_latency_seconds", NAMES[1]) not in gauges
-    summary = (folder / f"{folder.name}_summary.txt").read_text()
-    assert "Total scenarios: 3\nPassed: 1\nFailed: 2 " in summary
-    assert f"({NAMES[0]}: missed, {NAMES[1]}: invalid)" in summary
+    told = (folder / f"{folder.name}_summary.txt").read_text()
+    assert "Total scenarios: 3\nPassed: 1\nFailed: 2 " in told
+    assert f"({NAMES[0]}: missed, {NAMES[1]}: invalid)" in told
     render(folder)
     for ending in ("html", "md"):
         assert f"{NAMES[1]} gave no measurement (invalid)" in (folder / f"{folder.name}_report.{ending}").read_text()
@@ -157,6 +157,30 @@ def test_each_repeat_keeps_its_own_outcome_and_figures(tmp_path: Path) -> None:
         ("2", "failed", "", ""),
         ("3", "passed", "3", "99"),
     ]
+
+
+def test_a_study_is_told_by_its_rounds_of_which_a_missed_target_is_no_failure(tmp_path: Path) -> None:
+    verdicts = ("missed", "passed", "invalid", "passed")
+    recipes = [Recipe(NAMES[0], duration_s=2, repeat=n, verdict=v) for n, v in enumerate(verdicts, 1)]
+    folder = synthetic.make_run(tmp_path, RunRecipe(captures=recipes))
+    manifest, captures = read(folder)
+    manifest = msgspec.structs.replace(manifest, kind="noise", selection=[*manifest.selection, "not_there_yet"])
+    (suite,) = JUnitXml.fromstring(junit.junit_xml(manifest, captures))
+    assert (suite.failures, suite.errors, suite.skipped) == (0, 1, 1)
+    rounds = "5 rounds: 3 measured, 1 invalid, 1 not measured"
+    told = summary.final_message(manifest, captures, folder, interrupted=False)
+    assert told.startswith("Study of noise not complete yet.\n")
+    assert f"\nSummary: {rounds}\n" in told
+    page = summary.render_summary(manifest, captures, folder, [], interrupted=False)
+    assert f"\nRounds: {rounds}\n" in page
+    for text in (told, page):
+        assert "suite" not in text
+        assert "scenarios passed" not in text
+        assert f"{NAMES[0]}_run3 invalid" in text
+        assert f"{NAMES[0]}_run1 missed in" not in text
+    whole = msgspec.structs.replace(manifest, selection=[capture.measurement for capture in captures])
+    told = summary.final_message(whole, captures, folder, interrupted=False)
+    assert f"Measure only what failed or was invalid again: doit resume={folder.name}" in told
 
 
 def test_junit_has_a_case_for_each_measurement_of_the_selection(folder: Path) -> None:

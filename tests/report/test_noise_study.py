@@ -113,6 +113,16 @@ def test_which_is_quieter_is_said_only_where_it_is_more_than_chance() -> None:
     assert not same.is_told
 
 
+def test_a_single_far_measurement_makes_no_other_variant_quieter() -> None:
+    auto = [10 * (1 + 0.002 * math.sin(place)) for place in range(9)] + [16.0]
+    off = [10 * (1 + 0.08 * place / 5) for place in (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5)]
+    for first, second in ((record("off", off), record("auto", auto)), (record("auto", auto), record("off", off))):
+        found = quieter_of(first, second)
+        assert found is not None
+        assert found.name == "off", "by the deviations, which ranks of the distances contradict"
+        assert not found.is_told
+
+
 def test_a_figure_is_studied_that_every_valid_measurement_has() -> None:
     recipes = [
         Recipe(synthetic.NAMES[0], duration_s=2, rate_ops_s=50, seed=seed, repeat=seed, verdict=verdict)

@@ -59,3 +59,10 @@ def test_one_odd_pair_makes_no_difference_and_too_few_pairs_never_do() -> None:
     assert (alike.differs, alike.delta_pct, alike.could_hide_pct) == (False, 0.0, 0.0)
     assert pairs_needed(0.0) == SURE_FROM
     assert pairs_needed(900.0) is None
+
+
+def test_the_noise_is_known_to_the_interval_of_the_chi_square_distribution() -> None:
+    found = pairs(3, 12, noise=0.05)
+    # chi-square of 11 degrees of freedom, from any table: 3.816
+    high = math.expm1(math.log1p(found.noise_pct / 100) * math.sqrt(11 / 3.816))
+    assert found.noise_high_pct == pytest.approx(100 * high, rel=1e-3)

@@ -68,6 +68,8 @@ def test_a_size_that_was_found_is_kept_with_its_reason(tmp_path: Path, bound: Si
     said = f"1,000 of 5,000 memories: {why} (clustered random vectors, seed 7)"
     assert data_set_sizes.describe_wanted(auto, made) == said
     assert data_set_sizes.wanted_memories(settings(tmp_path, loading_s="5"), made) is None, "another time"
+    assert data_set_sizes.wanted_memories(settings(tmp_path, memory_limit_gb="2"), made) is None, "less memory"
+    assert data_set_sizes.wanted_memories(settings(tmp_path, isolation="off"), made) == 1000, "to be compared with it"
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"memories": 0, "bound": "time", "loading_limit_s": 1, "took_s": 1}'])

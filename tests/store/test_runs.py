@@ -11,13 +11,17 @@ import msgspec
 import pytest
 
 from compbench.files.whole import write_whole
+from compbench.machine.effects import Effects
 from compbench.model import file_names
 from compbench.model.errors import SuiteBusyError, UserError
+from compbench.model.measurement import RunKind
 from compbench.model.notices import Outcome
 from compbench.model.records import Capture, Manifest
 from compbench.model.times import timestamp
 from compbench.store import attempts, leftovers, lock, resume_rules, runs
 from compbench.store.record_files import write_record
+from compbench.store.resume import RunChoice
+from compbench.systems.registry import load_settings
 
 NOW = 1_762_612_200.0
 PRINT = {"system": "embedded", "scenario:a": "1" * 64}
@@ -318,3 +322,12 @@ def test_a_name_that_is_not_the_clocks_is_told(tmp_path: Path) -> None:
     assert runs.clock_remark(NOW + 3000, runs.new_names(NOW + 3000, tmp_path)[0], tmp_path) == ""
     create(tmp_path, manifest(), NOW + 9e8)
     assert "is of the future" in runs.clock_remark(NOW, timestamp(NOW), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["suite", "capacity", "noise", "duet"])
+def test_a_run_of_every_kind_knows_what_the_machine_is_at_rest(tmp_path: Path, kind: RunKind) -> None:
+    for timeout_s, is_read in (("120", True), ("0", False)):
+        settings = load_settings(tmp_path, {}, {"system": "embedded", "quiet_timeout_s": timeout_s})
+        choice = RunChoice(tmp_path, settings, lambda: [], Effects(sleep=lambda _: None))
+        made = choice.create(runs.new_names(NOW, Path(settings.output_dir))[0], ["a"], [], ["doit"], kind)
+        assert (made.manifest.at_rest is not None) == is_read

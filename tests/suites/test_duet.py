@@ -33,19 +33,21 @@ def order_of(project: Project) -> list[str]:
 
 
 def test_an_interrupted_duet_goes_on_where_it_was_and_is_no_suite(project: Project) -> None:
-    words = ("duet", "base=old", "head=new", "repeat=1", *SHORT)
+    words = ("duet", "base=old", "head=new", "repeat=6", *SHORT)
     begun = project.start(*words)
     assert eventually(lambda: bool(list(project.output.glob("*/*alpha@*_capture.json"))), 60.0)
     begun.send_signal(signal.SIGINT)
     out, err = begun.communicate(timeout=60)
     assert begun.returncode == 130, out + err
     kept = {path: path.stat().st_mtime_ns for path in project.run().glob("*_capture.json")}
-    assert len(kept) == 1
+    assert len(kept) >= 1
     done = project.doit(*words)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "nothing can be compared: " in done.stdout
+    # On a busy machine a pair may lack a side, and six are the fewest that tell anything.
+    assert done.returncode in (1, 2), done.stdout + done.stderr
+    assert ("slower than base" if done.returncode == 1 else "nothing can be compared: ") in done.stdout
+    assert "\nSummary: 12 rounds: " in done.stdout
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert order_of(project) == ["alpha@base", "alpha@head"]
+    assert order_of(project) == 3 * ["alpha@base", "alpha@head", "alpha@head", "alpha@base"]
     manifest = project.manifest()
     assert (manifest["kind"], manifest["state"], len(project.runs())) == ("duet", "closed", 1)
     assert {"binary:base:engram", "binary:head:engram"} <= set(manifest["fingerprint"])

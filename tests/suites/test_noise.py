@@ -45,6 +45,7 @@ def test_a_study_is_kept_and_is_what_a_comparison_of_single_runs_takes(project: 
     records = json.loads(project.file("alpha_noise.json").read_text())["records"]
     assert [record["variant"] for record in records] == ["off", "auto"]
     assert {len(figure["values"]) for record in records for figure in record["figures"]} == {TIMES}
+    assert project.file("alpha_noise.log").read_text() in done.stdout
     for told in ("isolation = off", "isolation = auto", "P99.9", "service P50", "repeats that find a change"):
         assert told in done.stdout
     notes = sorted((project.root / "tmp" / "cache" / "noise").glob("*.json"))

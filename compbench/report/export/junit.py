@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from compbench.model.measurement import STUDIES
 from compbench.model.records import Capture, Manifest
 from compbench.model.times import iso_utc
 
@@ -11,7 +12,8 @@ from compbench.model.times import iso_utc
 def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
     """Return a run as JUnit XML, a test case per scenario and repeat: a missed one is a failure, others an error.
 
-    A selected scenario that was not measured, or that the system does not offer, is skipped.
+    In a study a missed target says nothing: its rounds are compared with each other. A selected scenario that was not
+    measured, or that the system does not offer, is skipped.
     """
     from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite  # noqa: PLC0415 - optional
 
@@ -28,7 +30,8 @@ def junit_xml(manifest: Manifest, captures: Sequence[Capture]) -> bytes:
         else:
             case.time = capture.ended_at - capture.started_at
             kinds = {"missed": Failure, "failed": Error, "invalid": Error, "not offered": Skipped}
-            kind = kinds.get(capture.outcome.verdict)
+            is_told = not (manifest.kind in STUDIES and capture.outcome.is_measurement)
+            kind = kinds.get(capture.outcome.verdict) if is_told else None
             case.result = [kind(capture.outcome.reason, capture.outcome.code)] if kind else []
         suite.add_testcase(case)
     whole = JUnitXml("compbench")

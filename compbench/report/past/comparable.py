@@ -19,7 +19,8 @@ from compbench.report.past.history import Past
 # the number and order of measurements.
 SAME = (
     *("system", "driver", "profile", "scale", "machine", "duration_s", "warm_up_s", "connections", "processes"),
-    *("system settings", "niceness", "isolation", "memory_limit_gb", "flamegraph", "compbench", "binary:loadtest"),
+    *("system settings", "niceness", "isolation", "memory_limit_gb", "flamegraph", "counters", "compbench"),
+    "binary:loadtest",
 )
 
 
@@ -142,9 +143,9 @@ def _own(scenario: str) -> tuple[str, ...]:
 
 
 def _facts(past: Past, scenario: str) -> Mapping[str, str]:
-    """Return the fingerprint as it is about a scenario: where that has a system, only with this one's settings."""
+    """Return the fingerprint as it is about a scenario: where systems were compared, only this one's settings."""
     system = measurement_named(scenario).system
-    if not system:
+    if not (system and past.systems):  # a study's variants are of one system, and its settings
         return past.fingerprint
     prefix = f"system.{system}."
     own = {name.removeprefix(prefix): v for name, v in past.fingerprint.items() if name.startswith(prefix)}

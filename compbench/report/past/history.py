@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -24,8 +24,7 @@ from compbench.model.result import Capacity
 
 # Names in older runs.
 _RENAMED = {"target": "system", "engram_log_level": "system.log_level"}
-
-
+_Told = TypeVar("_Told", int, str)
 # Of the words of `uname`.
 _RELEASE = 2
 # The year 9999, the last that a date can have.
@@ -240,11 +239,16 @@ def _past(results: _Results) -> Past:
 
 def _efforts(results: _Results) -> dict[str, str]:
     """Return the efforts of each scenario's searches, where they have a knob for that: one, or several of repeats."""
-    found: dict[str, set[int]] = {}
+    found: dict[str, list[int]] = {}
     for one in results.scenarios:
         if one.effort:
-            found.setdefault(one.name, set()).add(one.effort)
-    return {name: ", ".join(map(str, sorted(efforts))) for name, efforts in found.items()}
+            found.setdefault(one.name, []).append(one.effort)
+    return {name: each_once(efforts) for name, efforts in found.items()}
+
+
+def each_once(values: Iterable[_Told]) -> str:
+    """Return the efforts, or amounts, of several repeats as one text: each once, in their order."""
+    return ", ".join(map(str, sorted(set(values))))
 
 
 def told_inputs(fingerprint: Mapping[str, str]) -> dict[str, str]:
@@ -260,9 +264,8 @@ def _inputs(results: _Results) -> dict[str, str]:
     found = told_inputs(results.fingerprint)
     for name in dict.fromkeys(one.name for one in results.scenarios):
         sets = [one.data_set for one in results.scenarios if one.name == name and one.data_set]
-        counts = {amount(data_set.stored, data_set.wanted) for data_set in sets}
-        if counts:
-            found[f"stored:{name}"] = ", ".join(sorted(counts))
+        if sets:
+            found[f"stored:{name}"] = each_once(amount(data_set.stored, data_set.wanted) for data_set in sets)
     return found
 
 
