@@ -25,6 +25,8 @@ from compbench.machine.process import Child
 # perf answers within milliseconds; on a machine that is busy otherwise it may have to wait for a core.
 _ANSWER_S = 5.0
 _STOP_GRACE_S = 5.0
+# Words of perf's own messages for what the kernel does not let this user do.
+_FORBIDDEN = ("permission", "perf_event_paranoid", "not permitted", "is limited")
 # A process that comes while perf is attaching may have been missed; then it is attached once more.
 _TRIES = 3
 _LOG_BYTES = 2_000_000
@@ -151,8 +153,9 @@ def _attached(
             yield counter, pids
             child.stop(_STOP_GRACE_S, signal.SIGINT)
             return
+        is_silent = child.poll() is None
     # What it said is in its log now that it has ended.
-    yield _refusal(_text(log))
+    yield f"perf did not answer within {_ANSWER_S:g} s" if is_silent else _refusal(_text(log))
 
 
 def _opened_pipe(path: Path, stack: contextlib.ExitStack) -> int:
@@ -174,8 +177,11 @@ def _read_counts(out: Path, log: Path) -> PerfCounts:
         return none_counted(f"perf left no counts ({_said(_text(log))})")
 
 
-def _refusal(said: str) -> str:
-    return f"perf may not count here ({_said(said)}): see the kernel setting kernel.perf_event_paranoid"
+def _refusal(text: str) -> str:
+    """Return why perf ended before it counted: by its own words, and where these are of permission, the setting."""
+    if any(word in text.lower() for word in _FORBIDDEN):
+        return f"perf may not count here ({_said(text)}): see the kernel setting kernel.perf_event_paranoid"
+    return f"perf can't count here: {_said(text)}"
 
 
 def _said(text: str) -> str:

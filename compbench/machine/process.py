@@ -22,6 +22,7 @@ import psutil
 from compbench.machine import interrupts
 from compbench.machine.output import Output
 from compbench.machine.placement import ANYWHERE, Placement
+from compbench.machine.probes.process_tree import process_tree
 
 _GUARD = Path(__file__).with_name("guard.py")
 _LETTERS = {signal.SIGTERM: b"T", signal.SIGINT: b"I", signal.SIGKILL: b"K"}
@@ -152,7 +153,7 @@ class Child:
     def _end_unguarded(self) -> None:
         """End the process, its group and its descendants, unless the pid belongs to another process by now."""
         if self._created_at is not None and _created_at(self.pid) == self._created_at:
-            descendants = _descendants(self.pid)
+            descendants = process_tree(self.pid)[1:]
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             for descendant in descendants:
@@ -260,13 +261,6 @@ def own_open_files() -> int | None:
         with contextlib.suppress(OSError):
             return len(os.listdir(folder))  # noqa: PTH208 - Path.iterdir holds a descriptor more for longer
     return None
-
-
-def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
 
 
 def _created_at(pid: int) -> float | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from compbench.machine.probes.process_tree import process_tree
+
 _PROC = Path("/proc")
 
 
@@ -18,12 +20,7 @@ def tree_memory_bytes(pid: int) -> int | None:
     touched is not in it: a server with a process for each connection is to be asked while these are open. To tell it,
     the kernel goes through all pages of each process (0.1 s of a core for 75 processes of a server with 100 MB).
     """
-    try:
-        top = psutil.Process(pid)
-        processes = [top, *top.children(recursive=True)]
-    except psutil.Error:
-        return None
-    known = [size for process in processes if (size := _occupied_bytes(process)) is not None]
+    known = [size for process in process_tree(pid) if (size := _occupied_bytes(process)) is not None]
     return sum(known) if known else None
 
 

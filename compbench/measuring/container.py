@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from compbench.config.settings import Settings
 from compbench.config.system_tables import RivalSettings
 from compbench.machine import containers, interrupts, isolation, process
 from compbench.machine.containers import ContainerRun
 from compbench.machine.output import Output
+from compbench.machine.probes.process_tree import tree_pids
 from compbench.measuring import server
 from compbench.measuring.server import ServerProcess
 from compbench.measuring.under_test import StartError
@@ -69,7 +68,7 @@ class ContainerServer(ServerProcess):
         """
         assert self.run is not None  # noqa: S101 - see above
         if self.run.inner_port is None:
-            server.prove_listeners(self.settings.port, [pid, *_descendants(pid)])
+            server.prove_listeners(self.settings.port, tree_pids(pid) or [pid])
 
     def stop(self) -> None:
         """Let the container end in order, by its name, and see that its port is free."""
@@ -151,10 +150,3 @@ def _run_of(settings: Settings, tool: str, work: Path, asked: ContainerLaunch, n
 
 def _limits(run: ContainerRun) -> str:
     return f"cores {run.cpus or 'none'}, memory {run.memory or 'none'}"
-
-
-def _descendants(pid: int) -> list[int]:
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return []

@@ -1,7 +1,8 @@
 """What a measured load costs the machine, counted for server and driver over the same stretch of the measured time.
 
 The counters are attached while the driver starts, run from when it begins to measure, and stop shortly before its
-schedule ends: at both ends of that stretch the load is the same, so a count by its seconds is a rate.
+schedule ends: at both ends of that stretch the load is the same, so a count by its seconds is a rate. Seconds in which
+there was no load would make it too small, so a stretch that reaches beyond the schedule is no count.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from compbench.machine import perf_counts
 from compbench.machine.perf_counts import Counting
 from compbench.machine.perf_lines import PerfCounts, none_counted
-from compbench.machine.probes.task_counts import Rises, TreeCounts, read_tree_counts, rises_between, tree_pids
+from compbench.machine.probes.process_tree import tree_pids
+from compbench.machine.probes.task_counts import Rises, TreeCounts, read_tree_counts, rises_between
 from compbench.machine.process import Child
 from compbench.machine.snapshot import OUT_OF_SIGHT
 from compbench.measuring import server
@@ -24,8 +27,10 @@ from compbench.measuring.attempt import Attempt
 from compbench.measuring.under_test import UnderTest
 from compbench.model.records import ProcessCosts
 
-# The beginning is noticed and the end is looked for a quarter of a second late at most, each.
+# Beginning and end are looked for four times a second; on a machine that is too busy both may come later still.
 _END_BEFORE_S = 0.5
+# What begins later than that leaves too much of the load out.
+_LATE_S = 0.5
 _SWITCHED_OFF = "counters = false"
 _NEVER_BEGAN = "measuring never began"
 _NO_ANSWER = "perf did not answer"
@@ -46,9 +51,27 @@ _FIELDS = {
 _ALL_FIELDS = (*_FIELDS.values(), "voluntary_switches", "involuntary_switches")
 
 
+class LoadTime(NamedTuple):
+    """From when to when the driver keeps its schedule, in seconds of the monotonic clock."""
+
+    starts_at: float
+    ends_at: float
+
+    def why_not(self, from_s: float, to_s: float) -> str:
+        """Return why a stretch of counting does not stand for the load, or an empty text."""
+        if (late_s := from_s - self.starts_at) > _LATE_S:
+            return f"counting began {late_s:.1f} s late"
+        if (over_s := to_s - self.ends_at) > 0:
+            return f"counting ended {over_s:.1f} s after the load"
+        return ""
+
+
 @dataclass
 class Counted:
-    """One process tree that is counted: by perf, or why not, and beside that by /proc."""
+    """One process tree that is counted: by perf, or why not, and beside that by /proc.
+
+    `read` and `counting` are from when to when /proc and perf counted; perf begins and ends with its answers.
+    """
 
     pid: int
     counter: Counting | str
@@ -56,9 +79,9 @@ class Counted:
     before: TreeCounts = field(default_factory=TreeCounts)
     rises: Rises = field(default_factory=Rises)
     read_at: float | None = None
-    read_s: float | None = None
+    read: tuple[float, float] | None = None
     on_at: float | None = None
-    on_s: float | None = None
+    counting: tuple[float, float] | None = None
 
     def look(self) -> None:
         """Read /proc for the first time."""
@@ -72,36 +95,46 @@ class Counted:
     def off(self) -> None:
         """End counting."""
         if isinstance(self.counter, Counting) and self.on_at is not None and self.counter.off():
-            self.on_s = self.monotonic() - self.on_at
+            self.counting = self.on_at, self.monotonic()
 
     def look_again(self) -> None:
         """Read /proc for the second time."""
         if self.read_at is not None:
             self.rises = rises_between(self.before, read_tree_counts(tree_pids(self.pid)))
-            self.read_s = self.monotonic() - self.read_at
+            self.read = self.read_at, self.monotonic()
 
-    def costs(self) -> ProcessCosts:
-        """Return what was counted; perf is to have ended."""
-        if self.read_s is None:
+    def costs(self, load: LoadTime | None) -> ProcessCosts:
+        """Return what was counted of a load; perf is to have ended."""
+        if self.read is None or load is None:
             return not_counted(_NEVER_BEGAN)
+        if why := load.why_not(*self.read):
+            return not_counted(why)
+        read_s = self.read[1] - self.read[0]
         if isinstance(self.counter, str):
-            return costs_of(none_counted(self.counter), self.rises, self.read_s)
-        if self.on_s is None:
-            return costs_of(none_counted(_NO_ANSWER), self.rises, self.read_s)
-        return costs_of(self.counter.counts, self.rises, self.on_s)
+            return costs_of(none_counted(self.counter), self.rises, read_s)
+        if self.counting is None:
+            return costs_of(none_counted(_NO_ANSWER), self.rises, read_s)
+        if why := load.why_not(*self.counting):
+            return costs_of(none_counted(why), self.rises, read_s)
+        return costs_of(self.counter.counts, self.rises, self.counting[1] - self.counting[0])
 
 
 class CostWindow:
-    """The stretch of the measured time in which is counted; each function does nothing where nothing is counted."""
+    """The stretch of the measured time in which is counted; each function does nothing where nothing is counted.
+
+    `load` is when the driver keeps its schedule, once that is known.
+    """
 
     def __init__(self, attempt: Attempt, counted: list[Counted], duration_s: float) -> None:
         self._now, self._counted = attempt.effects.monotonic, counted
-        self._lasts_s = max(duration_s - _END_BEFORE_S, duration_s / 2)
-        self._began_at: float | None = None
+        self._duration_s, self._end_before_s = duration_s, min(_END_BEFORE_S, duration_s / 2)
+        self._is_on = False
+        self.load: LoadTime | None = None
 
-    def begin(self) -> None:
-        """Begin to count: the driver has begun to measure."""
-        self._began_at = self._now()
+    def begin(self, starts_at: float) -> None:
+        """Begin to count: the driver has begun to measure then, by the monotonic clock."""
+        self.load = LoadTime(starts_at, starts_at + self._duration_s)
+        self._is_on = True
         for one in self._counted:
             one.look()
         for one in self._counted:
@@ -109,14 +142,14 @@ class CostWindow:
 
     def end_in_time(self) -> None:
         """End counting if it is time for that; called several times a second."""
-        if self._began_at is not None and self._now() - self._began_at >= self._lasts_s:
+        if self.load is not None and self._now() >= self.load.ends_at - self._end_before_s:
             self.end()
 
     def end(self) -> None:
         """End counting, if that was not done before."""
-        if self._began_at is None:
+        if not self._is_on:
             return
-        self._began_at = None
+        self._is_on = False
         for one in self._counted:
             one.off()
         for one in self._counted:
@@ -151,7 +184,7 @@ def counting_costs(
         finally:
             window.end()
             stack.close()
-            costs = {name: one.costs() for name, one in counted.items()}
+            costs = {name: one.costs(window.load) for name, one in counted.items()}
             _note(attempt, costs.get("server") or not_counted(OUT_OF_SIGHT), costs["driver"])
 
 

@@ -40,7 +40,8 @@ class Following:
         progress_file: where compbench's own driver tells its progress; Engram's writes none.
         limit_s: after so long from the start of measuring (or of loading) the driver is ended; before that starts it
             has the time of a load, in which an index may be built.
-        begin: called once, when the driver starts to measure.
+        begin: called once, when the driver starts to measure, with for how many seconds it has done so by its own word;
+            None for a driver that has none.
         each_poll: called several times a second from then on.
         while_held: called once, when the driver has measured and holds its connections open.
     """
@@ -50,7 +51,7 @@ class Following:
     under_test: UnderTest
     progress_file: Path
     limit_s: float
-    begin: Callable[[], None] = lambda: None
+    begin: Callable[[float | None], None] = lambda _elapsed_s: None
     each_poll: Callable[[], None] = lambda: None
     while_held: Callable[[], None] = lambda: None
     _began: float | None = None
@@ -64,10 +65,11 @@ class Following:
         """
         reader = ProgressReader(self.progress_file)
         started = self.attempt.effects.monotonic()
+        self._note_beginning(reader)
         while self.child.poll() is None:
             process.wait_any([self.child, *self.under_test.children], _POLL_S)
             reader.read()
-            self._note_beginning(reader.phase)
+            self._note_beginning(reader)
             self._refuse_dead_server()
             if reader.phase == "hold" and not self._is_held:
                 self._is_held = True
@@ -84,11 +86,11 @@ class Following:
         self._refuse_dead_server()
         return True
 
-    def _note_beginning(self, phase: str) -> None:
+    def _note_beginning(self, reader: ProgressReader) -> None:
         tells_progress = "--progress" in self.child.argv
-        if self._began is None and (not tells_progress or phase in _COUNTED_PHASES):
+        if self._began is None and (not tells_progress or reader.phase in _COUNTED_PHASES):
             self._began = self.attempt.effects.monotonic()
-            self.begin()
+            self.begin(reader.elapsed_s(self.attempt.effects.now()))
 
     @property
     def limit_now_s(self) -> float:
@@ -128,6 +130,16 @@ class ProgressReader:
                 if isinstance(said, dict):
                     self.last = said
                     self.phase = str(said.get("phase") or "")
+
+    def elapsed_s(self, now: float) -> float | None:
+        """Return for how long the driver has been in its phase, by its last word and the clock; None: it said nothing.
+
+        Between two words, which are a second apart, the clock alone tells it.
+        """
+        told_s, at = self.last.get("elapsed_s"), self.last.get("at")
+        if not isinstance(told_s, int | float) or not isinstance(at, int | float):
+            return None
+        return told_s + max(0.0, now - at)
 
     def progress(self, elapsed_s: float, *, at: float, measurement: str) -> ProgressMade:
         """Return the newest word as an event, with the time since the phase began as seen from here."""

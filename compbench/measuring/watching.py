@@ -33,19 +33,25 @@ _RECORDING_LOG = "perf.log"
 @contextlib.contextmanager
 def watching(
     attempt: Attempt, driver: Child, under_test: UnderTest, job: Job, work: Path
-) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+) -> Iterator[tuple[Callable[[float | None], None], Callable[[], None]]]:
     """Yield two functions: one begins to watch, once the driver measures, the other tells warnings so far.
 
-    Samples and warnings are kept in the attempt.
+    The first takes for how long the driver has measured by its own word; one that has none may have measured since it
+    was started. Samples and warnings are kept in the attempt.
     """
     settings, duration_s = attempt.settings, job.duration_s
+    monotonic = attempt.effects.monotonic
+    started_at = monotonic()
     sampler = Sampler(under_test.pid, settings.sample_interval_s, duration_s=duration_s)
     with (
         costing.counting_costs(attempt, driver, under_test, duration_s, work) as window,
         contextlib.ExitStack() as recording,
     ):
 
-        def begin() -> None:
+        def begin(elapsed_s: float | None) -> None:
+            starts_at = started_at if elapsed_s is None else monotonic() - elapsed_s
+            sampler.start(driver_pid=driver.pid)
+            window.begin(starts_at)
             own = under_test.pid
             real_time = None if own is None else is_real_time(own)
             attempt.server = msgspec.structs.replace(attempt.server, is_real_time=real_time)
@@ -55,8 +61,6 @@ def watching(
                 cpus=cpu_list(effective_cpus(driver.pid)),
                 is_real_time=is_real_time(driver.pid),
             )
-            window.begin()
-            sampler.start(driver_pid=driver.pid)
             if settings.flamegraph and duration_s and attempt.measurement.kind == "load":
                 if under_test.pid is None:
                     attempt.notice("no-flamegraph", why=OUT_OF_SIGHT)

@@ -10,28 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from compbench.machine.probes.counters import MachineCounters
-from compbench.machine.probes.pressure import PressureTotals, read_group_pressure, read_pressure
-from compbench.machine.probes.task_counts import read_tree_counts, rises_between, tree_pids
+from compbench.machine.probes.counters import ROOT, MachineCounters
+from compbench.machine.probes.pressure import PressureTotals, read_pressure
+from compbench.machine.probes.process_tree import tree_pids
+from compbench.machine.probes.task_counts import read_tree_counts, rises_between
 from compbench.machine.sampling import Reading, interval
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone has /proc")
 
 
-def write_pressure(folder: Path, ending: str, **totals: tuple[int, int]) -> None:
+def write_pressure(folder: Path, **totals: tuple[int, int]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, (some, full) in totals.items():
         averages = "avg10=0.00 avg60=0.01 avg300=0.07"
-        (folder / f"{name}{ending}").write_text(f"some {averages} total={some}\nfull {averages} total={full}\n")
+        (folder / name).write_text(f"some {averages} total={some}\nfull {averages} total={full}\n")
 
 
-def test_pressure_is_read_of_machine_and_group_and_what_the_kernel_lacks_is_none(tmp_path: Path) -> None:
-    write_pressure(tmp_path / "proc/pressure", "", cpu=(500, 0), memory=(30, 20), io=(7, 6))
+def test_pressure_is_read_and_what_the_kernel_lacks_is_none(tmp_path: Path) -> None:
+    write_pressure(tmp_path / "proc/pressure", cpu=(500, 0), memory=(30, 20), io=(7, 6))
     assert read_pressure(tmp_path) == PressureTotals(
         cpu_some_us=500, memory_some_us=30, memory_full_us=20, io_some_us=7, io_full_us=6
     )
-    write_pressure(tmp_path / "group", ".pressure", cpu=(9, 0))
-    assert read_group_pressure(tmp_path / "group") == PressureTotals(cpu_some_us=9)
     assert read_pressure(tmp_path / "nowhere") == PressureTotals()
     # Before Linux 5.13 `cpu` has no second line; something else in a line is no number.
     (tmp_path / "proc/pressure/cpu").write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=12\n")
@@ -52,7 +51,7 @@ def test_pressure_becomes_a_share_of_the_interval() -> None:
 
 @pytest.mark.skipif(not Path("/proc/pressure/cpu").exists(), reason="this kernel tells no pressure")
 def test_the_pressure_of_this_machine_is_readable_and_never_falls() -> None:
-    before, after = read_pressure(), read_pressure()
+    before, after = read_pressure(ROOT), read_pressure(ROOT)
     for name in PressureTotals.__struct_fields__:
         assert 0 <= getattr(before, name) <= getattr(after, name)
 
@@ -118,5 +117,5 @@ def test_reading_this_machines_pressure_and_own_threads_takes_little() -> None:
             read()
         return time.process_time() - began
 
-    assert cost_s(read_pressure) < 10 * cost_s(lambda: [Path("/proc/stat").read_text() for _ in range(3)])
+    assert cost_s(lambda: read_pressure(ROOT)) < 10 * cost_s(lambda: [Path("/proc/stat").read_text() for _ in range(3)])
     assert read_tree_counts([os.getpid()]).threads

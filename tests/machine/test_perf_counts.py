@@ -13,7 +13,7 @@ import pytest
 from compbench.machine import perf_counts
 from compbench.machine.perf_counts import Counting
 from compbench.machine.perf_lines import EVENTS, PerfCounts, parse_counts
-from compbench.machine.probes.task_counts import tree_pids
+from compbench.machine.probes.process_tree import tree_pids
 
 # Written by perf 6.1 in a virtual machine without counters, as root, of a process that ran and of one that slept.
 IN_A_MACHINE_WITHOUT_COUNTERS = """\
@@ -139,17 +139,30 @@ def test_processes_are_counted_with_those_that_come_later_and_only_between_on_an
 
 @pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="perf counts on Linux only")
-@pytest.mark.parametrize("script", ["echo 'Error:'; echo 'No permission to count.'; exit 255", "sleep 60"])
-def test_a_perf_that_may_not_count_or_does_not_answer_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (
+            "echo 'Error:'; echo 'No permission to count.'; exit 255",
+            "perf may not count here (No permission to count): see the kernel setting kernel.perf_event_paranoid",
+        ),
+        (
+            "echo ' Error: unknown option `control'\"'\"; exit 129",
+            "perf can't count here: Error: unknown option `control'",
+        ),
+        ("exit 3", "perf can't count here: it said nothing"),
+        ("exec sleep 60", "perf did not answer within 0.5 s"),
+    ],
+)
+def test_a_perf_that_does_not_count_says_what_was_wrong_and_blames_the_kernels_setting_for_its_own_part_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
 ) -> None:
     monkeypatch.setattr(perf_counts, "_ANSWER_S", 0.5)
     (tmp_path / "perf").write_text(f"#!/bin/sh\n{script}\n")
     (tmp_path / "perf").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with perf_counts.counting("x", lambda: [os.getpid()], tmp_path, os.environ) as counter:
-        assert isinstance(counter, str)
-        assert ("No permission to count" if "echo" in script else "it said nothing") in counter
+        assert counter == why
 
 
 def test_without_perf_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

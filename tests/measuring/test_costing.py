@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import subprocess
 import sys
 import time
@@ -11,12 +13,13 @@ from typing import Any, cast
 
 import pytest
 
+from compbench.machine.perf_counts import Counting
 from compbench.machine.perf_lines import EVENTS, PerfCounts, none_counted, parse_counts
 from compbench.machine.probes.task_counts import Rises
-from compbench.measuring.costing import costs_of, counting_costs, not_counted
+from compbench.measuring.costing import Counted, LoadTime, costs_of, counting_costs, not_counted
 from compbench.model.costs import COUNTS
 from compbench.systems.registry import load_settings
-from tests.machine.test_perf_counts import BY_AN_ORDINARY_USER
+from tests.machine.test_perf_counts import BY_AN_ORDINARY_USER, WITH_COUNTERS
 from tests.measuring.test_watching import begun
 
 RISES = Rises(voluntary=90, involuntary=10, migrations=3, page_faults=200, ended=2)
@@ -62,8 +65,8 @@ def test_server_and_driver_are_counted_for_the_time_that_is_measured_and_no_long
         server, driver = (cast("Any", SimpleNamespace(pid=process.pid)) for process in processes)
         with counting_costs(attempt, driver, server, 1.5, tmp_path) as window:
             time.sleep(0.3)
-            window.begin()
             began = time.monotonic()
+            window.begin(began)
             while time.monotonic() - began < 1.6:
                 time.sleep(0.05)
                 window.end_in_time()
@@ -79,11 +82,69 @@ def test_server_and_driver_are_counted_for_the_time_that_is_measured_and_no_long
         assert 100 < costs.context_switches <= 1100 * costs.counted_s, "what comes before and after is left out"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts are read on Linux only")
+@pytest.mark.parametrize(
+    ("begun_after_s", "ended_after_s", "why"),
+    [
+        (0.3, 9.6, ""),
+        (3.0, 9.6, "counting began 3.0 s late"),
+        (0.3, 12.0, "counting ended 2.0 s after the load"),
+    ],
+)
+def test_the_drivers_schedule_bounds_what_counts_and_what_is_not_of_it_is_no_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun_after_s: float, ended_after_s: float, why: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no perf there: /proc alone is read
+    attempt, now = begun(load_settings(tmp_path, {}, {"system": "embedded"}), tmp_path), [100.0]
+    attempt.effects = dataclasses.replace(attempt.effects, monotonic=lambda: now[0])
+    this = cast("Any", SimpleNamespace(pid=os.getpid()))
+    with counting_costs(attempt, this, this, 10.0, tmp_path) as window:
+        now[0] = 100.0 + begun_after_s
+        window.begin(100.0)
+        for after_s in (9.4, ended_after_s, 20.0):
+            now[0] = 100.0 + after_s
+            window.end_in_time()
+    for costs in (attempt.server.costs, attempt.driver.costs):
+        assert costs is not None
+        assert costs.counted_s == (None if why else 9.3)
+        assert costs.context_switches is None if why else costs.context_switches is not None
+        assert costs.why_not["cycles"] == (why or "perf is not installed")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts are read on Linux only")
+@pytest.mark.parametrize("late", ["on", "off"])
+def test_a_perf_that_answers_late_has_counted_something_else_and_proc_is_asked(tmp_path: Path, late: str) -> None:
+    now, load = [100.2], LoadTime(100.0, 110.0)
+
+    def obeys(word: str, takes_s: float) -> bool:
+        now[0] += takes_s if word == late else 0.0
+        return True
+
+    perf = object.__new__(Counting)
+    perf.counts = parse_counts(WITH_COUNTERS)
+    perf.on, perf.off = (lambda: obeys("on", 2.5)), (lambda: obeys("off", 0.6))  # type: ignore[method-assign]
+    one = Counted(os.getpid(), perf, lambda: now[0])
+    one.look()
+    one.on()
+    now[0] = 109.5
+    one.off()
+    now[0] = 109.9
+    one.look_again()
+    costs = one.costs(load)
+    assert costs.cycles is None
+    assert (
+        costs.why_not["cycles"]
+        == {"on": "counting began 2.7 s late", "off": "counting ended 0.1 s after the load"}[late]
+    )
+    assert costs.context_switches is not None
+    assert (costs.counted_s, costs.source.partition(" ")[0]) == (9.7, "/proc")
+
+
 def test_a_server_out_of_sight_and_counters_that_are_off_say_so(tmp_path: Path) -> None:
     driver, server = cast("Any", SimpleNamespace(pid=None)), cast("Any", SimpleNamespace(pid=None))
     attempt = begun(load_settings(tmp_path, {}, {"system": "embedded", "counters": "false"}), tmp_path)
     with counting_costs(attempt, driver, server, 10.0, tmp_path) as window:
-        window.begin()
+        window.begin(time.monotonic())
         window.end_in_time()
     assert attempt.server.costs == attempt.driver.costs == not_counted("counters = false")
     attempt = begun(load_settings(tmp_path, {}, {"system": "embedded"}), tmp_path)

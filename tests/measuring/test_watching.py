@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from compbench.config.settings import Settings
 from compbench.machine import process
 from compbench.machine.effects import Effects
 from compbench.machine.output import Output
-from compbench.measuring import driver_wait, watching
+from compbench.measuring import costing, driver_wait, watching
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.server import ServerProcess
@@ -77,6 +78,43 @@ def test_a_driver_is_saturated_by_the_cores_that_its_processes_can_keep_busy(
     assert [notice.code for notice in attempt.notices] == codes
 
 
+@pytest.mark.parametrize(("elapsed_s", "starts_at"), [(2.0, 48.0), (None, 40.0)])
+def test_samples_begin_before_costs_are_counted_from_the_drivers_own_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elapsed_s: float | None, starts_at: float
+) -> None:
+    noted: list[object] = []
+    window = SimpleNamespace(begin=noted.append, end_in_time=lambda: None)
+    monkeypatch.setattr(costing, "counting_costs", lambda *_: contextlib.nullcontext(window))
+    monkeypatch.setattr(BusyDriver, "start", lambda _, driver_pid: noted.append(driver_pid), raising=False)
+    monkeypatch.setattr(watching, "Sampler", BusyDriver)
+    attempt, now = begun(load_settings(tmp_path, {}, {"system": "embedded", "flamegraph": "false"}), tmp_path), [40.0]
+    attempt.effects = dataclasses.replace(attempt.effects, monotonic=lambda: now[0])
+    this = cast("Any", SimpleNamespace(pid=os.getpid()))
+    job = Job([], DriverFiles(tmp_path / "report", tmp_path / "progress"), 10.0, 20.0)
+    with watching.watching(attempt, this, this, job, tmp_path) as (begin, _):
+        now[0] = 50.0
+        begin(elapsed_s)
+    assert noted == [os.getpid(), starts_at]
+
+
+def test_a_driver_that_tells_its_progress_says_when_it_began_and_another_is_watched_at_once(tmp_path: Path) -> None:
+    attempt = begun(load_settings(tmp_path, {}, {"system": "embedded"}), tmp_path)
+    attempt.effects = dataclasses.replace(attempt.effects, now=lambda: 1000.4)
+    progress, told = tmp_path / "progress", list[object]()
+    progress.write_text('{"phase": "measure", "elapsed_s": 3.0, "at": 1000.0}\n')
+    server = cast("Any", SimpleNamespace(children=[], exit=None, await_news_of_death=lambda _: None))
+    with running("exec sleep 0.6", tmp_path, "--progress") as driver:
+        driver_wait.Following(attempt, driver, server, progress, 60.0, told.append).until_end()
+    assert told == [pytest.approx(3.4)]
+    with running("exit 0", tmp_path) as driver:
+        driver.wait(10.0)
+        driver_wait.Following(attempt, driver, server, tmp_path / "none", 60.0, told.append).until_end()
+    assert told[1:] == [None]
+    reader = driver_wait.ProgressReader(progress)
+    reader.read()
+    assert reader.elapsed_s(990.0) == 3.0, "a clock that was set back makes it no earlier than the driver says"
+
+
 @pytest.mark.process
 def test_a_server_whose_death_is_told_after_the_drivers_end_has_crashed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -94,9 +132,9 @@ def test_a_server_whose_death_is_told_after_the_drivers_end_has_crashed(
     assert "signal SIGSEGV" in failed.value.outcome.reason
 
 
-def running(script: str, folder: Path) -> contextlib.AbstractContextManager[process.Child]:
+def running(script: str, folder: Path, *words: str) -> contextlib.AbstractContextManager[process.Child]:
     return process.running(
-        ["sh", "-c", script], environment=os.environ, folder=folder, stdout=Output(folder / "out", 1000)
+        ["sh", "-c", script, *words], environment=os.environ, folder=folder, stdout=Output(folder / "out", 1000)
     )
 
 
@@ -107,6 +145,7 @@ def test_what_comes_before_measuring_has_the_time_of_a_load_and_measuring_its_ow
     following = driver_wait.Following(attempt, driver, cast("Any", None), tmp_path / "progress", 11.0)
     limits = []
     for phase in ("", "warm-up", "measure", "hold"):
-        following._note_beginning(phase)
+        reader = driver_wait.ProgressReader(following.progress_file, phase=phase)
+        following._note_beginning(reader)
         limits.append(following.limit_now_s)
     assert limits == [109.0, 109.0, 11.0, 11.0], "an index may be built first"

@@ -81,9 +81,9 @@ async def _drive(
     held: Callable[[], None],
 ) -> Ended:
     share = len(range(number, plan.connections, plan.processes))
+    await keep_dry_schedule()
     transport = plan.make_transport(share)
     await transport.open()
-    await keep_dry_schedule()
     with collector_off():
         loop = OpenLoop(
             transport,

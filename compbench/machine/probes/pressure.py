@@ -1,8 +1,7 @@
 """Pressure stall information (PSI): for how long tasks stood still for lack of CPU, memory or I/O.
 
-The kernel counts it since 4.20, for the machine in `/proc/pressure`, and for each control group of version 2 in files
-of the same form; where it does not, every reading is None. "some" is the time in which at least one task waited,
-"full" that in which all that were not idle did.
+The kernel counts it since 4.20, in `/proc/pressure`; where it does not, every reading is None. "some" is the time in
+which at least one task waited, "full" that in which all that were not idle did.
 """
 
 from __future__ import annotations
@@ -11,11 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-ROOT = Path("/")
-
 
 class PressureTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """Microseconds of pressure since the start of the machine, or of the control group.
+    """Microseconds of pressure since the start of the machine.
 
     Of the CPU only "some" is told: for a whole machine "full" has no meaning, and the kernel writes 0.
     """
@@ -27,21 +24,12 @@ class PressureTotals(msgspec.Struct, frozen=True, kw_only=True):
     io_full_us: int | None = None
 
 
-def read_pressure(root: Path = ROOT) -> PressureTotals:
+def read_pressure(root: Path) -> PressureTotals:
     """Return the machine's totals; `root` is where `/proc` is looked for."""
     folder = root / "proc/pressure"
-    return _totals(folder / "cpu", folder / "memory", folder / "io")
-
-
-def read_group_pressure(group: Path) -> PressureTotals:
-    """Return the totals of a control group of version 2, by its folder."""
-    return _totals(group / "cpu.pressure", group / "memory.pressure", group / "io.pressure")
-
-
-def _totals(cpu: Path, memory: Path, io: Path) -> PressureTotals:
-    of_memory, of_io = _lines(memory), _lines(io)
+    of_memory, of_io = _lines(folder / "memory"), _lines(folder / "io")
     return PressureTotals(
-        cpu_some_us=_lines(cpu).get("some"),
+        cpu_some_us=_lines(folder / "cpu").get("some"),
         memory_some_us=of_memory.get("some"),
         memory_full_us=of_memory.get("full"),
         io_some_us=of_io.get("some"),

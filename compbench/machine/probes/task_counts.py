@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-import psutil
 
-ROOT = Path("/")
+from compbench.machine.probes.counters import ROOT
+
 _SWITCHES = re.compile(r"^(voluntary|nonvoluntary)_ctxt_switches:\s+(\d+)$", re.MULTILINE)
 _MIGRATIONS = re.compile(r"^se\.nr_migrations\s*:\s*(\d+)$", re.MULTILINE)
 # Of /proc/<pid>/stat after the name in parentheses (proc_pid_stat(5)): minflt, cminflt, majflt, cmajflt.
@@ -43,15 +43,6 @@ class Rises(msgspec.Struct, frozen=True, kw_only=True):
     migrations: int | None = None
     page_faults: int | None = None
     ended: int = 0
-
-
-def tree_pids(pid: int) -> list[int]:
-    """Return a process and its descendants; empty if it has ended."""
-    try:
-        top = psutil.Process(pid)
-        return [pid, *(child.pid for child in top.children(recursive=True))]
-    except psutil.Error:
-        return []
 
 
 def read_tree_counts(pids: Iterable[int], root: Path = ROOT) -> TreeCounts:
