@@ -27,8 +27,9 @@ from compbench.machine.output import Output
 from compbench.machine.placement import Placement
 from compbench.machine.probes.cores import read_cores
 from compbench.machine.probes.counters import ROOT
+from compbench.machine.probes.process_tree import tree_pids
 from compbench.machine.real_time import is_real_time as has_real_time
-from compbench.machine.real_time import rank, tree_of
+from compbench.machine.real_time import rank
 from compbench.model import partition
 from compbench.model.partition import Core, Partition, cpu_list, read_cpu_list
 from compbench.model.texts import BYTES_A_GB
@@ -307,7 +308,7 @@ def _real_time_refusal(wanted: IsolationAsked) -> str:
 def effective_cpus(pid: int, root: Path = ROOT) -> tuple[int, ...]:
     """Return the CPUs that any thread of a process or of its descendants may use; none where that is not told."""
     found: set[int] = set()
-    for one in tree_of(pid):
+    for one in tree_pids(pid):
         for path in (root / f"proc/{one}/task").glob("*/status"):
             with contextlib.suppress(OSError, ValueError, StopIteration):
                 lines = path.read_text(encoding="utf-8").splitlines()

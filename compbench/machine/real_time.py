@@ -6,9 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-import psutil
-
 from compbench.machine.probes.counters import ROOT
+from compbench.machine.probes.process_tree import process_tree, tree_pids
 
 
 def rank(is_real_time: bool | None) -> str:
@@ -35,28 +34,19 @@ def in_real_time(pid: int | None, *, wanted: bool) -> Iterator[None]:
     if pid is None or not wanted:
         yield
         return
-    process = _process(pid)
+    top = process_tree(pid)[:1]
     _schedule(pid, os.SCHED_RR, os.sched_get_priority_min(os.SCHED_RR))
     try:
         yield
     finally:
-        if process is not None and process.is_running():  # else its number may be another's
+        if top and top[0].is_running():  # else its number may be another's
             _schedule(pid, os.SCHED_OTHER, 0)
-
-
-def tree_of(pid: int) -> list[int]:
-    """Return a process and its present descendants; itself alone if it has ended."""
-    process = _process(pid)
-    try:
-        return [pid, *(child.pid for child in process.children(recursive=True))] if process else [pid]
-    except psutil.Error:
-        return [pid]
 
 
 def _schedule(pid: int, policy: int, priority: int) -> None:
     """Set how all threads of a process tree are scheduled, those too that are begun meanwhile."""
     done: set[int] = set()
-    while threads := {thread for one in tree_of(pid) for thread in _threads(one)} - done:
+    while threads := {thread for one in tree_pids(pid) for thread in _threads(one)} - done:
         for thread in threads:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.sched_setscheduler(thread, policy, os.sched_param(priority))
@@ -68,10 +58,3 @@ def _threads(pid: int) -> list[int]:
         return [int(path.name) for path in (ROOT / f"proc/{pid}/task").iterdir()]
     except OSError:
         return []
-
-
-def _process(pid: int) -> psutil.Process | None:
-    try:
-        return psutil.Process(pid)
-    except psutil.Error:
-        return None
