@@ -255,10 +255,11 @@ def _scope(name: str, limits: Limits, niceness: int) -> tuple[str, ...]:
     if niceness < 0:  # which counts within the scope alone
         properties.append(f"CPUWeight={control_groups.weight_of(niceness)}")
     asked = [word for text in properties for word in ("--property", text)]
-    scope = (program, "--scope", "--quiet", "--collect")
-    if os.geteuid() != 0:  # a server's environment need not have what its own systemd is found by
-        scope = ("env", f"XDG_RUNTIME_DIR=/run/user/{os.getuid()}", *scope, "--user")
-    return (*scope, "--unit", name, *asked, "--")
+    is_root = os.geteuid() == 0
+    # A server's environment need not have what the user's own systemd is found by.
+    before = () if is_root else ("env", f"XDG_RUNTIME_DIR=/run/user/{os.getuid()}")
+    user = () if is_root else ("--user",)
+    return (*before, program, "--scope", "--quiet", "--collect", *user, "--unit", name, *asked, "--")
 
 
 @contextlib.contextmanager
