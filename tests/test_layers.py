@@ -54,8 +54,8 @@ ROOMS = {
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler resting sampling"
-    " priority isolation real_time perf_counts process output perf perf_lines interrupts namespaces guard effects"
-    " containers ask control_groups placement",
+    " priority isolation tiers real_time perf_counts process output perf perf_lines interrupts namespaces guard"
+    " effects containers ask control_groups placement",
     "machine/probes": "cores busy_processes process_counters task_counts process_tree sockets machine counters pressure"
     " binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",

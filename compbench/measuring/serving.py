@@ -10,9 +10,9 @@ import msgspec
 
 from compbench.machine import snapshot
 from compbench.machine.control_groups import memory_limit_bytes
-from compbench.machine.isolation import effective_cpus
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
+from compbench.machine.tiers import effective_cpus
 from compbench.measuring import modes, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.under_test import StartError, UnderTest

@@ -10,7 +10,6 @@ import msgspec
 
 from compbench.files.whole import write_whole
 from compbench.machine import perf, process, snapshot, thresholds
-from compbench.machine.isolation import effective_cpus
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
 from compbench.machine.probes import machine
@@ -18,6 +17,7 @@ from compbench.machine.process import Child
 from compbench.machine.real_time import is_real_time
 from compbench.machine.sampler import Sampler
 from compbench.machine.snapshot import OUT_OF_SIGHT
+from compbench.machine.tiers import effective_cpus
 from compbench.machine.tree_memory import tree_memory_bytes
 from compbench.measuring import costing, drivers, server
 from compbench.measuring.attempt import MEGABYTE, Attempt

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from compbench.config.settings import Settings
-from compbench.machine import control_groups, isolation, process, real_time
+from compbench.machine import control_groups, isolation, process, real_time, tiers
 from compbench.machine.control_groups import Limits
 from compbench.machine.output import Output
 from compbench.machine.placement import ControlGroup, Placement
@@ -54,7 +54,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 def test_a_child_and_its_children_are_kept_to_their_cpus_and_this_process_is_not(tmp_path: Path) -> None:
     with placed("sleep 60 & wait", tmp_path, Placement(cpus=CPUS[-1:])) as child:
         assert eventually(lambda: len(psutil.Process(child.pid).children()) == 1)
-        assert isolation.effective_cpus(child.pid) == CPUS[-1:]
+        assert tiers.effective_cpus(child.pid) == CPUS[-1:]
     assert tuple(sorted(os.sched_getaffinity(0))) == CPUS
 
 
@@ -65,7 +65,7 @@ def test_a_program_can_not_leave_the_cpus_of_its_group(tmp_path: Path) -> None:
     escape = f"import os, time; {widen}; time.sleep(60)"
     with placed(f'exec {sys.executable} -c "{escape}"', tmp_path, Placement(cpus=CPUS[:1], groups=found)) as child:
         assert eventually((tmp_path / "tried").exists)
-        assert isolation.effective_cpus(child.pid) == CPUS[:1]
+        assert tiers.effective_cpus(child.pid) == CPUS[:1]
     assert not any(group.folder.exists() for group in found)
 
 
@@ -145,9 +145,9 @@ def test_what_is_reached_is_what_a_server_and_a_driver_really_get(tmp_path: Path
     assert reached.partition is not None
     assert f"server on CPUs {CPUS[1]}, driver on {CPUS[0]}" in reached.told
     with placed("sleep 60", tmp_path, reached.of_server(NAME, 0)) as server:
-        assert isolation.effective_cpus(server.pid) == (CPUS[1],)
+        assert tiers.effective_cpus(server.pid) == (CPUS[1],)
     with placed("sleep 60", tmp_path, reached.of_driver(0)) as driver:
-        assert isolation.effective_cpus(driver.pid) == (CPUS[0],)
+        assert tiers.effective_cpus(driver.pid) == (CPUS[0],)
         assert real_time.is_real_time(driver.pid) is reached.is_real_time
     with placed("sleep 60", tmp_path, reached.of_loader(0)) as loader:
         assert not real_time.is_real_time(loader.pid)
@@ -194,7 +194,7 @@ def test_a_scope_of_systemd_comes_first_and_takes_nothing_of_the_programs_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "run/systemd/system").mkdir(parents=True)
-    monkeypatch.setattr(isolation, "ROOT", tmp_path)
+    monkeypatch.setattr(tiers, "ROOT", tmp_path)
     monkeypatch.setenv("PATH", f"{ROOT / 'tests/stand_ins'}:{os.environ['PATH']}")
     monkeypatch.setenv("STAND_IN_SYSTEMD_LOG", str(tmp_path / "log"))
     asked = isolation.IsolationAsked(Partition((CPUS[1],), (CPUS[0],)), None, real_time=False)
@@ -202,7 +202,7 @@ def test_a_scope_of_systemd_comes_first_and_takes_nothing_of_the_programs_place(
     assert reached.tier == "systemd scope"
     with placed("sleep 60", tmp_path, reached.of_server(NAME, 0)) as child:
         assert eventually(lambda: psutil.Process(child.pid).cmdline()[:1] == ["sh"])
-        assert isolation.effective_cpus(child.pid) == (CPUS[1],)
+        assert tiers.effective_cpus(child.pid) == (CPUS[1],)
     told = (tmp_path / "log").read_text().splitlines()[-1]
     assert f"--scope --quiet --collect --unit {NAME} --property AllowedCPUs={CPUS[1]}" in told.replace("--user ", "")
     with_limit = asked._replace(memory_bytes=LIMIT_BYTES)
