@@ -170,7 +170,7 @@ def _cost(change: PairedChange | None, spent_min: float, pairs: int) -> str:
     if change is None or not pairs:
         return told
     aim = f"{WANTED_CHANGE_PCT:g} % in {100 * WANTED_POWER:g} of 100 duets"
-    noise = f"at this noise (a pair's ratio varies by {change.noise_pct:.1f} %, at most {change.noise_high_pct:.1f} %)"
+    noise = f"at this noise of a pair ({change.noise_pct:.1f} %, at most {change.noise_high_pct:.1f} %)"
     counts = [pairs_needed(noise_pct) for noise_pct in (change.noise_pct, change.noise_high_pct)]
     needed, at_most = (str(count or f">{MOST_PAIRS}") for count in counts)
     told += f"; {noise} {needed} pairs{'' if needed == at_most else f', at most {at_most},'} find {aim}"

@@ -76,7 +76,7 @@ def test_alike_builds_are_told_what_could_hide() -> None:
     assert record.verdict.startswith("no difference found in P50 (response time): at most ±")
     assert record.spent_min == 19.2, "what its own rounds took, 72 s each, whatever else was measured in its run"
     assert re.match(
-        r"8 pairs took 19\.2 min; at this noise \(a pair's ratio varies by [\d.]+ %, at most [\d.]+ %\) \d+ pairs",
+        r"8 pairs took 19\.2 min; at this noise of a pair \([\d.]+ %, at most [\d.]+ %\) \d+ pairs",
         record.cost,
     )
 

@@ -115,7 +115,7 @@ def test_a_variant_of_a_study_is_no_system(tmp_path: Path) -> None:
         pasts.append(past)
     name = f"{QDRANT}@off"
     assert comparable.noise_facts(pasts[0], name)["system"] == pasts[0].fingerprint["system"]
-    assert comparable.differences(*pasts, name) == ["system settings: log_level=info -> log_level=debug"]
+    assert comparable.differences(pasts[0], pasts[1], name) == ["system settings: log_level=info -> log_level=debug"]
 
 
 def test_a_study_is_in_no_row_of_runs_and_is_compared_only_by_name(

@@ -60,7 +60,11 @@ def test_a_study_of_the_same_machine_and_settings_fits_and_no_other(past: Past) 
 def test_a_study_of_one_system_tells_the_noise_of_that_system_among_others(past: Past) -> None:
     name = f"{QDRANT}@engram"
     stored = past.fingerprint[f"stored:{QDRANT}"]
-    several = replace(past, fingerprint={**past.fingerprint, "system": "engram,other", f"stored:{name}": stored})
+    several = replace(
+        past,
+        systems=["engram", "other"],
+        fingerprint={**past.fingerprint, "system": "engram,other", f"stored:{name}": stored},
+    )
     assert comparable.noise_facts(several, name) == comparable.noise_facts(past, QDRANT)
 
 
