@@ -17,7 +17,7 @@ TIMES = 5
 def project(tmp_path: Path) -> Project:
     """A project of two small scenarios, measured on the embedded server."""
     made = Project(tmp_path / "project", names=("alpha", "beta"))
-    made.set(system="embedded", driver="builtin", scale=1.0, invalid_retries=9, expected_scenarios=2)
+    made.set(system="embedded", driver="builtin", scale=1.0, invalid_retries=9, isolation="auto", expected_scenarios=2)
     return made
 
 
