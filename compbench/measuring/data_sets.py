@@ -361,6 +361,7 @@ def _keep_with_facts(data_dir: Path, folder: Path, loaded: _Loaded) -> None:
         load_s=round(said.elapsed_s - said.index_s, 3) if whole else None,
         index_s=said.index_s if whole else None,
         disk_bytes=kept_data.disk_bytes(data_dir),
+        isolation=isolation.reached_by(loader.settings).told,
         index_proof=said.index_proof,
     )
     try:

@@ -15,6 +15,7 @@ import msgspec
 from compbench.config.settings import Settings
 from compbench.files.regular import read_regular
 from compbench.loadtest.workload.set_identity import rows_identity
+from compbench.machine import isolation
 from compbench.model.result import IndexProof
 from compbench.model.scenario import Scenario
 from compbench.model.times import span
@@ -53,11 +54,13 @@ class KeptFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How a kept data set was loaded: a record beside its folder.
 
     `load_s` and `index_s` are None where making it was interrupted, so that no server has done all of it at one go.
+    `isolation` says how server and driver were kept apart meanwhile; None where that was not recorded yet.
     """
 
     load_s: float | None
     index_s: float | None
     disk_bytes: int
+    isolation: str | None = None
     index_proof: IndexProof | None = None
 
 
@@ -69,13 +72,18 @@ def facts_file(folder: Path) -> Path:
 def read_kept_facts(settings: Settings, scenario: Scenario) -> KeptFacts | None:
     """Return how the kept data set was loaded, None if it is not kept, or an older compbench has made it.
 
+    Its times are None if it was loaded in another isolation than this one: they say nothing of a server that is kept apart differently.
+
     Raises:
         UserError: a file of the user's own set is missing, or can't be read.
     """
     folder = data_set_folder(settings, scenario)
     if folder is not None:
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return msgspec.json.decode(read_regular(facts_file(folder)), type=KeptFacts)
+            facts = msgspec.json.decode(read_regular(facts_file(folder)), type=KeptFacts)
+            if facts.isolation in (None, isolation.reached_by(settings).told):
+                return facts
+            return msgspec.structs.replace(facts, load_s=None, index_s=None)
     return None
 
 
