@@ -72,7 +72,8 @@ def facts_file(folder: Path) -> Path:
 def read_kept_facts(settings: Settings, scenario: Scenario) -> KeptFacts | None:
     """Return how the kept data set was loaded, None if it is not kept, or an older compbench has made it.
 
-    Its times are None if it was loaded in another isolation than this one: they say nothing of a server that is kept apart differently.
+    Its times are None if it was loaded in another isolation than is reached now: they say nothing of a server that is
+    kept apart differently.
 
     Raises:
         UserError: a file of the user's own set is missing, or can't be read.
