@@ -267,6 +267,7 @@ def loops() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 @pytest.mark.process
+@pytest.mark.slow  # the loops are named by their share of a core, which other tests at work beside them take
 def test_real_loops_that_were_not_there_at_the_start_are_waited_for_and_named(
     waited: Callable[..., Waited], loops: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
