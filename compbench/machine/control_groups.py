@@ -91,7 +91,7 @@ def memory_limit_bytes(pid: int, root: Path = ROOT) -> int | None:
 
 
 def is_in_scope(pid: int, root: Path = ROOT) -> bool:
-    """Tell whether a process is in a scope of systemd that was made to try it."""
+    """Tell whether a process is in a group, or scope of systemd, that was made to try it."""
     try:
         return f"/{TRIAL}" in (root / f"proc/{pid}/cgroup").read_text(encoding="utf-8")
     except OSError:
