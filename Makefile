@@ -90,4 +90,4 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --all-extras -o requirements-dev.txt pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	  --extra loadtest --extra embedded --extra engram --extra rivals --extra report --extra notify -c requirements-dev.txt -o requirements.txt pyproject.toml
+	  --extra loadtest --extra embedded --extra engram --extra rivals --extra report --extra live --extra notify -c requirements-dev.txt -o requirements.txt pyproject.toml
