@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # How long a cluster may take until its hosts are there, and a scheduler until it answers.
 OPEN_LIMIT_S = 60.0
 _CONNECT_LIMIT_S = 10.0
-# A Dask worker samples the stacks of its threads every 10 ms unless told otherwise. Of a host's memory it knows nothing:
-# a limit would pause or kill what measures. A host that is gone is told by its connection, and never replaced.
+# A Dask worker samples the stacks of its threads every 10 ms unless told otherwise. A host that is gone is told by its
+# connection, and never replaced.
 _QUIET = {
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.allowed-failures": 0,
@@ -78,7 +78,7 @@ def _client(stack: contextlib.ExitStack, asked: HostsAsked, distributed: Any) ->
         case "scheduler":
             address = asked.scheduler
         case "local":
-            address = stack.enter_context(_local(asked.count, distributed))
+            address = stack.enter_context(_local(asked.workers, distributed))
         case "ssh":
             address = stack.enter_context(_over_ssh(asked.names, distributed))
     return distributed.Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False)  # type: ignore[no-any-return]
@@ -91,7 +91,7 @@ def _local(count: int, distributed: Any) -> Any:
         processes=True,
         host="127.0.0.1",
         dashboard_address=None,
-        memory_limit=0,
+        memory_limit=0,  # a limit would pause or kill what measures
     )
 
 
@@ -122,7 +122,7 @@ def _hosts_of(client: Client, asked: HostsAsked) -> tuple[Host, ...]:
     Raises:
         UserError: there are none.
     """
-    wanted = asked.count or len(asked.names) or 1
+    wanted = asked.workers or len(asked.names) or 1
     client.wait_for_workers(wanted, timeout=OPEN_LIMIT_S)
     workers = client.scheduler_info(n_workers=-1)["workers"]
     hosts: dict[str, Host] = {}
