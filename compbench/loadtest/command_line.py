@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,6 +25,7 @@ from compbench.loadtest import __version__, report
 from compbench.loadtest.asking import remove_data
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
 from compbench.loadtest.cluster.host_driver import serve
+from compbench.loadtest.cluster.looking import look_at_hosts
 from compbench.loadtest.cluster.opening import Cluster, opened_cluster
 from compbench.loadtest.engine.capacity import Goal
 from compbench.loadtest.frontier_run import FrontierOptions, find_frontier
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ground-truth": _ground_truth,
         "check-set": _check_set,
         "remove": _remove,
+        "check-hosts": _check_hosts,
         "host": lambda _options: serve(),
         "list": _list,
     }
@@ -194,6 +197,14 @@ def _check_set(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_hosts(options: argparse.Namespace) -> int:
+    server = urlsplit(options.endpoint)
+    with opened_cluster(options.hosts) as cluster:
+        seen = look_at_hosts(cluster, (server.hostname or "", server.port or 0))
+    print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
+    return 0
+
+
 def _ground_truth(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     count = _count(options, scenario)
@@ -290,14 +301,15 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--output", type=Path, metavar="PATH", help="write a JSON report")
     common.add_argument("--progress", type=Path, metavar="PATH", help="append JSON lines, about one a second")
     common.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where exact neighbours are kept")
-    sending = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common])
+    hosts = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    hosts.add_argument("--hosts", type=_hosts, metavar="WORDS", help=f"to send from: {FORMS}")
+    hosts.add_argument(
+        "--hosts-timeout", type=_seconds, default=60.0, metavar="S", help="until when all hosts are to be ready"
+    )
+    sending = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common, hosts])
     sending.add_argument("--connections", type=_whole(1, CONNECTIONS_LIMIT), default=64, metavar="N")
     sending.add_argument(
         "--processes", type=_whole(1, PROCESSES_LIMIT), default=1, metavar="N", help="to send from, on each host"
-    )
-    sending.add_argument("--hosts", type=_hosts, metavar="WORDS", help=f"to send from: {FORMS}")
-    sending.add_argument(
-        "--hosts-timeout", type=_seconds, default=60.0, metavar="S", help="until when all hosts are to be ready"
     )
     _add_run_arguments(commands.add_parser("run", parents=[sending], allow_abbrev=False, help="send load and report"))
     search = commands.add_parser("capacity", parents=[sending], allow_abbrev=False, help="find the highest rate")
@@ -311,6 +323,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
     commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
+    look = commands.add_parser("check-hosts", parents=[hosts], allow_abbrev=False, help="look at the hosts")
+    look.add_argument("--endpoint", required=True, metavar="URL", help="the server that they are to reach")
     # Without help: it is for hosts, to which `agent` gives it.
     commands.add_parser("host", allow_abbrev=False)
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
