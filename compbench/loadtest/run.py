@@ -21,6 +21,7 @@ from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import DriverPhase, Progress
 from compbench.loadtest.rehearsal import rehearse
+from compbench.loadtest.seconds import SecondTeller
 from compbench.loadtest.truth import answers, ground_truth, recall
 from compbench.loadtest.truth.ground_truth import NotKeptError
 from compbench.loadtest.truth.nearest import Truth
@@ -87,8 +88,15 @@ def run(options: RunOptions, progress: Progress) -> int:
     return _judge(measured, scenario, found)
 
 
-def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measured, Workload]:
+def measure_load(
+    options: RunOptions, progress: Progress, tried_ops_s: float | None = None
+) -> tuple[verdict.Measured, Workload]:
     """Keep the schedule; return what was measured, and the workload with the answers that it keeps.
+
+    Args:
+        options: what to send.
+        progress: is told how far it is, and of every second.
+        tried_ops_s: the rate that this tries, in a search for a capacity.
 
     Raises:
         UserError: the server can't be reached, or a file can't be written.
@@ -112,7 +120,8 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
     plan = Plan(transport, schedule, options.connections, options.processes, make)
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
-        watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
+        teller = SecondTeller(progress, offered, tried_ops_s)
+        watch = _Watch(options, progress, totals, hlog, teller, (warm_up, sum(offered)))
         ended = keep_schedule(plan, workload, watch.started, watch.take, watch.hold)
     return verdict.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
 
@@ -182,9 +191,16 @@ class _Watch:
     """Passes each second on to the totals, the log of histograms, the progress file and the terminal."""
 
     def __init__(
-        self, options: RunOptions, progress: Progress, totals: Totals, hlog: HdrLog, wanted: tuple[int, int]
+        self,
+        options: RunOptions,
+        progress: Progress,
+        totals: Totals,
+        hlog: HdrLog,
+        teller: SecondTeller,
+        wanted: tuple[int, int],
     ) -> None:
         self._options, self._progress, self._totals, self._hlog = options, progress, totals, hlog
+        self._teller = teller
         self._wanted = wanted
         self._examples_left = EXAMPLES
 
@@ -198,6 +214,10 @@ class _Watch:
         pooled = interval.pooled()
         yield
         yield from self._totals.take(interval, pooled)
+        yield
+        if interval.number >= 0:
+            self._teller.tell(interval.number, self._totals.series[-1])
+        yield
         yield from self._hlog.take(interval, pooled)
         self._report(interval.number + 1)
         for operation, example in interval.examples[: self._examples_left]:

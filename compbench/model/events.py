@@ -12,6 +12,7 @@ import msgspec
 
 from compbench.model.notices import Notice, Outcome, Phase
 from compbench.model.sample import Sample
+from compbench.model.seconds import MeasuredSecond
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
@@ -79,6 +80,10 @@ class SampleTaken(_Event, frozen=True, kw_only=True, tag="sample-taken"):
     sample: Sample
 
 
+class SecondMeasured(_Event, MeasuredSecond, frozen=True, kw_only=True, tag="second-measured"):
+    """A second of measuring is over, each one is told once; `at` is when that was told, not when the second ended."""
+
+
 class NoticeGiven(_Event, frozen=True, kw_only=True, tag="notice-given"):
     """A warning, once for each code and measurement."""
 
@@ -98,6 +103,14 @@ class OutcomeReached(_Event, frozen=True, kw_only=True, tag="outcome-reached"):
 
 
 Event = (
-    RunOpened | RunClosed | MeasurementBegan | PhaseBegan | ProgressMade | SampleTaken | NoticeGiven | OutcomeReached
+    RunOpened
+    | RunClosed
+    | MeasurementBegan
+    | PhaseBegan
+    | ProgressMade
+    | SampleTaken
+    | SecondMeasured
+    | NoticeGiven
+    | OutcomeReached
 )
 Subscriber = Callable[[Event], None]

@@ -15,12 +15,13 @@ class Second(NamedTuple):
     completed: int
     errors: int
     response_p50_ms: float | None
+    response_p95_ms: float | None
     response_p99_ms: float | None
     response_max_ms: float | None
     lag_p99_ms: float | None
 
 
-NOTHING = Second(0, 0, None, None, None, None)
+NOTHING = Second(0, 0, None, None, None, None, None)
 
 
 class Totals:
@@ -67,11 +68,13 @@ def _second(pooled: Part) -> Second:
     if not pooled.count:
         return NOTHING
     response, lag = pooled.times.response, pooled.times.lag
+    p50, p95, p99 = response.percentiles_ms(50, 95, 99)
     return Second(
         completed=pooled.count - failed,
         errors=failed,
-        response_p50_ms=response.percentile_ms(50),
-        response_p99_ms=response.percentile_ms(99),
+        response_p50_ms=p50,
+        response_p95_ms=p95,
+        response_p99_ms=p99,
         response_max_ms=response.max_ms,
         lag_p99_ms=lag.percentile_ms(99) if lag.total else None,
     )
