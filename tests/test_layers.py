@@ -31,8 +31,8 @@ ROOMS = {
     "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
-    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run seconds floor_run rehearsal report"
-    " verdict asking progress",
+    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run second_teller floor_run rehearsal"
+    " report verdict asking progress",
     "loadtest/engine": "shards dry_run openloop totals hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
@@ -60,7 +60,7 @@ ROOMS = {
     " binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events seconds efforts scenario sizes costs records sample notices catalogue noise metrics result"
+    "model": "events efforts scenario sizes costs records sample notices catalogue noise metrics result"
     " file_names measurement texts times partition errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.

@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from compbench.model.errors import UserError
-from compbench.model.seconds import MeasuredSecond
+from compbench.model.events import SecondMeasured
 
 DriverPhase = Literal["prepare", "warm-up", "measure", "hold", "capacity"]
 
@@ -76,9 +76,9 @@ class Progress:
         }
         self._append(line)
 
-    def write_second(self, second: MeasuredSecond) -> None:
+    def write_second(self, second: SecondMeasured) -> None:
         """Append a line on a second that is over; it says nothing about the phase."""
-        self._append({"at": time.time(), "second": msgspec.to_builtins(second)})
+        self._append({"second": msgspec.to_builtins(second)})
 
     def _append(self, line: dict[str, Any]) -> None:
         if self._file:

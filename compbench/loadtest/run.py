@@ -21,7 +21,7 @@ from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import DriverPhase, Progress
 from compbench.loadtest.rehearsal import rehearse
-from compbench.loadtest.seconds import SecondTeller
+from compbench.loadtest.second_teller import SecondTeller
 from compbench.loadtest.truth import answers, ground_truth, recall
 from compbench.loadtest.truth.ground_truth import NotKeptError
 from compbench.loadtest.truth.nearest import Truth

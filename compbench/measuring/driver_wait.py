@@ -20,7 +20,6 @@ from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.under_test import UnderTest
 from compbench.model.events import ProgressMade, SecondMeasured
 from compbench.model.notices import outcome_of
-from compbench.model.seconds import MeasuredSecond
 
 _POLL_S = 0.25
 # A server's connections are lost before its guard can tell of its death, and the driver may end in between.
@@ -99,7 +98,7 @@ class Following:
         reader.read()
         now, name = self.attempt.effects.now(), self.attempt.measurement.name
         for second in reader.take_seconds():
-            self.attempt.tell(SecondMeasured(at=now, measurement=name, **msgspec.structs.asdict(second)))
+            self.attempt.tell(msgspec.structs.replace(second, at=now, measurement=name))
 
     def _note_beginning(self, reader: ProgressReader) -> None:
         tells_progress = "--progress" in self.child.argv
@@ -128,7 +127,7 @@ class ProgressReader:
     offset: int = 0
     phase: str = ""
     last: dict[str, Any] = field(default_factory=dict)
-    _seconds: list[MeasuredSecond] = field(default_factory=list)
+    _seconds: list[SecondMeasured] = field(default_factory=list)
 
     def read(self) -> None:
         """Take in the whole lines that are new."""
@@ -148,12 +147,12 @@ class ProgressReader:
         if not isinstance(said, dict):
             return
         if (second := said.get("second")) is not None:
-            self._seconds.append(msgspec.convert(second, MeasuredSecond))
+            self._seconds.append(msgspec.convert(second, SecondMeasured))
         else:
             self.last = said
             self.phase = str(said.get("phase") or "")
 
-    def take_seconds(self) -> list[MeasuredSecond]:
+    def take_seconds(self) -> list[SecondMeasured]:
         """Return the seconds that were read since this was asked last, in order."""
         seconds, self._seconds = self._seconds, []
         return seconds

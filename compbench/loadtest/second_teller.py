@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from compbench.loadtest.engine.totals import Second
 from compbench.loadtest.progress import Progress
-from compbench.model.seconds import MeasuredSecond
+from compbench.model.events import SecondMeasured
 
 
 class SecondTeller:
@@ -23,7 +24,8 @@ class SecondTeller:
 
     def tell(self, number: int, second: Second) -> None:
         """Tell a second that is over; `number` counts from the start of measuring."""
-        made = MeasuredSecond(
+        told = SecondMeasured(
+            at=time.time(),
             second=number,
             offered=self._offered[number] if number < len(self._offered) else 0,
             completed=second.completed,
@@ -35,4 +37,4 @@ class SecondTeller:
             lag_p99_ms=second.lag_p99_ms,
             rate_ops_s=self._rate,
         )
-        self._progress.write_second(made)
+        self._progress.write_second(told)
