@@ -18,7 +18,7 @@ PACKAGE = ROOT / "compbench"
 ROOMS = {
     "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end noise_end suite run_opener"
     " run_in_progress preparation estimate project exit_codes selection fault_log file_state looking_back known_systems"
-    " telling display invocation installing",
+    " telling display living sparkline invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
     " comparison builds_compared build_pairs pairing known_noise noise_study statistics capacities baselines groups"
