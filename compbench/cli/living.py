@@ -23,7 +23,7 @@ class LivingLines(Progress):
     """One phase's progress, redrawn when it is told to, and the seconds seen so far."""
 
     def __init__(self, console: Console, seconds: SecondsSeen) -> None:
-        self._seconds = seconds
+        self._terminal, self._seconds = console, seconds
         columns = (TextColumn("{task.fields[place]}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
         super().__init__(*columns, console=console, auto_refresh=False, transient=True)
         self._phase_task = self.add_task("", place="", text="")
@@ -36,7 +36,7 @@ class LivingLines(Progress):
     def get_renderables(self) -> Iterable[RenderableType]:
         """Yield the line of the phase, and that of the seconds if there are any."""
         yield from super().get_renderables()
-        indent = _INDENT if self.console.width >= _WIDE else 0
-        marks = ASCII if self.console.options.ascii_only else BLOCKS
-        if line := self._seconds.line(self.console.width - indent - 1, marks):
+        indent = _INDENT if self._terminal.width >= _WIDE else 0
+        marks = ASCII if self._terminal.options.ascii_only else BLOCKS
+        if line := self._seconds.line(self._terminal.width - indent - 1, marks):
             yield Text(" " * indent + line, no_wrap=True, overflow="crop")
