@@ -30,6 +30,11 @@ class Progress:
         except OSError as error:
             raise UserError(f"--progress {path}: can't be written ({error.strerror})") from None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether it is written anywhere."""
+        return self._file is not None
+
     def __enter__(self) -> Self:
         return self
 

@@ -25,6 +25,7 @@ from compbench.loadtest.second_teller import SecondTeller
 from compbench.loadtest.truth import answers, ground_truth, recall
 from compbench.loadtest.truth.ground_truth import NotKeptError
 from compbench.loadtest.truth.nearest import Truth
+from compbench.loadtest.truth.recall_so_far import recall_so_far
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
 from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
@@ -120,7 +121,10 @@ def measure_load(
     plan = Plan(transport, schedule, options.connections, options.processes, make)
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
-        teller = SecondTeller(progress, offered, tried_ops_s)
+        # Several processes hand their answers over at the end, and a search for a capacity checks none.
+        is_checked = options.processes == 1 and tried_ops_s is None and progress.is_wanted
+        known = recall_so_far(workload, options.cache) if is_checked else None
+        teller = SecondTeller(progress, offered, tried_ops_s, known)
         watch = _Watch(options, progress, totals, hlog, teller, (warm_up, sum(offered)))
         ended = keep_schedule(plan, workload, watch.started, watch.take, watch.hold)
     return verdict.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
@@ -214,10 +218,7 @@ class _Watch:
         pooled = interval.pooled()
         yield
         yield from self._totals.take(interval, pooled)
-        yield
-        if interval.number >= 0:
-            self._teller.tell(interval.number, self._totals.series[-1])
-        yield
+        yield from self._teller.take(interval.number, self._totals.last)
         yield from self._hlog.take(interval, pooled)
         self._report(interval.number + 1)
         for operation, example in interval.examples[: self._examples_left]:

@@ -43,7 +43,8 @@ def test_without_an_operation_that_ended_there_is_no_line(p99s: list[float | Non
 
 
 def test_a_line_is_never_longer_than_its_room() -> None:
-    for p99s in ([9.99] * 50, [5.0, *[9.99] * 60, 100.0], [None] * 60 + [1e7], [0.001] * 700):
+    kinds: list[list[float | None]] = [[9.99] * 50, [5.0, *[9.99] * 60, 100.0], [None] * 60 + [1e7], [0.001] * 700]
+    for p99s in kinds:
         for width in range(200):
             for known in ({}, {"recall": 1.0, "checked": 10_000, "rate_ops_s": 123_456.0}):
                 assert len(seen(p99s, **known).line(width)) <= width

@@ -55,6 +55,11 @@ class Totals:
             yield
         self.series.append(_second(pooled))
 
+    @property
+    def last(self) -> Second:
+        """Return the newest second, one in which nothing ended if there is none."""
+        return self.series[-1] if self.series else NOTHING
+
     def pooled(self) -> Part:
         """Return all operations together."""
         together = Part()
