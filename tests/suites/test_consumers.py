@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from compbench.model.events import MeasurementBegan, SecondMeasured
+from compbench.model.file_names import EVENTS
+from tests.helpers import read_events
 from tests.project import Project
 
 TIMESTAMP = r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d"
@@ -95,6 +98,20 @@ def test_the_driver_is_open_loop_and_says_what_its_clock_measures(project: Proje
     assert own["valid"] is True
     assert own["offered_ops_s"] == 20
     assert own["response_time_ms"]["p99"] >= own["service_time_ms"]["p50"]
+
+
+def test_the_events_have_each_second_once_as_the_report_has_it(project: Project) -> None:
+    series = project.capture("alpha")["result"]["details"]["time_series"]
+    told: list[SecondMeasured] = []
+    for event in read_events(project.run() / EVENTS):
+        if isinstance(event, MeasurementBegan):
+            told.clear()  # what driver or machine spoiled was made again
+        elif isinstance(event, SecondMeasured):
+            assert event.measurement == "alpha"
+            told.append(event)
+    assert [second.second for second in told] == list(range(len(told)))
+    assert [second.completed for second in told] == series["completed"]
+    assert [second.p99_ms for second in told] == series["response_p99_ms"]
 
 
 def test_results_json_has_everything_but_the_samples(project: Project) -> None:
