@@ -75,8 +75,9 @@ FILES_OF_PROGRAMS = {
     "store/data_set_sizes.py": {"loadtest/workload"},
     "systems/embedded/server.py": {"embedded"},
 }
-# What every doit command may load besides the standard library; all else waits until a task needs it.
-LIGHT = {"doit", "msgspec", "psutil", "tomli", "typing_extensions"}
+# What every doit command may load besides the standard library; all else waits until a task needs it. doit itself loads
+# cloudpickle wherever that is installed, as it is with the extra `distributed`.
+LIGHT = {"cloudpickle", "doit", "msgspec", "psutil", "tomli", "typing_extensions"}
 
 
 PLACES = {
