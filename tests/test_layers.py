@@ -22,7 +22,7 @@ ROOMS = {
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
     " comparison builds_compared build_pairs pairing known_noise noise_study statistics capacities baselines groups"
-    " server_versions machine_costs",
+    " server_versions machine_costs elsewhere",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
@@ -53,10 +53,11 @@ ROOMS = {
     "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool grpc_calls tls"
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
-    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler resting sampling"
+    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler server_metrics resting"
+    " sampling"
     " priority isolation tiers real_time perf_counts process output perf perf_lines interrupts namespaces guard"
     " effects containers ask control_groups placement",
-    "machine/probes": "cores busy_processes process_counters task_counts process_tree sockets machine counters pressure"
+    "machine/probes": "cores busy_processes process_counters told_counters task_counts process_tree sockets machine counters pressure"
     " binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",

@@ -220,6 +220,8 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     scenario, duration_s = attempt.scenario, drivers.duration_s(attempt.settings, attempt.scenario)
     attempt.result = driver_report.read_result(report, stdout.path)
     attempt.warn(cautions.of_result(attempt.result, attempt.driver_name, duration_s, scenario))
+    if attempt.system_facts.is_elsewhere:
+        attempt.warn(cautions.of_round_trip(attempt.result))
     stderr_lines = server.tail(attempt.partial("stderr"), 10)
     outcome = outcomes.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
     attempt.warn(cautions.of_exit(outcome, ended))

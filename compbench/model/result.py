@@ -201,6 +201,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     effort: Count | None = None
     client_cpu_us: Amount | None = None
     floor: Floor | None = None
+    floor_missing: str = ""  # why it is None
     histograms: Histograms | None = None
     late_over_1s_fraction: Fraction | None = None
     valid: bool | None = None

@@ -19,8 +19,8 @@ def samples_of(**columns: list[Any]) -> list[Sample]:
     return [Sample(elapsed_s=5.0 * k, **dict(zip(columns, row, strict=True))) for k, row in enumerate(rows, start=1)]
 
 
-def codes(samples: list[Sample], **options: int) -> list[str]:
-    return [notice.code for notice in notices(samples, **options)]
+def codes(samples: list[Sample], *, driver_cores: int = 1) -> list[str]:
+    return [notice.code for notice in notices(samples, driver_cores=driver_cores)]
 
 
 class TestTable:

@@ -28,6 +28,9 @@ class Server(RestServer):
     shown = (("metrics", "/metrics"), ("collection", _COLLECTION), ("telemetry", "/telemetry?details_level=10"))
     # The header of its API keys (qdrant.tech/documentation/guides/security).
     key_name = "api-key"
+    closed_path, metrics_path = _COLLECTION, "/metrics"
+    # Of its allocator (qdrant.tech/documentation/guides/monitoring); of CPU it tells nothing.
+    metrics_names = {"resident_bytes": "memory_resident_bytes"}  # noqa: RUF012 - a constant
 
     def __init__(self, own: QdrantSettings, place: Place) -> None:
         """Take the settings of Qdrant."""
