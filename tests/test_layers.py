@@ -28,11 +28,12 @@ ROOMS = {
     "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching costing quiet quietness retries outcomes cautions"
     " equal_recall data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
-    "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
+    "preflight": "checks endpoint_checks environment own_vectors inputs modes_here endpoint_judgement memory_needs"
+    " data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
-    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report verdict"
-    " asking progress",
+    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal request_sizes"
+    " report verdict asking progress",
     "loadtest/engine": "shards dry_run openloop totals hlog recorder confidence histogram clock capacity",
     "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
@@ -53,12 +54,11 @@ ROOMS = {
     "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool grpc_calls tls"
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
-    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler server_metrics resting"
-    " sampling"
-    " priority isolation tiers real_time perf_counts process output perf perf_lines interrupts namespaces guard"
-    " effects containers ask control_groups placement",
-    "machine/probes": "cores busy_processes process_counters told_counters task_counts process_tree sockets machine counters pressure"
-    " binaries",
+    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler server_metrics"
+    " resting sampling priority isolation tiers real_time perf_counts process output perf perf_lines interrupts"
+    " namespaces guard effects containers ask control_groups placement",
+    "machine/probes": "cores busy_processes reach process_counters told_counters task_counts process_tree sockets machine"
+    " counters pressure binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes costs records sample notices catalogue noise metrics result file_names"

@@ -25,6 +25,7 @@ from compbench.loadtest.engine.capacity import Goal
 from compbench.loadtest.frontier_run import FrontierOptions, find_frontier
 from compbench.loadtest.prepare import PrepareOptions, load_data
 from compbench.loadtest.progress import Progress
+from compbench.loadtest.request_sizes import sizes_of
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.workload import set_scan
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ground-truth": _ground_truth,
         "check-set": _check_set,
         "remove": _remove,
+        "sizes": _sizes,
         "list": _list,
     }
     try:
@@ -173,6 +175,14 @@ def _remove(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sizes(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    seeds = _seed(options, scenario), _data_seed(options, scenario)
+    found = sizes_of(scenario, *seeds, _address(options), _count(options, scenario))
+    print(msgspec.json.encode(found).decode())  # noqa: T201 - the answer
+    return 0
+
+
 def _check_set(options: argparse.Namespace) -> int:
     seen = set_scan.seen_in(load_scenario(options.scenario), options.cache)
     print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
@@ -289,6 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--no-edges", action="store_true", help="load the rows alone")
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
     commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
+    commands.add_parser("sizes", parents=[common], allow_abbrev=False, help="how large requests are; asks no server")
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser

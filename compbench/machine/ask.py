@@ -41,10 +41,11 @@ class AskError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer: HTTP's status, and its body as it came."""
+    """A whole answer: HTTP's status, its body as it came, and what it says the time is (its header `Date`)."""
 
     status: int
     body: bytes
+    date: str = ""
 
     @property
     def is_ok(self) -> bool:
@@ -108,7 +109,7 @@ def ask(
                 method, url, data=body, headers=sent, timeout=timeout_s, stream=True, allow_redirects=False
             ) as response,
         ):
-            return Answer(response.status_code, _body(response, most_bytes))
+            return Answer(response.status_code, _body(response, most_bytes), response.headers.get("Date", ""))
     except (TimeoutError, requests.Timeout, ReadTimeoutError):
         raise AskError(f"no whole answer within {timeout_s:g} s") from None
     except (OSError, HTTPError, ValueError) as error:

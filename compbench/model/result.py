@@ -301,6 +301,14 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class RequestSizes(msgspec.Struct, frozen=True, kw_only=True):
+    """How large requests are: what `loadtest sizes` prints. `mean_limit` is how many hits a request asks for."""
+
+    mean_bytes: Amount
+    largest_bytes: Count
+    mean_limit: Amount
+
+
 class TriedRate(msgspec.Struct, frozen=True, kw_only=True):
     """One rate that was tried in a search for a capacity; `sustained` is None where the driver spoiled the trial."""
 

@@ -61,7 +61,8 @@ def round_trip_told(capture: Capture) -> str:
         details = capture.result.details
         why = (details.floor_missing if details else "") or "not recorded"
         return f"round trip of an empty request not known: {why}"
-    return f"round trip of an empty request {P50.in_words(floor.p50_ms)}, {P99.in_words(floor.p99_ms)}"
+    told = f"{P50.in_words(floor.p50_ms)}, {P99.in_words(floor.p99_ms)}"
+    return f"round trip of an empty request {told} (of {floor.count})"
 
 
 def whose_machine(capture: Capture) -> str:
