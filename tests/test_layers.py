@@ -57,8 +57,8 @@ ROOMS = {
     "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler server_metrics"
     " resting sampling priority isolation tiers real_time perf_counts process output perf perf_lines interrupts"
     " namespaces guard effects containers ask control_groups placement",
-    "machine/probes": "cores busy_processes reach process_counters told_counters task_counts process_tree sockets machine"
-    " counters pressure binaries",
+    "machine/probes": "cores busy_processes reach process_counters told_counters task_counts process_tree sockets"
+    " machine counters pressure binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events efforts scenario sizes costs records sample notices catalogue noise metrics result file_names"

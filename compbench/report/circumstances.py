@@ -149,7 +149,7 @@ def of_isolation(capture: Capture, manifest: Manifest) -> Doubt:
     broken = [part for part in _promised(capture, manifest) if part not in had and (server.cpus or "driver" in part)]
     if broken:
         return Doubt("isolation", "warning", f"{told}; it was to have: {', '.join(broken)}")
-    return Doubt("isolation", "ok", told)
+    return Doubt("isolation", "unknown" if capture.system_facts.is_elsewhere else "ok", told)
 
 
 def _memory(limit_bytes: int | None) -> str:

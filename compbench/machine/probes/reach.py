@@ -13,13 +13,13 @@ import psutil
 
 CONNECT_LIMIT_S = 2.0
 _REASON_CHARACTERS = 200
-Step = Literal["name", "port", "certificate"]
+WayStep = Literal["name", "port", "certificate"]
 
 
 class Obstacle(NamedTuple):
     """At which step the way ends, at which port (0 before any), and why, in one line."""
 
-    step: Step
+    step: WayStep
     port: int
     why: str
 
