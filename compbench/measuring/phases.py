@@ -107,8 +107,15 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     if timed_out:
         raise ScenarioFailed(outcome_of("driver-timeout", "measure", limit_s=following.limit_now_s))
     if not server.answers(attempt.settings):
-        raise ScenarioFailed(outcome_of("server-unresponsive", "measure"))
+        raise ScenarioFailed(_silent_outcome(attempt))
     return _judge(attempt, ended or Exit(None), stdout, job.files.report)
+
+
+def _silent_outcome(attempt: Attempt) -> Outcome:
+    """Return the outcome of a server that answers no more: of one that is elsewhere, it is not known if it runs."""
+    if attempt.system_facts.is_elsewhere:
+        return outcome_of("endpoint-lost", "measure", endpoint=attempt.server.executable)
+    return outcome_of("server-unresponsive", "measure")
 
 
 def _wanted_data(attempt: Attempt) -> DataSet:

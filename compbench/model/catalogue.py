@@ -124,6 +124,10 @@ OUTCOMES = {
     "server-unresponsive": Entry(
         "the server answers no more, though it still runs", "see the server's log, and the samples of its CPU"
     ),
+    "endpoint-lost": Entry(
+        "{endpoint} answers no more: whether that server has ended, or the way to it, can't be seen from here",
+        "see that server's own log, and the network between, and measure again",
+    ),
     "server-not-ready": Entry("the server was not ready after {timeout_s:g} s ({seen})", _SEE_LOG),
     "server-ended-at-start": Entry(
         "the server ended before it was ready ({ended}){disk}", _SEE_LOG, meaning="the server ended before it was ready"
