@@ -101,7 +101,7 @@ FINDINGS = {
         "measure from nearer to the server: its latencies would be mostly the network's",
     ),
     "bandwidth": Template(
-        "{needed}: {share_pct:.0f} % of what {interface} carries ({link_mbit:g} Mbit/s); what lies behind it is not"
+        "{needed}: {share_pct:.3g} % of what {interface} carries ({link_mbit:g} Mbit/s); what lies behind it is not"
         " known",
         "at most {most_pct:.0f} % of the interface's rate",
         "use a faster network, or send less (a lower rate, or vectors of fewer dimensions)",
