@@ -23,13 +23,14 @@ def passages(captures: Iterable[Capture]) -> list[str]:
 
 def _passage(capture: Capture) -> str:
     server, title = capture.server, capture.system_facts.title or capture.system
-    where = f" at {server.executable}" if server.executable else ""
+    where = f", asked at {server.executable}" if server.executable else ""
     version = (
         "its version is not told" if server.version in ("", "not told") else f"it says that it is {server.version}"
     )
     return (
-        f"{title} ran elsewhere{where}: compbench neither started nor stopped it; {version}. Not known of its machine:"
-        f" {NOT_KNOWN}. {own_metrics(capture)}. All other figures of a machine are of the driver's"
+        f"{title} is a server that was there before{where}: compbench neither started nor stopped it; {version}. Not"
+        f" known of its machine: {NOT_KNOWN}. {own_metrics(capture)}. All other figures of a machine are of the"
+        " driver's"
     )
 
 

@@ -55,15 +55,23 @@ def find_obstacle(host: str, ports: list[int], tls_port: int | None) -> Obstacle
 def connect_s(host: str, port: int) -> float:
     """Return how long a TCP connection took, which is one way there and back: the look-up of the name is left out.
 
+    A name may have several addresses, of which a server need not listen on all; the first that takes it counts.
+
     Raises:
         OSError: there is none within the limit.
     """
-    address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(address[0], address[1]) as connection:
-        connection.settimeout(CONNECT_LIMIT_S)
-        began = time.perf_counter()
-        connection.connect(address[4])
-        return time.perf_counter() - began
+    refused = OSError("it has no address")
+    for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind) as connection:
+            connection.settimeout(CONNECT_LIMIT_S)
+            began = time.perf_counter()
+            try:
+                connection.connect(address)
+            except OSError as error:
+                refused = error
+            else:
+                return time.perf_counter() - began
+    raise refused
 
 
 def link_to(host: str, port: int) -> Link | None:
