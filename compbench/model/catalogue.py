@@ -311,7 +311,7 @@ NOTICES = {
     ),
     "network-mostly": Entry(
         "an empty request took {round_trip_ms:.2f} ms at P50, more than half of the P50 of {p50_ms:.2f} ms: these"
-        " latencies are mostly the network's and the protocol's",
+        " latencies are mostly the network's, the protocol's, and what the server takes for any request at all",
         "measure from nearer to the server to learn what the server itself takes",
     ),
     "round-trip-unknown": Entry(
