@@ -135,7 +135,7 @@ def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
 def _find_metrics(attempt: Attempt, page: MetricsPage | None) -> None:
     """Note whether a server that can't be seen tells of itself, so that it need not be found out beside the load."""
     if page is None:
-        attempt.server = msgspec.structs.replace(attempt.server, metrics_problem="no metrics page of it is known")
+        attempt.server = msgspec.structs.replace(attempt.server, metrics_problem="no page is known or named")
         return
     try:
         ask_for_metrics(page)

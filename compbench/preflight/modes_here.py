@@ -57,7 +57,7 @@ def _metrics_told(half: Server) -> str:
     """Say whether samples will have the server's own figures."""
     page = half.metrics()
     if page is None:
-        return "no metrics page of it is known, so that nothing is told of its process"
+        return "nothing is told of its process: no page of its metrics is known or named"
     try:
         ask_for_metrics(page)
     except MetricsError as error:

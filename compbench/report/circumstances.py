@@ -43,6 +43,10 @@ def of_machine(capture: Capture) -> Iterator[Doubt]:
 
 def _of_server_elsewhere(capture: Capture) -> Iterator[Doubt]:
     yield Doubt("server's machine", "unknown", f"{NOT_KNOWN} are not known. {own_metrics(capture)}")
+    if capture.is_capacity:
+        yield Doubt(
+            "limit", "unknown", "of server and network together: which of them gave way can't be seen from here"
+        )
     codes = {notice.code: notice.text for notice in capture.notices}
     if told := round_trip_told(capture):
         level: DoubtLevel = "unknown" if floor_of(capture) is None else "ok"

@@ -37,7 +37,7 @@ def test_a_server_that_answers_is_told_with_its_version_and_where_it_tells_of_it
         assert (code, level) == ("endpoint", "ok")
         assert text.endswith(f"answers: qdrant 1.18.3; it tells of its process at http://127.0.0.2:{port}/metrics")
         _, _, text = found("binary_server", f"http://127.0.0.2:{port}", **{"system.qdrant.metrics_url": ""})
-        assert "no metrics page of it is known" in text
+        assert "nothing is told of its process: no page of its metrics is known or named" in text
         assert found("clock", f"http://127.0.0.2:{port}")[:2] == ("clock", "ok")
         assert found("round_trip", f"http://127.0.0.2:{port}")[:2] == ("round-trip", "ok")
         code, level, text = found("bandwidth", f"http://127.0.0.2:{port}")
