@@ -16,7 +16,7 @@ from compbench.machine.probes import machine
 from compbench.machine.process import Child
 from compbench.machine.real_time import is_real_time
 from compbench.machine.sampler import Sampler
-from compbench.machine.server_metrics import MetricsReader
+from compbench.machine.server_metrics import ANSWER_LIMIT_S, MetricsReader
 from compbench.machine.snapshot import OUT_OF_SIGHT
 from compbench.machine.tiers import effective_cpus
 from compbench.machine.tree_memory import tree_memory_bytes
@@ -96,7 +96,9 @@ def watching(
 def _metrics_reader(attempt: Attempt) -> MetricsReader | None:
     """Return what asks a server elsewhere for its metrics, if it told some when it was first asked."""
     page = registry.server_of(attempt.settings).metrics() if attempt.server.metrics_from else None
-    return None if page is None else MetricsReader(page)
+    # A sample that waited longer would come after the time of the next one.
+    limit_s = min(ANSWER_LIMIT_S, attempt.settings.sample_interval_s / 2)
+    return None if page is None else MetricsReader(page, limit_s)
 
 
 def note_memory(attempt: Attempt, under_test: UnderTest) -> None:
