@@ -21,11 +21,15 @@ _MOST_BYTES = 8_000_000
 
 
 class MetricsPage(NamedTuple):
-    """Where a server tells of itself, the headers that it wants, and its own names where it lacks the usual ones."""
+    """Where a server tells of itself, the headers that it wants, and its own names where it lacks the usual ones.
+
+    `remark` says what figures under its own names mean.
+    """
 
     url: str
     headers: Mapping[str, str] = {}
     own_names: Mapping[str, str] = {}
+    remark: str = ""
 
 
 class MetricsError(Exception):

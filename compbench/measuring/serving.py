@@ -138,8 +138,9 @@ def _find_metrics(attempt: Attempt, page: MetricsPage | None) -> None:
         attempt.server = msgspec.structs.replace(attempt.server, metrics_problem="no page is known or named")
         return
     try:
-        ask_for_metrics(page)
+        told = ask_for_metrics(page)
     except MetricsError as error:
         attempt.server = msgspec.structs.replace(attempt.server, metrics_problem=f"{page.url}: {error}")
     else:
-        attempt.server = msgspec.structs.replace(attempt.server, metrics_from=page.url)
+        remark = page.remark if told.by_own else ""
+        attempt.server = msgspec.structs.replace(attempt.server, metrics_from=page.url, metrics_remark=remark)

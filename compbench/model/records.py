@@ -77,6 +77,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     limits: str = ""  # of a container
     metrics_from: str = ""  # where a server that runs elsewhere tells the CPU and memory that its samples have
     metrics_problem: str = ""  # why it tells none
+    metrics_remark: str = ""  # what its figures mean, where they have names of its own
     version: str = ""
     pid: int | None = None
     port: int | None = None

@@ -42,9 +42,9 @@ def own_metrics(capture: Capture) -> str:
     told = [word for name, word in _TOLD.items() if any(getattr(s, name) is not None for s in capture.samples)]
     lacking = [word for word in _TOLD.values() if word not in told]
     lacks = f", not its {' and '.join(lacking)}" if told and lacking else ""
-    return (
-        f"Of its process it tells {', '.join(told) or 'nothing while it was measured'}{lacks} ({server.metrics_from})"
-    )
+    words = ", ".join(told) or "nothing while it was measured"
+    remark = f"; {server.metrics_remark}" if server.metrics_remark else ""
+    return f"Of its process it tells {words}{lacks} ({server.metrics_from}{remark})"
 
 
 def floor_of(capture: Capture) -> Floor | None:

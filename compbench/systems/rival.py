@@ -40,6 +40,7 @@ class Rival:
         stop_signal: what makes it end in order, in mode `managed`.
         stop_grace_s: how long that takes at most, where it needs more than the setting `stop_grace_s`.
         metrics_names: its own names of what its metrics tell of its process, by field of `ToldCounters`.
+        metrics_remark: what these mean, where that is not quite what the usual ones do.
         kept_format: its `data_format` while compbench starts it by itself.
         credentials: of the server in mode `endpoint`; empty in every other one.
         image: the image that is run in mode `container`.
@@ -53,6 +54,7 @@ class Rival:
     stop_signal = signal.SIGTERM
     stop_grace_s = 0.0
     metrics_names: Mapping[str, str] = {}
+    metrics_remark = ""
     kept_format = ""
     modes: tuple[Mode, ...] = ("managed", "endpoint")
     capabilities = Capabilities()
@@ -178,7 +180,8 @@ class Rival:
     def metrics(self) -> MetricsPage | None:
         """Return where it tells of its own process, as set, or as its maker has it."""
         url = self.metrics_at() if self.own.metrics_url is None else self.own.metrics_url
-        return MetricsPage(url, self.metrics_headers(url), self.metrics_names) if url else None
+        headers = self.metrics_headers(url)
+        return MetricsPage(url, headers, self.metrics_names, self.metrics_remark) if url else None
 
     def ports(self) -> list[int]:
         """Return the port of its address."""

@@ -47,8 +47,9 @@ def test_of_two_values_of_one_name_none_is_taken_for_the_server_s() -> None:
 
 def test_a_system_s_own_name_is_read_where_it_lacks_the_usual_one() -> None:
     own = {"resident_bytes": "memory_resident_bytes"}
-    assert read_told("memory_resident_bytes 7\n", 0, own).resident_bytes == 7
-    assert read_told("memory_resident_bytes 7\nprocess_resident_memory_bytes 8\n", 0, own).resident_bytes == 8
+    told = read_told("memory_resident_bytes 7\n", 0, own)
+    assert (told.resident_bytes, told.by_own) == (7, ("resident_bytes",))
+    assert read_told("memory_resident_bytes 7\nprocess_resident_memory_bytes 8\n", 0, own).by_own == ()
 
 
 def test_cpu_is_a_rate_over_the_time_between_what_was_told_and_not_between_samples() -> None:

@@ -27,7 +27,8 @@ _LINE = re.compile(r"^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{[^}]*\})?[ \t]+(\S+)(?:[ \t
 class ToldCounters(msgspec.Struct, frozen=True, kw_only=True):
     """A process as its metrics tell it, under the names of `ProcessCounters`; None is not told.
 
-    `told_at_s` is when that was, in the middle between question and answer, on the clock of the one who asked.
+    `told_at_s` is when that was, in the middle between question and answer, on the clock of the one who asked; `by_own`
+    are the fields that stood there under a system's own name.
     """
 
     told_at_s: float
@@ -36,6 +37,7 @@ class ToldCounters(msgspec.Struct, frozen=True, kw_only=True):
     virtual_bytes: int | None = None
     threads: int | None = None
     open_files: int | None = None
+    by_own: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -46,12 +48,12 @@ class ToldCounters(msgspec.Struct, frozen=True, kw_only=True):
 def read_told(text: str, told_at_s: float, own_names: Mapping[str, str] | None = None) -> ToldCounters:
     """Return what a page of metrics tells; `own_names` are a system's, by field, where it lacks the usual one."""
     values = _values(text, {*STANDARD_NAMES.values(), *(own_names or {}).values()})
-    found = {
-        field: _first(values.get(name), values.get((own_names or {}).get(field, "")))
-        for field, name in STANDARD_NAMES.items()
-    }
+    usual = {field: values.get(name) for field, name in STANDARD_NAMES.items()}
+    own = {field: values.get(name) for field, name in (own_names or {}).items() if usual[field] is None}
+    by_own = tuple(field for field, value in own.items() if value is not None)
+    found = usual | own
     whole = {field: None if found[field] is None else int(found[field] or 0) for field in found if field != "cpu_s"}
-    return ToldCounters(told_at_s=told_at_s, cpu_s=found["cpu_s"], **whole)
+    return ToldCounters(told_at_s=told_at_s, cpu_s=found["cpu_s"], by_own=by_own, **whole)
 
 
 def _values(text: str, wanted: set[str]) -> dict[str, float | None]:
@@ -69,7 +71,3 @@ def _number(said: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and value >= 0 else None
-
-
-def _first(*values: float | None) -> float | None:
-    return next((value for value in values if value is not None), None)
