@@ -11,6 +11,7 @@ from pathlib import Path
 
 import requests
 
+from compbench.machine.probes.reach import find_obstacle
 from compbench.systems.api import Place
 from compbench.systems.qdrant.server import Server
 from compbench.systems.qdrant.settings import QdrantSettings
@@ -57,6 +58,28 @@ def qdrant(folder: Path, program: str = "", told: str = "", port: int = 0, key: 
         process.terminate()
         with contextlib.suppress(requests.RequestException):
             process.wait(20)
+
+
+@contextlib.contextmanager
+def users_qdrant(told: str = "", certificate: Path | None = None, key: str = "") -> Iterator[int]:
+    """Run the stand-in for Qdrant as the user's own, on 127.0.0.2; give its port."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "QDRANT__SERVICE__HOST": "127.0.0.2",
+        "QDRANT__SERVICE__HTTP_PORT": str(port),
+        "STAND_IN_QDRANT": told,
+        "QDRANT__SERVICE__API_KEY": key,
+        **({"CERTIFICATE": str(certificate)} if certificate else {}),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "tests.stand_ins.qdrant"], env=environment)
+    try:
+        assert eventually(lambda: find_obstacle("127.0.0.2", [port], None) is None)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
 
 
 def install_docker(folder: Path) -> None:

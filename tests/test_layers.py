@@ -17,23 +17,23 @@ PACKAGE = ROOT / "compbench"
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
     "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end noise_end suite run_opener"
-    " run_in_progress preparation estimate project exit_codes selection fault_log file_state looking_back known_systems"
-    " telling display living sparkline invocation installing",
+    " run_in_progress preparation estimate project exit_codes selection fault_log file_state looking_back"
+    " known_systems telling display living sparkline invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
     " comparison builds_compared build_pairs pairing known_noise noise_study statistics capacities baselines groups"
-    " server_versions machine_costs",
+    " server_versions machine_costs elsewhere",
     "report/export": "history_files step_summary junit openmetrics runs_csv",
     "report/past": "due comparable history",
     "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching costing quiet quietness retries outcomes cautions"
     " equal_recall data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
-    "preflight": "checks sending_hosts environment own_vectors inputs modes_here memory_needs data_scale judgement"
-    " findings",
+    "preflight": "checks endpoint_checks sending_hosts environment own_vectors inputs modes_here endpoint_judgement"
+    " memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run second_teller floor_run rehearsal"
-    " report host_figures verdict asking progress",
+    " request_sizes report host_figures verdict asking progress",
     "loadtest/cluster": "host_driver hub looking opening agent connections leases",
     "loadtest/engine": "shards dry_run gathering openloop offsets totals hlog recorder confidence histogram clock"
     " capacity",
@@ -56,11 +56,11 @@ ROOMS = {
     "transport": "resp_pool postgres_pool postgres_connection postgres_messages http_pool grpc_calls tls"
     " resp_connection http_connection connection messages addresses exchange",
     "embedded": "__main__ command_line app state_files loading wire memories turns vector_index rows graph",
-    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler resting sampling"
-    " priority isolation tiers real_time perf_counts process output perf perf_lines interrupts namespaces guard"
-    " effects containers ask control_groups placement",
-    "machine/probes": "cores busy_processes process_counters task_counts process_tree sockets machine counters pressure"
-    " binaries",
+    "machine": "version_line unprivileged tree_memory thresholds standard_streams snapshot sampler server_metrics"
+    " resting sampling priority isolation tiers real_time perf_counts process output perf perf_lines interrupts"
+    " namespaces guard effects containers ask control_groups placement",
+    "machine/probes": "cores busy_processes reach process_counters told_counters task_counts process_tree sockets"
+    " machine counters pressure binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders hosts credentials",
     "files": "cloned content_hashes regular whole",
     "model": "events seen_hosts efforts scenario sizes costs records sample notices catalogue noise metrics result"

@@ -27,6 +27,7 @@ KIND_KEY = "kind"
 
 _BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 # Without a name or password before the host, which would be shown wherever the address is.
+_PAGE = re.compile(r"https?://[^\s@?#]+")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]*://[^\s/@?#]+/?")
 
 # managed: compbench starts a program that it finds; container: an image by its digest; endpoint: the user runs it.
@@ -40,6 +41,10 @@ class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """The base of every system's own settings: a key that is not a field of it is refused."""
 
 
+# What no system's figures depend on: it is looked at, and asked for nothing else.
+UNMEASURED_OF_ALL = frozenset({"metrics_url"})
+
+
 class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What can be set of every rival.
 
@@ -49,6 +54,8 @@ class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_
         image: the container image, by its digest; empty for the one that the system's folder names.
         container_cpus: the cores that a container may use, as `0-3` or `0,2`; empty for all.
         container_memory: how much memory a container may use, as `8g`; empty for all.
+        metrics_url: where a server that the user runs tells of its own process, as Prometheus' text; None for where
+            the system has it, empty for nowhere.
         effort: the value of its search knob; None for the least that reaches the scenario's recall.
         durability: what an acknowledged insert is to survive.
     """
@@ -58,6 +65,7 @@ class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_
     image: str = ""
     container_cpus: Annotated[str, msgspec.Meta(pattern=r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")] = ""
     container_memory: Annotated[str, msgspec.Meta(pattern=r"^([0-9]+[bkmg]?)?$")] = ""
+    metrics_url: str | None = None
     effort: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
     durability: Durability = "vendor"
 
@@ -65,7 +73,7 @@ class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_
         """Refuse what would be no measurement of one known server, or would show a secret.
 
         Raises:
-            ValueError: the image has no digest, or the endpoint is no address, or holds a password.
+            ValueError: the image has no digest, or an address is none, or holds a password.
         """
         if self.image and not _BY_DIGEST.fullmatch(self.image):
             how = f"`docker pull {self.image}`, then `docker image inspect {self.image}` tells it (RepoDigests)"
@@ -74,6 +82,12 @@ class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_
             raise ValueError(
                 "endpoint: expected an address as http://host:port; a key or password goes into the environment"
                 " (COMPBENCH_<SYSTEM>_API_KEY, or _USER and _PASSWORD)"
+            )
+
+        if self.metrics_url and not _PAGE.fullmatch(self.metrics_url):
+            raise ValueError(
+                "metrics_url: expected where the server itself tells its metrics, as http://host:port/metrics"
+                " (nothing that is secret can stand there), or nothing for none"
             )
 
     @property

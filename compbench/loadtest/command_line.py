@@ -31,6 +31,7 @@ from compbench.loadtest.engine.capacity import Goal
 from compbench.loadtest.frontier_run import FrontierOptions, find_frontier
 from compbench.loadtest.prepare import PrepareOptions, load_data
 from compbench.loadtest.progress import Progress
+from compbench.loadtest.request_sizes import sizes_of
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.workload import set_scan
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "remove": _remove,
         "check-hosts": _check_hosts,
         "host": lambda _options: serve(),
+        "sizes": _sizes,
         "list": _list,
     }
     try:
@@ -188,6 +190,14 @@ def _remove(options: argparse.Namespace) -> int:
         print(f"Not removed from {address.endpoint}: {problem}", file=sys.stderr)  # noqa: T201 - the one-line reason
         return 1
     print(f"Removed from {address.endpoint} what was loaded")  # noqa: T201 - the answer
+    return 0
+
+
+def _sizes(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    seeds = _seed(options, scenario), _data_seed(options, scenario)
+    found = sizes_of(scenario, *seeds, _address(options), _count(options, scenario))
+    print(msgspec.json.encode(found).decode())  # noqa: T201 - the answer
     return 0
 
 
@@ -322,6 +332,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--no-edges", action="store_true", help="load the rows alone")
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
     commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
+    commands.add_parser("sizes", parents=[common], allow_abbrev=False, help="how large requests are; asks no server")
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
     look = commands.add_parser("check-hosts", parents=[hosts], allow_abbrev=False, help="look at the hosts")
     look.add_argument("--endpoint", required=True, metavar="URL", help="the server that they are to reach")

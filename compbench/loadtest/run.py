@@ -97,11 +97,11 @@ def run(options: RunOptions, progress: Progress) -> int:
     _log("INFO", f"Load test completed in {time.monotonic() - began:.2f}s")
     if note := workload.traversal_facts().note:
         _log("WARN", f"No traversal was measured: {note}")
-    least = _floor(options, measured)
+    least, floor_missing = _floor(options, measured)
     found = check_answers(options, workload, stored)
     print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     if options.output:
-        asked = msgspec.structs.replace(_asked(options, workload, found), floor=least)
+        asked = msgspec.structs.replace(_asked(options, workload, found), floor=least, floor_missing=floor_missing)
         report.write_json(options.output, report.json_report(scenario.title, measured, asked))
     return _judge(measured, scenario, found)
 
@@ -185,8 +185,8 @@ def _make_workload(options: RunOptions, **how: Any) -> Workload:
     return Workload(options.scenario, options.seed, client_of(options), data_seed=options.data_seed, **how)
 
 
-def _floor(options: RunOptions, measured: verdict.Measured) -> Floor | None:
-    """Measure what protocol and client cost by themselves; that can't be had is said, and costs no run."""
+def _floor(options: RunOptions, measured: verdict.Measured) -> tuple[Floor | None, str]:
+    """Measure what protocol and client cost by themselves, or say why that can't be had, which costs no run."""
     try:
         asked = floor_run.FloorOptions(
             options.address,
@@ -196,11 +196,11 @@ def _floor(options: RunOptions, measured: verdict.Measured) -> Floor | None:
             options.senders,
             options.duration_s,
         )
-        return floor_run.measure_floor(asked, measured, partial(keep_on, options))
+        return floor_run.measure_floor(asked, measured, partial(keep_on, options)), ""
     except Exception as error:  # noqa: BLE001 - what was measured stays measured, whatever a system's client does here
         said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         _log("WARN", f"The floor is left out: {said}")
-        return None
+        return None, said
 
 
 def check_answers(options: RunOptions, workload: Workload, stored: int | None) -> Recall:

@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+import msgspec
 import psutil
 
 from compbench.machine.probes.counters import MachineCounters, read_machine_counters
 from compbench.machine.probes.process_counters import ProcessCounters, read_process_counters
+from compbench.machine.probes.told_counters import ToldCounters
 from compbench.machine.sampling import Reading, interval
+from compbench.machine.server_metrics import MetricsReader
 from compbench.model.sample import Sample
 
 
@@ -29,6 +32,7 @@ class Sampler:
     Args:
         server_pid: the server; its descendants are counted with it. None if it can't be seen from here.
         interval_s: the distance of the samples.
+        metrics: asks a server for its own metrics that can't be seen from here; None if it has none.
         duration_s: how long the measurement is meant to take; no last sample is added beyond it.
         on_sample: called in the sampler's thread after each sample, as for live warnings.
         clock: a monotonic clock in seconds.
@@ -42,6 +46,7 @@ class Sampler:
         server_pid: int | None,
         interval_s: float,
         *,
+        metrics: MetricsReader | None = None,
         duration_s: float | None = None,
         on_sample: Callable[[Sample], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -51,6 +56,7 @@ class Sampler:
     ) -> None:
         self._server = _process(server_pid)
         self._driver: psutil.Process | None = None
+        self._metrics = metrics
         self._interval_s, self._duration_s = interval_s, duration_s
         self._on_sample, self._clock = on_sample, clock
         self._read_machine, self._read_process = read_machine, read_process
@@ -69,7 +75,10 @@ class Sampler:
         self.stop()
 
     def start(self, driver_pid: int | None = None) -> None:
-        """Take the first reading, from which the time counts, and begin to sample."""
+        """Take the first reading, from which the time counts, and begin to sample.
+
+        The server's own metrics of that moment are waited for by the thread, since the caller has no time to lose.
+        """
         self._driver = _process(driver_pid)
         self._started_s = self._clock()
         self._last = self._read()
@@ -102,6 +111,7 @@ class Sampler:
 
     def _run(self) -> None:
         try:
+            self._last = msgspec.structs.replace(self._last, server=self._last.server or self._told())
             while not self._wait(self._time_to_wait_s()):
                 self._take()
         except BaseException as error:  # noqa: BLE001 - `stop` raises it again, in the thread that can act on it
@@ -112,15 +122,22 @@ class Sampler:
         return max(0.0, due_s - self._clock())
 
     def _take(self) -> None:
+        reading = self._read()
+        reading = msgspec.structs.replace(reading, server=reading.server or self._told())
+        sample = interval(self._last, reading)
+        self._last = reading
         with self._lock:
-            reading = self._read()
-            sample = interval(self._last, reading)
             self._samples.append(sample)
-            self._last = reading
         if self._on_sample is not None:
             self._on_sample(sample)
 
+    def _told(self) -> ToldCounters | None:
+        """Return what the server tells of itself, once everything else has been read."""
+        return None if self._metrics is None else self._metrics.end()
+
     def _read(self) -> Reading:
+        if self._metrics is not None:
+            self._metrics.begin()
         return Reading(
             elapsed_s=self._clock() - self._started_s,
             machine=self._read_machine(),

@@ -6,6 +6,7 @@ import msgspec
 
 from compbench.machine.probes.counters import CpuSeconds, MachineCounters
 from compbench.machine.probes.process_counters import ProcessCounters
+from compbench.machine.probes.told_counters import ToldCounters
 from compbench.model.sample import Sample
 
 _KILOBYTE = 1000.0
@@ -13,11 +14,14 @@ _MICROSECONDS = 1e6
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything read at one moment, `elapsed_s` after the measurement began; None for a process that isn't there."""
+    """Everything read at one moment, `elapsed_s` after the measurement began; None for a process that isn't there.
+
+    A server that can't be seen from here may tell of itself, a little later than the rest was read.
+    """
 
     elapsed_s: float
     machine: MachineCounters
-    server: ProcessCounters | None = None
+    server: ProcessCounters | ToldCounters | None = None
     driver: ProcessCounters | None = None
 
 
@@ -31,7 +35,7 @@ def interval(before: Reading, after: Reading) -> Sample:
     server, driver = _rises(before.server, after.server), _rises(before.driver, after.driver)
     return Sample(
         elapsed_s=after.elapsed_s,
-        cpu_pct=_per(server.get("cpu_s"), seconds / 100),
+        cpu_pct=_per(server.get("cpu_s"), _server_seconds(server, seconds) / 100),
         memory_bytes=after.server.resident_bytes if after.server else None,
         virtual_bytes=after.server.virtual_bytes if after.server else None,
         threads=after.server.threads if after.server else None,
@@ -68,6 +72,11 @@ def interval(before: Reading, after: Reading) -> Sample:
         io_some_pct=_share_of_us(pressure.get("io_some_us"), seconds),
         io_full_pct=_share_of_us(pressure.get("io_full_us"), seconds),
     )
+
+
+def _server_seconds(rises: dict[str, float], seconds: float) -> float:
+    """Return over how long the server's counters rose: by its own telling if it tells them, or else `seconds`."""
+    return rises.get("told_at_s", seconds)
 
 
 def _rises(before: msgspec.Struct | None, after: msgspec.Struct | None) -> dict[str, float]:

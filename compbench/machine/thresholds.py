@@ -6,12 +6,12 @@ Pure functions of samples, which `compbench.machine.sampler` takes. Every thresh
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 import msgspec
 
-from compbench.model.notices import Notice, notice_of
+from compbench.model.notices import Notice, notice_of, of_the_drivers_machine
 from compbench.model.sample import Sample
 
 # Specification 8.
@@ -30,6 +30,9 @@ STEAL_PCT = 5.0
 # k6 ("Running large tests") wants a fifth of the generator's CPU idle; locust warns above 90 % of a core at any time.
 DRIVER_AVERAGE_PCT = 80.0
 DRIVER_PEAK_PCT = 90.0
+
+# Notices that are of the driver wherever the server runs.
+_OF_THE_DRIVER = {"driver-saturated", "network-errors"}
 
 NOT_READABLE = "n/a"
 _MEGABYTE = 1_000_000
@@ -83,14 +86,18 @@ def format_table(samples: Sequence[Sample]) -> list[str]:
     return [" | ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
-def notices(samples: Sequence[Sample], *, driver_cores: int = 1) -> list[Notice]:
+def notices(samples: Sequence[Sample], *, driver_cores: int = 1, is_server_here: bool = True) -> list[Notice]:
     """Return the warnings of a whole measurement's samples, each kind once.
 
     Args:
         samples: all samples of the measurement, in order.
         driver_cores: how many cores the driver can keep busy; a single process of Python can do one.
+        is_server_here: whether the server ran on this machine, too; else only the driver did.
     """
-    return [*notices_so_far(samples), *_notices_of_averages(samples, driver_cores)]
+    return [
+        *notices_so_far(samples, is_server_here=is_server_here),
+        *_of_this_machine(_notices_of_averages(samples, driver_cores), is_server_here=is_server_here),
+    ]
 
 
 def low_cpu(samples: Sequence[Sample]) -> list[Notice]:
@@ -103,9 +110,9 @@ def low_cpu(samples: Sequence[Sample]) -> list[Notice]:
     return [notice_of("low-cpu", value=cpu_pct, limit=LOW_CPU_PCT)] if is_low else []
 
 
-def notices_so_far(samples: Sequence[Sample]) -> list[Notice]:
+def notices_so_far(samples: Sequence[Sample], *, is_server_here: bool = True) -> list[Notice]:
     """Return the warnings that the samples up to now justify already, however it goes on."""
-    return [
+    found = [
         *_above("memory-full", _peak(samples, "machine_memory_pct"), FULL_MEMORY_PCT),
         *_above("thermal-throttling", _total(samples, "throttle_events"), 0),
         *_above("quota-throttling", _total(samples, "quota_throttles"), 0),
@@ -115,6 +122,13 @@ def notices_so_far(samples: Sequence[Sample]) -> list[Notice]:
         *_above("swap-thrashing", _sustained_swap_bytes_s(samples), SWAP_BYTES_S, unit=1e6),
         *_above("network-errors", _total(samples, "net_errors"), 0),
     ]
+    return list(_of_this_machine(found, is_server_here=is_server_here))
+
+
+def _of_this_machine(found: Iterable[Notice], *, is_server_here: bool) -> Iterator[Notice]:
+    """Yield notices as they are; where only the driver ran on this machine, they say nothing of the server's."""
+    for notice in found:
+        yield notice if is_server_here or notice.code in _OF_THE_DRIVER else of_the_drivers_machine(notice)
 
 
 def _notices_of_averages(samples: Sequence[Sample], driver_cores: int) -> Iterator[Notice]:

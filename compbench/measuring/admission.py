@@ -5,11 +5,14 @@ from __future__ import annotations
 from compbench.machine.probes import machine
 from compbench.machine.probes.busy_processes import busiest, describe_busy
 from compbench.measuring.attempt import Attempt, ScenarioFailed
-from compbench.model.notices import outcome_of
+from compbench.model.notices import of_the_drivers_machine, outcome_of
 from compbench.preflight.judgement import judge_stability
 from compbench.store import provenance
 from compbench.store.resume_rules import input_changes
 from compbench.systems import registry
+
+# Whose texts tell nothing of which machine they are.
+_OF_HEAT = ("hot-machine", "throttled-machine")
 
 
 def check_inputs(attempt: Attempt) -> None:
@@ -38,7 +41,9 @@ def check_machine(attempt: Attempt) -> None:
         attempt.machine_before["busy_pct"] = machine.busy_pct()
         attempt.machine_before["busy_processes"] = describe_busy(busiest(before, attempt.effects.read_processes()))
     notices, refusal = judge_stability(attempt.machine_before, attempt.settings)
-    attempt.warn(notices)
+    for notice in notices:
+        is_of_heat = attempt.system_facts.is_elsewhere and notice.code in _OF_HEAT
+        attempt.warn([of_the_drivers_machine(notice) if is_of_heat else notice])
     if refusal:
         raise ScenarioFailed(refusal)
     running, _ = machine.foreign_servers(registry.recognisers(attempt.settings))

@@ -11,7 +11,7 @@ from compbench.machine.probes.busy_processes import BusyProcess, describe_busy
 from compbench.machine.process import Exit
 from compbench.model.notices import Notice, Outcome, notice_of
 from compbench.model.records import DataSet, ServerFacts
-from compbench.model.result import Result
+from compbench.model.result import Details, Result
 from compbench.model.scenario import Scenario, mean_rate
 
 # Engram's loadtest records microseconds in a histogram that ends here, and drops slower answers.
@@ -20,6 +20,8 @@ CENSORED_FROM_MS = 65.0
 BUSY_CORE_PCT = 50.0
 # A run that took so much longer than planned was held up by single requests.
 OVERRUN_SHARE, OVERRUN_S = 1.1, 5.0
+# An empty request that takes more than this share of the median leaves less than half of it to the server.
+NETWORK_SHARE = 0.5
 # The driver and its connections are gone when the server's descriptors are counted; so many more than before the load
 # are no cache or log file that it opened meanwhile.
 PILED_UP_FILES = 100
@@ -32,6 +34,20 @@ def of_result(result: Result | None, driver: str, duration_s: float, scenario: S
     of_driver = _of_loadtest(result, scenario) if driver == "loadtest" else ()
     of_all = [*_of_traversals(result), *_of_neighbours(result), *_of_overrun(result, duration_s), *_of_hosts(result)]
     return [*of_all, *of_driver]
+
+
+def of_round_trip(result: Result | None) -> Iterator[Notice]:
+    """Warn if the latencies of a server elsewhere are mostly the network's, or if that can't be told.
+
+    The two medians are set beside each other, never subtracted: no request of the load was an empty one.
+    """
+    if result is None:
+        return
+    details = result.details or Details()
+    if details.floor is None:
+        yield notice_of("round-trip-unknown", why=details.floor_missing or "this driver does not tell it")
+    elif details.floor.p50_ms > NETWORK_SHARE * result.p50_latency_ms:
+        yield notice_of("network-mostly", round_trip_ms=details.floor.p50_ms, p50_ms=result.p50_latency_ms)
 
 
 def of_data_set(data_set: DataSet) -> Iterator[Notice]:

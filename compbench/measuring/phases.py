@@ -107,8 +107,15 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     if timed_out:
         raise ScenarioFailed(outcome_of("driver-timeout", "measure", limit_s=following.limit_now_s))
     if not server.answers(attempt.settings):
-        raise ScenarioFailed(outcome_of("server-unresponsive", "measure"))
+        raise ScenarioFailed(_silent_outcome(attempt))
     return _judge(attempt, ended or Exit(None), stdout, job.files.report)
+
+
+def _silent_outcome(attempt: Attempt) -> Outcome:
+    """Return the outcome of a server that answers no more: of one that is elsewhere, it is not known if it runs."""
+    if attempt.system_facts.is_elsewhere:
+        return outcome_of("endpoint-lost", "measure", endpoint=attempt.server.executable)
+    return outcome_of("server-unresponsive", "measure")
 
 
 def _wanted_data(attempt: Attempt) -> DataSet:
@@ -220,6 +227,8 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     scenario, duration_s = attempt.scenario, drivers.duration_s(attempt.settings, attempt.scenario)
     attempt.result = driver_report.read_result(report, stdout.path)
     attempt.warn(cautions.of_result(attempt.result, attempt.driver_name, duration_s, scenario))
+    if attempt.system_facts.is_elsewhere:
+        attempt.warn(cautions.of_round_trip(attempt.result))
     stderr_lines = server.tail(attempt.partial("stderr"), 10)
     outcome = outcomes.judge(attempt.result, scenario.validation, mean_rate(scenario.arrival), ended, stderr_lines)
     attempt.warn(cautions.of_exit(outcome, ended))

@@ -1,7 +1,8 @@
 """A server that the user runs, mode `endpoint`: it is used as it is, and what was loaded into it is removed after.
 
-Nothing is started, stopped or watched. What was there before is never touched: only after the driver has found that the
-server's data, if it has any under our name, is the scenario's own, something of ours is there to be removed.
+Nothing is started or stopped, and nothing of it is seen but what it tells itself. What was there before is never
+touched: only after the driver has found that the server's data, if it has any under our name, is the scenario's own,
+something of ours is there to be removed.
 """
 
 from __future__ import annotations
@@ -99,7 +100,6 @@ class RemoteServer:
             if time.monotonic() - began > min(timeout_s, _MOST_WAIT_S):
                 raise StartError(_silence(self.settings), transient=False)
             time.sleep(_POLL_S)
-        self.ready_after_s = 0.0
 
     def await_news_of_death(self, timeout_s: float) -> None:
         """Return at once: nobody tells."""

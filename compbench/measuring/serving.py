@@ -12,12 +12,14 @@ from compbench.machine import snapshot
 from compbench.machine.control_groups import memory_limit_bytes
 from compbench.machine.output import Output
 from compbench.machine.priority import niceness_of
+from compbench.machine.server_metrics import MetricsError, MetricsPage, ask_for_metrics
 from compbench.machine.tiers import effective_cpus
 from compbench.measuring import modes, server
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.under_test import StartError, UnderTest
 from compbench.model.notices import outcome_of
 from compbench.model.partition import cpu_list
+from compbench.model.records import ELSEWHERE
 from compbench.systems import registry
 
 START_ATTEMPTS = 2
@@ -118,7 +120,7 @@ def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
         port=attempt.settings.port if under_test.argv else None,
         version=half.version_told() or _version_installed(attempt),
         limits=under_test.limits,
-        ready_after_s=round(under_test.ready_after_s or 0.0, 3),
+        ready_after_s=None if under_test.ready_after_s is None else round(under_test.ready_after_s, 3),
         niceness=None if pid is None else niceness_of(pid),
         tier=under_test.tier,
         cpus="" if pid is None else cpu_list(effective_cpus(pid)),
@@ -126,3 +128,19 @@ def _note_ready(attempt: Attempt, under_test: UnderTest) -> None:
         open_files_before=None if pid is None else snapshot.count_open_files(pid),
         memories_before=half.count(),
     )
+    if half.mode == ELSEWHERE:
+        _find_metrics(attempt, half.metrics())
+
+
+def _find_metrics(attempt: Attempt, page: MetricsPage | None) -> None:
+    """Note whether a server that can't be seen tells of itself, so that it need not be found out beside the load."""
+    if page is None:
+        attempt.server = msgspec.structs.replace(attempt.server, metrics_problem="no page is known or named")
+        return
+    try:
+        told = ask_for_metrics(page)
+    except MetricsError as error:
+        attempt.server = msgspec.structs.replace(attempt.server, metrics_problem=f"{page.url}: {error}")
+    else:
+        remark = page.remark if told.by_own else ""
+        attempt.server = msgspec.structs.replace(attempt.server, metrics_from=page.url, metrics_remark=remark)

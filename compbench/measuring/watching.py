@@ -16,6 +16,7 @@ from compbench.machine.probes import machine
 from compbench.machine.process import Child
 from compbench.machine.real_time import is_real_time
 from compbench.machine.sampler import Sampler
+from compbench.machine.server_metrics import ANSWER_LIMIT_S, MetricsReader
 from compbench.machine.snapshot import OUT_OF_SIGHT
 from compbench.machine.tiers import effective_cpus
 from compbench.machine.tree_memory import tree_memory_bytes
@@ -42,7 +43,9 @@ def watching(
     settings, duration_s = attempt.settings, job.duration_s
     monotonic = attempt.effects.monotonic
     started_at = monotonic()
-    sampler = Sampler(under_test.pid, settings.sample_interval_s, duration_s=duration_s)
+    metrics = _metrics_reader(attempt)
+    sampler = Sampler(under_test.pid, settings.sample_interval_s, metrics=metrics, duration_s=duration_s)
+    is_here = not attempt.system_facts.is_elsewhere
     with (
         costing.counting_costs(attempt, driver, under_test, duration_s, work) as window,
         contextlib.ExitStack() as recording,
@@ -72,14 +75,30 @@ def watching(
         def tell_news() -> None:
             window.end_in_time()
             attempt.note_samples(sampler.samples())
-            attempt.warn(thresholds.notices_so_far(attempt.samples))
+            attempt.warn(thresholds.notices_so_far(attempt.samples, is_server_here=is_here))
 
         try:
             yield begin, tell_news
         finally:
             attempt.note_samples(sampler.stop())
             driver_cores = drivers.cores(settings, attempt.driver_name)
-            attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores))
+            attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores, is_server_here=is_here))
+            if metrics is not None and metrics.lost:
+                attempt.notice(
+                    "server-metrics-lost",
+                    url=metrics.page.url,
+                    lost=metrics.lost,
+                    asked=metrics.asked,
+                    problem=metrics.problem,
+                )
+
+
+def _metrics_reader(attempt: Attempt) -> MetricsReader | None:
+    """Return what asks a server elsewhere for its metrics, if it told some when it was first asked."""
+    page = registry.server_of(attempt.settings).metrics() if attempt.server.metrics_from else None
+    # A sample that waited longer would come after the time of the next one.
+    limit_s = min(ANSWER_LIMIT_S, attempt.settings.sample_interval_s / 2)
+    return None if page is None else MetricsReader(page, limit_s)
 
 
 def note_memory(attempt: Attempt, under_test: UnderTest) -> None:

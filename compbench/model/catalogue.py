@@ -124,6 +124,10 @@ OUTCOMES = {
     "server-unresponsive": Entry(
         "the server answers no more, though it still runs", "see the server's log, and the samples of its CPU"
     ),
+    "endpoint-lost": Entry(
+        "{endpoint} answers no more: whether that server has ended, or the way to it, can't be seen from here",
+        "see that server's own log, and the network between, and measure again",
+    ),
     "server-not-ready": Entry("the server was not ready after {timeout_s:g} s ({seen})", _SEE_LOG),
     "server-ended-at-start": Entry(
         "the server ended before it was ready ({ended}){disk}", _SEE_LOG, meaning="the server ended before it was ready"
@@ -304,6 +308,19 @@ NOTICES = {
     "network-errors": Entry(
         "loopback had {value:.0f} errors or dropped packets: lost packets are sent again and look like slow answers",
         "look at `ip -s link show lo` and at the socket buffers' limits",
+    ),
+    "server-metrics-lost": Entry(
+        "{lost} of {asked} samples have no figures of the server: {url}: {problem}",
+        "see whether that page still answers, and how fast",
+    ),
+    "network-mostly": Entry(
+        "an empty request took {round_trip_ms:.2f} ms at P50, more than half of the P50 of {p50_ms:.2f} ms: these"
+        " latencies are mostly the network's, the protocol's, and what the server takes for any request at all",
+        "measure from nearer to the server to learn what the server itself takes",
+    ),
+    "round-trip-unknown": Entry(
+        "what an empty request takes to the server and back is not known: {why}",
+        "how much of the latencies is the network's can't be told",
     ),
     "start-retried": Entry("{problem}; trying once more in {delay_s:g} s"),
     "server-killed": Entry("the server did not stop within {grace_s:g} s of SIGTERM and was killed"),

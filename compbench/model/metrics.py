@@ -237,7 +237,25 @@ CAPACITY = Metric(
 OFFERED = Metric(
     "offered_ops_s", "offered", "ops/s", "higher", _whole, _of_details(lambda details: details.offered_ops_s)
 )
-ALL = (P50, P95, P99, P999, OFFERED, THROUGHPUT, RECALL, RECALL_P5, RECALL_BELOW, ERRORS, CAPACITY)
+# An empty request's, right after the load and at its rate: what of a latency is the way there and back, and no search.
+ROUND_TRIP_P50 = Metric(
+    "round_trip_p50_ms",
+    "round trip P50",
+    "ms",
+    "lower",
+    _two_decimals,
+    _of_details(lambda details: details.floor.p50_ms if details.floor else None),
+)
+ROUND_TRIP_P99 = Metric(
+    "round_trip_p99_ms",
+    "round trip P99",
+    "ms",
+    "lower",
+    _two_decimals,
+    _of_details(lambda details: details.floor.p99_ms if details.floor else None),
+)
+ROUND_TRIP = (ROUND_TRIP_P50, ROUND_TRIP_P99)
+ALL = (P50, P95, P99, P999, OFFERED, THROUGHPUT, RECALL, RECALL_P5, RECALL_BELOW, ERRORS, CAPACITY, *ROUND_TRIP)
 # Whose spread a study of noise tells.
 STUDIED = (P50, P99, P999, SERVICE_P50, SERVICE_P99, THROUGHPUT, RECALL)
 FOLLOWED = tuple(metric for metric in ALL if metric.is_followed)

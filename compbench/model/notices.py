@@ -61,6 +61,13 @@ def notice_of(code: str, **fields: object) -> Notice:
     return Notice(code=code, text="; ".join(filter(None, parts)))
 
 
+def of_the_drivers_machine(notice: Notice) -> Notice:
+    """Return a notice of this machine where only the driver runs on it: what was seen, without what it means."""
+    seen = notice.text.partition(":")[0]
+    text = f"on the driver's machine {seen}: the server ran elsewhere, and its machine can't be seen from here"
+    return Notice(code=notice.code, text=text)
+
+
 def outcome_of(code: str, phase: Phase | None = None, **fields: object) -> Outcome:
     """Return the outcome of that code; a missing field is a KeyError."""
     entry = OUTCOMES[code]

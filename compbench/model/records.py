@@ -19,6 +19,8 @@ from compbench.model.sample import Sample
 CAPTURE_SCHEMA = 2
 MANIFEST_SCHEMA = 1
 RESULTS_SCHEMA = 3
+# The mode of a server that was there before, anywhere.
+ELSEWHERE = "endpoint"
 
 Level = Literal["ok", "note", "warning", "critical"]
 
@@ -73,6 +75,9 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     argv: list[str] = []
     executable: str = ""  # or the container's image, or the address of a server that compbench did not start
     limits: str = ""  # of a container
+    metrics_from: str = ""  # where a server that runs elsewhere tells the CPU and memory that its samples have
+    metrics_problem: str = ""  # why it tells none
+    metrics_remark: str = ""  # what its figures mean, where they have names of its own
     version: str = ""
     pid: int | None = None
     port: int | None = None
@@ -171,6 +176,11 @@ class SystemFacts(msgspec.Struct, frozen=True, kw_only=True):
     durability: str = ""
     inserts: str = ""
     caches: str = ""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether it was a server that compbench did not start, of whose machine nothing is known."""
+        return self.mode == ELSEWHERE
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):

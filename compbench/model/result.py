@@ -232,6 +232,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     effort: Count | None = None
     client_cpu_us: Amount | None = None
     floor: Floor | None = None
+    floor_missing: str = ""  # why it is None
     histograms: Histograms | None = None
     hosts: list[HostFigures] = []
     late_over_1s_fraction: Fraction | None = None
@@ -330,6 +331,14 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     index_s: Amount = 0.0
     index_proof: IndexProof | None = None
     note: str = ""
+
+
+class RequestSizes(msgspec.Struct, frozen=True, kw_only=True):
+    """How large requests are: what `loadtest sizes` prints. `mean_limit` is how many hits a request asks for."""
+
+    mean_bytes: Amount
+    largest_bytes: Count
+    mean_limit: Amount
 
 
 class TriedRate(msgspec.Struct, frozen=True, kw_only=True):

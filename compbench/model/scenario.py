@@ -211,6 +211,11 @@ def mean_rate(arrival: Arrival) -> float:
             return (burst + rest) / arrival.burst_period_sec
 
 
+def peak_rate(arrival: Arrival) -> float:
+    """Return the highest rate that the arrival pattern means, in requests a second."""
+    return max(arrival.base_rate, arrival.burst_rate) if isinstance(arrival, PeriodicBurst) else mean_rate(arrival)
+
+
 def scaled_count(scenario: Scenario, scale: float) -> int:
     """Return how many memories of the scenario's data set that share of it is: at least one."""
     return max(1, round(scenario.data.num_nodes * scale))

@@ -13,7 +13,7 @@ from compbench.config.settings import Settings
 from compbench.machine import priority
 from compbench.machine.probes import machine
 from compbench.model.records import Finding
-from compbench.preflight import environment, inputs, own_vectors, sending_hosts
+from compbench.preflight import endpoint_checks, environment, inputs, own_vectors, sending_hosts
 from compbench.preflight.findings import joined
 from compbench.preflight.judgement import judge_governors, judge_most, judge_priority
 
@@ -56,6 +56,24 @@ _LIST = [
         "binary_server",
         "the server is there, and a release build",
         lambda a: inputs.check_server(a.settings),
+        of_each=True,
+    ),
+    Check(
+        "clock",
+        "the clock of a server elsewhere is ours",
+        lambda a: endpoint_checks.check_clock(a.settings),
+        of_each=True,
+    ),
+    Check(
+        "round_trip",
+        "a server elsewhere is near enough",
+        lambda a: endpoint_checks.check_round_trip(a.settings, a.scenarios),
+        of_each=True,
+    ),
+    Check(
+        "bandwidth",
+        "the way to a server elsewhere carries the load",
+        lambda a: endpoint_checks.check_bandwidth(a.settings, a.scenarios),
         of_each=True,
     ),
     Check(

@@ -59,7 +59,59 @@ FINDINGS = {
         mend="start that server, or set system.{system}.endpoint to where it is; a key or password that it wants goes"
         " into the environment ({names})",
     ),
-    "endpoint": Template("{endpoint} answers: {version}"),
+    "endpoint-unresolved": Template(
+        "{endpoint}: the name {host} can't be resolved: {why}",
+        "a name that this machine can look up",
+        "set system.{system}.endpoint to another name, or to an address",
+    ),
+    "endpoint-unreached": Template(
+        "{endpoint}: no connection to port {port} of {host}: {why}",
+        "every port that is needed can be connected to",
+        "start the server there, open that port in the firewalls between, or set system.{system}.endpoint (and the"
+        " other keys of its ports) to where it is",
+    ),
+    "endpoint-untrusted": Template(
+        "{endpoint}: its certificate is not accepted: {why}",
+        "a certificate for this name, of a known authority",
+        "give it such a one, or name further authorities: SSL_CERT_FILE=/path/to/authorities.pem",
+    ),
+    "endpoint-refused": Template(
+        "{endpoint} does not answer us: {why}",
+        "a key or password that it accepts",
+        "put it into the environment ({names})",
+    ),
+    "endpoint": Template("{endpoint} answers: {version}; {metrics}"),
+    "clock": Template("the clock of {where} is ours, as far as whole seconds tell"),
+    "clock-off": Template(
+        "the clock of {where} is {off_s:.0f} s {direction} ours",
+        "at most {most_s:g} s apart",
+        "let both machines ask a time server; latencies are of this machine's clock alone, but lines of the server's"
+        " log can't be set beside them",
+    ),
+    "round-trip": Template("a connection to {where} takes {median_ms:.2f} ms, at worst {worst_ms:.2f} ms of {tried}"),
+    "connections-lost": Template(
+        "{lost} of {tried} connections to {where} failed",
+        "all succeed",
+        "see whether its network loses packets, or the server is at its limit of connections",
+    ),
+    "far-away": Template(
+        "a connection to {where} takes {median_ms:.2f} ms, at worst {worst_ms:.2f} ms: {scenario} wants a P99 of"
+        " {target_ms:g} ms",
+        "a way there and back in less than half of that",
+        "measure from nearer to the server: its latencies would be mostly the network's",
+    ),
+    "bandwidth": Template(
+        "{needed}: {share_pct:.3g} % of what {interface} carries ({link_mbit:g} Mbit/s); what lies behind it is not"
+        " known",
+        "at most {most_pct:.0f} % of the interface's rate",
+        "use a faster network, or send less (a lower rate, or vectors of fewer dimensions)",
+    ),
+    "bandwidth-loopback": Template("{needed}; it stays within this machine, which has no rate for that"),
+    "bandwidth-unknown": Template(
+        "{needed}; what the way there carries is not known ({interface} does not tell its rate)",
+        "more than that",
+        "measure it by other means (`iperf3`) if it may be near to that",
+    ),
     "hosts": Template("{count} hosts: {told}"),
     "hosts-missing": Template("{problem}", "hosts that can send", "mend that, or send from here alone: hosts=[]"),
     "hosts-apart": Template(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from compbench.machine.real_time import rank
@@ -12,6 +12,7 @@ from compbench.model.records import Capture, Git, Manifest
 from compbench.model.result import Details
 from compbench.model.texts import BYTES_A_GB, rank_of
 from compbench.report import counted
+from compbench.report.elsewhere import NOT_KNOWN, UNKNOWN_THERE, floor_of, own_metrics, round_trip_told, whose_machine
 from compbench.systems import registry
 
 DoubtLevel = Literal["ok", "warning", "bad", "unknown"]
@@ -29,7 +30,32 @@ class Doubt:
 
 
 def of_machine(capture: Capture) -> Iterator[Doubt]:
-    """Yield a line for each reading of the machine while it was measured."""
+    """Yield a line for each reading of the machine while it was measured; only the driver's can be read.
+
+    The lines say whose it is where the server had another.
+    """
+    whose = whose_machine(capture)
+    if whose:
+        yield from _of_server_elsewhere(capture)
+    for doubt in _of_this_machine(capture):
+        yield replace(doubt, name=f"{whose}{doubt.name}")
+
+
+def _of_server_elsewhere(capture: Capture) -> Iterator[Doubt]:
+    yield Doubt("server's machine", "unknown", f"{NOT_KNOWN} are not known. {own_metrics(capture)}")
+    if capture.is_capacity:
+        yield Doubt(
+            "limit", "unknown", "of server and network together: which of them gave way can't be seen from here"
+        )
+    codes = {notice.code: notice.text for notice in capture.notices}
+    if told := round_trip_told(capture):
+        level: DoubtLevel = "unknown" if floor_of(capture) is None else "ok"
+        text = f"{told}, right after the load, at its rate: the network's and the protocol's part of every latency"
+        mostly = codes.get("network-mostly")
+        yield Doubt("round trip", "warning" if mostly else level, mostly or (told if level == "unknown" else text))
+
+
+def _of_this_machine(capture: Capture) -> Iterator[Doubt]:
     samples = capture.samples
     if not samples:
         yield Doubt("machine", "unknown", "no samples were taken")
@@ -79,6 +105,9 @@ def of_driver(capture: Capture, details: Details) -> Doubt:
 def of_priority(capture: Capture, manifest: Manifest) -> Doubt:
     """Return how server and driver ranked beside the other programs, and whether that is as in the run's others."""
     server, driver = capture.server.niceness, capture.driver_process.niceness
+    if capture.system_facts.is_elsewhere and driver is not None:
+        told = f"server: {UNKNOWN_THERE}; the driver ran {rank_of(driver)} (niceness {driver})"
+        return Doubt("priority", "unknown", told)
     if server is None or driver is None:
         return Doubt("priority", "unknown", "not recorded")
     told = f"the server ran {rank_of(server)} (niceness {server}), the driver {rank_of(driver)} (niceness {driver})"
@@ -89,9 +118,16 @@ def of_priority(capture: Capture, manifest: Manifest) -> Doubt:
 
 
 def of_build(capture: Capture, manifest: Manifest) -> Doubt:
-    """Return which build was measured, and whether its figures may stand for that commit, or for anything."""
+    """Return which build was measured, and whether its figures may stand for that commit, or for anything.
+
+    Of a server that ran elsewhere its own word is all that is known, and no commit of a repository here.
+    """
     for kind in registry.not_comparable([capture.system]):
         return Doubt("build", "warning", f"these are figures of {kind.title}: {kind.not_comparable}")
+    if capture.system_facts.is_elsewhere:
+        version = capture.server.version
+        is_told = version not in ("", "not told")
+        return Doubt("build", "ok" if is_told else "unknown", version if is_told else f"version {UNKNOWN_THERE}")
     git = manifest.provenance.git or Git()
     dirty = git.dirty
     debug = [f.found for f in manifest.findings if f.check.startswith("binary_") and f.level != "ok"]
@@ -111,12 +147,13 @@ def of_isolation(capture: Capture, manifest: Manifest) -> Doubt:
         had.insert(0, f"server on CPUs {server.cpus}{rank(server.is_real_time)}")
         had.append(_memory(server.memory_limit_bytes))
     tier = f" ({server.tier})" if server.tier not in ("", "none") else ""
-    told = f"{', '.join(had)}{tier}" if server.cpus else f"server: {NOT_READABLE}, {had[0]}"
+    unknown = UNKNOWN_THERE if capture.system_facts.is_elsewhere else NOT_READABLE
+    told = f"{', '.join(had)}{tier}" if server.cpus else f"server: {unknown}; {had[0]}"
     # A server that runs elsewhere keeps no promise, and a search for a capacity is not made in real time.
     broken = [part for part in _promised(capture, manifest) if part not in had and (server.cpus or "driver" in part)]
     if broken:
         return Doubt("isolation", "warning", f"{told}; it was to have: {', '.join(broken)}")
-    return Doubt("isolation", "ok", told)
+    return Doubt("isolation", "unknown" if capture.system_facts.is_elsewhere else "ok", told)
 
 
 def _memory(limit_bytes: int | None) -> str:
@@ -158,7 +195,7 @@ def _amount(values: Sequence[float]) -> str:
 # By the lines of data set, clock, driver's CPU and other work.
 _TOLD_BESIDES = {
     *("empty-data-set", "incomplete-data-set", "closed-loop", "censored"),
-    *("driver-saturated", "busy-machine"),
+    *("driver-saturated", "busy-machine", "network-mostly", "round-trip-unknown"),
 }
 _READINGS = (
     _Reading("stolen time", "steal_pct", "steal", _share),

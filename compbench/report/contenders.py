@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from compbench.model.measurement import measurement_named
 from compbench.model.metrics import ERRORS, P99, RECALL, given
-from compbench.model.records import Capture, DataSet, Manifest
+from compbench.model.records import ELSEWHERE, Capture, DataSet, Manifest
 from compbench.model.result import Frontier, RecallCapacity
 from compbench.model.scenario import Validation
 from compbench.report.groups import Group, group_captures
@@ -20,8 +20,6 @@ from compbench.systems import registry
 
 # Rounding of a mean of fractions never makes a goal missed.
 _ROUNDING = 1e-9
-# The mode of a server that was there before, anywhere.
-ELSEWHERE = "endpoint"
 
 
 @dataclass(frozen=True)

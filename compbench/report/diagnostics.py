@@ -12,6 +12,7 @@ from compbench.model.records import Capture, ProcessCosts
 from compbench.model.sample import Sample
 from compbench.model.times import iso_utc
 from compbench.report import flamegraph, render
+from compbench.report.elsewhere import own_metrics, passages
 from compbench.store.runs import Run
 
 
@@ -41,7 +42,8 @@ def write_flamegraph(run: Run, measurement: str) -> None:
 def render_diagnostics(capture: Capture) -> str:
     """Return the text of `_diag.txt`: how server and driver ran and ended, and the snapshot of the live server."""
     counted = {whose: counted_lines(costs_recorded(capture, whose)) for whose in WHOSE}
-    return render("diag.txt.j2", capture=capture, counted=counted, iso=iso_utc, plain=plain)
+    elsewhere = next(iter(passages([capture])), "")
+    return render("diag.txt.j2", capture=capture, counted=counted, iso=iso_utc, plain=plain, elsewhere=elsewhere)
 
 
 def counted_lines(costs: ProcessCosts | None) -> list[tuple[str, str]]:
@@ -114,7 +116,9 @@ def render_system(capture: Capture) -> str:
     table = thresholds.format_table(capture.samples)
     known = {notice.code for notice in capture.notices}
     notices = [*capture.notices, *(n for n in thresholds.low_cpu(capture.samples) if n.code not in known)]
-    return render("sys.txt.j2", table=table, lines=further_lines(capture.samples), notices=notices)
+    elsewhere = f"The server ran elsewhere. {own_metrics(capture)}" if capture.system_facts.is_elsewhere else ""
+    lines = further_lines(capture.samples)
+    return render("sys.txt.j2", table=table, lines=lines, notices=notices, elsewhere=elsewhere)
 
 
 def further_lines(samples: Sequence[Sample]) -> list[tuple[str, str, str]]:

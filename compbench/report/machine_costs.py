@@ -22,11 +22,15 @@ _PRESSURES = (
 
 
 class CostTable(NamedTuple):
-    """The rows (name, then server and driver), what has to be known of them, and the machine's pressure in words."""
+    """The rows (name, then server and driver), what has to be known of them, and the machine's pressure in words.
+
+    `whose` says which machine that is where the server had another.
+    """
 
     rows: list[tuple[str, list[str]]]
     notes: list[str]
     pressure: str
+    whose: str = ""
 
 
 def cost_table_of(capture: Capture) -> CostTable | None:
@@ -37,7 +41,8 @@ def cost_table_of(capture: Capture) -> CostTable | None:
     rows = [(figure.label, [_cell(capture, recorded[whose], figure) for whose in WHOSE]) for figure in FIGURES]
     if not any(recorded.values()):
         rows = []
-    return CostTable(rows, _notes(capture, recorded), pressure_told(capture.samples))
+    whose = " on the driver's machine" if capture.system_facts.is_elsewhere else ""
+    return CostTable(rows, _notes(capture, recorded), pressure_told(capture.samples), whose)
 
 
 def pressure_told(samples: Sequence[Sample]) -> str:

@@ -28,6 +28,7 @@ from compbench.report.charts import drawing
 from compbench.report.charts.overview import overview
 from compbench.report.charts.vega import Spec
 from compbench.report.comparison import RunComparison, compare_runs
+from compbench.report.elsewhere import passages
 from compbench.report.groups import name_of
 from compbench.report.loaded_data import data_lines
 from compbench.report.past import comparable, history
@@ -148,6 +149,7 @@ def write_report(folder: Path, report: PageValues, cache_dir: Path) -> str:
     values: dict[str, Any] = {
         "report": report,
         "data": data_lines(report.captures),
+        "elsewhere": passages(report.captures),
         "servers": versions_of_servers(report.captures),
         "not_comparable": registry.not_comparable(capture.system for capture in report.captures),
         "manifest": report.manifest,

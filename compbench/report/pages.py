@@ -27,6 +27,7 @@ from compbench.model.scenario import Validation
 from compbench.model.times import iso_utc
 from compbench.report import baselines, render, statistics, summary
 from compbench.report.baselines import Comparison
+from compbench.report.elsewhere import passages
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
 from compbench.report.machine_costs import average_pressures
@@ -148,6 +149,7 @@ def render_metadata(manifest: Manifest, captures: Sequence[Capture]) -> str:
         manifest=manifest,
         captures=captures,
         data=data_lines(captures),
+        elsewhere=passages(captures),
         servers=versions_of_servers(captures),
         git=manifest.provenance.git or Git(),
         system=manifest.provenance.system or Machine(),

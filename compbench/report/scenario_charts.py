@@ -16,6 +16,7 @@ from compbench.model.scenario import Validation
 from compbench.report import distributions
 from compbench.report.charts import latency
 from compbench.report.charts.vega import Spec
+from compbench.report.elsewhere import whose_machine
 from compbench.report.past.comparable import FoundCapacity
 
 _MEGABYTE = 1e6
@@ -96,11 +97,12 @@ def _throughput(recorded: TimeSeries | None, duration_s: float) -> Spec | None:
 
 
 def _cpu(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
+    whose = whose_machine(capture)
     names = {
         "server CPU": "cpu_pct",
         "driver CPU": "driver_cpu_pct",
-        "I/O wait": "io_wait_pct",
-        "stolen": "steal_pct",
+        f"{whose}I/O wait": "io_wait_pct",
+        f"{whose}stolen": "steal_pct",
     }
     series = {
         shown: [(round(sample.elapsed_s, 1), getattr(sample, name)) for sample in capture.samples]
@@ -110,7 +112,8 @@ def _cpu(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
 
 
 def _memory(capture: Capture, marks: Sequence[tuple[float, str]]) -> Spec | None:
-    names = {"server": "memory_bytes", "driver": "driver_memory_bytes", "swap in use": "swap_used_bytes"}
+    swap = f"{whose_machine(capture)}swap in use"
+    names = {"server": "memory_bytes", "driver": "driver_memory_bytes", swap: "swap_used_bytes"}
     series = {
         shown: [
             (round(s.elapsed_s, 1), None if (value := getattr(s, name)) is None else value / _MEGABYTE)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compbench.model import costs
-from compbench.model.metrics import CAPACITY, NONE, P50, P99, RECALL, given
+from compbench.model.metrics import CAPACITY, NONE, P50, P99, RECALL, ROUND_TRIP_P50, ROUND_TRIP_P99, given
 from compbench.model.records import Capture
 from compbench.model.result import Capacity
 from compbench.report.contenders import Contender
 from compbench.report.duels import Contest, why_unequal
+from compbench.report.elsewhere import UNKNOWN_THERE
 from compbench.report.past.comparable import FoundCapacity
 from compbench.report.statistics import ALPHA, ratio_of
 
@@ -169,9 +170,8 @@ def _client_cpu_us(capture: Capture) -> float | None:
     return capture.result.details.client_cpu_us if capture.result and capture.result.details else None
 
 
-def _floor_ms(capture: Capture) -> float | None:
-    floor = capture.result.details.floor if capture.result and capture.result.details else None
-    return floor.p50_ms if floor else None
+def _why_not_there(entry: Contender) -> str:
+    return UNKNOWN_THERE if entry.is_elsewhere else ""
 
 
 def _effort(entry: Contender) -> list[float]:
@@ -215,11 +215,36 @@ COLUMNS: tuple[Column, ...] = (
     Column("effort", "effort", lambda value: f"{value:.0f}", _effort, is_rated=False),
     Column("load", "load, s", _seconds, lambda entry: entry.of_data(lambda data: data.load_s)),
     Column("index", "index, s", _seconds, lambda entry: entry.of_data(lambda data: data.index_s)),
-    Column("memory", "memory, MB", _megabytes, lambda entry: entry.of_data(lambda data: data.memory_bytes)),
-    Column("disk", "disk, MB", _megabytes, lambda entry: entry.of_data(lambda data: data.disk_bytes)),
-    Column("server_cpu", "server CPU, µs", _micros, _of_captures(_server_cpu_us)),
+    Column(
+        "memory",
+        "memory, MB",
+        _megabytes,
+        lambda entry: entry.of_data(lambda data: data.memory_bytes),
+        why_not=_why_not_there,
+    ),
+    Column(
+        "disk",
+        "disk, MB",
+        _megabytes,
+        lambda entry: entry.of_data(lambda data: data.disk_bytes),
+        why_not=_why_not_there,
+    ),
+    Column("server_cpu", "server CPU, µs", _micros, _of_captures(_server_cpu_us), why_not=_why_not_there),
     Column("client_cpu", "client CPU, µs", _micros, _of_captures(_client_cpu_us), is_rated=False),
-    Column("floor", "floor P50, ms", P50.form, _of_captures(_floor_ms), is_rated=False),
+    Column(
+        "floor",
+        "empty request P50, ms",
+        P50.form,
+        _of_captures(lambda c: ROUND_TRIP_P50.read(c.result, None)),
+        is_rated=False,
+    ),
+    Column(
+        "floor_p99",
+        "empty request P99, ms",
+        P99.form,
+        _of_captures(lambda c: ROUND_TRIP_P99.read(c.result, None)),
+        is_rated=False,
+    ),
     _cost("context_switches_per_request"),
     _cost("instructions_per_request"),
 )

@@ -18,6 +18,7 @@ from compbench.model.metrics import P99
 from compbench.model.records import Capture, Manifest
 from compbench.report import capacities, counted, render
 from compbench.report.baselines import Baseline, Comparison
+from compbench.report.elsewhere import passages, round_trip_told
 from compbench.report.groups import group_captures
 from compbench.report.loaded_data import data_lines
 from compbench.report.versus import Versus, plain_table
@@ -72,6 +73,8 @@ def render_summary(
         repeats=repeats_of(captures),
         describe=capacities.describe_capacity,
         data=data_lines(captures),
+        elsewhere=passages(captures),
+        round_trip_told=round_trip_told,
         versus=versus,
         versus_table=plain_table(versus) if versus else [],
         not_comparable=registry.not_comparable(capture.system for capture in captures),

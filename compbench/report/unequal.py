@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from compbench.model.records import Capture, Manifest, SystemFacts
+from compbench.model.records import ELSEWHERE, Capture, Manifest, SystemFacts
 from compbench.model.texts import BYTES_A_GB
-from compbench.report.contenders import ELSEWHERE, Contender
+from compbench.report.contenders import Contender
 from compbench.report.duels import Contest
 from compbench.report.server_versions import versions_of_servers
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from compbench.machine.server_metrics import MetricsPage
     from compbench.transport.exchange import Exchange, Transport
 
     Vectors = NDArray[np.float32]
@@ -251,6 +252,15 @@ class Server(Protocol):
 
     def pages(self) -> dict[str, str]:
         """Return addresses that a snapshot asks once, by the name of the text."""
+
+    def metrics(self) -> MetricsPage | None:
+        """Return where it tells of its own process, None if nowhere; asked in mode `endpoint` only, as the next two."""
+
+    def ports(self) -> list[int]:
+        """Return the ports of its host that driver and runner need."""
+
+    def refusal(self) -> str:
+        """Say why it does not let us in, which answers; empty if it does, or where that can't be told."""
 
     def diagnostics(self) -> Script | None:
         """Return a script of the system's own that a snapshot runs, None if there is none."""

@@ -14,7 +14,7 @@ import msgspec
 
 from compbench.config import sources
 from compbench.config.settings import Settings
-from compbench.config.system_tables import SystemKind, SystemSettings
+from compbench.config.system_tables import UNMEASURED_OF_ALL, SystemKind, SystemSettings
 from compbench.machine.probes.machine import Recognise
 from compbench.model.errors import UserError
 from compbench.model.measurement import RunKind
@@ -169,7 +169,7 @@ def data_inputs(settings: Settings) -> dict[str, str]:
 
 def _inputs(settings: Settings, but: frozenset[str]) -> dict[str, str]:
     own = own_settings(settings)
-    names = [name for name in own.__struct_fields__ if name not in but]
+    names = [name for name in own.__struct_fields__ if name not in but | UNMEASURED_OF_ALL]
     return {name: str(msgspec.to_builtins(getattr(own, name))) for name in names}
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from compbench.config.credentials import headers_of
 from compbench.machine.ask import Answer, AskError, ask
@@ -24,6 +26,8 @@ class RestServer(Rival):
         version_path: what is asked for its version, empty if it tells none.
         version_at: the key of the answer that has it, empty if the answer is the version.
         key_name: the header of a key.
+        closed_path: what is answered only to who has a key, where one is wanted; empty if that is not known.
+        metrics_path: where its metrics are, empty if it has none.
         shown: what a snapshot asks once, by the name of the text.
     """
 
@@ -31,6 +35,8 @@ class RestServer(Rival):
     version_path = ""
     version_at = "version"
     key_name = "Authorization"
+    closed_path = ""
+    metrics_path = ""
     shown: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -53,6 +59,22 @@ class RestServer(Rival):
             self.question(self.ready_path)
             return True
         return False
+
+    def refusal(self) -> str:
+        """Ask for what is not for everybody."""
+        with contextlib.suppress(AskError):
+            status = self.question(self.closed_path or self.ready_path).status
+            if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                return f"GET {self.closed_path or self.ready_path} answered {status}"
+        return ""
+
+    def metrics_at(self) -> str:
+        """Return where its metrics are."""
+        return f"{self.asked_at}{self.metrics_path}" if self.metrics_path else ""
+
+    def metrics_headers(self, url: str) -> dict[str, str]:
+        """Return a key if there is one, and if this is the server that it is for."""
+        return self.headers() if urlsplit(url)[:2] == urlsplit(self.asked_at)[:2] else {}
 
     def version_told(self) -> str:
         """Return the version that it tells."""

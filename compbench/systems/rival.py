@@ -11,12 +11,17 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from compbench.config.credentials import credentials_in
 from compbench.config.system_tables import Mode, RivalSettings
+from compbench.machine.server_metrics import MetricsPage
 from compbench.machine.version_line import version_line
 from compbench.model.errors import UserError
 from compbench.systems.api import Capabilities, ContainerLaunch, Launch, Needs, Place, Script
+
+# Where an address names no port.
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgresql+tls": 5432, "redis": 6379, "rediss": 6379}
 
 
 class Rival:
@@ -34,6 +39,8 @@ class Rival:
         container_data: the folder of the image that holds the server's data; empty if it runs in no container.
         stop_signal: what makes it end in order, in mode `managed`.
         stop_grace_s: how long that takes at most, where it needs more than the setting `stop_grace_s`.
+        metrics_names: its own names of what its metrics tell of its process, by field of `ToldCounters`.
+        metrics_remark: what these mean, where that is not quite what the usual ones do.
         kept_format: its `data_format` while compbench starts it by itself.
         credentials: of the server in mode `endpoint`; empty in every other one.
         image: the image that is run in mode `container`.
@@ -46,6 +53,8 @@ class Rival:
     container_data = ""
     stop_signal = signal.SIGTERM
     stop_grace_s = 0.0
+    metrics_names: Mapping[str, str] = {}
+    metrics_remark = ""
     kept_format = ""
     modes: tuple[Mode, ...] = ("managed", "endpoint")
     capabilities = Capabilities()
@@ -158,6 +167,31 @@ class Rival:
     def pages(self) -> dict[str, str]:
         """Return no addresses for a snapshot."""
         return {}
+
+    def metrics_at(self) -> str:
+        """Return where it tells its metrics unless the settings name another place; empty if it has none."""
+        return ""
+
+    def metrics_headers(self, url: str) -> dict[str, str]:
+        """Return the headers of a question for its metrics: none, so that no key goes where it is not meant for."""
+        del url
+        return {}
+
+    def metrics(self) -> MetricsPage | None:
+        """Return where it tells of its own process, as set, or as its maker has it."""
+        url = self.metrics_at() if self.own.metrics_url is None else self.own.metrics_url
+        headers = self.metrics_headers(url)
+        return MetricsPage(url, headers, self.metrics_names, self.metrics_remark) if url else None
+
+    def ports(self) -> list[int]:
+        """Return the port of its address."""
+        parts = urlsplit(self.endpoint)
+        port = parts.port or _PORTS.get(parts.scheme)
+        return [port] if port else []
+
+    def refusal(self) -> str:
+        """Return nothing: it does not answer at all where it lets nobody in."""
+        return ""
 
     def diagnostics(self) -> Script | None:
         """Return no script."""

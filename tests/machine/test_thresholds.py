@@ -19,8 +19,8 @@ def samples_of(**columns: list[Any]) -> list[Sample]:
     return [Sample(elapsed_s=5.0 * k, **dict(zip(columns, row, strict=True))) for k, row in enumerate(rows, start=1)]
 
 
-def codes(samples: list[Sample], **options: int) -> list[str]:
-    return [notice.code for notice in notices(samples, **options)]
+def codes(samples: list[Sample], *, driver_cores: int = 1) -> list[str]:
+    return [notice.code for notice in notices(samples, driver_cores=driver_cores)]
 
 
 class TestTable:
@@ -132,3 +132,16 @@ class TestNotices:
         assert thresholds.notices_so_far(samples[:1]) == []
         assert [notice.code for notice in thresholds.notices_so_far(samples)] == ["oom-kill"]
         assert {notice.code for notice in thresholds.notices(samples)} == {"oom-kill", "io-wait"}
+
+
+def test_where_only_the_driver_runs_here_a_notice_says_what_was_seen_and_nothing_of_the_server() -> None:
+    samples = [Sample(elapsed_s=5.0, io_wait_pct=30.0, machine_memory_pct=95.0, steal_pct=9.0, driver_cpu_pct=95.0)]
+    here, elsewhere = notices(samples), notices(samples, is_server_here=False)
+    assert [one.code for one in here] == [one.code for one in elsewhere]
+    texts = {one.code: one.text for one in elsewhere}
+    assert texts["io-wait"] == (
+        "on the driver's machine the cores waited for disks 30 % of the time on average, more than 20 %: the server ran"
+        " elsewhere, and its machine can't be seen from here"
+    )
+    assert "kill the server" not in texts["memory-full"]
+    assert texts["driver-saturated"] == {one.code: one.text for one in here}["driver-saturated"]

@@ -47,6 +47,7 @@ MEASURED_COLUMNS = ["scenario", "repeat", "outcome", "duration_s"]
 FIGURE_COLUMNS = [
     *("p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "p999_latency_ms", "offered_ops_s", "throughput_ops_s"),
     *("recall_pct", "recall_p5_pct", "recall_below_080_pct", "error_rate_pct", "capacity_ops_s"),
+    *("round_trip_p50_ms", "round_trip_p99_ms"),
     *("server_instructions_per_request", "server_cycles_per_request", "server_instructions_per_cycle"),
     *("server_context_switches_per_request", "server_involuntary_switches_pct", "server_migrations_per_request"),
     *("server_page_faults_per_request", "driver_instructions_per_request", "driver_cycles_per_request"),

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from compbench.measuring.cautions import of_round_trip
 from compbench.model.notices import Notice
-from compbench.model.records import Capture, DataSet, DriverFacts, ServerFacts
+from compbench.model.records import ELSEWHERE, Capture, DataSet, DriverFacts, ServerFacts, SystemFacts
 from compbench.model.result import Details
 from compbench.report.circumstances import Doubt
 from compbench.report.groups import group_captures
@@ -162,3 +163,40 @@ def test_repeats_are_graded_and_outliers_named_by_the_number_of_their_repeat() -
 def test_swap_in_use_is_told_once() -> None:
     told = [doubt.name for doubt in box(made(notices=[Notice(code="swap-used", text="300 MB")])).values()]
     assert [name for name in told if name.startswith("swap")] == ["swap in use"]
+
+
+def elsewhere(**facts: Any) -> Capture:
+    server = ServerFacts(executable="http://db:6333", version="not told", metrics_problem="http://db:9: refused")
+    driver = DriverFacts(niceness=-15, cpus="0")
+    return msgspec.structs.replace(
+        with_own(**facts), system_facts=SystemFacts(title="Db", mode=ELSEWHERE), server=server, driver_process=driver
+    )
+
+
+def test_of_a_server_elsewhere_each_reading_is_the_driver_s_and_what_is_not_known_is_said() -> None:
+    found = box(elsewhere(floor={"count": 50, "p50_ms": 0.42, "p99_ms": 0.9, "client_cpu_us": 1.0}))
+    assert {"stolen time", "I/O wait", "swap in use", "other work"} & set(found) == set()
+    assert found["driver's machine: stolen time"].level == "ok"
+    assert (found["server's machine"].level, "http://db:9: refused" in found["server's machine"].text) == (
+        "unknown",
+        True,
+    )
+    assert found["round trip"].level == "ok"
+    assert "P50 0.42 ms, P99 0.90 ms (of 50)" in found["round trip"].text
+    for name, words in (("priority", "server: not known"), ("isolation", "server: not known"), ("build", "not known")):
+        assert found[name].level == "unknown", name
+        assert words in found[name].text, name
+    assert box(elsewhere(floor=None, floor_missing="it was late"))["round trip"] == Doubt(
+        "round trip", "unknown", "round trip of an empty request not known: it was late"
+    )
+
+
+@pytest.mark.parametrize(("floor_ms", "codes"), [(0.4, []), (0.6, ["network-mostly"]), (None, ["round-trip-unknown"])])
+def test_latencies_that_are_mostly_the_way_there_are_a_warning_and_so_is_a_way_that_is_not_known(
+    floor_ms: float | None, codes: list[str]
+) -> None:
+    floor = None if floor_ms is None else {"count": 9, "p50_ms": floor_ms, "p99_ms": 2.0, "client_cpu_us": 1.0}
+    capture = elsewhere(floor=floor)
+    assert capture.result
+    result = msgspec.structs.replace(capture.result, p50_latency_ms=1.0)
+    assert [notice.code for notice in of_round_trip(result)] == codes

@@ -96,12 +96,17 @@ def test_a_server_of_the_users_is_measured_as_it_is_and_left_as_it_was(project: 
 
 def test_a_wrong_endpoint_or_key_is_one_line_and_nothing_is_measured(project: Project) -> None:
     with users_server(KEY) as (_, port):
-        for endpoint, key in ((f"flat://127.0.0.1:{free_port()}", KEY), (f"flat://127.0.0.1:{port}", "wrong-key-too")):
+        nobody = free_port()
+        for endpoint, key, said in (
+            (f"flat://127.0.0.1:{nobody}", KEY, f"no connection to port {nobody} of 127.0.0.1: Connection refused"),
+            (f"flat://127.0.0.1:{port}", "wrong-key-too", "does not answer as the contender does"),
+        ):
             done = project.doit(f"system.contender.endpoint={endpoint}", COMPBENCH_CONTENDER_API_KEY=key)
             assert done.returncode == 2, done.stdout + done.stderr
-            assert f"{endpoint} does not answer as the contender does" in done.stdout + done.stderr
-            assert "COMPBENCH_CONTENDER_API_KEY" in done.stdout + done.stderr
+            assert endpoint in done.stdout + done.stderr
+            assert said in done.stdout + done.stderr
             assert key not in done.stdout + done.stderr
+        assert "COMPBENCH_CONTENDER_API_KEY" in done.stdout + done.stderr
         assert held(port, KEY) == 0
 
 

@@ -36,7 +36,7 @@ class Server(ApartServer):
     # It ended after a second, but not within 30 s right after its collection was dropped: then it is killed.
     stop_grace_s = 10
     capabilities = Capabilities(metrics=("cosine", "euclidean", "dot"), most_dimensions=32_768, effort="ef")
-    ready_path = "/healthz"
+    ready_path, metrics_path = "/healthz", "/metrics"
     shown = (("health", "/healthz"), ("metrics", "/metrics"))
 
     @property
@@ -48,6 +48,10 @@ class Server(ApartServer):
     def headers(self) -> dict[str, str]:
         """Return none: a key must not go over a port that is not encrypted."""
         return {}
+
+    def ports(self) -> list[int]:
+        """Return the port of its calls, and that of its health."""
+        return [*super().ports(), self.own.metrics_port]
 
     def arguments(self, data: str) -> list[str]:
         """Return its command; its settings are in the environment."""

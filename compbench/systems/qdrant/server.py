@@ -28,6 +28,10 @@ class Server(RestServer):
     shown = (("metrics", "/metrics"), ("collection", _COLLECTION), ("telemetry", "/telemetry?details_level=10"))
     # The header of its API keys (qdrant.tech/documentation/guides/security).
     key_name = "api-key"
+    closed_path, metrics_path = _COLLECTION, "/metrics"
+    # By its source (src/common/metrics.rs): resident pages of jemalloc, which knows nothing of mapped files.
+    metrics_remark = "memory is its allocator's alone (memory_resident_bytes), without mapped files"
+    metrics_names = {"resident_bytes": "memory_resident_bytes"}  # noqa: RUF012 - a constant
 
     def __init__(self, own: QdrantSettings, place: Place) -> None:
         """Take the settings of Qdrant."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from urllib.parse import urlsplit
 
 from compbench.machine.ask import AskError
 from compbench.systems.apart_server import ApartServer
 from compbench.systems.api import Capabilities, Facts
 from compbench.systems.weaviate.counting import COUNT_QUESTION, WITHOUT_CLASSES, count_of
+
+# Where its metrics are once PROMETHEUS_MONITORING_ENABLED is set (docs.weaviate.io/deploy/configuration/monitoring).
+_METRICS_PORT = 2112
 
 
 class Server(ApartServer):
@@ -21,12 +25,22 @@ class Server(ApartServer):
     stop_grace_s = 30
     kept_format = "weaviate 1"
     ready_path, version_path = "/v1/.well-known/ready", "/v1/meta"
+    closed_path = "/v1/meta"
     shown = (("nodes", "/v1/nodes?output=verbose"), ("meta", "/v1/meta"))
 
     def arguments(self, data: str) -> list[str]:
         """Return where it answers; what else of its ports listens on all addresses does so on a container's machine."""
         del data
         return ["--host", "127.0.0.1", "--scheme", "http", "--port", str(self.port)]
+
+    def metrics_at(self) -> str:
+        """Return where its metrics are, if its owner has switched them on."""
+        host = urlsplit(self.endpoint).hostname or ""
+        return f"http://{f'[{host}]' if ':' in host else host}:{_METRICS_PORT}/metrics"
+
+    def ports(self) -> list[int]:
+        """Return that of its address, and that of its searches."""
+        return [*super().ports(), self.own.grpc_port]
 
     def count(self) -> int | None:
         """Return its exact count; that in the state of its nodes lags behind by seconds."""
