@@ -34,7 +34,7 @@ ROOMS = {
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report verdict"
     " asking progress",
     "loadtest/engine": "shards dry_run openloop totals hlog recorder confidence histogram clock capacity",
-    "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest best_lists answers",
+    "loadtest/truth": "recall traversals ties ground_truth listed row_blocks neighbour_files nearest best_lists spans answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
