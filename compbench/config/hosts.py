@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple
 
 from compbench.model.errors import UserError
 
-FORMS = "local:3 (to try it on this machine), ssh:a,b,c, or the address of a Dask scheduler, such as tcp://10.0.0.1:8786"
+FORMS = (
+    "local:3 (to try it on this machine), ssh:a,b,c, or the address of a Dask scheduler, such as tcp://10.0.0.1:8786"
+)
 # More would not be hosts but an accident; a local one costs some 60 MB.
 _LOCAL_LIMIT = 64
 _SCHEDULER = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s/]+")
@@ -19,7 +21,7 @@ class HostsAsked(NamedTuple):
     """Which hosts are asked for: so many on this machine, those with these names, or those of a scheduler."""
 
     kind: Literal["local", "ssh", "scheduler"]
-    count: int = 0
+    workers: int = 0
     names: tuple[str, ...] = ()
     scheduler: str = ""
 
@@ -28,7 +30,7 @@ class HostsAsked(NamedTuple):
         """Return them as a command line has them; `read_hosts` reads that."""
         match self.kind:
             case "local":
-                return f"local:{self.count}"
+                return f"local:{self.workers}"
             case "ssh":
                 return f"ssh:{','.join(self.names)}"
             case "scheduler":
@@ -43,7 +45,7 @@ def read_hosts(words: str) -> HostsAsked:
     """
     kind, _, rest = words.partition(":")
     if kind == "local" and rest.isdecimal() and 1 <= int(rest) <= _LOCAL_LIMIT:
-        return HostsAsked("local", count=int(rest))
+        return HostsAsked("local", workers=int(rest))
     if kind == "ssh":
         return _by_ssh(words, [name.strip() for name in rest.split(",")])
     if _SCHEDULER.fullmatch(words):

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 # How long a cluster may take until its hosts are there, and a scheduler until it answers.
 OPEN_LIMIT_S = 60.0
 _CONNECT_LIMIT_S = 10.0
-# A Dask worker samples the stacks of its threads every 10 ms unless told otherwise. Of a host's memory it knows nothing:
-# a limit would pause or kill what measures. A host that is gone is told by its connection, and never replaced.
+# A Dask worker samples the stacks of its threads every 10 ms unless told otherwise. A host that is gone is told by its
+# connection, and never replaced.
 _QUIET = {
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.allowed-failures": 0,
     "distributed.comm.timeouts.connect": f"{_CONNECT_LIMIT_S:.0f}s",
     "distributed.admin.log-format": "%(message)s",
 }
+# There is a server all the same, on a port that nobody else has.
+_NO_DASHBOARD = "127.0.0.1:0"
 _NOT_INSTALLED = "several hosts need Dask: install the extra `distributed`, as pip install -e '.[distributed]' does"
 
 
@@ -63,7 +65,8 @@ def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
     except ImportError:
         raise UserError(_NOT_INSTALLED) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with contextlib.ExitStack() as stack:
+    stack = contextlib.ExitStack()
+    try:
         stack.enter_context(dask.config.set(_QUIET))
         try:
             client = stack.enter_context(_client(stack, asked, distributed))
@@ -71,6 +74,10 @@ def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             raise UserError(f"hosts {asked.words}: {_told(error)}") from None
         yield cluster
+    finally:
+        # Of hosts that are gone some can't be told to end, which their end is anyway; what was measured is on disk.
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            stack.close()
 
 
 def _client(stack: contextlib.ExitStack, asked: HostsAsked, distributed: Any) -> Client:
@@ -78,7 +85,7 @@ def _client(stack: contextlib.ExitStack, asked: HostsAsked, distributed: Any) ->
         case "scheduler":
             address = asked.scheduler
         case "local":
-            address = stack.enter_context(_local(asked.count, distributed))
+            address = stack.enter_context(_local(asked.workers, distributed))
         case "ssh":
             address = stack.enter_context(_over_ssh(asked.names, distributed))
     return distributed.Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False)  # type: ignore[no-any-return]
@@ -90,8 +97,8 @@ def _local(count: int, distributed: Any) -> Any:
         threads_per_worker=max(1, (os.cpu_count() or 1) // count),
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
-        memory_limit=0,
+        dashboard_address=_NO_DASHBOARD,
+        memory_limit=0,  # a limit would pause or kill what measures
     )
 
 
@@ -110,7 +117,10 @@ def _over_ssh(names: tuple[str, ...], distributed: Any) -> Any:
         return {"cls": ssh.Worker, "options": options}
 
     return distributed.SpecCluster(
-        scheduler={"cls": distributed.Scheduler, "options": {"host": _own_address(names[0]), "dashboard": False}},
+        scheduler={
+            "cls": distributed.Scheduler,
+            "options": {"host": _own_address(names[0]), "dashboard_address": _NO_DASHBOARD},
+        },
         workers={name.rpartition("@")[2]: worker(name) for name in names},
         name="compbench",
     )
@@ -122,7 +132,7 @@ def _hosts_of(client: Client, asked: HostsAsked) -> tuple[Host, ...]:
     Raises:
         UserError: there are none.
     """
-    wanted = asked.count or len(asked.names) or 1
+    wanted = asked.workers or len(asked.names) or 1
     client.wait_for_workers(wanted, timeout=OPEN_LIMIT_S)
     workers = client.scheduler_info(n_workers=-1)["workers"]
     hosts: dict[str, Host] = {}
