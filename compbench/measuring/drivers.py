@@ -148,7 +148,7 @@ def check_hosts_argv(settings: Settings) -> list[str]:
 
 
 def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> list[str]:
-    """Return the command line that computes the exact neighbours of a scenario's searches into the cache."""
+    """Return the command line that computes exact neighbours into the cache, by the hosts if there are any."""
     return [
         *_builtin(),
         "ground-truth",
@@ -162,6 +162,7 @@ def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles
         settings.cache_dir,
         "--progress",
         str(files.progress),
+        *hosts_options(settings),
     ]
 
 
@@ -198,7 +199,7 @@ def _own_options(settings: Settings, files: DriverFiles, memories: int, effort: 
 
 
 def hosts_options(settings: Settings) -> list[str]:
-    """Return which hosts send, if not this machine alone does."""
+    """Return which hosts send, and compute exact neighbours, if not this machine alone does."""
     asked = settings.asked_hosts
     return ["--hosts", asked.words, "--hosts-timeout", repr(settings.hosts_timeout_s)] if asked else []
 

@@ -18,7 +18,7 @@ from compbench.loadtest.truth.listed import listed_numbers, verified_truth
 from compbench.loadtest.truth.nearest import DEPTH, Nearest, Truth
 from compbench.loadtest.truth.neighbour_files import Begun, read_begun, read_truth, write_begun, write_truth
 from compbench.loadtest.truth.row_blocks import row_blocks
-from compbench.loadtest.truth.spans import Span, left_of, rows_in, with_span
+from compbench.loadtest.truth.spans import Span, left_of, rows_within, with_span
 from compbench.loadtest.workload.set_identity import queries_identity
 from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.loadtest.workload.vectors import VectorSet
@@ -88,7 +88,7 @@ def find_neighbours(
     seed: int,
     tick: Tick,
     time_limit_s: float = float("inf"),
-    elsewhere: Search | None = None,
+    elsewhere: RowSearch | None = None,
 ) -> Truth | None:
     """Return the neighbours from the cache, or compute and cache them; None if that takes longer than the limit.
 
@@ -120,7 +120,7 @@ def compute(
     tick: Tick,
     time_limit_s: float = float("inf"),
     begun: Path | None = None,
-    elsewhere: Search | None = None,
+    elsewhere: RowSearch | None = None,
 ) -> Truth:
     """Compare every query of the pool with every prepared memory, or take the neighbours that the set brings.
 
@@ -180,7 +180,7 @@ class Advance:
             OutOfTimeError: the time limit was reached, with rows left.
         """
         self.state = Begun(truth, with_span(self.state.spans, span))
-        done = rows_in(self.state.spans)
+        done = rows_within(self.state.spans)
         if time.monotonic() - self._saved_at >= _SAVE_EVERY_S and done < self._count:
             self.save()
         self.tell(done)
@@ -206,7 +206,7 @@ class Advance:
 
 
 # Compares all rows that the state has not, telling each step; returns the nearest.
-Search = Callable[[Searched, Advance], Truth]
+RowSearch = Callable[[Searched, Advance], Truth]
 
 
 def _search_here(searched: Searched, advance: Advance) -> Truth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -65,9 +65,6 @@ def write_begun(path: Path, begun: Begun) -> None:
         _write(path, begun.truth, spans=np.array(begun.spans, np.int64))
 
 
-def _write(
-    path: Path, truth: Truth, *, done: NDArray[np.int64] | None = None, spans: NDArray[np.int64] | None = None
-) -> None:
-    more = {"done": done} if spans is None else {"spans": spans}
-    lists = {"numbers": truth.numbers, "similarities": truth.similarities, "metric": np.array(truth.metric), **more}
-    write_whole_by(path, lambda file: np.savez(file, allow_pickle=False, **lists))
+def _write(path: Path, truth: Truth, **more: NDArray[np.int64]) -> None:
+    arrays: dict[str, Any] = {**truth._asdict(), **more}
+    write_whole_by(path, lambda file: np.savez(file, allow_pickle=False, **arrays))

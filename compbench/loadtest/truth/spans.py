@@ -29,7 +29,7 @@ def with_span(spans: Iterable[Span], new: Span) -> tuple[Span, ...]:
     return tuple(joined)
 
 
-def rows_in(spans: Iterable[Span]) -> int:
+def rows_within(spans: Iterable[Span]) -> int:
     """Return how many rows the spans have in all."""
     return sum(span.size for span in spans)
 
@@ -44,7 +44,7 @@ def left_of(spans: Iterable[Span], count: int) -> tuple[Span, ...]:
     return tuple(left)
 
 
-def pieces_of(spans: Iterable[Span], most: int) -> Iterator[Span]:
+def span_pieces(spans: Iterable[Span], most: int) -> Iterator[Span]:
     """Yield the spans cut into pieces of at most so many rows, that begin where multiples of it are, as far as can be.
 
     Pieces that begin at a multiple of a chunk draw no chunk twice.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from compbench import __version__
+from compbench.loadtest.cluster.leases import code_digest
 from compbench.loadtest.truth.nearest import Nearest, Truth
 from compbench.loadtest.truth.row_blocks import row_blocks
 from compbench.loadtest.truth.spans import Span
@@ -34,18 +34,18 @@ _SAME_WITHIN = 1e-5
 _one_at_a_time = threading.Lock()
 
 
-class Order(NamedTuple):
+class SearchOrder(NamedTuple):
     """What hosts are to compare: the same for each span of a search.
 
     Attributes:
-        version: of compbench, which a host has to have too.
+        code: the hash of compbench, which a host has to have too.
         sample: of the rows and queries, which a host has to have too.
     """
 
     scenario: Scenario
     seed: int
     rows: int
-    version: str
+    code: str
     sample: Vectors
 
     def packed(self) -> bytes:
@@ -60,10 +60,10 @@ class Refused(NamedTuple):
     reason: str
 
 
-def order_for(scenario: Scenario, seed: int, count: int, rows: VectorSet, pool: Vectors) -> Order:
+def order_for(scenario: Scenario, seed: int, count: int, rows: VectorSet, pool: Vectors) -> SearchOrder:
     """Return the order to compare the first `count` rows; hosts find files of an own set at the same path as here."""
     sent = msgspec.structs.replace(scenario, path=scenario.path.absolute())
-    return Order(sent, seed, count, __version__, _sample(rows, pool, count))
+    return SearchOrder(sent, seed, count, code_digest(), _sample(rows, pool, count))
 
 
 def nearest_in_span(packed: bytes, first: int, last: int) -> Truth | Refused:
@@ -72,34 +72,38 @@ def nearest_in_span(packed: bytes, first: int, last: int) -> Truth | Refused:
     What a person can mend is returned, not raised: Dask would log its traceback.
     """
     try:
-        order, pool = _taken(packed)
-        rows = open_vectors(order.scenario, order.seed)
-        nearest = Nearest(pool, rows.metric, order.scenario.data.memory_spaces)
-        for begin, block in row_blocks(rows, last, first):
-            nearest.take(begin, block)
-        return nearest.best
+        return _nearest(packed, Span(first, last))
     except (UserError, OSError) as error:
         return Refused(_own_address(), str(error))
     except MemoryError:
         return Refused(_own_address(), "too little memory: a thread of a Dask worker takes up to 200 MB: give it fewer")
 
 
-def _taken(packed: bytes) -> tuple[Order, Vectors]:
+def _nearest(packed: bytes, span: Span) -> Truth:
+    order, pool = _taken(packed)
+    rows = open_vectors(order.scenario, order.seed)
+    nearest = Nearest(pool, rows.metric, order.scenario.data.memory_spaces)
+    for first, block in row_blocks(rows, span.last, span.first):
+        nearest.take(first, block)
+    return nearest.best
+
+
+def _taken(packed: bytes) -> tuple[SearchOrder, Vectors]:
     """Return an order and its pool of queries; drawn once, whichever thread is first."""
     with _one_at_a_time:
         return _unpacked(packed)
 
 
 @lru_cache(maxsize=1)
-def _unpacked(packed: bytes) -> tuple[Order, Vectors]:
+def _unpacked(packed: bytes) -> tuple[SearchOrder, Vectors]:
     """Return an order and its pool.
 
     Raises:
-        UserError: this host has another version of compbench, or other rows.
+        UserError: this host has another compbench, or other rows.
     """
-    order: Order = pickle.loads(packed)  # noqa: S301 - from whoever runs code here by Dask anyway
-    if order.version != __version__:
-        raise UserError(version_differs(__version__))
+    order: SearchOrder = pickle.loads(packed)  # noqa: S301 - from whoever runs code here by Dask anyway
+    if order.code != code_digest():
+        raise UserError("another compbench is installed there than here: install the same one")
     rows = open_vectors(order.scenario, order.seed)
     if rows.size is not None and rows.size < order.rows:
         raise UserError(f"its files have {rows.size} rows, of {order.rows} that are wanted: copy the same files there")
@@ -109,11 +113,6 @@ def _unpacked(packed: bytes) -> tuple[Order, Vectors]:
     if own.shape != order.sample.shape or not np.allclose(own, order.sample, rtol=_SAME_WITHIN, atol=limit):
         raise UserError("it has other rows than are here: install the same versions there, or copy the same files")
     return order, pool
-
-
-def version_differs(version: str) -> str:
-    """Say that a host has this version of compbench."""
-    return f"it has compbench {version}, here is {__version__}: install the same version there"
 
 
 def _sample(rows: VectorSet, pool: Vectors, count: int) -> Vectors:

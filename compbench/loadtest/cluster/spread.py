@@ -11,23 +11,19 @@ import queue
 import time
 from collections import deque
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from compbench import __version__
 from compbench.config.hosts import HostsAsked
 from compbench.loadtest.cluster.opening import OPEN_LIMIT_S, Cluster, opened_cluster
+from compbench.loadtest.cluster.part import Refused, SearchOrder, nearest_in_span, order_for
 from compbench.loadtest.truth.best_lists import best_of
-from compbench.loadtest.truth.ground_truth import Advance, Search, Searched
+from compbench.loadtest.truth.ground_truth import Advance, RowSearch, Searched
 from compbench.loadtest.truth.nearest import DEPTH, Truth
-from compbench.loadtest.truth.part import Order, Refused, nearest_in_span, order_for, version_differs
 from compbench.loadtest.truth.row_blocks import rows_at_once
-from compbench.loadtest.truth.spans import Span, left_of, pieces_of
+from compbench.loadtest.truth.spans import Span, left_of, span_pieces
 from compbench.model.errors import UserError
-
-if TYPE_CHECKING:
-    from distributed import Client, Future
 
 # A span costs as much work as this at most if its host dies, and a list to merge; a shorter one leaves no host idle for
 # long at the end, when the others are still at work.
@@ -39,9 +35,11 @@ _TASKS_A_THREAD = 2
 _ATTEMPTS = 4
 _POLL_S = 1.0
 _FETCH_LIMIT_S = 60.0
+# Looked up by the standard library, which a host without compbench has too.
+_TASKS = "compbench.loadtest.cluster.part:__name__"
 
 
-def spread_over(asked: HostsAsked) -> Search:
+def spread_over(asked: HostsAsked) -> RowSearch:
     """Return the search by these hosts, in place of this process."""
 
     def search(searched: Searched, advance: Advance) -> Truth:
@@ -61,26 +59,25 @@ def merged_truth(one: Truth | None, other: Truth) -> Truth:
     """Return the nearest of the rows of both, which have none in common."""
     if one is None:
         return other
-    numbers, similarities = (
-        np.concatenate(pair, axis=1)
-        for pair in ((one.numbers, other.numbers), (one.similarities, other.similarities))
-    )
+    numbers = np.concatenate([one.numbers, other.numbers], axis=1)
+    similarities = np.concatenate([one.similarities, other.similarities], axis=1)
     return Truth(*best_of(numbers, similarities, DEPTH), other.metric)
 
 
 def _refuse_unfit(cluster: Cluster) -> None:
-    """Refuse hosts without the same compbench.
+    """Refuse hosts that can't run compbench; whether it is the same one, each sees at its first task (`part`).
 
     Raises:
-        UserError: a host has none, or another version.
+        UserError: a host can't.
     """
-    said = cluster.client.run(pkgutil.resolve_name, "compbench:__version__", on_error="return")
-    for worker, version in said.items():
-        if isinstance(version, ImportError | AttributeError):
-            told = "compbench can't be imported there"
-            raise UserError(f"host {_name_of(cluster, worker)}: {told} ({version}): install the same version there")
-        if version != __version__:
-            raise UserError(f"host {_name_of(cluster, worker)}: {version_differs(str(version))}")
+    said = cluster.client.run(pkgutil.resolve_name, _TASKS, on_error="return")
+    for worker, answer in said.items():
+        if isinstance(answer, Exception):
+            raise UserError(f"host {_name_of(cluster, worker)}: {_no_compbench(answer)}")
+
+
+def _no_compbench(error: Exception) -> str:
+    return f"can't run compbench ({' '.join(str(error).split())}): install the same one there, with the same extras"
 
 
 def _name_of(cluster: Cluster, worker: str) -> str:
@@ -97,16 +94,17 @@ class _Flight(NamedTuple):
 class _SpreadSearch:
     """Keeps a few tasks a thread under way, and merges what they bring."""
 
-    def __init__(self, cluster: Cluster, order: Order, advance: Advance) -> None:
-        self._cluster, self._client = cluster, cluster.client
+    def __init__(self, cluster: Cluster, order: SearchOrder, advance: Advance) -> None:
+        self._cluster: Cluster = cluster
+        self._client: Any = cluster.client  # of few types, as its methods are
         self._packed, self._advance = order.packed(), advance
-        self._landed: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        self._flying: dict[Future[Any], _Flight] = {}
+        self._landed: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._flying: dict[Any, _Flight] = {}
         self._seen_at = time.monotonic()
         self._threads = self._threads_now()
         left = left_of(advance.state.spans, order.rows)
         size = _span_rows(order.rows, order.scenario.data.embedding_dim, self._threads)
-        self._waiting = deque(_Flight(span, 0) for span in pieces_of(left, size))
+        self._waiting = deque(_Flight(span, 0) for span in span_pieces(left, size))
         self._compared = sum(span.size for span in advance.state.spans)
 
     def run(self) -> Truth:
@@ -127,7 +125,7 @@ class _SpreadSearch:
         finally:
             self._client.cancel(list(self._flying), force=True)
         truth = self._advance.state.truth
-        assert truth is not None, "there is at least one row"
+        assert truth is not None  # noqa: S101 - there is at least one row
         return truth
 
     def _threads_now(self) -> int:
@@ -137,7 +135,7 @@ class _SpreadSearch:
             UserError: there have been none for a while, or the scheduler is gone.
         """
         try:
-            threads = sum(self._client.nthreads().values())
+            threads = int(sum(self._client.nthreads().values()))
         except (OSError, TimeoutError, RuntimeError) as error:
             raise self._lost(error) from None
         if threads:
@@ -150,13 +148,11 @@ class _SpreadSearch:
         while self._waiting and len(self._flying) < max(1, _TASKS_A_THREAD * self._threads):
             flight = self._waiting.popleft()
             # By its own name each time: Dask would else return what a task of this name brought before.
-            future = self._client.submit(
-                nearest_in_span, self._packed, *flight.span, pure=False, retries=_ATTEMPTS
-            )
+            future = self._client.submit(nearest_in_span, self._packed, *flight.span, pure=False, retries=_ATTEMPTS)
             self._flying[future] = flight
             future.add_done_callback(self._landed.put)
 
-    def _land(self, future: Future[Any]) -> None:
+    def _land(self, future: Any) -> None:
         flight = self._flying.pop(future, None)
         if flight is None:
             return
@@ -168,7 +164,7 @@ class _SpreadSearch:
             self._compared += flight.span.size
             self._advance.step(merged_truth(self._advance.state.truth, brought), flight.span)
 
-    def _fetched(self, future: Future[Any], flight: _Flight) -> Truth | Refused | None:
+    def _fetched(self, future: Any, flight: _Flight) -> Truth | Refused | None:
         """Return what a task brought; None if its host died, and its rows wait again.
 
         Raises:
@@ -187,6 +183,8 @@ class _SpreadSearch:
             return None
         except (CancelledError, OSError) as error:
             raise self._lost(error) from None
+        except ImportError as error:
+            raise UserError(f"a host that has joined {_no_compbench(error)}") from None
         return brought
 
     def _lost(self, error: Exception) -> UserError:
