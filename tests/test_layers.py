@@ -28,12 +28,13 @@ ROOMS = {
     "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching costing quiet quietness retries outcomes cautions"
     " equal_recall data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
-    "preflight": "checks sending_hosts environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
+    "preflight": "checks sending_hosts environment own_vectors inputs modes_here memory_needs data_scale judgement"
+    " findings",
     "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
-    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report hosts"
-    " verdict asking progress",
-    "loadtest/cluster": "spread part host_driver hub looking opening agent wire leases",
+    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report"
+    " host_figures verdict asking progress",
+    "loadtest/cluster": "spread part host_driver hub looking opening agent connections leases",
     "loadtest/engine": "shards dry_run gathering openloop offsets totals hlog recorder confidence histogram clock"
     " capacity",
     "loadtest/truth": "recall traversals ties ground_truth listed row_blocks neighbour_files nearest best_lists spans"
@@ -63,8 +64,8 @@ ROOMS = {
     " binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders hosts credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events hosts efforts scenario sizes costs records sample notices catalogue noise metrics result file_names"
-    " measurement texts times partition errors",
+    "model": "events seen_hosts efforts scenario sizes costs records sample notices catalogue noise metrics result"
+    " file_names measurement texts times partition errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}
