@@ -158,7 +158,7 @@ def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles
         settings.cache_dir,
         "--progress",
         str(files.progress),
-        *hosts_options(settings),
+        *hosts_options(settings.asked_hosts, settings.hosts_timeout_s),
     ]
 
 
