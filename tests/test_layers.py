@@ -18,7 +18,7 @@ PACKAGE = ROOT / "compbench"
 ROOMS = {
     "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end noise_end suite run_opener"
     " run_in_progress preparation estimate project exit_codes selection fault_log file_state looking_back known_systems"
-    " telling display invocation installing",
+    " telling display living sparkline invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
     " comparison builds_compared build_pairs pairing known_noise noise_study statistics capacities baselines groups"
@@ -32,13 +32,13 @@ ROOMS = {
     " findings",
     "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
-    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report"
-    " host_figures verdict asking progress",
+    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run second_teller floor_run rehearsal"
+    " report host_figures verdict asking progress",
     "loadtest/cluster": "spread part host_driver hub looking opening agent connections leases",
     "loadtest/engine": "shards dry_run gathering openloop offsets totals hlog recorder confidence histogram clock"
     " capacity",
-    "loadtest/truth": "recall traversals ties ground_truth listed row_blocks neighbour_files nearest best_lists spans"
-    " answers",
+    "loadtest/truth": "recall_so_far recall traversals ties ground_truth listed row_blocks neighbour_files nearest best_lists"
+    " spans answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
