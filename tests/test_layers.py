@@ -37,8 +37,8 @@ ROOMS = {
     "loadtest/cluster": "spread part host_driver hub looking opening agent connections leases",
     "loadtest/engine": "shards dry_run gathering openloop offsets totals hlog recorder confidence histogram clock"
     " capacity",
-    "loadtest/truth": "recall_so_far recall traversals ties ground_truth listed row_blocks neighbour_files nearest best_lists"
-    " spans answers",
+    "loadtest/truth": "recall_so_far recall traversals ties ground_truth listed row_blocks neighbour_files nearest"
+    " best_lists spans answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",

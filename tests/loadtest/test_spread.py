@@ -215,5 +215,5 @@ def test_a_scheduler_that_is_gone_is_told_and_what_was_compared_is_kept(tmp_path
         cluster.kill()
         _, errors = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert re.fullmatch(r"Error: the Dask scheduler is gone \(.*\): begin again, which goes on from here\n", errors)
+    assert errors == "Error: the Dask scheduler is gone: begin again, which goes on from here\n"
     assert order.ended("there").returncode == 0

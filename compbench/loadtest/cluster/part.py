@@ -38,14 +38,12 @@ class SearchOrder(NamedTuple):
     """What hosts are to compare: the same for each span of a search.
 
     Attributes:
-        code: the hash of compbench, which a host has to have too.
-        sample: of the rows and queries, which a host has to have too.
+        sample: some of the rows and queries, which a host has to have too.
     """
 
     scenario: Scenario
     seed: int
     rows: int
-    code: str
     sample: Vectors
 
     def packed(self) -> bytes:
@@ -63,14 +61,22 @@ class Refused(NamedTuple):
 def order_for(scenario: Scenario, seed: int, count: int, rows: VectorSet, pool: Vectors) -> SearchOrder:
     """Return the order to compare the first `count` rows; hosts find files of an own set at the same path as here."""
     sent = msgspec.structs.replace(scenario, path=scenario.path.absolute())
-    return SearchOrder(sent, seed, count, code_digest(), _sample(rows, pool, count))
+    return SearchOrder(sent, seed, count, _sample(rows, pool, count))
 
 
-def nearest_in_span(packed: bytes, first: int, last: int) -> Truth | Refused:
+def nearest_in_span(code: str, packed: bytes, first: int, last: int) -> Truth | Refused:
     """Return the nearest of the rows from number `first` to `last`, for each query of the pool; runs on a host.
 
     What a person can mend is returned, not raised: Dask would log its traceback.
+
+    Args:
+        code: the hash of compbench, which a host has to have too.
+        packed: the `SearchOrder`, which another compbench could not even read.
+        first: the first of the rows.
+        last: the first that is none of them.
     """
+    if code != code_digest():
+        return Refused(_own_address(), "another compbench is installed there than here: install the same one")
     try:
         return _nearest(packed, Span(first, last))
     except (UserError, OSError) as error:
@@ -99,11 +105,9 @@ def _unpacked(packed: bytes) -> tuple[SearchOrder, Vectors]:
     """Return an order and its pool.
 
     Raises:
-        UserError: this host has another compbench, or other rows.
+        UserError: this host has other rows.
     """
     order: SearchOrder = pickle.loads(packed)  # noqa: S301 - from whoever runs code here by Dask anyway
-    if order.code != code_digest():
-        raise UserError("another compbench is installed there than here: install the same one")
     rows = open_vectors(order.scenario, order.seed)
     if rows.size is not None and rows.size < order.rows:
         raise UserError(f"its files have {rows.size} rows, of {order.rows} that are wanted: copy the same files there")

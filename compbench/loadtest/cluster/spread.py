@@ -6,6 +6,7 @@ that runs again does no harm, and one whose host died is given to another.
 
 from __future__ import annotations
 
+import contextlib
 import pkgutil
 import queue
 import time
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from compbench.config.hosts import HostsAsked
+from compbench.loadtest.cluster.leases import code_digest
 from compbench.loadtest.cluster.opening import OPEN_LIMIT_S, Cluster, opened_cluster
 from compbench.loadtest.cluster.part import Refused, SearchOrder, nearest_in_span, order_for
 from compbench.loadtest.truth.best_lists import best_of
@@ -35,6 +37,7 @@ _TASKS_A_THREAD = 2
 _ATTEMPTS = 4
 _POLL_S = 1.0
 _FETCH_LIMIT_S = 60.0
+_SCHEDULER_GONE = "the Dask scheduler is gone: begin again, which goes on from here"
 # Looked up by the standard library, which a host without compbench has too.
 _TASKS = "compbench.loadtest.cluster.part:__name__"
 
@@ -77,7 +80,8 @@ def _refuse_unfit(cluster: Cluster) -> None:
 
 
 def _no_compbench(error: Exception) -> str:
-    return f"can't run compbench ({' '.join(str(error).split())}): install the same one there, with the same extras"
+    said = " ".join(str(error).split())
+    return f"can't run compbench ({type(error).__name__}: {said}): install the same one there, with the same extras"
 
 
 def _name_of(cluster: Cluster, worker: str) -> str:
@@ -97,10 +101,10 @@ class _SpreadSearch:
     def __init__(self, cluster: Cluster, order: SearchOrder, advance: Advance) -> None:
         self._cluster: Cluster = cluster
         self._client: Any = cluster.client  # of few types, as its methods are
-        self._packed, self._advance = order.packed(), advance
+        self._order, self._advance = (code_digest(), order.packed()), advance
         self._landed: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._flying: dict[Any, _Flight] = {}
-        self._seen_at = time.monotonic()
+        self._seen_at = self._counted_at = time.monotonic()
         self._threads = self._threads_now()
         left = left_of(advance.state.spans, order.rows)
         size = _span_rows(order.rows, order.scenario.data.embedding_dim, self._threads)
@@ -117,9 +121,9 @@ class _SpreadSearch:
         try:
             while self._waiting or self._flying:
                 self._start()
-                try:
+                with contextlib.suppress(queue.Empty):
                     self._land(self._landed.get(timeout=_POLL_S))
-                except queue.Empty:
+                if time.monotonic() - self._counted_at > _POLL_S:
                     self._threads = self._threads_now()
                     self._advance.tell(self._compared)
         finally:
@@ -136,11 +140,12 @@ class _SpreadSearch:
         """
         try:
             threads = int(sum(self._client.nthreads().values()))
-        except (OSError, TimeoutError, RuntimeError) as error:
-            raise self._lost(error) from None
+        except (OSError, TimeoutError, RuntimeError):
+            raise UserError(_SCHEDULER_GONE) from None
+        self._counted_at = time.monotonic()
         if threads:
-            self._seen_at = time.monotonic()
-        elif time.monotonic() - self._seen_at > OPEN_LIMIT_S:
+            self._seen_at = self._counted_at
+        elif self._counted_at - self._seen_at > OPEN_LIMIT_S:
             raise UserError(f"no host is left for {OPEN_LIMIT_S:.0f} s: begin again, which goes on from here")
         return threads
 
@@ -148,7 +153,7 @@ class _SpreadSearch:
         while self._waiting and len(self._flying) < max(1, _TASKS_A_THREAD * self._threads):
             flight = self._waiting.popleft()
             # By its own name each time: Dask would else return what a task of this name brought before.
-            future = self._client.submit(nearest_in_span, self._packed, *flight.span, pure=False, retries=_ATTEMPTS)
+            future = self._client.submit(nearest_in_span, *self._order, *flight.span, pure=False, retries=_ATTEMPTS)
             self._flying[future] = flight
             future.add_done_callback(self._landed.put)
 
@@ -181,15 +186,11 @@ class _SpreadSearch:
                 raise UserError(f"{rows}: {_ATTEMPTS} hosts died while they compared them: {said}") from None
             self._waiting.append(_Flight(flight.span, flight.deaths + 1))
             return None
-        except (CancelledError, OSError) as error:
-            raise self._lost(error) from None
-        except ImportError as error:
-            raise UserError(f"a host that has joined {_no_compbench(error)}") from None
+        except (CancelledError, OSError):
+            raise UserError(_SCHEDULER_GONE) from None
+        except Exception as error:  # noqa: BLE001 - whatever a host's own Python or Dask raised is what is to be told
+            raise UserError(f"a host {_no_compbench(error)}") from None
         return brought
-
-    def _lost(self, error: Exception) -> UserError:
-        said = " ".join(str(error).split()) or type(error).__name__
-        return UserError(f"the Dask scheduler is gone ({said}): begin again, which goes on from here")
 
 
 def _span_rows(count: int, dimension: int, threads: int) -> int:
