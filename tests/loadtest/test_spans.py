@@ -11,7 +11,7 @@ import pytest
 from compbench.loadtest.cluster.spread import merged_truth
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.truth.best_lists import best_of, perhaps_best
-from compbench.loadtest.truth.nearest import DEPTH, Nearest, Truth
+from compbench.loadtest.truth.nearest import DEPTH, Nearest, Truth, below_floors, floors_of, without_floors
 from compbench.loadtest.truth.neighbour_files import Begun, read_begun, write_begun, write_truth
 from compbench.loadtest.truth.row_blocks import row_blocks
 from compbench.loadtest.truth.spans import Span, are_apart, left_of, rows_within, span_pieces, with_span
@@ -65,17 +65,18 @@ def repeated_rows() -> np.typing.NDArray[np.float32]:
 
 
 def parted(made: PlainSet, spaces: int, ends: list[int], order: list[int]) -> Truth:
-    """Return what hosts and the driver would find: spans searched by themselves, merged in that order."""
-    pool, found = made.queries(POOL_SIZE, ROWS), list[Truth]()
-    for first, last in itertools.pairwise(ends):
-        nearest = Nearest(pool, made.metric, spaces)
-        for begin, block in row_blocks(made, last, first):
-            nearest.take(begin, block)
-        found.append(nearest.best)
-    whole: Truth | None = None
+    """Return what hosts and the driver find: spans searched by themselves, merged in that order.
+
+    Each host knows how near the nearest were when the list before the last one was merged.
+    """
+    pool, spans = made.queries(POOL_SIZE, ROWS), list(itertools.pairwise(ends))
+    whole = before = no_rows = below_floors(np.full(len(pool), -np.inf, np.float32), made.metric)
     for place in order:
-        whole = merged_truth(whole, found[place])
-    assert whole is not None
+        nearest = Nearest(pool, made.metric, spaces, below_floors(floors_of(before), made.metric))
+        for begin, block in row_blocks(made, spans[place][1], spans[place][0]):
+            nearest.take(begin, block)
+        before, whole = whole, merged_truth(whole, without_floors(nearest.best))
+    assert whole is not no_rows
     return whole
 
 

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from compbench.loadtest.cluster.leases import code_digest
-from compbench.loadtest.truth.nearest import Nearest, Truth
+from compbench.loadtest.truth.nearest import Nearest, Truth, below_floors, without_floors
 from compbench.loadtest.truth.row_blocks import row_blocks
 from compbench.loadtest.truth.spans import Span
 from compbench.loadtest.workload.streams import CHUNK
@@ -64,34 +64,38 @@ def order_for(scenario: Scenario, seed: int, count: int, rows: VectorSet, pool: 
     return SearchOrder(sent, seed, count, _sample(rows, pool, count))
 
 
-def nearest_in_span(code: str, packed: bytes, first: int, last: int) -> Truth | Refused:
+def nearest_in_span(code: str, packed: bytes, floors: Vectors, first: int, last: int) -> Truth | Refused:
     """Return the nearest of the rows from number `first` to `last`, for each query of the pool; runs on a host.
+
+    Those that are farther than 64 others are known to be are left out, which saves most of the work on them.
 
     What a person can mend is returned, not raised: Dask would log its traceback.
 
     Args:
         code: the hash of compbench, which a host has to have too.
         packed: the `SearchOrder`, which another compbench could not even read.
+        floors: how near a row has to be to each query, shape (queries,).
         first: the first of the rows.
         last: the first that is none of them.
     """
     if code != code_digest():
         return Refused(_own_address(), "another compbench is installed there than here: install the same one")
     try:
-        return _nearest(packed, Span(first, last))
+        return _nearest(packed, floors, Span(first, last))
     except (UserError, OSError) as error:
         return Refused(_own_address(), str(error))
     except MemoryError:
         return Refused(_own_address(), "too little memory: a thread of a Dask worker takes up to 200 MB: give it fewer")
 
 
-def _nearest(packed: bytes, span: Span) -> Truth:
+def _nearest(packed: bytes, floors: Vectors, span: Span) -> Truth:
     order, pool = _taken(packed)
     rows = open_vectors(order.scenario, order.seed)
-    nearest = Nearest(pool, rows.metric, order.scenario.data.memory_spaces)
+    spaces, start = order.scenario.data.memory_spaces, below_floors(floors, rows.metric)
+    nearest = Nearest(pool, rows.metric, spaces, start)
     for first, block in row_blocks(rows, span.last, span.first):
         nearest.take(first, block)
-    return nearest.best
+    return without_floors(nearest.best)
 
 
 def _taken(packed: bytes) -> tuple[SearchOrder, Vectors]:

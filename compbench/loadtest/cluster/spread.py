@@ -22,9 +22,9 @@ from compbench.loadtest.cluster.opening import OPEN_LIMIT_S, Cluster, opened_clu
 from compbench.loadtest.cluster.part import Refused, SearchOrder, nearest_in_span, order_for
 from compbench.loadtest.truth.best_lists import best_of
 from compbench.loadtest.truth.ground_truth import Advance, RowSearch, Searched
-from compbench.loadtest.truth.nearest import DEPTH, Truth
-from compbench.loadtest.truth.row_blocks import rows_at_once
-from compbench.loadtest.truth.spans import Span, left_of, span_pieces
+from compbench.loadtest.truth.nearest import DEPTH, Nearest, Truth, floors_of
+from compbench.loadtest.truth.row_blocks import row_blocks, rows_at_once
+from compbench.loadtest.truth.spans import Span, left_of, rows_within, span_pieces
 from compbench.model.errors import UserError
 
 # A span costs as much work as this at most if its host dies, and a list to merge; a shorter one leaves no host idle for
@@ -46,6 +46,10 @@ def spread_over(asked: HostsAsked) -> RowSearch:
     """Return the search by these hosts, in place of this process."""
 
     def search(searched: Searched, advance: Advance) -> Truth:
+        if advance.state.truth is None:
+            _begin_here(searched, advance)
+        if not left_of(advance.state.spans, searched.row_count):
+            return advance.known
         order = order_for(searched.scenario, searched.seed, searched.row_count, searched.rows, searched.pool)
         with opened_cluster(asked) as cluster:
             _refuse_unfit(cluster)
@@ -58,10 +62,17 @@ def spread_over(asked: HostsAsked) -> RowSearch:
     return search
 
 
-def merged_truth(one: Truth | None, other: Truth) -> Truth:
+def _begin_here(searched: Searched, advance: Advance) -> None:
+    """Compare the first block: whoever does not know how near the nearest are computes each row anew, as here."""
+    nearest = Nearest(searched.pool, searched.rows.metric, searched.spaces)
+    end = min(searched.row_count, rows_at_once(searched.rows.dimension))
+    for first, block in row_blocks(searched.rows, end):
+        nearest.take(first, block)
+        advance.step(nearest.best, Span(first, first + len(block)))
+
+
+def merged_truth(one: Truth, other: Truth) -> Truth:
     """Return the nearest of the rows of both, which have none in common."""
-    if one is None:
-        return other
     numbers = np.concatenate([one.numbers, other.numbers], axis=1)
     similarities = np.concatenate([one.similarities, other.similarities], axis=1)
     return Truth(*best_of(numbers, similarities, DEPTH), other.metric)
@@ -109,7 +120,7 @@ class _SpreadSearch:
         left = left_of(advance.state.spans, order.rows)
         size = _span_rows(order.rows, order.scenario.data.embedding_dim, self._threads)
         self._waiting = deque(_Flight(span, 0) for span in span_pieces(left, size))
-        self._compared = sum(span.size for span in advance.state.spans)
+        self._compared = rows_within(advance.state.spans)
 
     def run(self) -> Truth:
         """Return the nearest of all rows.
@@ -118,6 +129,7 @@ class _SpreadSearch:
             OutOfTimeError: the time limit was reached.
             UserError: a host can't compare, there is none left, or the scheduler is gone.
         """
+        self._advance.tell(self._compared)
         try:
             while self._waiting or self._flying:
                 self._start()
@@ -128,9 +140,7 @@ class _SpreadSearch:
                     self._advance.tell(self._compared)
         finally:
             self._client.cancel(list(self._flying), force=True)
-        truth = self._advance.state.truth
-        assert truth is not None  # noqa: S101 - there is at least one row
-        return truth
+        return self._advance.known
 
     def _threads_now(self) -> int:
         """Return how many threads all hosts have.
@@ -153,7 +163,8 @@ class _SpreadSearch:
         while self._waiting and len(self._flying) < max(1, _TASKS_A_THREAD * self._threads):
             flight = self._waiting.popleft()
             # By its own name each time: Dask would else return what a task of this name brought before.
-            future = self._client.submit(nearest_in_span, *self._order, *flight.span, pure=False, retries=_ATTEMPTS)
+            asked = (*self._order, floors_of(self._advance.known), *flight.span)
+            future = self._client.submit(nearest_in_span, *asked, pure=False, retries=_ATTEMPTS)
             self._flying[future] = flight
             future.add_done_callback(self._landed.put)
 
@@ -167,7 +178,7 @@ class _SpreadSearch:
             raise UserError(f"host {_name_of(self._cluster, brought.worker)}: {brought.reason}")
         if brought is not None:
             self._compared += flight.span.size
-            self._advance.step(merged_truth(self._advance.state.truth, brought), flight.span)
+            self._advance.step(merged_truth(self._advance.known, brought), flight.span)
 
     def _fetched(self, future: Any, flight: _Flight) -> Truth | Refused | None:
         """Return what a task brought; None if its host died, and its rows wait again.

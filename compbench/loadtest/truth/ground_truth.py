@@ -173,6 +173,12 @@ class Advance:
         self.state = (read_begun(file, count) if file else None) or Begun()
         self._began = self._saved_at = time.monotonic()
 
+    @property
+    def known(self) -> Truth:
+        """Return the nearest of the rows that are compared; of none yet there are none."""
+        assert self.state.truth is not None  # noqa: S101 - whoever asks has compared rows
+        return self.state.truth
+
     def step(self, truth: Truth, span: Span) -> None:
         """Take the nearest of all rows so far, now that those of one more span are among them.
 

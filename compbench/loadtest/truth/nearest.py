@@ -70,6 +70,25 @@ class Truth(NamedTuple):
         return TOLERANCE * float(np.abs(known).max(initial=0.0))
 
 
+def floors_of(truth: Truth) -> Vectors:
+    """Return how near a row has to be at least to get into the list of each query, shape (queries,)."""
+    return truth.similarities[:, -1].copy()
+
+
+def below_floors(floors: Vectors, metric: SimilarityMetric) -> Truth:
+    """Return lists of no rows, into which only rows get that are as near as these floors.
+
+    What is found from there on lacks rows that are farther; `without_floors` makes lists of it.
+    """
+    places = np.repeat(np.nextafter(floors, np.float32(-np.inf))[:, None], DEPTH, axis=1)
+    return Truth(np.full(places.shape, -1), places, metric)
+
+
+def without_floors(truth: Truth) -> Truth:
+    """Return lists whose places without a row are those of no row at all."""
+    return truth._replace(similarities=np.where(truth.numbers < 0, np.float32(-np.inf), truth.similarities))
+
+
 class Nearest:
     """The nearest rows so far of each query of a pool.
 
