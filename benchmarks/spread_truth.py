@@ -1,7 +1,8 @@
 """How fast exact neighbours are computed by 1, 2 and 3 workers: `python -m benchmarks.ground_truth spread 100000`.
 
 Each worker has one thread that compares, as the computation without hosts has here, each with a second one that draws
-rows meanwhile. What each worker loads and draws once is counted too, and shows with few rows. All are on this machine, so more of them than cores can't be faster. Ends with 1 if a result differs.
+rows meanwhile. What each worker loads and draws once is counted too, and shows with few rows. All are on this machine,
+so more of them than cores can't be faster. Ends with 1 if a result differs.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def compare_hosts(scenario: Scenario) -> int:
         )
         all_same &= same
         print(
-            f"{count} worker{'s' if count > 1 else ''}: {took_s:.1f} s, {rows / took_s:.0f} rows/s ({cpu_s / rows * 1e6:.1f} us of CPU a row),"
-            f" {one_s / took_s:.2f} times one worker, {here_s / took_s:.2f} times no hosts;"
-            f" {'the same result' if same else 'ANOTHER RESULT'}"
+            f"{count} worker{'s' if count > 1 else ''}: {took_s:.1f} s, {rows / took_s:.0f} rows/s"
+            f" ({cpu_s / rows * 1e6:.1f} us of CPU a row), {one_s / took_s:.2f} times one worker,"
+            f" {here_s / took_s:.2f} times no hosts; {'the same result' if same else 'ANOTHER RESULT'}"
             f"{f' (more workers than the {cores} cores: none can be gained)' if count > cores else ''}"
         )
     return 0 if all_same else 1
