@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import dask
 import distributed
 import numpy as np
 import psutil
 
 from compbench.config.hosts import HostsAsked
+from compbench.loadtest.cluster.opening import QUIET
 from compbench.loadtest.cluster.spread import spread_over
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.truth.ground_truth import RowSearch
@@ -29,9 +31,12 @@ WORKERS = (1, 2, 3)
 @contextmanager
 def workers(count: int) -> Iterator[RowSearch]:
     """Start so many workers, and yield the search by them."""
-    with distributed.LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0
-    ) as cluster:
+    with (
+        dask.config.set(QUIET),
+        distributed.LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0
+        ) as cluster,
+    ):
         yield spread_over(HostsAsked("scheduler", scheduler=cluster.scheduler_address))
 
 
