@@ -20,11 +20,14 @@ import pytest
 
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.truth.neighbour_files import read_begun
+from compbench.loadtest.truth.row_blocks import rows_at_once
 from compbench.loadtest.truth.spans import rows_within
 from tests.load import scenario, toml
 from tests.project import ROOT, eventually, is_running
 
 ROWS = 400_000
+# The first block, which the driver compares before there are hosts.
+FIRST = rows_at_once(64)
 
 
 class Ordered(NamedTuple):
@@ -116,7 +119,7 @@ def test_a_host_that_is_killed_costs_its_rows_only_and_the_result_is_the_same(tm
     here = order.ended("here")
     order.progress.unlink()
     with order.running("there", "--hosts", "local:2") as child:
-        assert eventually(lambda: order.done() > 0)
+        assert eventually(lambda: order.done() > FIRST)
         family = [each.pid for each in child.children(recursive=True)]
         killed = max(workers_of(child), key=lambda each: sum(each.cpu_times()[:2]))
         killed.kill()
@@ -145,7 +148,7 @@ def test_what_is_killed_leaves_no_host_running_and_goes_on_from_its_state(tmp_pa
     program.write_text(code)
     argv = [sys.executable, str(program), *order.argv("there", "--hosts", "local:2")[3:]]
     child = psutil.Popen(argv, cwd=ROOT, env=saving)
-    assert eventually(begun.is_file)
+    assert eventually(lambda: (state := read_begun(begun, ROWS)) and rows_within(state.spans) > FIRST)
     family = [each.pid for each in child.children(recursive=True)]
     child.send_signal(number)
     assert child.wait(30) == -number
@@ -156,7 +159,7 @@ def test_what_is_killed_leaves_no_host_running_and_goes_on_from_its_state(tmp_pa
     done = order.ended("there", "--hosts", "local:2")
     assert (done.returncode, done.stderr) == (0, "")
     first = json.loads(order.progress.read_text().splitlines()[0])["done"]
-    assert first == rows_within(state.spans) > 0, "it went on"
+    assert first == rows_within(state.spans) > FIRST, "it went on"
     assert_same(here.stdout, done.stdout)
     assert not begun.exists()
 
@@ -214,7 +217,7 @@ def test_a_host_that_can_not_compare_the_same_is_named_in_one_line(tmp_path: Pat
 def test_a_scheduler_that_is_gone_is_told_and_what_was_compared_is_kept(tmp_path: Path) -> None:
     order = ordered(tmp_path, ROWS)
     with cluster_of("") as (address, cluster), order.running("there", "--hosts", address) as child:
-        assert eventually(lambda: order.done() > 0)
+        assert eventually(lambda: order.done() > FIRST)
         cluster.kill()
         _, errors = child.communicate(timeout=60)
     assert child.returncode == 1
