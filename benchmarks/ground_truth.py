@@ -4,6 +4,8 @@ Prints rows a second of drawing alone, of comparing within the whole, and of the
 can do at most, measured in the same run: multiplying matrices in single precision with a thread a core (the driver has
 one less), and copying memory. `scenario=<path>` takes the rows of another scenario. On cores that others use, wall
 times say little; so the CPU times stand beside them. Ends with 1 if memory rose by more than 300 MB.
+
+`spread [rows]` compares it with the computation by several hosts instead (`spread_truth`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from unittest import mock
 import msgspec
 import numpy as np
 
+from benchmarks.spread_truth import compare_hosts
 from compbench.config.scenarios import load_scenario
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.truth.nearest import Nearest
@@ -116,14 +119,22 @@ def compute(scenario: Scenario, count: int) -> None:
         ground_truth.find_neighbours(Path(name), scenario, count, scenario.data_seed, lambda _elapsed_s, _done: None)
 
 
+def scenario_of(path: str, count: int) -> Scenario:
+    """Return a scenario with so many rows."""
+    scenario = load_scenario(Path(path))
+    return msgspec.structs.replace(scenario, data=msgspec.structs.replace(scenario.data, num_nodes=count))
+
+
 def main(words: list[str]) -> int:
     """Measure and print; return the exit code."""
     if words and words[0].startswith("limits="):
         print(*multiplied(int(words[0].removeprefix("limits="))))
         return 0
+    if words[:1] == ["spread"]:
+        return compare_hosts(scenario_of(SCENARIO, int(words[1]) if len(words) > 1 else 100_000))
     asked = {"rows": "1000000", "scenario": SCENARIO, **dict(word.split("=", 1) for word in words)}
-    count, scenario = int(asked["rows"]), load_scenario(Path(asked["scenario"]))
-    scenario = msgspec.structs.replace(scenario, data=msgspec.structs.replace(scenario.data, num_nodes=count))
+    count = int(asked["rows"])
+    scenario = scenario_of(asked["scenario"], count)
     dimension, spaces = scenario.data.embedding_dim, scenario.data.memory_spaces
     draw_all(scenario, 1)
     start_mb = peak_mb()

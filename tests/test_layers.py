@@ -34,10 +34,11 @@ ROOMS = {
     " data_set_sizes record_files provenance",
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run second_teller floor_run rehearsal"
     " request_sizes report host_figures verdict asking progress",
-    "loadtest/cluster": "host_driver hub looking opening agent connections leases",
+    "loadtest/cluster": "spread part host_driver hub looking opening agent connections leases",
     "loadtest/engine": "shards dry_run gathering openloop offsets totals hlog recorder confidence histogram clock"
     " capacity",
-    "loadtest/truth": "recall_so_far recall traversals ties ground_truth listed row_blocks nearest answers",
+    "loadtest/truth": "recall_so_far recall traversals ties ground_truth listed row_blocks neighbour_files nearest"
+    " best_lists spans answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",

@@ -27,6 +27,7 @@ from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
 from compbench.loadtest.cluster.host_driver import serve
 from compbench.loadtest.cluster.looking import look_at_hosts
 from compbench.loadtest.cluster.opening import Cluster, opened_cluster
+from compbench.loadtest.cluster.spread import spread_over
 from compbench.loadtest.engine.capacity import Goal
 from compbench.loadtest.frontier_run import FrontierOptions, find_frontier
 from compbench.loadtest.prepare import PrepareOptions, load_data
@@ -220,7 +221,8 @@ def _ground_truth(options: argparse.Namespace) -> int:
     count = _count(options, scenario)
     seed = _data_seed(options, scenario)
     with Progress(options.progress) as progress:
-        ground_truth.find_neighbours(options.cache, scenario, count, seed, _Comparing(progress, count))
+        tick, elsewhere = _Comparing(progress, count), None if options.hosts is None else spread_over(options.hosts)
+        ground_truth.find_neighbours(options.cache, scenario, count, seed, tick, elsewhere=elsewhere)
     print(ground_truth.path_of(options.cache, scenario, count, seed))  # noqa: T201 - the answer
     return 0
 
@@ -330,7 +332,9 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
     load.add_argument("--fit", action="store_true", help="load as many rows as the time limit allows")
     load.add_argument("--no-edges", action="store_true", help="load the rows alone")
-    commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
+    commands.add_parser(
+        "ground-truth", parents=[common, hosts], allow_abbrev=False, help="compute what searches should find"
+    )
     commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
     commands.add_parser("sizes", parents=[common], allow_abbrev=False, help="how large requests are; asks no server")
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")

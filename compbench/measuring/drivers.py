@@ -144,7 +144,7 @@ def remove_argv(settings: Settings, scenario: Scenario) -> list[str]:
 
 
 def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> list[str]:
-    """Return the command line that computes the exact neighbours of a scenario's searches into the cache."""
+    """Return the command line that computes exact neighbours into the cache, by the hosts if there are any."""
     return [
         *_builtin(),
         "ground-truth",
@@ -158,6 +158,7 @@ def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles
         settings.cache_dir,
         "--progress",
         str(files.progress),
+        *hosts_options(settings.asked_hosts, settings.hosts_timeout_s),
     ]
 
 

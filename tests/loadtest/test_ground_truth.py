@@ -19,18 +19,18 @@ from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.truth.ground_truth import NotKeptError
 from compbench.loadtest.truth.nearest import DEPTH, Truth
 from compbench.loadtest.workload import vectors
-from compbench.loadtest.workload.streams import CHUNK
 from compbench.loadtest.workload.vector_sets import open_vectors
 from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
 from compbench.model.scenario import SimilarityMetric
+from tests.given_rows import DIMENSION, PlainSet, spread_rows
 from tests.load import scenario, toml
 
 if TYPE_CHECKING:
     from compbench.systems.api import Vectors
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DIMENSION, SMALL = 24, 20_000
+SMALL = 20_000
 
 
 def computed(nodes: int, spaces: int = 1) -> Truth:
@@ -51,39 +51,6 @@ def test_neighbours_are_those_of_comparing_all_with_all(nodes: int, spaces: int)
         best = np.sort(similarity)[::-1][:DEPTH]
         assert np.allclose(truth.similarities[number], best, atol=1e-5)
         assert np.allclose(similarity[truth.numbers[number]], best, atol=1e-5)
-
-
-class PlainSet:
-    """Rows that are given, as a file's are; the queries are near some of them."""
-
-    described = "given rows"
-
-    def __init__(self, rows: Vectors, metric: SimilarityMetric, listed: NDArray[np.int64] | None = None) -> None:
-        self.size, self.dimension = rows.shape
-        self.metric, self._rows, self._listed = metric, rows, listed
-
-    def rows(self, part: int) -> Vectors:
-        return self._rows[part * CHUNK : (part + 1) * CHUNK]
-
-    def queries(self, count: int, among: int) -> Vectors:
-        rng = np.random.default_rng(5)
-        near = self._rows[rng.choice(among, min(count, among), replace=False)]
-        return np.asarray(near + rng.normal(0, 0.3, near.shape) * near.std(), np.float32)
-
-    def unseen(self, rng: np.random.Generator, count: int, among: int) -> Vectors:
-        return self._rows[rng.integers(among, size=count)]
-
-    def known_neighbours(self, count: int, among: int) -> NDArray[np.int64] | None:
-        del among
-        return None if self._listed is None else self._listed[:count]
-
-
-def spread_rows(count: int = SMALL) -> Vectors:
-    """Return rows of very different lengths, far from the origin, some of them repeated, in no space of their own."""
-    rng = np.random.default_rng(3)
-    rows = rng.normal(5, 1, (count, DIMENSION)) * rng.lognormal(0, 1, (count, 1))
-    rows[rng.choice(count, count // 10)] = rows[0]
-    return rows.astype(np.float32)
 
 
 def brute(rows: Vectors, query: Vectors, metric: SimilarityMetric) -> NDArray[np.float64]:

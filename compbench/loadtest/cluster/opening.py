@@ -28,11 +28,14 @@ OPEN_LIMIT_S = 60.0
 _CONNECT_LIMIT_S = 10.0
 # A Dask worker samples the stacks of its threads every 10 ms unless told otherwise, and wakes up as often for itself:
 # 120 times a second, and with these 4 times. A host that is gone is told by its connection, and never replaced.
-_QUIET = {
+QUIET = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "10s",
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
+    # Dask's nanny else sets it for its worker: the C library then asks the kernel for each array anew, and exact
+    # neighbours take twice the CPU time.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     "distributed.scheduler.allowed-failures": 0,
     "distributed.comm.timeouts.connect": f"{_CONNECT_LIMIT_S:.0f}s",
     "distributed.admin.log-format": "%(message)s",
@@ -70,10 +73,11 @@ def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
         import distributed  # noqa: PLC0415 - see above
     except ImportError:
         raise UserError(_NOT_INSTALLED) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # to the second Dask gives a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     stack = contextlib.ExitStack()
     try:
-        stack.enter_context(dask.config.set(_QUIET))
+        stack.enter_context(dask.config.set(QUIET))
         try:
             client = stack.enter_context(_client(stack, asked, distributed))
             cluster = Cluster(client, _hosts_of(client, asked), _address_towards(asked))

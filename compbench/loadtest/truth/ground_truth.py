@@ -8,23 +8,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import numpy as np
 
-from compbench.files.whole import write_whole_by
 from compbench.loadtest.truth.listed import listed_numbers, verified_truth
 from compbench.loadtest.truth.nearest import DEPTH, Nearest, Truth
+from compbench.loadtest.truth.neighbour_files import Begun, read_begun, read_truth, write_begun, write_truth
 from compbench.loadtest.truth.row_blocks import row_blocks
+from compbench.loadtest.truth.spans import Span, left_of, rows_within, with_span
 from compbench.loadtest.workload.set_identity import queries_identity
 from compbench.loadtest.workload.vector_sets import open_vectors
+from compbench.loadtest.workload.vectors import VectorSet
 from compbench.loadtest.workload.workload import POOL_SIZE
 from compbench.model.errors import UserError
-from compbench.model.scenario import Scenario, SimilarityMetric
+from compbench.model.scenario import Scenario
+
+if TYPE_CHECKING:
+    from compbench.systems.api import Vectors
 
 # To be raised whenever pool or file change, so that files cached before are not used.
 FORMAT = 2
@@ -61,8 +64,7 @@ def begun_file(path: Path) -> Path:
 
 def load(path: Path) -> Truth | None:
     """Return the cached neighbours, or None if there are none; a damaged file counts as none."""
-    state = _read(path)
-    return None if state is None else state.truth
+    return read_truth(path)
 
 
 def save_neighbours(path: Path, truth: Truth) -> None:
@@ -73,14 +75,20 @@ def save_neighbours(path: Path, truth: Truth) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, truth)
+        write_truth(path, truth)
     except OSError as error:
         text = f"{path}: can't be written ({error.strerror}): mend that, or set another cache folder"
         raise NotKeptError(text, truth) from None
 
 
 def find_neighbours(
-    folder: Path, scenario: Scenario, count: int, seed: int, tick: Tick, time_limit_s: float = float("inf")
+    folder: Path,
+    scenario: Scenario,
+    count: int,
+    seed: int,
+    tick: Tick,
+    time_limit_s: float = float("inf"),
+    elsewhere: RowSearch | None = None,
 ) -> Truth | None:
     """Return the neighbours from the cache, or compute and cache them; None if that takes longer than the limit.
 
@@ -96,7 +104,7 @@ def find_neighbours(
     if truth is None:
         begun = begun_file(path)
         try:
-            truth = compute(scenario, count, seed, tick, time_limit_s, begun)
+            truth = compute(scenario, count, seed, tick, time_limit_s, begun, elsewhere)
         except OutOfTimeError:
             return None
         save_neighbours(path, truth)
@@ -112,6 +120,7 @@ def compute(
     tick: Tick,
     time_limit_s: float = float("inf"),
     begun: Path | None = None,
+    elsewhere: RowSearch | None = None,
 ) -> Truth:
     """Compare every query of the pool with every prepared memory, or take the neighbours that the set brings.
 
@@ -125,6 +134,7 @@ def compute(
         tick: told the seconds since the start and how many memories are compared, after each block.
         time_limit_s: after so long it is given up.
         begun: where the state is saved now and then, and taken up; None to compute at one go.
+        elsewhere: compares the rows in place of this process; what the set brings is verified here all the same.
 
     Raises:
         OutOfTimeError: the time limit was reached.
@@ -132,37 +142,56 @@ def compute(
     """
     rows, spaces = open_vectors(scenario, seed), scenario.data.memory_spaces
     pool = rows.queries(POOL_SIZE, count)
-    pace = _Pace(tick, time_limit_s, count)
+    advance = Advance(tick, time_limit_s, count, begun)
     numbers = listed_numbers(scenario, rows, len(pool), count)
     if numbers is not None:
-        return verified_truth(scenario, rows, pool, numbers, pace.step)
-    state = (_read(begun) if begun else None) or _State(None, 0)
-    nearest = Nearest(pool, rows.metric, spaces, state.truth)
-    saved_at = time.monotonic()
-    for first, block in row_blocks(rows, count, state.done):
-        nearest.take(first, block)
-        done = first + len(block)
-        if begun and time.monotonic() - saved_at >= _SAVE_EVERY_S and done < count:
-            _save_begun(begun, nearest.best, done)
-            saved_at = time.monotonic()
-        pace.step(done)
-    return nearest.best
+        return verified_truth(scenario, rows, pool, numbers, advance.tell)
+    search = elsewhere or _search_here
+    return search(Searched(scenario, seed, count, rows, pool, spaces), advance)
 
 
-class _State(NamedTuple):
-    """The nearest of the first `done` rows; of a whole data set `done` is 0."""
+class Searched(NamedTuple):
+    """What is compared: the first `row_count` rows of a set, drawn from `seed`, with the pool of queries."""
 
-    truth: Truth | None
-    done: int
+    scenario: Scenario
+    seed: int
+    row_count: int
+    rows: VectorSet
+    pool: Vectors
+    spaces: int
 
 
-class _Pace:
-    """Tells how far a computation is, and ends it at its time limit."""
+class Advance:
+    """Tells how far a computation is, saves its state now and then, and ends it at its time limit.
 
-    def __init__(self, tick: Tick, time_limit_s: float, count: int) -> None:
-        self._tick, self._limit_s, self._count, self._began = tick, time_limit_s, count, time.monotonic()
+    Attributes:
+        state: what is known, at first that of the computation before.
+    """
 
-    def step(self, done: int) -> None:
+    def __init__(self, tick: Tick, time_limit_s: float, count: int, file: Path | None) -> None:
+        self._tick, self._limit_s, self._count, self._file = tick, time_limit_s, count, file
+        self.state = (read_begun(file, count) if file else None) or Begun()
+        self._began = self._saved_at = time.monotonic()
+
+    @property
+    def known(self) -> Truth:
+        """Return the nearest of the rows that are compared; of none yet there are none."""
+        assert self.state.truth is not None  # noqa: S101 - whoever asks has compared rows
+        return self.state.truth
+
+    def step(self, truth: Truth, span: Span) -> None:
+        """Take the nearest of all rows so far, now that those of one more span are among them.
+
+        Raises:
+            OutOfTimeError: the time limit was reached, with rows left.
+        """
+        self.state = Begun(truth, with_span(self.state.spans, span))
+        done = rows_within(self.state.spans)
+        if time.monotonic() - self._saved_at >= _SAVE_EVERY_S and done < self._count:
+            self.save()
+        self.tell(done)
+
+    def tell(self, done: int) -> None:
         """Tell that so many rows are compared.
 
         Raises:
@@ -173,29 +202,23 @@ class _Pace:
         if elapsed_s > self._limit_s and done < self._count:
             raise OutOfTimeError
 
-
-def _read(path: Path) -> _State | None:
-    """Return neighbours or the state of begun ones, None if there is no whole file of them."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            metric = msgspec.convert(str(file["metric"]), SimilarityMetric)
-            return _State(Truth(file["numbers"], file["similarities"], metric), int(file["done"]))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, msgspec.ValidationError):
-        return None
+    def save(self) -> None:
+        """Save the state; where that fails, an interruption costs more, and the neighbours' own file tells of it."""
+        if self._file:
+            with contextlib.suppress(OSError):
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                write_begun(self._file, self.state)
+        self._saved_at = time.monotonic()
 
 
-def _write(path: Path, truth: Truth, done: int = 0) -> None:
-    metric = np.array(truth.metric)
-    write_whole_by(
-        path,
-        lambda file: np.savez(
-            file, numbers=truth.numbers, similarities=truth.similarities, metric=metric, done=np.array(done)
-        ),
-    )
+# Compares all rows that the state has not, telling each step; returns the nearest.
+RowSearch = Callable[[Searched, Advance], Truth]
 
 
-def _save_begun(begun: Path, truth: Truth, done: int) -> None:
-    """Save the state; where that fails, only an interruption costs more, and the neighbours' own file tells of it."""
-    with contextlib.suppress(OSError):
-        begun.parent.mkdir(parents=True, exist_ok=True)
-        _write(begun, truth, done)
+def _search_here(searched: Searched, advance: Advance) -> Truth:
+    nearest = Nearest(searched.pool, searched.rows.metric, searched.spaces, advance.state.truth)
+    for span in left_of(advance.state.spans, searched.row_count):
+        for first, block in row_blocks(searched.rows, span.last, span.first):
+            nearest.take(first, block)
+            advance.step(nearest.best, Span(first, first + len(block)))
+    return nearest.best

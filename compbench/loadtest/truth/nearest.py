@@ -6,7 +6,7 @@ computed anew in double precision, so that what is kept is exact however the vec
 
 Distances are compared from a point among the rows, since those of vectors far from the origin would be lost in the
 rounding of their lengths. Where single precision still leaves more candidates than a few, double precision chooses
-among them.
+among them. What is kept is the same however the rows are parted into blocks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from compbench.loadtest.truth.best_lists import best_of, perhaps_best
 from compbench.loadtest.workload import vectors
 from compbench.loadtest.workload.operations import SEARCH_LIMITS
 from compbench.model.errors import UserError
@@ -31,8 +32,11 @@ TOLERANCE = 1e-5
 # An inner product in single precision is right up to this share of both lengths. BLAS kernels sum in 16 lanes or more:
 # 4096 numbers make chains of 256 sums, each rounded by 6e-8.
 _ROUNDING = 2e-5
-# Of more candidates than this, for one query in one block, the best by double precision are looked at.
+# Of more candidates than this, for one query in one block, only those are looked at that double precision leaves.
 _CANDIDATES = DEPTH + 16
+# A sum in double precision, of as many products as there are dimensions, is right up to this share of both lengths for
+# each of them; twice, since the similarity that is kept is such a sum too, and twice for safety.
+_DOUBLE_ROUNDING = 4 * 2.0**-53
 # Each of these is relative to a square of a length: it covers the rounding of coordinates, and of a distance as kept.
 _SQUARE_ROUNDING = 1e-6
 # Rows and queries whose scores are computed in double precision at once: 8 MB of scores of a block.
@@ -64,6 +68,25 @@ class Truth(NamedTuple):
             return TOLERANCE
         known = self.similarities[query][self.numbers[query] >= 0]
         return TOLERANCE * float(np.abs(known).max(initial=0.0))
+
+
+def floors_of(truth: Truth) -> Vectors:
+    """Return how near a row has to be at least to get into the list of each query, shape (queries,)."""
+    return truth.similarities[:, -1].copy()
+
+
+def below_floors(floors: Vectors, metric: SimilarityMetric) -> Truth:
+    """Return lists of no rows, into which only rows get that are as near as these floors.
+
+    What is found from there on lacks rows that are farther; `without_floors` makes lists of it.
+    """
+    places = np.repeat(np.nextafter(floors, np.float32(-np.inf))[:, None], DEPTH, axis=1)
+    return Truth(np.full(places.shape, -1), places, metric)
+
+
+def without_floors(truth: Truth) -> Truth:
+    """Return lists whose places without a row are those of no row at all."""
+    return truth._replace(similarities=np.where(truth.numbers < 0, np.float32(-np.inf), truth.similarities))
 
 
 class Nearest:
@@ -164,26 +187,48 @@ class Nearest:
         return np.asarray(reached - unsure, np.float32)
 
     def _choose(self, queries: NDArray[np.intp], found: list[NDArray[np.intp]], rows: Vectors) -> None:
-        """Leave of too many candidates the best ones, in place: their scores are computed in double precision."""
+        """Leave of too many candidates, in place, those that double precision can't rule out."""
         many = [each for each, places in enumerate(found) if len(places) > _CANDIDATES]
         for begin in range(0, len(many), _QUERIES_IN_DOUBLE):
             own = many[begin : begin + _QUERIES_IN_DOUBLE]
-            for each, scores in zip(own, self._scores_in_double(queries[own], rows), strict=True):
-                best = np.argpartition(scores[found[each]], -_CANDIDATES)[-_CANDIDATES:]
-                found[each] = np.sort(found[each][best])
+            scores, unsure = self._scores_in_double(queries[own], rows)
+            for place, each in enumerate(own):
+                least, most = (
+                    self._as_kept(queries[each], scores[place, found[each]] + moved)
+                    for moved in (-unsure[place], unsure[place])
+                )
+                found[each] = found[each][perhaps_best(least, most, DEPTH)]
 
-    def _scores_in_double(self, queries: NDArray[np.intp], rows: Vectors) -> NDArray[np.float64]:
-        """Return the scores of all rows, shape (queries, rows); rows are converted in pieces."""
-        scores = np.empty((len(queries), len(rows)))
+    def _as_kept(self, query: np.intp, scores: NDArray[np.float64]) -> Vectors:
+        """Return scores in double precision as similarities in single precision, in the same order."""
+        if self._metric == "euclidean":
+            centred = self._pool[query].astype(np.float64) - self._centre
+            scores = -np.sqrt(np.maximum(centred @ centred - 2 * scores, 0))
+        return scores.astype(np.float32)
+
+    def _scores_in_double(
+        self, queries: NDArray[np.intp], rows: Vectors
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the scores of all rows, shape (queries, rows), and by how much any of a query's may be wrong.
+
+        Rows are converted in pieces.
+        """
+        scores, longest_squared = np.empty((len(queries), len(rows))), 0.0
         centre = self._centre.astype(np.float64)
         pool = self._pool[queries] - centre
         for begin in range(0, len(rows), _ROWS_IN_DOUBLE):
             piece = rows[begin : begin + _ROWS_IN_DOUBLE] - centre
+            lengths_squared = np.einsum("ij,ij->i", piece, piece)
+            longest_squared = max(longest_squared, float(lengths_squared.max()))
             part = scores[:, begin : begin + len(piece)]
             part[:] = pool @ piece.T
             if self._metric == "euclidean":
-                part -= np.einsum("ij,ij->i", piece, piece) / 2
-        return scores
+                part -= lengths_squared / 2
+        lengths_squared = np.einsum("ij,ij->i", pool, pool)
+        products = np.sqrt(lengths_squared * longest_squared)
+        if self._metric == "euclidean":
+            products += lengths_squared + longest_squared
+        return scores, _DOUBLE_ROUNDING * (rows.shape[1] + 16) * products
 
     def _keep(
         self,
@@ -201,11 +246,9 @@ class Nearest:
         new_numbers[filled], new_similarities[filled] = numbers[places], similarities
         all_numbers = np.concatenate([self.best.numbers[queries], new_numbers], axis=1)
         all_similarities = np.concatenate([self.best.similarities[queries], new_similarities], axis=1)
-        # Stable: of rows equally near the first ones come first. Where more tie than there is room for, which of them
-        # stay is chance: `ties` looks at those that an answer has beside them.
-        order = np.argsort(-all_similarities, axis=1, kind="stable")[:, :DEPTH]
-        self.best.numbers[queries] = np.take_along_axis(all_numbers, order, axis=1)
-        self.best.similarities[queries] = np.take_along_axis(all_similarities, order, axis=1)
+        # Where more rows tie than there is room for, the first ones stay: `ties` looks at the others that are answered.
+        best = best_of(all_numbers, all_similarities, DEPTH)
+        self.best.numbers[queries], self.best.similarities[queries] = best
 
     def similarities(self, queries: NDArray[np.intp], rows: Vectors, places: NDArray[np.intp]) -> Vectors:
         """Return how near query number `queries[i]` is to `rows[places[i]]`, computed in double precision."""
