@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 # A chart of more seconds would show none of them; older ones are in the run's files.
 MOST_ROWS = 900
 
-Row = dict[str, Any]
+BoardRow = dict[str, Any]
 
 
 class _Part(NamedTuple):
@@ -26,10 +26,10 @@ class Series:
     def __init__(self, of: str, began: int) -> None:
         self.of = of
         self.began = began
-        self.rows: deque[tuple[int, Row]] = deque(maxlen=MOST_ROWS)
+        self.rows: deque[tuple[int, BoardRow]] = deque(maxlen=MOST_ROWS)
 
     @property
-    def last(self) -> Row | None:
+    def last(self) -> BoardRow | None:
         """Return the newest row."""
         return self.rows[-1][1] if self.rows else None
 
@@ -57,11 +57,11 @@ class Board:
         """Begin a series anew, of that measurement."""
         self.series[name] = Series(of, self._next())
 
-    def append(self, name: str, row: Row) -> None:
+    def append(self, name: str, row: BoardRow) -> None:
         """Add a row to a series that has begun."""
         self.series[name].rows.append((self._next(), row))
 
-    def last_row(self, name: str) -> Row | None:
+    def last_row(self, name: str) -> BoardRow | None:
         """Return the newest row of a series, None if there is none."""
         return self.series[name].last if name in self.series else None
 

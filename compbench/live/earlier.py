@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compbench.live.told import Told, names, nested, number, words
+from compbench.live.told import ToldEvent, names_told, nested_told, number_told, words_told
 from compbench.model.errors import UserError
 from compbench.model.metrics import CAPACITY, P50, P99, THROUGHPUT
 from compbench.report.past import comparable, history
@@ -20,14 +20,14 @@ _MOST_READ = 24
 _SHOWN = (P50, P99, THROUGHPUT)
 
 
-def earlier_runs(output_dir: Path, manifest: Told, measurement: str) -> dict[str, Any]:
+def earlier_runs(output_dir: Path, manifest: ToldEvent, measurement: str) -> dict[str, Any]:
     """Return a table of the measurement in earlier closed runs of the same inputs, the newest first.
 
     Of repeats it has the mean, as the comparison of runs does. `points` has the P99 of each, for a chart.
     """
     name = _plain_name(measurement)
     found: list[Past] = []
-    for folder in _folders_before(output_dir, words(manifest, "run")):
+    for folder in _folders_before(output_dir, words_told(manifest, "run")):
         with contextlib.suppress(UserError):
             past = history.read_past(folder)
             if past is not None and _is_comparable(past, manifest, name):
@@ -52,25 +52,25 @@ def _folders_before(output_dir: Path, run: str) -> Sequence[Path]:
     return [folder for folder in reversed(runs.run_folders(output_dir)) if folder.name < run][:_MOST_READ]
 
 
-def _is_comparable(past: Past, manifest: Told, name: str) -> bool:
+def _is_comparable(past: Past, manifest: ToldEvent, name: str) -> bool:
     """Tell whether inputs were the same, as far as they are known before anything is measured."""
     if name not in past.verdicts or past.is_study:
         return False
     stored = f"stored:{name}"
-    known = {key: value for key, value in nested(manifest, "fingerprint").items() if isinstance(value, str)}
+    known = {key: value for key, value in nested_told(manifest, "fingerprint").items() if isinstance(value, str)}
     inputs: Mapping[str, str] = history.told_inputs(known)
     if stored in past.fingerprint:
         inputs = {**inputs, stored: past.fingerprint[stored]}
     head = Past(
-        run=words(manifest, "run"),
-        opened_at=number(manifest, "opened_at") or 0.0,
+        run=words_told(manifest, "run"),
+        opened_at=number_told(manifest, "opened_at") or 0.0,
         fingerprint=inputs,
         commit="",
         dirty=False,
         machine="",
         values={},
         verdicts={name: "passed"},
-        systems=names(manifest, "systems"),
+        systems=names_told(manifest, "systems"),
     )
     return not comparable.differences(past, head, name)
 

@@ -16,7 +16,7 @@ from compbench.live.board import Board
 from compbench.live.liveness import Liveness
 from compbench.live.state import RunState
 from compbench.live.tail import Tail
-from compbench.live.told import Told, names, nested, number, words
+from compbench.live.told import ToldEvent, names_told, nested_told, number_told, words_told
 from compbench.model import file_names
 from compbench.model.times import clock_time
 from compbench.store import runs
@@ -90,7 +90,7 @@ class Follower:
         self.folder = folder
         self._tail = Tail(folder / file_names.EVENTS) if folder else None
         self._state = RunState(self.board)
-        self._manifest: Told = {}
+        self._manifest: ToldEvent = {}
         self._manifest_read = (0, 0)
         self._trouble = ""
         self._earlier_of = ""
@@ -132,7 +132,7 @@ class Follower:
         """Put everything that is told in words onto the board; only what differs is a change."""
         state, now = self._state, self._now()
         life = self._life(now)
-        selection = names(self._manifest, "selection") or state.selection
+        selection = names_told(self._manifest, "selection") or state.selection
         parts: dict[str, Any] = {
             "run": self._run_facts(life),
             "now": wording.place_of_run(state, now, is_alive=life.is_alive),
@@ -140,7 +140,7 @@ class Follower:
             "as_of": clock_time(state.last_at) if state.last_at else "",
             "rail": wording.rail(state, selection) if self.folder else [],
             "results": wording.results(state, selection),
-            "notices": wording.notices(state),
+            "notices": wording.notices_shown(state),
             "news": state.news,
             "limit_s": state.limit_s,
             "tiles": wording.tiles(self.board),
@@ -158,12 +158,12 @@ class Follower:
     def _life(self, now: float) -> Liveness:
         if self.folder is None:
             return Liveness("over")
-        is_over = words(self._manifest, "state") in ("closed", "abandoned")
+        is_over = words_told(self._manifest, "state") in ("closed", "abandoned")
         holder = None if is_over else liveness.lock_holder(self.places.lock_path)
         state = self._state
         # Before a run has told of itself, its manifest is all there is.
-        opened_at = state.opened_at or number(self._manifest, "opened_at") or 0.0
-        return liveness.judge(
+        opened_at = state.opened_at or number_told(self._manifest, "opened_at") or 0.0
+        return liveness.life_of_run(
             is_over=is_over, holder=holder, opened_at=opened_at, last_at=state.last_at or opened_at, now=now
         )
 
@@ -171,8 +171,8 @@ class Follower:
         if self.folder is None:
             name = self.places.run
             return f"Run {name} is not there." if name else "There is no run yet; this page waits for one."
-        if life.life == "over" and words(self._manifest, "state") == "abandoned":
-            note = words(self._manifest, "note")
+        if life.life == "over" and words_told(self._manifest, "state") == "abandoned":
+            note = words_told(self._manifest, "note")
             return f"The run was given up{f': {note}' if note else ''}."
         if life.life == "over":
             again = f"`doit report run={self.folder.name}` renders it"
@@ -182,12 +182,12 @@ class Follower:
     def _run_facts(self, life: Liveness) -> dict[str, Any]:
         if self.folder is None:
             return {"name": self.places.run, "state": "none", "chips": []}
-        settings, systems = nested(self._manifest, "settings"), names(self._manifest, "systems")
-        chips = [("systems", ", ".join(systems))] if systems else [("system", words(settings, "system"))]
-        chips += [("driver", words(settings, "driver")), ("profile", words(settings, "profile"))]
+        settings, systems = nested_told(self._manifest, "settings"), names_told(self._manifest, "systems")
+        chips = [("systems", ", ".join(systems))] if systems else [("system", words_told(settings, "system"))]
+        chips += [("driver", words_told(settings, "driver")), ("profile", words_told(settings, "profile"))]
         if self._state.invocation > 1:
             chips.append(("invocation", str(self._state.invocation)))
-        state = "under way" if life.is_alive else words(self._manifest, "state") or "open"
+        state = "under way" if life.is_alive else words_told(self._manifest, "state") or "open"
         return {"name": self.folder.name, "state": state, "chips": [chip for chip in chips if chip[1]]}
 
     def _show_earlier(self) -> None:
@@ -207,5 +207,7 @@ class Follower:
             rendered_at = path.stat().st_mtime
         except OSError:
             return None
-        closed_at = number(self._manifest, "closed_at") if words(self._manifest, "state") == "closed" else None
+        closed_at = (
+            number_told(self._manifest, "closed_at") if words_told(self._manifest, "state") == "closed" else None
+        )
         return None if closed_at is not None and rendered_at < closed_at - _REPORT_GRAIN_S else path

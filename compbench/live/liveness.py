@@ -65,7 +65,7 @@ def lock_holder(path: Path) -> LockHolder | None:
     return None
 
 
-def judge(*, is_over: bool, holder: LockHolder | None, opened_at: float, last_at: float, now: float) -> Liveness:
+def life_of_run(*, is_over: bool, holder: LockHolder | None, opened_at: float, last_at: float, now: float) -> Liveness:
     """Return whether somebody is at work on a run that was opened, and last told something, at those times."""
     if is_over:
         return Liveness("over")

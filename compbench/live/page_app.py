@@ -13,11 +13,11 @@ import msgspec
 from compbench.files.regular import read_regular
 from compbench.live.board import Board
 from compbench.live.following import Follower
-from compbench.live.refusal import METHODS, Refusal, refusal_of_request
+from compbench.live.refusal import METHODS, RequestRefusal, refusal_of_request
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 POLL_S = 1.0
 # Each open page costs a little of the machine that measures.
@@ -67,7 +67,7 @@ class LivePage:
         self._watchers = 0
         self._encoded: tuple[int, int, bytes] = (-1, -1, b"")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             return
@@ -133,10 +133,10 @@ class LivePage:
         before, body, after = report.rpartition(b"</body>")
         return before + _FOLLOWING + after if body else report
 
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _stream(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Send what changes as server-sent events; a reader that comes back names what it has seen last."""
         if self._readers >= MOST_READERS:
-            refusal = Refusal(503, f"{MOST_READERS} pages are open already: close one")
+            refusal = RequestRefusal(503, f"{MOST_READERS} pages are open already: close one")
             await _answer(send, scope["method"], refusal.status, _TEXT, f"{refusal.line}\n".encode(), _NOTHING)
             return
         await send({"type": "http.response.start", "status": 200, "headers": _headers(b"text/event-stream", _NOTHING)})
@@ -157,7 +157,7 @@ class LivePage:
             self._watchers -= watching
             gone.cancel()
 
-    async def _send_changes(self, send: Send, seen: int, gone: asyncio.Future[None]) -> None:
+    async def _send_changes(self, send: AsgiSend, seen: int, gone: asyncio.Future[None]) -> None:
         while not gone.done():
             if (revision := self._board.revision) > seen:
                 await send(_part(self._patch(seen, revision)))
@@ -172,7 +172,7 @@ class LivePage:
             if not done:
                 await send(_part(b": still here\n\n"))
 
-    def _seen_by(self, scope: Scope) -> int:
+    def _seen_by(self, scope: AsgiScope) -> int:
         """Return the revision that a reader has seen; 0 if none, or of another process."""
         told = next((value for name, value in scope["headers"] if name.lower() == b"last-event-id"), b"")
         name, _, revision = told.decode("latin-1").partition("-")
@@ -188,12 +188,12 @@ class LivePage:
         return self._encoded[2]
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _until_gone(receive: AsgiReceive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _answer(send: Send, method: str, status: int, kind: bytes, body: bytes, policy: bytes) -> None:
+async def _answer(send: AsgiSend, method: str, status: int, kind: bytes, body: bytes, policy: bytes) -> None:
     headers = [*_headers(kind, policy), (b"content-length", str(len(body)).encode())]
     if status == 405:  # noqa: PLR2004 - Method Not Allowed names those that are
         headers.append((b"allow", ", ".join(METHODS).encode()))

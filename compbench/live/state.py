@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from compbench.live.board import Board, Row
-from compbench.live.told import Told, count, names, nested, number, words
+from compbench.live.board import Board, BoardRow
+from compbench.live.told import ToldEvent, count_told, names_told, nested_told, number_told, words_told
 
 _MOST_NOTICES = 200
 _MEGABYTE = 1e6
@@ -70,7 +70,7 @@ class RunState:
         self.last_at = 0.0
         self.measurement: BegunMeasurement | None = None
         self.phase: BegunPhase | None = None
-        self.progress: Told = {}
+        self.progress: ToldEvent = {}
         self.outcomes: dict[str, ReachedOutcome] = {}
         self.notices: deque[ToldNotice] = deque(maxlen=_MOST_NOTICES)
         self.limit_s: float | None = None
@@ -91,81 +91,85 @@ class RunState:
         for name in ("seconds", "rates", "samples"):
             board.begin(name, "")
 
-    def apply(self, event: Told) -> None:
+    def apply(self, event: ToldEvent) -> None:
         """Take note of an event; one of a kind that is not known only tells that somebody is at work."""
-        self.last_at = number(event, "at") or self.last_at
-        if taker := self._takers.get(words(event, "event")):
+        self.last_at = number_told(event, "at") or self.last_at
+        if taker := self._takers.get(words_told(event, "event")):
             taker(event)
 
     def is_under_way(self, measurement: str) -> bool:
         """Tell whether a measurement has begun and not ended."""
         return self.measurement is not None and self.measurement.name == measurement
 
-    def _open(self, event: Told) -> None:
+    def _open(self, event: ToldEvent) -> None:
         """Begin anew where an earlier invocation was interrupted: what it had under way is not any more."""
-        self.selection = names(event, "selection")
-        self.invocation = count(event, "invocation") or 1
+        self.selection = names_told(event, "selection")
+        self.invocation = count_told(event, "invocation") or 1
         self.opened_at, self.is_closed = self.last_at, False
         self.measurement, self.phase, self.progress = None, None, {}
 
-    def _close(self, _event: Told) -> None:
+    def _close(self, _event: ToldEvent) -> None:
         self.is_closed = True
         self.measurement, self.phase, self.progress = None, None, {}
 
-    def _begin_measurement(self, event: Told) -> None:
+    def _begin_measurement(self, event: ToldEvent) -> None:
         self.measurement = BegunMeasurement(
-            name=words(event, "measurement"),
-            title=words(event, "title"),
-            place=count(event, "place"),
-            of=count(event, "of"),
+            name=words_told(event, "measurement"),
+            title=words_told(event, "title"),
+            place=count_told(event, "place"),
+            of=count_told(event, "of"),
             at=self.last_at,
-            left_s=number(event, "left_s"),
-            data=words(event, "data"),
+            left_s=number_told(event, "left_s"),
+            data=words_told(event, "data"),
         )
         self.phase, self.progress = None, {}
         self.news = f"{self.measurement.name} begins, {self.measurement.place} of {self.measurement.of}."
 
-    def _begin_phase(self, event: Told) -> None:
-        self.phase = BegunPhase(words(event, "phase"), self.last_at, number(event, "limit_s"), words(event, "note"))
+    def _begin_phase(self, event: ToldEvent) -> None:
+        self.phase = BegunPhase(
+            words_told(event, "phase"), self.last_at, number_told(event, "limit_s"), words_told(event, "note")
+        )
         self.progress = {}
         if self.phase.name == "measure":
             # What was measured last stays in sight until there is something new.
             self._is_fresh, self.limit_s = True, self.phase.limit_s
 
-    def _make_progress(self, event: Told) -> None:
+    def _make_progress(self, event: ToldEvent) -> None:
         self.progress = event
-        offered, achieved = number(event, "offered_ops_s"), number(event, "achieved_ops_s")
-        elapsed_s = number(event, "elapsed_s")
+        offered, achieved = number_told(event, "offered_ops_s"), number_told(event, "achieved_ops_s")
+        elapsed_s = number_told(event, "elapsed_s")
         if self.phase and self.phase.name == "measure" and achieved is not None and elapsed_s is not None:
             self._add("rates", event, {"s": round(elapsed_s, 1), "offered": offered, "achieved": achieved})
 
-    def _measure_second(self, event: Told) -> None:
-        row: Row = {
-            "offered": count(event, "offered"),
-            "achieved": count(event, "completed"),
-            "errors": count(event, "errors"),
-            "p50": number(event, "p50_ms"),
-            "p95": number(event, "p95_ms"),
-            "p99": number(event, "p99_ms"),
-            "max": number(event, "max_ms"),
-            "lag": number(event, "lag_p99_ms"),
-            "recall": number(event, "recall"),
-            "checked": count(event, "checked"),
-            "hosts": {name: _host_row(nested(hosts, name)) for hosts in [nested(event, "hosts")] for name in hosts},
+    def _measure_second(self, event: ToldEvent) -> None:
+        row: BoardRow = {
+            "offered": count_told(event, "offered"),
+            "achieved": count_told(event, "completed"),
+            "errors": count_told(event, "errors"),
+            "p50": number_told(event, "p50_ms"),
+            "p95": number_told(event, "p95_ms"),
+            "p99": number_told(event, "p99_ms"),
+            "max": number_told(event, "max_ms"),
+            "lag": number_told(event, "lag_p99_ms"),
+            "recall": number_told(event, "recall"),
+            "checked": count_told(event, "checked"),
+            "hosts": {
+                name: _host_row(nested_told(hosts, name)) for hosts in [nested_told(event, "hosts")] for name in hosts
+            },
         }
         self._add("seconds", event, {"s": self._second_of(event), **row})
 
-    def _second_of(self, event: Told) -> float:
+    def _second_of(self, event: ToldEvent) -> float:
         """Return the second of the measurement; each trial of a search tells its own from 0 again."""
-        second, last = number(event, "second") or 0.0, self.board.last_row("seconds")
+        second, last = number_told(event, "second") or 0.0, self.board.last_row("seconds")
         if self._is_fresh or last is None:
             self._trial_began_s = 0.0
         elif second + self._trial_began_s <= last["s"]:
             self._trial_began_s = last["s"] + 1
         return second + self._trial_began_s
 
-    def _take_sample(self, event: Told) -> None:
-        sample = nested(event, "sample")
+    def _take_sample(self, event: ToldEvent) -> None:
+        sample = nested_told(event, "sample")
         shares = {
             "server": "cpu_pct",
             "driver": "driver_cpu_pct",
@@ -176,48 +180,48 @@ class RunState:
             "io_some": "io_some_pct",
             "machine_memory": "machine_memory_pct",
         }
-        row: Row = {"s": round(number(sample, "elapsed_s") or 0.0, 1)}
-        row |= {name: number(sample, field) for name, field in shares.items()}
+        row: BoardRow = {"s": round(number_told(sample, "elapsed_s") or 0.0, 1)}
+        row |= {name: number_told(sample, field) for name, field in shares.items()}
         for name, field in {"server_mb": "memory_bytes", "driver_mb": "driver_memory_bytes"}.items():
-            held_bytes = number(sample, field)
+            held_bytes = number_told(sample, field)
             row[name] = None if held_bytes is None else round(held_bytes / _MEGABYTE, 1)
         self._add("samples", event, row)
 
-    def _give_notice(self, event: Told) -> None:
-        notice = ToldNotice(words(event, "measurement"), words(nested(event, "notice"), "text"))
+    def _give_notice(self, event: ToldEvent) -> None:
+        notice = ToldNotice(words_told(event, "measurement"), words_told(nested_told(event, "notice"), "text"))
         self.notices.append(notice)
         self.news = f"Warning: {notice.text}"
 
-    def _reach_outcome(self, event: Told) -> None:
-        name, outcome = words(event, "measurement"), nested(event, "outcome")
-        figures = nested(event, "figures")
-        known = {key: value for key in figures if (value := number(figures, key)) is not None}
-        self.news = f"{name}: {words(outcome, 'verdict')}."
+    def _reach_outcome(self, event: ToldEvent) -> None:
+        name, outcome = words_told(event, "measurement"), nested_told(event, "outcome")
+        figures = nested_told(event, "figures")
+        known = {key: value for key in figures if (value := number_told(figures, key)) is not None}
+        self.news = f"{name}: {words_told(outcome, 'verdict')}."
         self.outcomes.pop(name, None)  # the newest stands last
         self.outcomes[name] = ReachedOutcome(
             measurement=name,
-            verdict=words(outcome, "verdict"),
-            reason=words(outcome, "reason"),
-            attempt=count(event, "attempt") or 1,
+            verdict=words_told(outcome, "verdict"),
+            reason=words_told(outcome, "reason"),
+            attempt=count_told(event, "attempt") or 1,
             is_made_again=event.get("again") is True,
             figures=known,
         )
         if self.is_under_way(name):
             self.measurement, self.phase, self.progress = None, None, {}
 
-    def _add(self, series: str, event: Told, row: Row) -> None:
+    def _add(self, series: str, event: ToldEvent, row: BoardRow) -> None:
         if self._is_fresh:
             for name in ("seconds", "rates", "samples"):
-                self.board.begin(name, words(event, "measurement"))
+                self.board.begin(name, words_told(event, "measurement"))
             self._is_fresh = False
         self.board.append(series, row)
 
 
-def _host_row(host: Told) -> Row:
+def _host_row(host: ToldEvent) -> BoardRow:
     return {
-        "achieved": count(host, "completed"),
-        "errors": count(host, "errors"),
-        "p50": number(host, "p50_ms"),
-        "p99": number(host, "p99_ms"),
-        "lag": number(host, "lag_p99_ms"),
+        "achieved": count_told(host, "completed"),
+        "errors": count_told(host, "errors"),
+        "p50": number_told(host, "p50_ms"),
+        "p99": number_told(host, "p99_ms"),
+        "lag": number_told(host, "lag_p99_ms"),
     }

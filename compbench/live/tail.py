@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from compbench.live.told import Told
+from compbench.live.told import ToldEvent
 
 _CHUNK_BYTES = 1_000_000
 # A line that never ends is no event; it must not fill the memory.
@@ -33,7 +33,7 @@ class Tail:
         self._is_skipping = False
         self._decoder = msgspec.json.Decoder()
 
-    def read(self) -> tuple[list[Told], bool]:
+    def read(self) -> tuple[list[ToldEvent], bool]:
         """Return the events of the next whole lines, and whether the file was begun anew; all read is an empty list.
 
         Raises:
@@ -56,7 +56,7 @@ class Tail:
             os.close(descriptor)
         return self._events_in(chunk), is_anew
 
-    def _events_in(self, chunk: bytes) -> list[Told]:
+    def _events_in(self, chunk: bytes) -> list[ToldEvent]:
         whole, newline, _ = chunk.rpartition(b"\n")
         if not newline:
             if len(chunk) >= _LONGEST_LINE_BYTES:
@@ -71,7 +71,7 @@ class Tail:
             lines = lines[1:]
         return [event for line in lines if line and (event := self._decoded(line)) is not None]
 
-    def _decoded(self, line: bytes) -> Told | None:
+    def _decoded(self, line: bytes) -> ToldEvent | None:
         try:
             event = self._decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

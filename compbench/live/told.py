@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-Told = Mapping[str, Any]
+ToldEvent = Mapping[str, Any]
 
 
-def number(event: Told, name: str) -> float | None:
+def number_told(event: ToldEvent, name: str) -> float | None:
     """Return a finite number, None if there is none of that name."""
     value = event.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -17,24 +17,24 @@ def number(event: Told, name: str) -> float | None:
     return value
 
 
-def count(event: Told, name: str) -> int:
+def count_told(event: ToldEvent, name: str) -> int:
     """Return a whole number, 0 where it is left out."""
-    return int(number(event, name) or 0)
+    return int(number_told(event, name) or 0)
 
 
-def words(event: Told, name: str) -> str:
+def words_told(event: ToldEvent, name: str) -> str:
     """Return a text, empty where it is left out."""
     value = event.get(name)
     return value if isinstance(value, str) else ""
 
 
-def nested(event: Told, name: str) -> Told:
+def nested_told(event: ToldEvent, name: str) -> ToldEvent:
     """Return an object within, empty where it is left out."""
     value = event.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def names(event: Told, name: str) -> list[str]:
+def names_told(event: ToldEvent, name: str) -> list[str]:
     """Return a list of texts, empty where it is left out."""
     value = event.get(name)
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compbench.live.board import Board, Row
+from compbench.live.board import Board, BoardRow
 from compbench.live.state import ReachedOutcome, RunState
 from compbench.model.measurement import measurement_named
 from compbench.model.metrics import CAPACITY, ERRORS, P50, P95, P99, RECALL, THROUGHPUT, Metric
@@ -103,7 +103,7 @@ def _why(reached: ReachedOutcome) -> str:
     return "; ".join(filter(None, (reached.reason, attempt, again)))
 
 
-def notices(state: RunState) -> list[dict[str, str]]:
+def notices_shown(state: RunState) -> list[dict[str, str]]:
     """Return the warnings, the newest first; what is said twice of a scenario stands once."""
     once = {(measurement_named(one.measurement).scenario, one.text): one for one in reversed(state.notices)}
     return [{"of": one.measurement, "text": one.text} for one in once.values()]
@@ -149,7 +149,7 @@ def last_seconds(board: Board) -> dict[str, Any]:
     return {"columns": columns, "rows": [_second_cells(row) for row in reversed(rows)]}
 
 
-def _second_cells(row: Row) -> list[str]:
+def _second_cells(row: BoardRow) -> list[str]:
     times = [P99.number(row[name]) for name in ("p50", "p95", "p99", "max")]
     counts = [f"{row[name]:,}" for name in ("achieved", "offered", "errors")]
     return [f"{row['s']:.0f}", *times, *counts, P99.number(row["lag"])]
@@ -158,12 +158,12 @@ def _second_cells(row: Row) -> list[str]:
 def hosts(board: Board) -> dict[str, Any]:
     """Return the last second of each sending host, where several send."""
     row = board.last_row("seconds")
-    told: Mapping[str, Row] = row["hosts"] if row else {}
+    told: Mapping[str, BoardRow] = row["hosts"] if row else {}
     cells = [[name, *_host_cells(one)] for name, one in sorted(told.items())]
     return {"columns": ["host", "P50, ms", "P99, ms", "answered", "errors", "lag P99, ms"], "rows": cells}
 
 
-def _host_cells(row: Row) -> list[str]:
+def _host_cells(row: BoardRow) -> list[str]:
     counts = [f"{row[name]:,}" for name in ("achieved", "errors")]
     return [P50.number(row["p50"]), P99.number(row["p99"]), *counts, P99.number(row["lag"])]
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from compbench.live.liveness import LockHolder, judge, lock_holder
+from compbench.live.liveness import LockHolder, life_of_run, lock_holder
 from compbench.store import lock, page_mark
 from tests.live.telling import NOON
 
@@ -16,7 +16,9 @@ HOLDER = LockHolder(123, NOON - 1)
 
 def life(holder: LockHolder | None, *, silent_s: float, is_over: bool = False, opened_at: float = NOON) -> str:
     told_at = NOON + 100
-    return judge(is_over=is_over, holder=holder, opened_at=opened_at, last_at=told_at, now=told_at + silent_s).life
+    return life_of_run(
+        is_over=is_over, holder=holder, opened_at=opened_at, last_at=told_at, now=told_at + silent_s
+    ).life
 
 
 def test_a_run_is_at_work_silent_gone_or_over() -> None:

@@ -104,7 +104,7 @@ def test_a_warning_that_says_the_same_of_a_scenarios_repeats_stands_once_the_new
         event("notice-given", name, notice={"code": "c", "text": text})
         for name, text in [("alpha_run1", "slow"), ("alpha_run2", "slow"), ("beta", "other")]
     ]
-    assert [one["text"] for one in wording.notices(state_of(opened(), *told))] == ["other", "slow"]
+    assert [one["text"] for one in wording.notices_shown(state_of(opened(), *told))] == ["other", "slow"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_line_that_is_not_as_it_should_be_does_no_harm(line: dict[str, Any]) -
     wording.place_of_run(state, NOON, is_alive=True)
     for part in (wording.tiles, wording.last_seconds, wording.hosts, wording.machine):
         part(state.board)
-    wording.results(state, NAMES), wording.rail(state, NAMES), wording.notices(state)
+    wording.results(state, NAMES), wording.rail(state, NAMES), wording.notices_shown(state)
 
 
 def test_a_reader_gets_what_has_changed_since_and_a_new_one_everything() -> None:
