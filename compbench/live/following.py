@@ -138,7 +138,7 @@ class Follower:
             "now": wording.place_of_run(state, now, is_alive=life.is_alive),
             "told": {"life": life.life, "text": self._life_text(life), "trouble": self._trouble},
             "as_of": clock_time(state.last_at) if state.last_at else "",
-            "rail": wording.rail(state, selection) if self.folder else [],
+            "rail": wording.rail(state, selection, is_alive=life.is_alive) if self.folder else [],
             "results": wording.results(state, selection),
             "notices": wording.notices_shown(state),
             "news": state.news,

@@ -61,13 +61,13 @@ def _how_far(state: RunState, now: float, *, is_alive: bool) -> tuple[str, float
     return f"for {span(elapsed_s)}{waits}", None
 
 
-def rail(state: RunState, selection: Sequence[str]) -> list[dict[str, str]]:
+def rail(state: RunState, selection: Sequence[str], *, is_alive: bool) -> list[dict[str, str]]:
     """Return every measurement of the run with what has become of it, in order."""
     found = []
     for name in selection or list(state.outcomes):
         reached = state.outcomes.get(name)
         if state.is_under_way(name):
-            verdict = "under way"
+            verdict = "under way" if is_alive else "interrupted"
         elif reached is None:
             verdict = "waiting"
         else:

@@ -85,7 +85,8 @@ def test_a_driver_that_tells_no_seconds_has_rates_instead() -> None:
 
 def test_results_and_the_rail_tell_what_has_become_of_each_measurement() -> None:
     state = state_of(opened(), begun(), outcome(verdict="invalid", again=True), begun("beta"))
-    assert [one["verdict"] for one in wording.rail(state, NAMES)] == ["invalid", "under way"]
+    assert [one["verdict"] for one in wording.rail(state, NAMES, is_alive=True)] == ["invalid", "under way"]
+    assert wording.rail(state, NAMES, is_alive=False)[1]["verdict"] == "interrupted"
     (row,) = wording.results(state, NAMES)["rows"]
     assert (row["verdict"], row["why"], row["cells"]) == ("invalid", "it is made again", ["3.25", "100"])
     state.apply(outcome(attempt=2))
@@ -95,7 +96,7 @@ def test_results_and_the_rail_tell_what_has_become_of_each_measurement() -> None
 def test_an_invocation_that_goes_on_with_the_run_keeps_what_was_found_and_forgets_what_was_under_way() -> None:
     state = state_of(opened(), begun(), outcome(), begun("beta"), opened(at=NOON + 60, invocation=2))
     assert state.measurement is None
-    assert [one["verdict"] for one in wording.rail(state, NAMES)] == ["passed", "waiting"]
+    assert [one["verdict"] for one in wording.rail(state, NAMES, is_alive=True)] == ["passed", "waiting"]
     assert state.invocation == 2
 
 
@@ -127,7 +128,7 @@ def test_a_line_that_is_not_as_it_should_be_does_no_harm(line: dict[str, Any]) -
     wording.place_of_run(state, NOON, is_alive=True)
     for part in (wording.tiles, wording.last_seconds, wording.hosts, wording.machine):
         part(state.board)
-    wording.results(state, NAMES), wording.rail(state, NAMES), wording.notices_shown(state)
+    wording.results(state, NAMES), wording.rail(state, NAMES, is_alive=True), wording.notices_shown(state)
 
 
 def test_a_reader_gets_what_has_changed_since_and_a_new_one_everything() -> None:
