@@ -16,7 +16,7 @@ from compbench.live.board import Board
 from compbench.live.liveness import Liveness
 from compbench.live.state import RunState
 from compbench.live.tail import Tail
-from compbench.live.told import ToldEvent, names_told, nested_told, number_told, words_told
+from compbench.live.told import ToldEvent, moment_told, names_told, nested_told, number_told, words_told
 from compbench.model import file_names
 from compbench.model.times import clock_time
 from compbench.store import runs
@@ -65,7 +65,8 @@ class Follower:
             self._begin(folder)
         if self.folder is not None:
             self._read_manifest()
-            while self._read_events():
+            # Who looks meanwhile may find that the run is gone.
+            while self._tail is not None and self._read_events():
                 yield
         self._show()
 
@@ -162,7 +163,7 @@ class Follower:
         holder = None if is_over else liveness.lock_holder(self.places.lock_path)
         state = self._state
         # Before a run has told of itself, its manifest is all there is.
-        opened_at = state.opened_at or number_told(self._manifest, "opened_at") or 0.0
+        opened_at = state.opened_at or moment_told(self._manifest, "opened_at") or 0.0
         return liveness.life_of_run(
             is_over=is_over, holder=holder, opened_at=opened_at, last_at=state.last_at or opened_at, now=now
         )
@@ -196,7 +197,8 @@ class Follower:
         if begun is None or begun.name == self._earlier_of or not self._manifest:
             return
         self._earlier_of = begun.name
-        self.board.put("earlier", earlier.earlier_runs(self.places.output_dir, self._manifest, begun.name))
+        with contextlib.suppress(OSError):  # see _folder
+            self.board.put("earlier", earlier.earlier_runs(self.places.output_dir, self._manifest, begun.name))
 
     def _find_report(self) -> Path | None:
         """Return the run's report; of a closed run only one that was rendered at its end or later."""

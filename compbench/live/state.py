@@ -9,7 +9,7 @@ from collections import deque
 from typing import NamedTuple
 
 from compbench.live.board import Board, BoardRow
-from compbench.live.told import ToldEvent, count_told, names_told, nested_told, number_told, words_told
+from compbench.live.told import ToldEvent, count_told, moment_told, names_told, nested_told, number_told, words_told
 
 _MOST_NOTICES = 200
 _MEGABYTE = 1e6
@@ -93,7 +93,7 @@ class RunState:
 
     def apply(self, event: ToldEvent) -> None:
         """Take note of an event; one of a kind that is not known only tells that somebody is at work."""
-        self.last_at = number_told(event, "at") or self.last_at
+        self.last_at = moment_told(event, "at") or self.last_at
         if taker := self._takers.get(words_told(event, "event")):
             taker(event)
 

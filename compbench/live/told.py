@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+# The year 9999, the last that a date can have.
+_LATEST_S = 253_370_000_000
 ToldEvent = Mapping[str, Any]
 
 
@@ -15,6 +17,12 @@ def number_told(event: ToldEvent, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
+
+
+def moment_told(event: ToldEvent, name: str) -> float | None:
+    """Return a Unix time that a calendar has, None if there is none."""
+    value = number_told(event, name)
+    return value if value is not None and 0 < value < _LATEST_S else None
 
 
 def count_told(event: ToldEvent, name: str) -> int:

@@ -9,6 +9,7 @@ import pytest
 from compbench.live import wording
 from compbench.live.board import MOST_ROWS, Board
 from compbench.live.state import RunState
+from compbench.model.times import clock_time
 from tests.live.telling import NAMES, NOON, begun, event, opened, outcome, phase, second
 
 
@@ -114,6 +115,8 @@ def test_a_warning_that_says_the_same_of_a_scenarios_repeats_stands_once_the_new
         {},
         {"event": 5},
         {"event": "of-the-future", "at": NOON},
+        {"event": "progress-made", "at": 1e300},
+        {"event": "progress-made", "at": -5},
         {"event": "second-measured", "second": "x", "p99_ms": float("nan"), "hosts": [1], "offered": True},
         {"event": "sample-taken", "sample": None},
         {"event": "outcome-reached", "outcome": [], "figures": {"p99_latency_ms": "x"}},
@@ -125,6 +128,7 @@ def test_a_warning_that_says_the_same_of_a_scenarios_repeats_stands_once_the_new
 )
 def test_a_line_that_is_not_as_it_should_be_does_no_harm(line: dict[str, Any]) -> None:
     state = state_of(opened(), begun(), phase("measure", limit_s=10), second(0), line)
+    clock_time(state.last_at)
     wording.place_of_run(state, NOON, is_alive=True)
     for part in (wording.tiles, wording.last_seconds, wording.hosts, wording.machine):
         part(state.board)
