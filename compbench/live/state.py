@@ -28,8 +28,9 @@ class BegunMeasurement(NamedTuple):
 
 
 class BegunPhase(NamedTuple):
-    """A phase that has begun."""
+    """A phase that has begun: of a measurement, or, before all of them, of the making of a scenario's data."""
 
+    of: str
     name: str
     at: float
     limit_s: float | None
@@ -127,7 +128,11 @@ class RunState:
 
     def _begin_phase(self, event: ToldEvent) -> None:
         self.phase = BegunPhase(
-            words_told(event, "phase"), self.last_at, number_told(event, "limit_s"), words_told(event, "note")
+            of=words_told(event, "measurement"),
+            name=words_told(event, "phase"),
+            at=self.last_at,
+            limit_s=number_told(event, "limit_s"),
+            note=words_told(event, "note"),
         )
         self.progress = {}
         if self.phase.name == "measure":

@@ -30,13 +30,15 @@ def place_of_run(state: RunState, now: float, *, is_alive: bool) -> dict[str, An
     """Return where the run is: the measurement, its phase, how far that is, and the time that is left."""
     begun, phase = state.measurement, state.phase
     told = {"measurement": "", "title": "", "data": "", "place": "", "phase": "", "how_far": "", "left": ""}
+    told["how_far"], share = _how_far(state, now, is_alive=is_alive)
+    told["phase"] = _PHASES.get(phase.name, phase.name) if phase else ""
     if begun is None:
-        return {**told, "share": None}
+        told["measurement"] = phase.of if phase else ""
+        return {**told, "share": share}
     left_s = None if begun.left_s is None else begun.left_s - (now - begun.at)
     told["measurement"], told["title"], told["data"] = begun.name, begun.title, begun.data
     told["place"] = f"{begun.place} of {begun.of}" if begun.of else ""
-    told["phase"] = _PHASES.get(phase.name, phase.name) if phase else "about to begin"
-    told["how_far"], share = _how_far(state, now, is_alive=is_alive)
+    told["phase"] = told["phase"] or "about to begin"
     if is_alive and left_s is not None:
         told["left"] = f"about {span(left_s)} left in the suite" if left_s >= 1 else "longer than was estimated"
     return {**told, "share": share}

@@ -40,6 +40,12 @@ def test_loading_is_told_by_what_is_loaded() -> None:
     assert (now["how_far"], now["share"]) == ("2,000 of 8,000 memories", 0.25)
 
 
+def test_data_that_is_made_before_the_first_measurement_is_told_too() -> None:
+    progress = event("progress-made", "beta", elapsed_s=5.0, done=500, wanted=1000)
+    now = wording.place_of_run(state_of(opened(), phase("prepare", "beta"), progress), NOON, is_alive=True)
+    assert (now["measurement"], now["phase"], now["how_far"]) == ("beta", "loading the data", "500 of 1,000 memories")
+
+
 def test_seconds_become_rows_tiles_and_a_table_and_hosts_stand_by_themselves() -> None:
     host = {"completed": 50, "errors": 0, "p50_ms": 1.1, "p99_ms": 3.5, "lag_p99_ms": 0.1}
     state = state_of(

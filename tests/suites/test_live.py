@@ -25,7 +25,7 @@ ANY_VERDICT = (0, 1)
 def project(tmp_path: Path) -> Project:
     """A project of two small scenarios, measured on the embedded server, with their report."""
     made = Project(tmp_path / "project", names=NAMES)
-    made.set(system="embedded", driver="builtin", expected_scenarios=2, report=True, duration_s=4, invalid_retries=0)
+    made.set(system="embedded", driver="builtin", expected_scenarios=2, report=True, duration_s=3, invalid_retries=0)
     return made
 
 
