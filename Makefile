@@ -66,6 +66,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.driver
 	$(BIN)/python -m benchmarks.faithfulness
 	$(BIN)/python -m benchmarks.transports
+	$(BIN)/python -m benchmarks.live_page
 	$(BIN)/python -m benchmarks.history
 	$(BIN)/python -m benchmarks.flat
 	$(BIN)/python -m benchmarks.data_set shape

@@ -105,6 +105,11 @@ def task_report() -> tasks.Task:
     return command_tasks.report(PROJECT, lambda: commands.show_report(SUITE, DISPLAY))
 
 
+def task_live() -> tasks.Task:
+    """Serve a page of a run while it is measured."""
+    return command_tasks.live(lambda: commands.serve_live(SUITE, DISPLAY))
+
+
 def task_review() -> Iterator[tasks.Task]:
     """Look back over closed runs."""
     yield from command_tasks.looking_back(SUITE, lambda name: commands.look_back(name, SUITE, DISPLAY))

@@ -17,8 +17,9 @@ PACKAGE = ROOT / "compbench"
 # The rooms, from the top; in each its modules, from the top. A module may import what stands below it, nothing else.
 ROOMS = {
     "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end noise_end suite run_opener"
-    " run_in_progress preparation estimate project exit_codes selection fault_log file_state looking_back"
+    " run_in_progress preparation estimate live_page project exit_codes selection fault_log file_state looking_back"
     " known_systems telling display living sparkline invocation installing",
+    "live": "__main__ command_line page_app refusal following earlier liveness tail wording drawn state told board",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
     " comparison builds_compared build_pairs pairing known_noise noise_study statistics capacities baselines groups"
@@ -30,7 +31,7 @@ ROOMS = {
     " equal_recall data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
     "preflight": "checks endpoint_checks sending_hosts environment own_vectors inputs modes_here endpoint_judgement"
     " memory_needs data_scale judgement findings",
-    "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
+    "store": "resume resume_rules attempts lock page_mark leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
     "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run second_teller floor_run rehearsal"
     " request_sizes report host_figures verdict asking progress",
@@ -68,7 +69,11 @@ ROOMS = {
     " file_names measurement texts times partition errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
-PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}
+PROGRAMS = {
+    "loadtest": {"systems", "transport", "config", "files", "model"},
+    "embedded": set[str](),
+    "live": {"report", "report/charts", "report/past", "store", "files", "model"},
+}
 # Who else may import a program: only what needs to know where the files that it makes are kept, and in which format.
 FILES_OF_PROGRAMS = {
     "store/frontiers.py": {"loadtest/workload"},

@@ -67,6 +67,12 @@ def report(project: Project, render: Action) -> Task:
     return task
 
 
+def live(serve: Action) -> Task:
+    """Return the task that serves a page of a run until it is interrupted; it works beside a suite."""
+    doc = "serve a page of the newest run, or run=<timestamp>, while it is measured; Ctrl-C ends it"
+    return {"basename": "live", "doc": doc, "actions": [succeed_or_stop(serve)]}
+
+
 def notify(send: Action) -> Task:
     """Return the task that tries whether people can be told."""
     return {

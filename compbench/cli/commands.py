@@ -144,6 +144,17 @@ def show_report(suite: Suite, display: Display) -> None:
     display.line(f"run {run.name} ({run.manifest.state}): rendered again in {run.folder}")
 
 
+def serve_live(suite: Suite, display: Display) -> None:
+    """Serve a page of the newest run, or of `run=`, until a signal comes; takes no lock.
+
+    Raises:
+        UserError: there is no such run, the port is taken, or what serves it is not installed.
+    """
+    from compbench.cli import live_page  # noqa: PLC0415 - see look_back
+
+    live_page.serve_until_told(suite.project, display.line)
+
+
 def try_notify(suite: Suite, display: Display) -> None:
     """Send a test message; the verdict is whether every address took it."""
     from compbench.cli import telling  # noqa: PLC0415 - see look_back

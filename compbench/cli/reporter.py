@@ -151,14 +151,17 @@ class Reporter:
         interrupts.note_only()
         error = sys.exc_info()[1]
         self.display.stop()
-        if error is not None:
-            self._tell_error(error)
-            raise SystemExit(exit_code_of(error))
-        if self.suite.findings and not self.told_findings:
-            self._tell_findings()
-        self._tell_end()
-        self._notify()
-        raise SystemExit(self.suite.exit_code)
+        try:
+            if error is not None:
+                self._tell_error(error)
+                raise SystemExit(exit_code_of(error))
+            if self.suite.findings and not self.told_findings:
+                self._tell_findings()
+            self._tell_end()
+            self._notify()
+            raise SystemExit(self.suite.exit_code)
+        finally:
+            self.suite.page.end()
 
     def _tell_error(self, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt):

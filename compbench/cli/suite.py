@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from compbench.cli import exit_codes
 from compbench.cli.estimate import estimate_s
 from compbench.cli.fault_log import FaultLog
+from compbench.cli.live_page import SuitePage
 from compbench.cli.project import Project
 from compbench.cli.run_in_progress import RunInProgress
 from compbench.cli.run_opener import RunOpener, follow
@@ -67,6 +68,7 @@ class Suite:
 
     def __post_init__(self) -> None:
         self._began_s = self.effects.monotonic()
+        self.page = SuitePage(self.project, self.remarks.append)
         self.faults = FaultLog(self.project.log_path, self.effects.now)
 
     @cached_property
@@ -173,6 +175,7 @@ class Suite:
         measurement = Measurement(scenario, kind="capacity")
         run = self._opener().open_search(scenario, self.findings)
         self.searches.append(run)
+        self.page.begin()
         run.measure(measurement, (1, 1))
         run.write_diagnostics(measurement.name)
         run.close_if_complete()
@@ -234,6 +237,7 @@ class Suite:
             self.claim()
             self.in_progress = self._opener().open_suite(self.selection.measurements, self.findings)
             follow(self.tasks.values(), self.project, self.in_progress.run)
+            self.page.begin()
         return self.in_progress
 
     def _opener(self) -> RunOpener:

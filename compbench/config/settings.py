@@ -149,6 +149,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     flamegraph: bool = True
     counters: bool = True
     report: bool = True
+    live: bool = False
+    live_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 7433
     notify: Notify = Notify()
 
     min_scenario_memory_gb: _Gigabytes | None = None

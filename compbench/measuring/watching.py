@@ -25,6 +25,7 @@ from compbench.measuring.attempt import MEGABYTE, Attempt
 from compbench.measuring.drivers import Job
 from compbench.measuring.under_test import UnderTest
 from compbench.model.partition import cpu_list
+from compbench.store import page_mark
 from compbench.systems import registry
 
 _RECORDING = "perf.data"
@@ -53,6 +54,7 @@ def watching(
 
         def begin(elapsed_s: float | None) -> None:
             starts_at = started_at if elapsed_s is None else monotonic() - elapsed_s
+            _note_open_page(attempt)
             sampler.start(driver_pid=driver.pid)
             window.begin(starts_at)
             own = under_test.pid
@@ -81,6 +83,7 @@ def watching(
             yield begin, tell_news
         finally:
             attempt.note_samples(sampler.stop())
+            _note_open_page(attempt)
             driver_cores = drivers.cores(settings, attempt.driver_name)
             attempt.warn(thresholds.notices(attempt.samples, driver_cores=driver_cores, is_server_here=is_here))
             if metrics is not None and metrics.lost:
@@ -99,6 +102,12 @@ def _metrics_reader(attempt: Attempt) -> MetricsReader | None:
     # A sample that waited longer would come after the time of the next one.
     limit_s = min(ANSWER_LIMIT_S, attempt.settings.sample_interval_s / 2)
     return None if page is None else MetricsReader(page, limit_s)
+
+
+def _note_open_page(attempt: Attempt) -> None:
+    """Put it on record that somebody may have looked on: that costs this machine a little."""
+    if page_mark.is_page_open(page_mark.mark_path(attempt.root)):
+        attempt.notice("page-open")
 
 
 def note_memory(attempt: Attempt, under_test: UnderTest) -> None:

@@ -332,6 +332,7 @@ NOTICES = {
     "page-cache-kept": Entry("the page cache was not dropped: {why}"),
     "descriptors-leaked": Entry("leaked descriptors: {leaks}"),
     "no-flamegraph": Entry("no flame graph: {why}"),
+    "page-open": Entry("a living page was open while this was measured", "docs/live.md tells what that costs"),
 }
 
 

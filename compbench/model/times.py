@@ -15,6 +15,11 @@ def iso_utc(at_s: float) -> str:
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def clock_time(at_s: float) -> str:
+    """Return the time of day of a Unix time, as a clock on this machine's wall tells it."""
+    return datetime.fromtimestamp(at_s).astimezone().strftime("%H:%M:%S")
+
+
 def span(seconds: float) -> str:
     """Return a length of time as a person says it: `45 s`, `3 min 20 s`, `10 min`, `1 h 5 min`."""
     minutes, rest_s = divmod(round(seconds), 60)

@@ -40,6 +40,7 @@ WITHOUT_FILES = {
     "compare": "prints a judgement of closed runs",
     "due": "prints a judgement of closed runs",
     "notify": "sends a message",
+    "live": "serves a page until it is told to end",
 }
 
 

@@ -62,6 +62,11 @@ def standalone(svg: str) -> str:
     return coloured.replace(">", '><rect width="100%" height="100%" fill="#fff"/>', 1)
 
 
+def kept_script(cache_dir: Path) -> Path | None:
+    """Return the file of the script that was kept for the installed library, None if there is none; loads nothing."""
+    return next(iter(sorted(cache_dir.glob(f"vega-{version('vl-convert-python')}-*.js"))), None)
+
+
 def script(cache_dir: Path) -> str:
     """Return the JavaScript of Vega-Embed and all it needs; made once, then kept in the cache folder."""
     import vl_convert  # noqa: PLC0415 - see draw_svg
