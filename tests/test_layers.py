@@ -28,12 +28,14 @@ ROOMS = {
     "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching costing quiet quietness retries outcomes cautions"
     " equal_recall data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
-    "preflight": "checks environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
+    "preflight": "checks sending_hosts environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
-    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report verdict"
-    " asking progress",
-    "loadtest/engine": "shards dry_run openloop totals hlog recorder confidence histogram clock capacity",
+    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report hosts"
+    " verdict asking progress",
+    "loadtest/cluster": "host_driver hub looking opening agent wire leases",
+    "loadtest/engine": "shards dry_run gathering openloop offsets totals hlog recorder confidence histogram clock"
+    " capacity",
     "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
@@ -58,9 +60,9 @@ ROOMS = {
     " effects containers ask control_groups placement",
     "machine/probes": "cores busy_processes process_counters task_counts process_tree sockets machine counters pressure"
     " binaries",
-    "config": "sources studies settings scenarios set_files system_tables toml_tables folders credentials",
+    "config": "sources studies settings scenarios set_files system_tables toml_tables folders hosts credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events efforts scenario sizes costs records sample notices catalogue noise metrics result file_names"
+    "model": "events hosts efforts scenario sizes costs records sample notices catalogue noise metrics result file_names"
     " measurement texts times partition errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.

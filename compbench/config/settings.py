@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from compbench.config import system_tables
+from compbench.config.hosts import HostsAsked, asked_hosts
 from compbench.config.system_tables import MachineLimits
 from compbench.model.measurement import RunKind
 
@@ -115,6 +116,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     order_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     connections: Annotated[int, msgspec.Meta(ge=1, le=900)] = 64
     processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    hosts: str | tuple[str, ...] = ""
+    scheduler: str = ""
+    hosts_timeout_s: _Seconds = 60.0
     warm_up_s: _Seconds = 0.0
     cooldown_s: _Seconds = 30.0
     sample_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
@@ -223,6 +227,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def asked_scale(self) -> str:
         """Return the scale as one word: a share, or `auto` with the time that loading may take."""
         return f"auto/{self.loading_limit_s:g}s" if self.scale == "auto" else repr(self.scale)
+
+    @property
+    def asked_hosts(self) -> HostsAsked | None:
+        """Return the hosts that send the load; None if it comes from here alone."""
+        return asked_hosts(self.hosts, self.scheduler)
 
     @property
     def niceness(self) -> int:

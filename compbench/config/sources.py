@@ -157,6 +157,7 @@ def _decide(
     """Make paths absolute, and replace `auto` and the suite by the system, driver and folder that they mean."""
     settings = _with_suite(settings, root, places)
     _refuse_isolation(settings.isolation, places.get("isolation", "settings"))
+    _refuse_hosts(settings, places)
     refuse_isolation_in_noise(settings.run_kind, settings.isolation, places.get("isolation", "settings"))
     folders = absolute_folders(root, {key: getattr(settings, key) for key in FOLDER_KEYS}, places)
     own = {name: system_tables.complete(root, name, kind, tables.get(name, {}), places) for name, kind in known.items()}
@@ -183,7 +184,7 @@ def _decide(
             settings.driver,
             kind,
             where=places.get("driver", "settings"),
-            several=several or settings.run_kind == "duet",
+            is_own=several or settings.run_kind == "duet" or settings.asked_hosts is not None,
         ),
         default_limits=small or SPECIFIED_LIMITS,
     )
@@ -201,18 +202,35 @@ def _refuse_isolation(isolation: str, where: str) -> None:
         raise UserError(f"{where}: {error}") from None
 
 
+def _refuse_hosts(settings: Settings, places: Mapping[str, str]) -> None:
+    """Refuse hosts that are none, or that the driver can't send from.
+
+    Raises:
+        UserError: they are wrong, or another driver is set.
+    """
+    where = places.get("scheduler" if settings.scheduler else "hosts", "settings")
+    try:
+        asked = settings.asked_hosts
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if asked is not None and settings.driver == "loadtest":
+        raise UserError(f"{where}: several hosts send by driver=builtin alone, not by driver=loadtest")
+
+
 def _warm_up_s(settings: Settings, places: Mapping[str, str], *, several: bool) -> float:
     is_default = several and "warm_up_s" not in places
     return _COMPARED_WARM_UP_S[settings.profile] if is_default else settings.warm_up_s
 
 
-def _driver(asked: str, kind: SystemKind, *, where: str, several: bool) -> str:
-    """Return the driver; systems, or builds, are compared by one that can ask all of them, and checks their answers.
+def _driver(asked: str, kind: SystemKind, *, where: str, is_own: bool) -> str:
+    """Return the driver, which is compbench's own where several hosts send, or systems or builds are compared.
+
+    That one can ask all of them, and checks their answers.
 
     Raises:
         UserError: several are to be measured by another driver.
     """
-    if not several:
+    if not is_own:
         return kind.driver if asked == "auto" else asked
     if asked not in ("auto", "builtin"):
         raise UserError(f"{where}: driver = {asked!r}: several systems or builds are compared by driver=builtin alone")

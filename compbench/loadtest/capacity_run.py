@@ -122,7 +122,7 @@ def _report(options: CapacityOptions, found: RateBracket, points: list[Point]) -
         endpoint=trial.address.endpoint,
         seed=trial.seed,
         scale=trial.memories / trial.scenario.data.num_nodes,
-        connections=trial.connections,
+        connections=trial.open_connections,
         processes=trial.processes,
         step_duration_s=trial.duration_s,
         repeats=goal.repeats,

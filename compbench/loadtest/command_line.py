@@ -8,19 +8,25 @@ not loaded or the server's capacity not found, each with its report, or an error
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
+from compbench.config.hosts import FORMS, HostsAsked, read_hosts
 from compbench.config.scenarios import load_scenario, scenario_names, scenario_title
 from compbench.loadtest import __version__, report
 from compbench.loadtest.asking import remove_data
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
+from compbench.loadtest.cluster.host_driver import serve
+from compbench.loadtest.cluster.looking import look_at_hosts
+from compbench.loadtest.cluster.opening import Cluster, opened_cluster
 from compbench.loadtest.engine.capacity import Goal
 from compbench.loadtest.frontier_run import FrontierOptions, find_frontier
 from compbench.loadtest.prepare import PrepareOptions, load_data
@@ -53,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ground-truth": _ground_truth,
         "check-set": _check_set,
         "remove": _remove,
+        "check-hosts": _check_hosts,
+        "host": lambda _options: serve(),
         "list": _list,
     }
     try:
@@ -76,8 +84,8 @@ def _run(options: argparse.Namespace) -> int:
         output=_checked_folder("--output", options.output),
         hlog=_checked_folder("--hlog", options.hlog),
     )
-    with Progress(options.progress) as progress:
-        return run(asked, progress)
+    with Progress(options.progress) as progress, _hosts_opened(options) as cluster:
+        return run(asked._replace(cluster=cluster), progress)
 
 
 def _capacity(options: argparse.Namespace) -> int:
@@ -92,8 +100,8 @@ def _capacity(options: argparse.Namespace) -> int:
         goal=Goal(p99_ms, errors, options.repeats, options.precision),
         output=_checked_folder("--output", options.output),
     )
-    with Progress(options.progress) as progress:
-        return find_capacity(asked, progress)
+    with Progress(options.progress) as progress, _hosts_opened(options) as cluster:
+        return find_capacity(asked._replace(trial=asked.trial._replace(cluster=cluster)), progress)
 
 
 def _frontier(options: argparse.Namespace) -> int:
@@ -106,8 +114,8 @@ def _frontier(options: argparse.Namespace) -> int:
         capacity_step_s=options.capacity_step_duration,
         output=_checked_folder("--output", options.output),
     )
-    with Progress(options.progress) as progress:
-        find_frontier(asked, progress)
+    with Progress(options.progress) as progress, _hosts_opened(options) as cluster:
+        find_frontier(asked._replace(trial=asked.trial._replace(cluster=cluster)), progress)
     return 0
 
 
@@ -132,11 +140,21 @@ def _run_options(options: argparse.Namespace, scenario: Scenario, duration_s: in
         address=_address(options),
         duration_s=duration_s,
         memories=_count(options, scenario),
-        # Each process needs at least one connection.
-        connections=max(options.connections, options.processes),
+        connections=options.connections,
         processes=options.processes,
         cache=options.cache,
+        hosts_limit_s=options.hosts_timeout,
     )
+
+
+@contextlib.contextmanager
+def _hosts_opened(options: argparse.Namespace) -> Iterator[Cluster | None]:
+    """Open the hosts that are asked for; None where load comes from here alone."""
+    if options.hosts is None:
+        yield None
+        return
+    with opened_cluster(options.hosts) as cluster:
+        yield cluster
 
 
 def _prepare(options: argparse.Namespace) -> int:
@@ -175,6 +193,14 @@ def _remove(options: argparse.Namespace) -> int:
 
 def _check_set(options: argparse.Namespace) -> int:
     seen = set_scan.seen_in(load_scenario(options.scenario), options.cache)
+    print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
+    return 0
+
+
+def _check_hosts(options: argparse.Namespace) -> int:
+    server = urlsplit(options.endpoint)
+    with opened_cluster(options.hosts) as cluster:
+        seen = look_at_hosts(cluster, (server.hostname or "", server.port or 0))
     print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
     return 0
 
@@ -275,9 +301,16 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--output", type=Path, metavar="PATH", help="write a JSON report")
     common.add_argument("--progress", type=Path, metavar="PATH", help="append JSON lines, about one a second")
     common.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where exact neighbours are kept")
-    sending = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common])
+    hosts = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    hosts.add_argument("--hosts", type=_hosts, metavar="WORDS", help=f"to send from: {FORMS}")
+    hosts.add_argument(
+        "--hosts-timeout", type=_seconds, default=60.0, metavar="S", help="until when all hosts are to be ready"
+    )
+    sending = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common, hosts])
     sending.add_argument("--connections", type=_whole(1, CONNECTIONS_LIMIT), default=64, metavar="N")
-    sending.add_argument("--processes", type=_whole(1, PROCESSES_LIMIT), default=1, metavar="N", help="to send from")
+    sending.add_argument(
+        "--processes", type=_whole(1, PROCESSES_LIMIT), default=1, metavar="N", help="to send from, on each host"
+    )
     _add_run_arguments(commands.add_parser("run", parents=[sending], allow_abbrev=False, help="send load and report"))
     search = commands.add_parser("capacity", parents=[sending], allow_abbrev=False, help="find the highest rate")
     _add_capacity_arguments(search)
@@ -290,6 +323,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("ground-truth", parents=[common], allow_abbrev=False, help="compute what searches should find")
     commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
+    look = commands.add_parser("check-hosts", parents=[hosts], allow_abbrev=False, help="look at the hosts")
+    look.add_argument("--endpoint", required=True, metavar="URL", help="the server that they are to reach")
+    # Without help: it is for hosts, to which `agent` gives it.
+    commands.add_parser("host", allow_abbrev=False)
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser
 
@@ -344,6 +381,13 @@ def _seconds(text: str) -> float:
 
 def _share(text: str) -> float:
     return _number(text, 0.0, 1.0)
+
+
+def _hosts(text: str) -> HostsAsked:
+    try:
+        return read_hosts(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _recalls(text: str) -> tuple[float, ...]:

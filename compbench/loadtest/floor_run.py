@@ -8,14 +8,14 @@ by then, and nothing of this enters them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compbench.loadtest import verdict
-from compbench.loadtest.engine.openloop import NO_ANSWER
-from compbench.loadtest.engine.recorder import Interval
-from compbench.loadtest.engine.shards import Plan, keep_schedule
+from compbench.loadtest.engine.openloop import NO_ANSWER, Ended
+from compbench.loadtest.engine.recorder import Interval, Part
+from compbench.loadtest.engine.shards import Plan
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.model.errors import UserError
@@ -69,12 +69,14 @@ class FloorRequests:
         return ""
 
 
-def measure_floor(options: FloorOptions, run: verdict.Measured) -> Floor:
-    """Send the smallest request for a moment.
+def measure_floor(options: FloorOptions, run: verdict.Measured, keep: Callable[..., Ended]) -> Floor:
+    """Send the smallest request for a moment, by the function that has kept the run's schedule.
 
     Raises:
         UserError: it can't be told; says why.
     """
+    if run.ended.fault:
+        raise UserError("a host is missing")
     if run.pooled.never_sent or run.totals.reasons[NO_ANSWER]:
         raise UserError("the server was still at work on the run's requests")
     duration_s = min(LONGEST_S, max(SHORTEST_S, options.run_s / 10))
@@ -87,7 +89,7 @@ def measure_floor(options: FloorOptions, run: verdict.Measured) -> Floor:
     def take(interval: Interval) -> Iterator[None]:
         yield from totals.take(interval, interval.pooled())
 
-    ended = keep_schedule(plan, make(), lambda _in_s: None, take)
+    ended = keep(plan, make(), lambda _in_s: None, take)
     return _floor_of(verdict.Measured(duration_s, schedule.offered()[1], totals, totals.pooled(), ended))
 
 
@@ -103,4 +105,9 @@ def _floor_of(measured: verdict.Measured) -> Floor:
         p50_ms=response.percentile_ms(50),
         p99_ms=response.percentile_ms(99),
         client_cpu_us=round(measured.client_cpu_us or 0.0, 1),
+        hosts={name: _p50_p99_ms(part) for name, part in measured.totals.hosts.items()},
     )
+
+
+def _p50_p99_ms(part: Part) -> tuple[float, float]:
+    return part.times.response.percentile_ms(50), part.times.response.percentile_ms(99)

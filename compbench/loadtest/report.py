@@ -14,7 +14,8 @@ import msgspec
 from compbench.files.whole import write_whole
 from compbench.loadtest.engine.confidence import percentile_intervals
 from compbench.loadtest.engine.recorder import Part
-from compbench.loadtest.engine.totals import NOTHING, Second
+from compbench.loadtest.engine.totals import columns_of
+from compbench.loadtest.hosts import host_figures
 from compbench.loadtest.verdict import Measured, invalid_reason
 from compbench.loadtest.workload.operations import LABELS
 from compbench.model.errors import UserError
@@ -109,6 +110,7 @@ def _with_figures(asked: Details, measured: Measured) -> Details:
             service_time=pooled.times.service.encode(),
             driver_lag=pooled.times.lag.encode(),
         ),
+        hosts=host_figures(measured),
         late_over_1s_fraction=measured.late_fraction,
         valid=not reason,
         invalid_reason=reason or None,
@@ -133,8 +135,7 @@ def _operation_times(part: Part) -> OperationTimes:
 def _time_series(measured: Measured) -> TimeSeries:
     """Return one value a second of each figure; the seconds after the schedule's end are those of the drain."""
     length = max(len(measured.totals.series), len(measured.offered))
-    series = measured.totals.series + [NOTHING] * (length - len(measured.totals.series))
-    columns = {name: [getattr(second, name) for second in series] for name in Second._fields}
+    columns = columns_of(measured.totals.series, length)
     offered = measured.offered + [0] * (length - len(measured.offered))
     return TimeSeries(interval_s=1, offered=[*offered], **columns)
 

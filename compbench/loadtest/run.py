@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,11 @@ import msgspec
 
 from compbench.loadtest import __version__, floor_run, report, verdict
 from compbench.loadtest.asking import ask_once
+from compbench.loadtest.cluster import hub
+from compbench.loadtest.cluster.opening import Cluster
+from compbench.loadtest.engine.gathering import Consume
 from compbench.loadtest.engine.hlog import HdrLog
+from compbench.loadtest.engine.openloop import Ended, RequestSource
 from compbench.loadtest.engine.recorder import EXAMPLES, Interval
 from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
@@ -42,7 +46,8 @@ _HOLD_POLL_S = 0.02
 class RunOptions(NamedTuple):
     """What the command line asks of a run.
 
-    The connections are held open after the last answer until the file `hold` is there, if one is named.
+    The connections are held open after the last answer until the file `hold` is there, if one is named. Where several
+    hosts send, `cluster` has them, each is to be ready within `hosts_limit_s`, and there are `processes` on each.
     """
 
     scenario: Scenario
@@ -58,6 +63,18 @@ class RunOptions(NamedTuple):
     output: Path | None = None
     hlog: Path | None = None
     hold: Path | None = None
+    cluster: Cluster | None = None
+    hosts_limit_s: float = 60.0
+
+    @property
+    def senders(self) -> int:
+        """Return how many processes send."""
+        return self.processes * (len(self.cluster.hosts) if self.cluster else 1)
+
+    @property
+    def open_connections(self) -> int:
+        """Return over how many connections, of which each process needs at least one."""
+        return max(self.connections, self.senders)
 
 
 def run(options: RunOptions, progress: Progress) -> int:
@@ -99,7 +116,7 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
     ask_once(client, client.begin_measuring)
     make = partial(
         _make_workload,
-        options,
+        options._replace(cluster=None),  # no part of the work, and a connection can't be handed to another process
         prepared=options.memories,
         count=warm_up + sum(offered),
         warm_up=warm_up,
@@ -109,12 +126,31 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
     if warm_up:
         ask_once(client, partial(rehearse, workload, warm_up))
     transport = transport_maker(options.address, _shape_of(options))
-    plan = Plan(transport, schedule, options.connections, options.processes, make)
+    plan = Plan(transport, schedule, options.open_connections, options.senders, make)
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
         watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
-        ended = keep_schedule(plan, workload, watch.started, watch.take, watch.hold)
+        ended = keep_on(options, plan, workload, watch.started, watch.take, watch.hold)
     return verdict.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
+
+
+def keep_on(
+    options: RunOptions,
+    plan: Plan,
+    workload: RequestSource,
+    started: Callable[[float], None],
+    consume: Consume,
+    held: Callable[[], None] = lambda: None,
+) -> Ended:
+    """Keep a schedule from here, or from the hosts that the options have.
+
+    Raises:
+        UserError: the server can't be reached, or a process of the driver died.
+    """
+    if options.cluster is None:
+        return keep_schedule(plan, workload, started, consume, held)
+    limit_s = options.hosts_limit_s
+    return hub.keep_on_hosts(options.cluster, plan, workload, started, consume, held, ready_limit_s=limit_s)
 
 
 def schedule_of(options: RunOptions) -> Schedule:
@@ -143,11 +179,11 @@ def _floor(options: RunOptions, measured: verdict.Measured) -> Floor | None:
             options.address,
             _shape_of(options),
             options.scenario.arrival,
-            options.connections,
-            options.processes,
+            options.open_connections,
+            options.senders,
             options.duration_s,
         )
-        return floor_run.measure_floor(asked, measured)
+        return floor_run.measure_floor(asked, measured, partial(keep_on, options))
     except Exception as error:  # noqa: BLE001 - what was measured stays measured, whatever a system's client does here
         said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         _log("WARN", f"The floor is left out: {said}")
@@ -250,7 +286,7 @@ def _asked(options: RunOptions, workload: Workload, found: Recall) -> Details:
         scale=options.memories / scenario.data.num_nodes,
         duration_s=options.duration_s,
         warm_up_s=options.warm_up_s,
-        connections=options.connections,
+        connections=options.open_connections,
         processes=options.processes,
         arrival=msgspec.to_builtins(scenario.arrival),
         workload_digest=workload_digest(schedule_of(options), workload),

@@ -101,6 +101,8 @@ class Measured(NamedTuple):
 
 def invalid_reason(measured: Measured) -> str:
     """Say why this is no measurement of the server; empty if it is one."""
+    if measured.ended.fault:
+        return measured.ended.fault
     if not measured.pooled.count:
         return "no operation was due"
     if measured.errors == measured.pooled.count:
@@ -109,18 +111,20 @@ def invalid_reason(measured: Measured) -> str:
 
 
 def driver_fault(measured: Measured) -> str:
-    """Say how the driver itself has spoiled the measurement; empty if it has not."""
-    pooled = measured.pooled
+    """Say how the driver itself, or one of its hosts, has spoiled the measurement; empty if it has not."""
+    return measured.ended.fault or _lateness(measured) or _lack_of_cpu(measured)
+
+
+def _lateness(measured: Measured) -> str:
     if measured.late_fraction > LATE_FRACTION_LIMIT:
         return f"{measured.late_fraction:.1%} of the operations were sent over {LATE_S:.0f} s late by the driver"
-    # The lower end: of few operations a single late one says nothing about one in a hundred.
-    lag_ms = percentile_interval(pooled.times.lag, 99)[0] or 0.0
-    response_ms = pooled.times.response.percentile_ms(99)
-    if lag_ms > LAG_FLOOR_MS and lag_ms > LAG_SHARE_LIMIT * response_ms:
-        return (
-            f"the driver's own lag has a P99 of {lag_ms:.2f}ms or more, over {LAG_FLOOR_MS:.0f}ms and over"
-            f" {LAG_SHARE_LIMIT:.0%} of the P99 response time of {response_ms:.2f}ms: the driver lacked CPU time"
-        )
+    # Among many hosts, one in a hundred operations may be none of the one that lags.
+    lags = [_lag_fault(part, f"host {host}") for host, part in measured.totals.hosts.items()]
+    return next(filter(None, [_lag_fault(measured.pooled, "the driver"), *lags]), "")
+
+
+def _lack_of_cpu(measured: Measured) -> str:
+    pooled = measured.pooled
     if measured.ended.cpu_pct > CPU_LIMIT_PCT:
         return (
             f"the driver used {measured.ended.cpu_pct:.0f}% of a core, over {CPU_LIMIT_PCT:.0f}%: the rate is its own"
@@ -139,6 +143,19 @@ def driver_fault(measured: Measured) -> str:
             f" {measured.needed_cpu_pct:.0f}% of a core (a lower rate, or more --processes)"
         )
     return ""
+
+
+def _lag_fault(part: Part, who: str) -> str:
+    """Say that one who sends was itself late; empty if it was not."""
+    # The lower end: of few operations a single late one says nothing about one in a hundred.
+    lag_ms = percentile_interval(part.times.lag, 99)[0] or 0.0
+    response_ms = part.times.response.percentile_ms(99)
+    if lag_ms <= LAG_FLOOR_MS or lag_ms <= LAG_SHARE_LIMIT * response_ms:
+        return ""
+    return (
+        f"{who}'s own lag has a P99 of {lag_ms:.2f}ms or more, over {LAG_FLOOR_MS:.0f}ms and over"
+        f" {LAG_SHARE_LIMIT:.0%} of the P99 response time of {response_ms:.2f}ms: {who} lacked CPU time"
+    )
 
 
 def missed_in_words(measured: Measured, targets: Validation) -> list[str]:

@@ -30,7 +30,8 @@ def of_result(result: Result | None, driver: str, duration_s: float, scenario: S
     if result is None:
         return []
     of_driver = _of_loadtest(result, scenario) if driver == "loadtest" else ()
-    return [*_of_traversals(result), *_of_neighbours(result), *_of_overrun(result, duration_s), *of_driver]
+    of_all = [*_of_traversals(result), *_of_neighbours(result), *_of_overrun(result, duration_s), *_of_hosts(result)]
+    return [*of_all, *of_driver]
 
 
 def of_data_set(data_set: DataSet) -> Iterator[Notice]:
@@ -78,6 +79,12 @@ def _of_traversals(result: Result) -> Iterator[Notice]:
 def _of_neighbours(result: Result) -> Iterator[Notice]:
     if result.recall and result.recall.not_kept:
         yield notice_of("neighbours-not-kept", problem=result.recall.not_kept)
+
+
+def _of_hosts(result: Result) -> Iterator[Notice]:
+    hosts = result.details.hosts if result.details else []
+    if odd := [f"host {host.name} has {host.differs}" for host in hosts if host.differs]:
+        yield notice_of("host-differs", told="; ".join(odd))
 
 
 def _of_overrun(result: Result, duration_s: float) -> Iterator[Notice]:

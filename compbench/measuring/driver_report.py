@@ -14,7 +14,7 @@ import msgspec
 
 from compbench.files.regular import read_regular
 from compbench.model.errors import UserError
-from compbench.model.result import Capacity, OperationFigures, OperationStats, Prepared, Report, Result
+from compbench.model.result import Capacity, Details, OperationFigures, OperationStats, Prepared, Report, Result
 from compbench.model.texts import clean, clean_values
 
 T = TypeVar("T")
@@ -125,8 +125,13 @@ def result_of(report: Report) -> Result:
         total_errors=report.total_errors,
         elapsed_s=report.elapsed_seconds,
         operations={label: _figures(stats) for label, stats in report.per_operation_stats.items()},
-        details=None if details is None else msgspec.structs.replace(details, histograms=None),
+        details=None if details is None else _without_histograms(details),
     )
+
+
+def _without_histograms(details: Details) -> Details:
+    hosts = [msgspec.structs.replace(host, histograms=None) for host in details.hosts]
+    return msgspec.structs.replace(details, histograms=None, hosts=hosts)
 
 
 def _figures(stats: OperationStats) -> OperationFigures:

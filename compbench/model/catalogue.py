@@ -216,6 +216,10 @@ NOTICES = {
         "the exact neighbours are not kept, so that every run computes them anew: {problem}",
     ),
     "overran": Entry("the driver took {took_s:.0f} s for {planned_s:g} s: single requests have held it up"),
+    "host-differs": Entry(
+        "{told}: all send shares of one schedule to one server",
+        "look at that host, its load and its way to the server: the pooled figures hold its own as well",
+    ),
     "driver-disagrees": Entry(
         "the driver ended with {ended}, but its report {said}: the scenario is judged by the report"
     ),

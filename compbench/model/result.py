@@ -125,13 +125,43 @@ class Histograms(msgspec.Struct, frozen=True, kw_only=True):
 class Floor(msgspec.Struct, frozen=True, kw_only=True):
     """What protocol and client cost by themselves: the smallest request that the system answers, at the same rate.
 
-    Times are response times in milliseconds; `client_cpu_us` is the CPU time of the driver for one request.
+    Times are response times in milliseconds; `client_cpu_us` is the CPU time of the driver for one request. `hosts` are
+    P50 and P99 as each host had them, where several sent.
     """
 
     count: Count
     p50_ms: Amount
     p99_ms: Amount
     client_cpu_us: Amount
+    hosts: dict[str, tuple[Amount, Amount]] = {}
+
+
+class HostFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several hosts that sent the load: its own times, by its own clock, and how well that was in step.
+
+    Its clock was `offset_s` ahead of the driver's that gathers, give or take `uncertainty_ms`; `round_trip_ms` is what
+    a message between the two took at least, `drift_ms` how much the offset changed until the end. `differs` says how
+    the host's P99 or lag differs from that of the others together; empty if it does not.
+    """
+
+    name: str
+    address: str = ""
+    cores: Count = 0
+    processes: Count = 1
+    count: Count = 0
+    errors: Count = 0
+    driver_cpu_pct: Amount = 0.0
+    client_cpu_us: Amount | None = None
+    response_time_ms: Summary
+    service_time_ms: Summary
+    driver_lag_ms: Summary
+    offset_s: float = 0.0
+    uncertainty_ms: Amount = 0.0
+    round_trip_ms: Amount = 0.0
+    drift_ms: float | None = None
+    differs: str = ""
+    time_series: TimeSeries | None = None
+    histograms: Histograms | None = None
 
 
 class FrontierPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +232,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     client_cpu_us: Amount | None = None
     floor: Floor | None = None
     histograms: Histograms | None = None
+    hosts: list[HostFigures] = []
     late_over_1s_fraction: Fraction | None = None
     valid: bool | None = None
     invalid_reason: str | None = None

@@ -13,7 +13,7 @@ from compbench.config.settings import Settings
 from compbench.machine import priority
 from compbench.machine.probes import machine
 from compbench.model.records import Finding
-from compbench.preflight import environment, inputs, own_vectors
+from compbench.preflight import environment, inputs, own_vectors, sending_hosts
 from compbench.preflight.findings import joined
 from compbench.preflight.judgement import judge_governors, judge_most, judge_priority
 
@@ -106,6 +106,7 @@ _LIST = [
         lambda a: judge_priority(priority.attainable(a.settings.niceness), a.settings.niceness),
     ),
     Check("isolation", "server and driver are kept apart", lambda a: environment.check_isolation(a.settings)),
+    Check("hosts", "the hosts that send are there", lambda a: sending_hosts.check_hosts(a.settings)),
     Check("processes", "no other server of the kind is running", lambda a: environment.check_processes(a.settings)),
     Check("port", "the server's port is free", lambda a: environment.check_port(a.settings)),
     Check("network", "loopback answers", lambda _: environment.check_network()),

@@ -60,6 +60,19 @@ FINDINGS = {
         " into the environment ({names})",
     ),
     "endpoint": Template("{endpoint} answers: {version}"),
+    "hosts": Template("{count} hosts: {told}"),
+    "hosts-missing": Template("{problem}", "hosts that can send", "mend that, or send from here alone: hosts=[]"),
+    "hosts-apart": Template(
+        "{hosts} are to ask {endpoint}, which is on this machine alone",
+        "a server that all hosts reach",
+        "start it where they reach it, and measure it in mode endpoint, or use hosts=local:3",
+    ),
+    "hosts-unlike": Template(
+        "{names}: another compbench than here", "the same on every host", "install there what is installed here"
+    ),
+    "hosts-cut-off": Template(
+        "{endpoint} can't be reached from {names}", "a server that all hosts reach", "look at the network and its rules"
+    ),
     "image-unset": Template(
         "{title} is to run in mode container, but no image is named",
         mend="set system.{system}.image to an image by its digest, as name@sha256:...",

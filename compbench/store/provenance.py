@@ -78,6 +78,8 @@ def fingerprint(settings: Settings, scenarios: Sequence[Scenario]) -> dict[str, 
         inputs["isolation"] = apart
     if settings.memory_limit_gb:  # likewise; containers may have it where control groups can't
         inputs["memory_limit_gb"] = f"{settings.memory_limit_gb:g}"
+    if asked := settings.asked_hosts:  # likewise
+        inputs["hosts"] = asked.words
     inputs |= binary_hashes(settings)
     for scenario in scenarios:
         inputs |= _own_set(settings, scenario)

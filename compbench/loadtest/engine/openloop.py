@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from compbench.loadtest.engine.clock import open_alarm
+from compbench.loadtest.engine.offsets import ClockOffset
 from compbench.loadtest.engine.recorder import Interval, Recorder
 from compbench.transport.exchange import Exchange, Transport
 
@@ -54,12 +55,32 @@ class Ended(NamedTuple):
     """How a schedule was kept: requests sent, the most in flight at once, this process' use of a core meanwhile.
 
     `cpu_s` is the time of a core that it used from the start of measuring, after the warm-up, to the last answer.
+    Where several hosts send, `hosts` says how each has kept its share, and `fault` which of them was lost or late.
     """
 
     sent: int
     in_flight_max: int
     cpu_pct: float
     cpu_s: float = 0.0
+    hosts: tuple[HostShare, ...] = ()
+    fault: str = ""
+
+
+class HostShare(NamedTuple):
+    """How a host has kept its share: its processes together, and its clock beside that of the driver that gathers.
+
+    `drift_ms` is by how much the offset has changed from the start to the end, None if that was not told.
+    """
+
+    name: str
+    address: str
+    cores: int
+    processes: int
+    sent: int
+    cpu_pct: float
+    cpu_s: float
+    clock: ClockOffset
+    drift_ms: float | None = None
 
 
 class OpenLoop:

@@ -69,14 +69,16 @@ class Part:
 class Interval:
     """The operations that ended within one second; `number` counts seconds from the start of measuring.
 
-    `parts` are by number of the operation; `warm_up` and `warm_up_errors` count operations that are not measured;
-    `last_s` is when the last measured one ended, in seconds from the start of measuring. `reasons` of failures may be
-    those of a batch that is put into the next interval.
+    `parts` are by number of the operation; `hosts` are all operations of each host together, where several send;
+    `warm_up` and `warm_up_errors` count operations that are not measured; `last_s` is when the last measured one ended,
+    in seconds from the start of measuring. `reasons` of failures may be those of a batch that is put into the next
+    interval.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.parts: dict[int, Part] = {}
+        self.hosts: dict[str, Part] = {}
         self.warm_up = self.warm_up_errors = 0
         self.last_s = 0.0
         self.reasons: Counter[str] = Counter()
@@ -85,6 +87,10 @@ class Interval:
     def part(self, operation: int) -> Part:
         """Return the part of an operation, made when it is first asked for."""
         return self.parts.setdefault(operation, Part())
+
+    def of_host(self, name: str) -> Part:
+        """Return the part of a host, made when it is first asked for."""
+        return self.hosts.setdefault(name, Part())
 
     def add(self, other: Interval) -> None:
         """Add the operations of another process in the same second."""

@@ -1,7 +1,7 @@
 """One schedule kept by one process or several: every n-th request each, all starting at the same moment.
 
-With one process the requests are sent from here; more are children, each with its share of the connections. Their
-histograms are added up count by count, second by second.
+With one process the requests are sent from here; more are children, each with its share of the connections, whose
+figures `gathering` adds up. A process on another host keeps its share by the same `serve_shard`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.loadtest.engine.dry_run import keep_dry_schedule
+from compbench.loadtest.engine.gathering import END, HELD, READY, Consume, Gathering, LateStartError, Sender
+from compbench.loadtest.engine.offsets import answer_pings
 from compbench.loadtest.engine.openloop import Ended, OpenLoop, RequestSource, collector_off
 from compbench.loadtest.engine.recorder import Interval
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.model.errors import UserError
 from compbench.transport.exchange import Transport
 
-Consume = Callable[[Interval], Iterable[None]]
 _Answer = tuple[int, bytes]
 
 # So long after every connection of every process is open the schedule starts.
@@ -68,7 +70,7 @@ def keep_schedule(
 
     if plan.processes == 1:
         return run_in_precise_loop(_drive(plan, 0, workload, workload.answered, begin, consume, held))
-    return _Shards(plan).run(begin, workload, consume, held)
+    return _by_children(plan, begin, workload, consume, held)
 
 
 async def _drive(
@@ -99,116 +101,74 @@ async def _drive(
         return await loop.run()
 
 
-class _Shards:
-    """The children of this process: started, told when to begin, read from until each has ended."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._context = multiprocessing.get_context("spawn")
-        self._plan = plan
-        self._intervals: dict[int, Interval] = {}
-        self._pieces_left: dict[int, int] = {}
-        self._ended: list[Ended] = []
-        self._holding: list[Connection] = []
-
-    def run(
-        self, begin: Callable[[], float], workload: RequestSource, consume: Consume, held: Callable[[], None]
-    ) -> Ended:
-        children = [self._start(number) for number in range(self._plan.processes)]
-        try:
-            for connection, process in children:
-                _heard(connection, process)
-            start_s = begin()
-            for connection, _ in children:
-                connection.send(start_s)
-            self._listen(dict(children), workload, consume, held)
-        finally:
-            for connection, process in children:
-                connection.close()
-                process.terminate()
-                process.join()
-        return Ended(
-            sent=sum(ended.sent for ended in self._ended),
-            in_flight_max=sum(ended.in_flight_max for ended in self._ended),
-            cpu_pct=max(ended.cpu_pct for ended in self._ended),
-            cpu_s=sum(ended.cpu_s for ended in self._ended),
-        )
-
-    def _start(self, number: int) -> tuple[Connection, BaseProcess]:
-        mine, theirs = self._context.Pipe()
-        process = self._context.Process(target=_child, args=(theirs, self._plan, number), daemon=True)
-        process.start()
-        theirs.close()
-        return mine, process
-
-    def _listen(
-        self,
-        children: dict[Connection, BaseProcess],
-        workload: RequestSource,
-        consume: Consume,
-        held: Callable[[], None],
-    ) -> None:
-        while children:
-            for ready in wait(list(children)):
-                assert isinstance(ready, Connection)  # noqa: S101 - what was passed in
-                match _heard(ready, children[ready]):
-                    case Interval() as piece, bool(last):
-                        self._take(piece, last, consume)
-                    case Ended() as ended, list(answers):
-                        for answer in answers:
-                            workload.answered(*answer)
-                        self._ended.append(ended)
-                        del children[ready]
-                    case "held":
-                        self._holding.append(ready)
-            self._let_go(children, held)
-        # Of the last seconds only those children have told that were not done before.
-        for number in sorted(self._intervals):
-            self._hand_on(number, consume)
-
-    def _let_go(self, children: Iterable[Connection], held: Callable[[], None]) -> None:
-        """Let the children end once all that are left hold their connections; nothing is told if one has ended."""
-        if not self._holding or set(children) != set(self._holding):
-            return
-        if len(self._holding) == self._plan.processes:
-            held()
-        for connection in self._holding:
-            connection.send("end")
-        self._holding.clear()
-
-    def _take(self, piece: Interval, last: bool, consume: Consume) -> None:
-        """Add a piece of a second; hand the second on when the last piece of every child is there."""
-        self._intervals.setdefault(piece.number, Interval(piece.number)).add(piece)
-        left = self._pieces_left.setdefault(piece.number, self._plan.processes) - last
-        self._pieces_left[piece.number] = left
-        if not left:
-            self._hand_on(piece.number, consume)
-
-    def _hand_on(self, number: int, consume: Consume) -> None:
-        for _ in consume(self._intervals.pop(number)):
-            pass
+def together(ended: Sequence[Ended]) -> Ended:
+    """Return how a schedule was kept by several processes."""
+    return Ended(
+        sent=sum(one.sent for one in ended),
+        in_flight_max=sum(one.in_flight_max for one in ended),
+        cpu_pct=max((one.cpu_pct for one in ended), default=0.0),
+        cpu_s=sum(one.cpu_s for one in ended),
+    )
 
 
-def _heard(connection: Connection, process: BaseProcess) -> object:
+def _by_children(
+    plan: Plan, begin: Callable[[], float], workload: RequestSource, consume: Consume, held: Callable[[], None]
+) -> Ended:
+    """Start the children of this process, tell them when to begin, and listen until each has ended."""
+    context, senders, processes = multiprocessing.get_context("spawn"), [], []
     try:
-        message = connection.recv()
-    except EOFError:
-        process.join()
-        raise UserError(f"a process of the driver died (exit code {process.exitcode})") from None
-    if isinstance(message, UserError):
-        raise message
-    return message
+        for number in range(plan.processes):
+            mine, theirs = context.Pipe()
+            process = context.Process(target=_child, args=(theirs, plan, number), daemon=True)
+            process.start()
+            theirs.close()
+            processes.append(process)
+            senders.append(Sender(mine, "", partial(_died, process)))
+        for sender in senders:
+            sender.hear()
+        start_s = begin()
+        for sender in senders:
+            sender.say(start_s)
+        return together([ended for _, ended in Gathering(senders, start_s, workload, consume, held).listen()])
+    finally:
+        for sender in senders:
+            sender.connection.close()
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
-def _child(connection: Connection, plan: Plan, number: int) -> None:
+def _died(process: BaseProcess) -> UserError:
+    process.join()
+    return UserError(f"a process of the driver died (exit code {process.exitcode})")
+
+
+def serve_shard(connection: Connection, plan: Plan, number: int, *, is_strict: bool = False) -> None:
+    """Keep a share of the schedule, for the one at the other end: ready, its clock if it asks, seconds, end.
+
+    Args:
+        connection: to the one that gathers.
+        plan: what is shared.
+        number: which share.
+        is_strict: whether to refuse a start that is told too late.
+
+    Raises:
+        EOFError, OSError: the other end is gone.
+    """
     answers: list[_Answer] = []
 
     def begin() -> float:
-        connection.send("ready")
-        return float(connection.recv())
+        connection.send(READY)
+        start_s: float = answer_pings(connection)
+        late_s = time.monotonic() - start_s
+        if is_strict and late_s > 0:
+            raise LateStartError(f"the start was told {1000 * late_s:.0f} ms late")
+        return start_s
 
     def held() -> None:
-        connection.send("held")
-        connection.recv()
+        connection.send(HELD)
+        if connection.recv() != END:
+            raise EOFError
 
     def send(interval: Interval) -> Iterator[None]:
         for operation, part in interval.parts.items():
@@ -226,5 +186,10 @@ def _child(connection: Connection, plan: Plan, number: int) -> None:
         connection.send((ended, answers))
     except UserError as error:
         connection.send(error)
+
+
+def _child(connection: Connection, plan: Plan, number: int) -> None:
+    try:
+        serve_shard(connection, plan, number)
     except (BrokenPipeError, EOFError):
         os._exit(1)  # the parent has died, so the figures have no reader

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from compbench.loadtest.engine.recorder import Interval, Part
 
@@ -26,12 +26,15 @@ NOTHING = Second(0, 0, None, None, None, None)
 class Totals:
     """All measured seconds of a run so far.
 
-    `last_s` is when the last operation ended, from the start of measuring; `carried` operations of the warm-up
-    succeeded after that start.
+    `hosts` are all operations of each host together, where several send, and `host_series` its seconds. `last_s` is
+    when the last operation ended, from the start of measuring; `carried` operations of the warm-up succeeded after that
+    start.
     """
 
     def __init__(self) -> None:
         self.parts: dict[int, Part] = {}
+        self.hosts: dict[str, Part] = {}
+        self.host_series: dict[str, list[Second]] = {}
         self.series: list[Second] = []
         self.reasons: Counter[str] = Counter()
         self.last_s = 0.0
@@ -52,7 +55,11 @@ class Totals:
         for operation, part in interval.parts.items():
             self.parts.setdefault(operation, Part()).add(part)
             yield
-        self.series.append(_second(pooled))
+        for host, part in interval.hosts.items():
+            self.hosts.setdefault(host, Part()).add(part)
+            self.host_series.setdefault(host, [NOTHING] * len(self.series)).append(second_of(part))
+            yield
+        self.series.append(second_of(pooled))
 
     def pooled(self) -> Part:
         """Return all operations together."""
@@ -62,7 +69,14 @@ class Totals:
         return together
 
 
-def _second(pooled: Part) -> Second:
+def columns_of(seconds: Sequence[Second], length: int) -> dict[str, list[Any]]:
+    """Return a list for each figure, of so many seconds; in those that are missing nothing ended."""
+    series = [*seconds, *[NOTHING] * (length - len(seconds))]
+    return {name: [getattr(second, name) for second in series] for name in Second._fields}
+
+
+def second_of(pooled: Part) -> Second:
+    """Return the figures of a second's operations."""
     failed = pooled.errors + pooled.never_sent
     if not pooled.count:
         return NOTHING

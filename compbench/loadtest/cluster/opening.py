@@ -1,0 +1,170 @@
+"""A Dask cluster opened for one driver: on this machine, over SSH, or one that the user runs.
+
+What is opened here ends with the block; of a cluster that the user runs only the connection does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from compbench.config.hosts import HostsAsked
+from compbench.model.errors import UserError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# How long a cluster may take until its hosts are there, and a scheduler until it answers.
+OPEN_LIMIT_S = 60.0
+_CONNECT_LIMIT_S = 10.0
+# A Dask worker samples the stacks of its threads every 10 ms unless told otherwise. A host that is gone is told by its
+# connection, and never replaced.
+_QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.comm.timeouts.connect": f"{_CONNECT_LIMIT_S:.0f}s",
+    "distributed.admin.log-format": "%(message)s",
+}
+# There is a server all the same, on a port that nobody else has.
+_NO_DASHBOARD = "127.0.0.1:0"
+_NOT_INSTALLED = "several hosts need Dask: install the extra `distributed`, as pip install -e '.[distributed]' does"
+
+
+class Host(NamedTuple):
+    """One machine that sends: the name that figures have, its Dask worker, and its address in the network."""
+
+    name: str
+    worker: str
+    address: str
+
+
+class Cluster(NamedTuple):
+    """An open cluster: the client of its scheduler, its hosts, and this machine's address as they see it."""
+
+    client: Client
+    hosts: tuple[Host, ...]
+    here: str
+
+
+@contextlib.contextmanager
+def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
+    """Open a cluster, and yield it once all of its hosts are there.
+
+    Raises:
+        UserError: Dask is not installed, a host can't be reached or has not started, or there is no scheduler.
+    """
+    try:
+        import dask  # noqa: PLC0415 - takes a second, which only those pay who ask for hosts
+        import distributed  # noqa: PLC0415 - see above
+    except ImportError:
+        raise UserError(_NOT_INSTALLED) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    stack = contextlib.ExitStack()
+    try:
+        stack.enter_context(dask.config.set(_QUIET))
+        try:
+            client = stack.enter_context(_client(stack, asked, distributed))
+            cluster = Cluster(client, _hosts_of(client, asked), _address_towards(asked))
+        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+            raise UserError(f"hosts {asked.words}: {_told(error)}") from None
+        yield cluster
+    finally:
+        # Of hosts that are gone some can't be told to end, which their end is anyway; what was measured is on disk.
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            stack.close()
+
+
+def _client(stack: contextlib.ExitStack, asked: HostsAsked, distributed: Any) -> Client:
+    match asked.kind:
+        case "scheduler":
+            address = asked.scheduler
+        case "local":
+            address = stack.enter_context(_local(asked.workers, distributed))
+        case "ssh":
+            address = stack.enter_context(_over_ssh(asked.names, distributed))
+    return distributed.Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False)  # type: ignore[no-any-return]
+
+
+def _local(count: int, distributed: Any) -> Any:
+    return distributed.LocalCluster(
+        n_workers=count,
+        threads_per_worker=max(1, (os.cpu_count() or 1) // count),
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=_NO_DASHBOARD,
+        memory_limit=0,  # a limit would pause or kill what measures
+    )
+
+
+def _over_ssh(names: tuple[str, ...], distributed: Any) -> Any:
+    """Return a cluster whose scheduler is in this process, so that it ends with it, and a worker for each host."""
+    from distributed.deploy import ssh  # noqa: PLC0415 - see `opened_cluster`
+
+    def worker(name: str) -> dict[str, Any]:
+        user, _, address = name.rpartition("@")
+        options = {
+            "address": address,
+            "connect_options": {"username": user} if user else {},
+            "kwargs": {"name": address, "memory_limit": 0, "dashboard": False},
+            "remote_python": sys.executable,
+        }
+        return {"cls": ssh.Worker, "options": options}
+
+    return distributed.SpecCluster(
+        scheduler={
+            "cls": distributed.Scheduler,
+            "options": {"host": _own_address(names[0]), "dashboard_address": _NO_DASHBOARD},
+        },
+        workers={name.rpartition("@")[2]: worker(name) for name in names},
+        name="compbench",
+    )
+
+
+def _hosts_of(client: Client, asked: HostsAsked) -> tuple[Host, ...]:
+    """Return one worker of each host; on this machine each worker counts as a host.
+
+    Raises:
+        UserError: there are none.
+    """
+    wanted = asked.workers or len(asked.names) or 1
+    client.wait_for_workers(wanted, timeout=OPEN_LIMIT_S)
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    hosts: dict[str, Host] = {}
+    for worker, facts in sorted(workers.items(), key=lambda item: str(item[1]["name"])):
+        address = str(facts["host"])
+        name = f"local-{len(hosts) + 1}" if asked.kind == "local" else str(facts["name"])
+        if asked.kind == "scheduler" and name.startswith(f"{urlsplit(worker).scheme}://"):
+            name = address  # a worker that nobody named is named by its address, with a port that differs each time
+        hosts.setdefault(worker if asked.kind == "local" else address, Host(name, worker, address))
+    return tuple(hosts.values())
+
+
+def _address_towards(asked: HostsAsked) -> str:
+    match asked.kind:
+        case "local":
+            return "127.0.0.1"
+        case "ssh":
+            return _own_address(asked.names[0])
+        case "scheduler":
+            return _own_address(urlsplit(asked.scheduler).hostname or "")
+
+
+def _own_address(name: str) -> str:
+    """Return the address of this machine on the way to a host; nothing is sent."""
+    host = name.rpartition("@")[2]
+    family, kind, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(address)
+        return str(probe.getsockname()[0])
+
+
+def _told(error: Exception) -> str:
+    """Return an exception as a line that says something."""
+    said = " ".join(str(error).split())
+    return said or type(error).__name__
