@@ -48,8 +48,8 @@ def worker_pid(lab: Lab, dask: DaskPrograms, host: str) -> int:
     return found[0]
 
 
-def serve_ssh(lab: Lab, hosts: Iterable[str]) -> dict[str, str]:
-    """Start an SSH server on each host; return the environment of a user who may log in to them."""
+def serve_ssh(lab: Lab, hosts: Iterable[str], installed: Path | str = ROOT) -> dict[str, str]:
+    """Start an SSH server on each host, which has that installed; return the environment of one who may log in."""
     home = lab.folder / "home"
     (home / ".ssh").mkdir(parents=True)
     key, host_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
@@ -60,13 +60,14 @@ def serve_ssh(lab: Lab, hosts: Iterable[str]) -> dict[str, str]:
     named = [f"{host},{lab.ip(host)} {public}\n" for host in hosts]
     (home / ".ssh" / "known_hosts").write_text("".join(named))
     for host in hosts:
-        _, said = lab.serve(host, [sys.executable, *_ssh_server(lab, home)])
+        _, said = lab.serve(host, [sys.executable, *_ssh_server(lab, home, installed)])
         assert said == "ready"
     return {"HOME": str(home)}
 
 
-def _ssh_server(lab: Lab, home: Path) -> list[str]:
-    return [str(it) for it in (FOLDER / "ssh_server.py", lab.folder / "host_key", lab.folder / "authorized_keys", home)]
+def _ssh_server(lab: Lab, home: Path, installed: Path | str) -> list[str]:
+    files = lab.folder / "host_key", lab.folder / "authorized_keys", home
+    return [str(FOLDER / "ssh_server.py"), *map(str, files), str(installed)]
 
 
 def _start(lab: Lab, host: str, env: dict[str, str], command: str, *words: str) -> Program:

@@ -1,8 +1,8 @@
 """An SSH server for one user with one key, as far as starting programs goes; it says `ready`, and serves until ended.
 
-`ssh_server.py HOST_KEY AUTHORIZED_KEYS HOME`. It does with a program what OpenSSH's does: starts it by the user's
+`ssh_server.py HOST_KEY AUTHORIZED_KEYS HOME PYTHONPATH`. It does with a program what OpenSSH's does: starts it by the user's
 shell in the home, with a small environment of its own; passes on signals that the client sends; and leaves it running
-when the connection is lost, with its standard streams closed.
+when the connection is lost, with its standard streams closed. PYTHONPATH stands for what is installed on the host.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ class User(asyncssh.SSHServer):
 class Commands:
     """Starts what the clients of this server ask for."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, installed: str) -> None:
         self._home = home
+        self._environment = {"HOME": home, "PATH": os.defpath, "USER": "root", "SHELL": "/bin/sh"}
+        if installed:
+            self._environment["PYTHONPATH"] = installed
 
     async def serve(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
         """Start the program that a session asks for, and stay until it has ended."""
@@ -36,7 +39,7 @@ class Commands:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=self._home,
-            env={"HOME": self._home, "PATH": os.defpath, "USER": "root", "SHELL": "/bin/sh"},
+            env=self._environment,
             start_new_session=True,
         )
         carrying = [
@@ -78,9 +81,9 @@ async def carry_out(source: asyncio.StreamReader | None, target: Any) -> None:
             return
 
 
-async def serve(host_key: str, authorized_keys: str, home: str) -> None:
+async def serve(host_key: str, authorized_keys: str, home: str, installed: str) -> None:
     """Serve for ever."""
-    commands = Commands(home)
+    commands = Commands(home, installed)
     await asyncssh.listen(
         "",
         PORT,
