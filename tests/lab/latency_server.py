@@ -2,7 +2,7 @@
 
 It answers as Engram does, as far as the driver needs that: each request so long after it came whole as `--delay-ms`
 says, and a time of an exponential distribution of the mean `--exponential-ms` more, drawn from the seed. `--got` names
-a file to which each request is appended, a line each: its path, and a hash of it all.
+a file to which each request is appended, a line each: who sent it, its path, and a hash of it all.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ class Latency:
     """How long each answer takes."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self._delay_s, self._mean_s = options.delay_ms / 1000, options.exponential_ms / 1000
-        self._draw = random.Random(options.seed).expovariate
+        self._delay_s: float = options.delay_ms / 1000
+        self._mean_s: float = options.exponential_ms / 1000
+        self._random = random.Random(options.seed)
 
     def next_s(self) -> float:
         """Return it for the next request."""
-        return self._delay_s + (self._draw(1 / self._mean_s) if self._mean_s else 0.0)
+        return self._delay_s + (self._random.expovariate(1 / self._mean_s) if self._mean_s else 0.0)
 
 
 class Connection(asyncio.Protocol):
@@ -63,8 +64,8 @@ class Connection(asyncio.Protocol):
             return
         asyncio.get_running_loop().call_later(self._latency.next_s(), self._transport.write, ANSWER)
         if self._got:
-            digest = hashlib.sha256(request).hexdigest().encode()
-            self._got.write(b"%b %b\n" % (request.split(b" ", 2)[1], digest))
+            sender, path = self._transport.get_extra_info("peername")[0], request.split(b" ", 2)[1]
+            self._got.write(f"{sender} {path.decode()} {hashlib.sha256(request).hexdigest()}\n".encode())
 
 
 async def serve(options: argparse.Namespace) -> None:

@@ -1,8 +1,9 @@
 """An SSH server for one user with one key, as far as starting programs goes; it says `ready`, and serves until ended.
 
-`ssh_server.py HOST_KEY AUTHORIZED_KEYS HOME PYTHONPATH`. It does with a program what OpenSSH's does: starts it by the user's
-shell in the home, with a small environment of its own; passes on signals that the client sends; and leaves it running
-when the connection is lost, with its standard streams closed. PYTHONPATH stands for what is installed on the host.
+`ssh_server.py HOST_KEY AUTHORIZED_KEYS HOME PYTHONPATH`. It does with a program what OpenSSH's does: starts
+it by the user's shell in the home, with a small environment of its own; passes on signals that the client sends; and
+leaves it running when the connection is lost, with its standard streams closed. PYTHONPATH stands for what is
+installed on the host.
 """
 
 from __future__ import annotations
