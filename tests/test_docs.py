@@ -40,6 +40,7 @@ LIMITS = msgspec.to_builtins(SPECIFIED_LIMITS)
 # Keys whose default depends on profile or target: the numbers that their row must give, in this order.
 DEPENDENT = {
     "systems_dir": [],
+    "scheduler": [],
     "loading_s": [PROFILES["quick"]["loading_s"]],
     "expected_scenarios": [SPECIFIED_SCENARIOS],
     "duration_s": [PROFILES["quick"]["duration_s"]],
@@ -92,6 +93,7 @@ def test_the_settings_file_gives_the_right_defaults_in_its_comments_too() -> Non
         "loading_s": DEFAULTS["prepare_timeout_s"],
         "duration_s": 60,
         "systems_dir": "systems",
+        "scheduler": "tcp://10.0.0.1:8786",
         "expected_scenarios": SPECIFIED_SCENARIOS,
     }
     assert said == {key: right[key] for key in KEYS if key != "system"}

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "compbench"
 ROOMS = {
     "cli": "reporter command_tasks study_tasks tasks actions options commands duet_end noise_end suite run_opener"
     " run_in_progress preparation estimate project exit_codes selection fault_log file_state looking_back known_systems"
-    " telling display invocation installing",
+    " telling display living sparkline invocation installing",
     "report": "notify __main__ diagnostics flamegraph trend page rival_charts view scenario_charts distributions"
     " validity circumstances pages summary versus standing_words unequal side_table duels contenders loaded_data"
     " comparison builds_compared build_pairs pairing known_noise noise_study statistics capacities baselines groups"
@@ -28,15 +28,16 @@ ROOMS = {
     "report/charts": "rivals overview latency vega drawing",
     "measuring": "session serving admission phases watching costing quiet quietness retries outcomes cautions"
     " equal_recall data_sets modes container remote driver_wait server under_test attempt drivers driver_report",
-    "preflight": "checks sending_hosts environment own_vectors inputs modes_here memory_needs data_scale judgement findings",
+    "preflight": "checks sending_hosts environment own_vectors inputs modes_here memory_needs data_scale judgement"
+    " findings",
     "store": "resume resume_rules attempts lock leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
-    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run floor_run rehearsal report hosts"
-    " verdict asking progress",
-    "loadtest/cluster": "host_driver hub looking opening agent wire leases",
+    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run second_teller floor_run rehearsal"
+    " report host_figures verdict asking progress",
+    "loadtest/cluster": "host_driver hub looking opening agent connections leases",
     "loadtest/engine": "shards dry_run gathering openloop offsets totals hlog recorder confidence histogram clock"
     " capacity",
-    "loadtest/truth": "recall traversals ties ground_truth listed row_blocks nearest answers",
+    "loadtest/truth": "recall_so_far recall traversals ties ground_truth listed row_blocks nearest answers",
     "loadtest/workload": "workload batches vector_sets set_scan own_sets set_identity operations edges arrivals"
     " vector_files vectors embeddings streams",
     "systems/embedded": "server client settings",
@@ -62,8 +63,8 @@ ROOMS = {
     " binaries",
     "config": "sources studies settings scenarios set_files system_tables toml_tables folders hosts credentials",
     "files": "cloned content_hashes regular whole",
-    "model": "events hosts efforts scenario sizes costs records sample notices catalogue noise metrics result file_names"
-    " measurement texts times partition errors",
+    "model": "events seen_hosts efforts scenario sizes costs records sample notices catalogue noise metrics result"
+    " file_names measurement texts times partition errors",
 }
 # Programs of their own, which a run only starts: the rooms of each, and which rooms below them they may enter.
 PROGRAMS = {"loadtest": {"systems", "transport", "config", "files", "model"}, "embedded": set[str]()}

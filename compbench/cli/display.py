@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from compbench.cli.sparkline import SecondsSeen
 from compbench.machine import standard_streams
 from compbench.model.events import (
     Event,
@@ -18,6 +19,7 @@ from compbench.model.events import (
     OutcomeReached,
     PhaseBegan,
     ProgressMade,
+    SecondMeasured,
 )
 from compbench.model.measurement import measurement_named
 from compbench.model.metrics import CAPACITY, ERRORS, P50, P95, P99, RECALL, RECALL_BELOW, RECALL_P5, THROUGHPUT
@@ -44,7 +46,7 @@ class Display:
         self.clock = clock
         self._live: Any = None
         self._console: Any = None
-        self._task: Any = None
+        self._seconds = SecondsSeen()
         self._place = ""
         self._phase: Phase | None = None
         self._limit_s: float | None = None
@@ -93,6 +95,8 @@ class Display:
                 self._begin_phase(event)
             case ProgressMade():
                 self._show_progress(event)
+            case SecondMeasured():
+                self._seconds.take(event)  # it is shown with the next progress
             case NoticeGiven():
                 self._warn(event)
             case OutcomeReached():
@@ -110,6 +114,7 @@ class Display:
     def _begin_phase(self, event: PhaseBegan) -> None:
         self._phase, self._limit_s = event.phase, event.limit_s
         self._shown_at = self.clock()
+        self._seconds.clear()
         if self.is_living:
             self._show(ProgressMade(at=event.at, elapsed_s=0.0, note=event.note))
         elif event.phase == "quiet":
@@ -181,8 +186,7 @@ class Display:
             bar = {"total": progress.wanted, "completed": progress.done or 0}
         if self._phase not in ("quiet", "measure", "cooldown", "prepare"):
             bar = {"total": None, "completed": 0}
-        self._live.update(self._task, place=self._place, phase=self._phase, text=text, **bar)
-        self._live.refresh()
+        self._live.show(self._place, text, bar)
 
     def describe(self, progress: ProgressMade) -> str:
         """Return one line on the phase: elapsed and remaining seconds, rates where known, the suite's ETA."""
@@ -203,11 +207,9 @@ class Display:
         return f"{' '.join(filter(None, (self._phase, progress.system)))}: {', '.join(parts)}"
 
     def _start_live(self) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - see line
+        from compbench.cli.living import LivingLines  # noqa: PLC0415 - it imports rich, see line
 
-        columns = (TextColumn("{task.fields[place]}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
-        self._live = Progress(*columns, console=self._rich_console(), auto_refresh=False, transient=True)
-        self._task = self._live.add_task("", place="", phase="", text="")
+        self._live = LivingLines(self._rich_console(), self._seconds)
         self._live.start()
 
     def _rich_console(self) -> Any:

@@ -53,7 +53,7 @@ def read_hosts(words: str) -> HostsAsked:
     raise UserError(f"hosts = {words!r}: expected {FORMS}")
 
 
-def asked_hosts(hosts: str | Sequence[str], scheduler: str) -> HostsAsked | None:
+def asked_hosts(hosts: str | Sequence[str], scheduler: str | None) -> HostsAsked | None:
     """Return the hosts that the settings `hosts` and `scheduler` ask for together; None if load comes from here alone.
 
     Raises:
@@ -68,6 +68,11 @@ def asked_hosts(hosts: str | Sequence[str], scheduler: str) -> HostsAsked | None
     if not hosts:
         return None
     return read_hosts(hosts) if isinstance(hosts, str) else _by_ssh(repr(hosts), hosts)
+
+
+def hosts_options(asked: HostsAsked | None, ready_limit_s: float) -> list[str]:
+    """Return the options of a driver's command line that say which hosts send, and until when they are to be ready."""
+    return ["--hosts", asked.words, "--hosts-timeout", repr(ready_limit_s)] if asked else []
 
 
 def _by_ssh(words: str, names: Sequence[str]) -> HostsAsked:

@@ -116,8 +116,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     order_seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     connections: Annotated[int, msgspec.Meta(ge=1, le=900)] = 64
     processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
-    hosts: str | tuple[str, ...] = ""
-    scheduler: str = ""
+    hosts: str | tuple[str, ...] = ()
+    scheduler: str | None = None
     hosts_timeout_s: _Seconds = 60.0
     warm_up_s: _Seconds = 0.0
     cooldown_s: _Seconds = 30.0

@@ -75,7 +75,8 @@ def capacity_of(goal: Goal, found: RateBracket, points: list[Point]) -> Capacity
 
 def _try(options: CapacityOptions, rate: float, progress: Progress, began: float) -> Trial:
     scenario = msgspec.structs.replace(options.trial.scenario, arrival=Constant(rate=rate))
-    measured, _ = measure_load(options.trial._replace(scenario=scenario, warm_up_s=WARM_UP_S), progress)
+    trial = options.trial._replace(scenario=scenario, warm_up_s=WARM_UP_S)
+    measured, _ = measure_load(trial, progress, tried_ops_s=rate)
     progress.write(
         "capacity",
         elapsed_s=time.monotonic() - began,

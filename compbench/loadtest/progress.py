@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TextIO
+from typing import Any, Literal, Self, TextIO
 
+import msgspec
 import orjson
 
 from compbench.model.errors import UserError
+from compbench.model.events import SecondMeasured
 
 DriverPhase = Literal["prepare", "warm-up", "measure", "hold", "capacity"]
 
@@ -27,6 +29,11 @@ class Progress:
             self._file: TextIO | None = path.open("a", encoding="utf-8") if path else None
         except OSError as error:
             raise UserError(f"--progress {path}: can't be written ({error.strerror})") from None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether it is written anywhere."""
+        return self._file is not None
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +57,7 @@ class Progress:
         work: str = "",
         sent: int | None = None,
     ) -> None:
-        """Append one line.
+        """Append one line on how far the phase is.
 
         `operations` are the finished ones of the phase so far, of which `errors` failed; `work` says what they are, if
         not requests. `total_s` is how long the phase takes in all, estimated where it depends on the work.
@@ -72,5 +79,13 @@ class Progress:
             **({"work": work} if work else {}),
             **({} if sent is None else {"sent": sent}),
         }
-        self._file.write(orjson.dumps(line).decode() + "\n")
-        self._file.flush()
+        self._append(line)
+
+    def write_second(self, second: SecondMeasured) -> None:
+        """Append a line on a second that is over; it says nothing about the phase."""
+        self._append({"second": msgspec.to_builtins(second)})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        if self._file:
+            self._file.write(orjson.dumps(line).decode() + "\n")
+            self._file.flush()

@@ -15,7 +15,7 @@ from compbench.files.whole import write_whole
 from compbench.loadtest.engine.confidence import percentile_intervals
 from compbench.loadtest.engine.recorder import Part
 from compbench.loadtest.engine.totals import columns_of
-from compbench.loadtest.hosts import host_figures
+from compbench.loadtest.host_figures import host_figures
 from compbench.loadtest.verdict import Measured, invalid_reason
 from compbench.loadtest.workload.operations import LABELS
 from compbench.model.errors import UserError

@@ -25,9 +25,11 @@ from compbench.loadtest.engine.shards import Plan, keep_schedule
 from compbench.loadtest.engine.totals import Totals
 from compbench.loadtest.progress import DriverPhase, Progress
 from compbench.loadtest.rehearsal import rehearse
+from compbench.loadtest.second_teller import SecondTeller
 from compbench.loadtest.truth import answers, ground_truth, recall
 from compbench.loadtest.truth.ground_truth import NotKeptError
 from compbench.loadtest.truth.nearest import Truth
+from compbench.loadtest.truth.recall_so_far import recall_so_far
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.operations import LABELS
 from compbench.loadtest.workload.vector_sets import open_vectors, shape_of
@@ -104,8 +106,15 @@ def run(options: RunOptions, progress: Progress) -> int:
     return _judge(measured, scenario, found)
 
 
-def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measured, Workload]:
+def measure_load(
+    options: RunOptions, progress: Progress, tried_ops_s: float | None = None
+) -> tuple[verdict.Measured, Workload]:
     """Keep the schedule; return what was measured, and the workload with the answers that it keeps.
+
+    Args:
+        options: what to send.
+        progress: is told how far it is, and of every second.
+        tried_ops_s: the rate that this tries, in a search for a capacity.
 
     Raises:
         UserError: the server can't be reached, or a file can't be written.
@@ -129,7 +138,11 @@ def measure_load(options: RunOptions, progress: Progress) -> tuple[verdict.Measu
     plan = Plan(transport, schedule, options.open_connections, options.senders, make)
     totals = Totals()
     with HdrLog(options.hlog, LABELS) as hlog:
-        watch = _Watch(options, progress, totals, hlog, (warm_up, sum(offered)))
+        # Several processes hand their answers over at the end, and a search for a capacity checks none.
+        is_checked = options.senders == 1 and options.cluster is None and tried_ops_s is None and progress.is_wanted
+        known = recall_so_far(workload, options.cache) if is_checked else None
+        teller = SecondTeller(progress, offered, tried_ops_s, known)
+        watch = _Watch(options, progress, totals, hlog, teller, (warm_up, sum(offered)))
         ended = keep_on(options, plan, workload, watch.started, watch.take, watch.hold)
     return verdict.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
 
@@ -218,9 +231,16 @@ class _Watch:
     """Passes each second on to the totals, the log of histograms, the progress file and the terminal."""
 
     def __init__(
-        self, options: RunOptions, progress: Progress, totals: Totals, hlog: HdrLog, wanted: tuple[int, int]
+        self,
+        options: RunOptions,
+        progress: Progress,
+        totals: Totals,
+        hlog: HdrLog,
+        teller: SecondTeller,
+        wanted: tuple[int, int],
     ) -> None:
         self._options, self._progress, self._totals, self._hlog = options, progress, totals, hlog
+        self._teller = teller
         self._wanted = wanted
         self._examples_left = EXAMPLES
 
@@ -234,6 +254,7 @@ class _Watch:
         pooled = interval.pooled()
         yield
         yield from self._totals.take(interval, pooled)
+        yield from self._teller.take(interval.number, self._totals.last, self._totals.last_of_hosts)
         yield from self._hlog.take(interval, pooled)
         self._report(interval.number + 1)
         for operation, example in interval.examples[: self._examples_left]:

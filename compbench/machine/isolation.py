@@ -111,7 +111,8 @@ def wanted_of(settings: Settings) -> IsolationAsked:
     if settings.isolation == partition.AUTO:
         divided = partition.split(own_cores(), settings.processes if settings.driver == "builtin" else 1)
     memory_bytes = round(settings.memory_limit_gb * BYTES_A_GB) or None
-    real_time = divided is not None and settings.priority == "auto"
+    # One that gathers what hosts send has no moment to miss, and a server that goes before it no reason to.
+    real_time = divided is not None and settings.priority == "auto" and settings.asked_hosts is None
     return IsolationAsked(divided, memory_bytes, real_time, is_chosen=chosen is not None)
 
 

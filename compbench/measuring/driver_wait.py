@@ -18,7 +18,7 @@ from compbench.machine import process, snapshot
 from compbench.machine.process import Child
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.under_test import UnderTest
-from compbench.model.events import ProgressMade
+from compbench.model.events import ProgressMade, SecondMeasured
 from compbench.model.notices import outcome_of
 
 _POLL_S = 0.25
@@ -64,11 +64,18 @@ class Following:
             ScenarioFailed: the server has died.
         """
         reader = ProgressReader(self.progress_file)
+        try:
+            return self._until_end(reader)
+        finally:
+            # What the driver said last, between the last look and its end, or before it was ended.
+            self._take_in(reader)
+
+    def _until_end(self, reader: ProgressReader) -> bool:
         started = self.attempt.effects.monotonic()
         self._note_beginning(reader)
         while self.child.poll() is None:
             process.wait_any([self.child, *self.under_test.children], _POLL_S)
-            reader.read()
+            self._take_in(reader)
             self._note_beginning(reader)
             self._refuse_dead_server()
             if reader.phase == "hold" and not self._is_held:
@@ -85,6 +92,13 @@ class Following:
         self.under_test.await_news_of_death(_NEWS_OF_DEATH_S)
         self._refuse_dead_server()
         return True
+
+    def _take_in(self, reader: ProgressReader) -> None:
+        """Read what is new, and pass on every second that is over."""
+        reader.read()
+        now, name = self.attempt.effects.now(), self.attempt.measurement.name
+        for second in reader.take_seconds():
+            self.attempt.tell(msgspec.structs.replace(second, at=now, measurement=name))
 
     def _note_beginning(self, reader: ProgressReader) -> None:
         tells_progress = "--progress" in self.child.argv
@@ -113,6 +127,7 @@ class ProgressReader:
     offset: int = 0
     phase: str = ""
     last: dict[str, Any] = field(default_factory=dict)
+    _seconds: list[SecondMeasured] = field(default_factory=list)
 
     def read(self) -> None:
         """Take in the whole lines that are new."""
@@ -126,10 +141,21 @@ class ProgressReader:
         self.offset += len(whole)
         for line in whole.splitlines():
             with contextlib.suppress(ValueError):
-                said = json.loads(line)
-                if isinstance(said, dict):
-                    self.last = said
-                    self.phase = str(said.get("phase") or "")
+                self._take(json.loads(line))
+
+    def _take(self, said: object) -> None:
+        if not isinstance(said, dict):
+            return
+        if (second := said.get("second")) is not None:
+            self._seconds.append(msgspec.convert(second, SecondMeasured))
+        else:
+            self.last = said
+            self.phase = str(said.get("phase") or "")
+
+    def take_seconds(self) -> list[SecondMeasured]:
+        """Return the seconds that were read since this was asked last, in order."""
+        seconds, self._seconds = self._seconds, []
+        return seconds
 
     def elapsed_s(self, now: float) -> float | None:
         """Return for how long the driver has been in its phase, by its last word and the clock; None: it said nothing.

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from compbench.config.hosts import hosts_options
 from compbench.config.settings import Settings
 from compbench.machine import isolation
 from compbench.model.efforts import RECALLS
@@ -142,11 +143,6 @@ def remove_argv(settings: Settings, scenario: Scenario) -> list[str]:
     ]
 
 
-def check_hosts_argv(settings: Settings) -> list[str]:
-    """Return the command line that looks at the hosts that are to send; it prints what it has found as JSON."""
-    return [*_builtin(), "check-hosts", "--endpoint", registry.server_of(settings).endpoint, *hosts_options(settings)]
-
-
 def ground_truth_argv(settings: Settings, scenario: Scenario, files: DriverFiles, memories: int) -> list[str]:
     """Return the command line that computes the exact neighbours of a scenario's searches into the cache."""
     return [
@@ -193,14 +189,8 @@ def _own_options(settings: Settings, files: DriverFiles, memories: int, effort: 
         *("--progress", str(files.progress)),
         *("--connections", str(settings.connections)),
         *("--processes", str(settings.processes)),
-        *hosts_options(settings),
+        *hosts_options(settings.asked_hosts, settings.hosts_timeout_s),
     ]
-
-
-def hosts_options(settings: Settings) -> list[str]:
-    """Return which hosts send, if not this machine alone does."""
-    asked = settings.asked_hosts
-    return ["--hosts", asked.words, "--hosts-timeout", repr(settings.hosts_timeout_s)] if asked else []
 
 
 def _system_options(settings: Settings, effort: int | None = None) -> list[str]:

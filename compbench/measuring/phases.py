@@ -81,11 +81,11 @@ def measure(attempt: Attempt, under_test: UnderTest, work: Path) -> Outcome:
     job = _job_of(attempt, work)
     stdout, stderr = attempt.output("stdout"), attempt.output("stderr")
     attempt.driver = DriverFacts(argv=job.argv, name=attempt.driver_name)
-    processes = attempt.effects.read_processes()
+    processes, reached = attempt.effects.read_processes(), _reached(attempt)
     with (
         attempt.phase("measure", job.duration_s),
-        in_real_time(under_test.pid, wanted=_is_real_time_wanted(attempt)),
-        _driver(attempt, under_test, job.argv, (stdout, stderr), _driver_place(attempt)) as child,
+        in_real_time(under_test.pid, wanted=attempt.measurement.kind == "load" and reached.is_server_real_time),
+        _driver(attempt, under_test, job.argv, (stdout, stderr), reached.of_driver) as child,
     ):
         with watching(attempt, child, under_test, job, work) as (begin, each_poll):
 
@@ -173,18 +173,6 @@ def _driver(
         stop_grace_s=attempt.settings.stop_grace_s,
         placement=place(attempt.settings.niceness),
     )
-
-
-def _is_real_time_wanted(attempt: Attempt) -> bool:
-    """Tell whether the server is to be in real time: where hosts send, no driver that sends is before it."""
-    is_sent_here = attempt.settings.asked_hosts is None
-    return attempt.measurement.kind == "load" and is_sent_here and _reached(attempt).is_server_real_time
-
-
-def _driver_place(attempt: Attempt) -> Callable[[int], Placement]:
-    """Return the place of the driver: one that only gathers what hosts send has no moment to miss."""
-    reached = _reached(attempt)
-    return reached.of_driver if attempt.settings.asked_hosts is None else reached.of_loader
 
 
 def _reached(attempt: Attempt) -> Isolation:

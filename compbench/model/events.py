@@ -79,6 +79,50 @@ class SampleTaken(_Event, frozen=True, kw_only=True, tag="sample-taken"):
     sample: Sample
 
 
+class HostSecond(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The part of a second that one host has sent; times in milliseconds, None where nothing ended."""
+
+    completed: int
+    errors: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    lag_p99_ms: float | None = None
+
+
+class SecondMeasured(_Event, frozen=True, kw_only=True, tag="second-measured"):
+    """A second of measuring is over; each is told once, `at` the moment when the runner heard of it.
+
+    Attributes:
+        second: counts from the start of measuring; those after the schedule's end are the drain's.
+        offered: how many operations were due in it.
+        completed: how many succeeded that ended in it.
+        errors: how many failed, or were never sent.
+        p50_ms: response times of the operations that ended in it, None where none did; likewise the next three.
+        p95_ms: see above.
+        p99_ms: see above.
+        max_ms: see above.
+        lag_p99_ms: by how much the driver itself was late.
+        recall: the mean of the answers checked so far, for the eye; None: not known. The report's is of all kept ones.
+        checked: how many answers these are.
+        rate_ops_s: the rate that is tried, in a search for a capacity, each of whose trials counts its seconds from 0.
+        hosts: each host's own part, where several send.
+    """
+
+    second: int
+    offered: int
+    completed: int
+    errors: int = 0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+    lag_p99_ms: float | None = None
+    recall: float | None = None
+    checked: int = 0
+    rate_ops_s: float | None = None
+    hosts: dict[str, HostSecond] = {}
+
+
 class NoticeGiven(_Event, frozen=True, kw_only=True, tag="notice-given"):
     """A warning, once for each code and measurement."""
 
@@ -98,6 +142,14 @@ class OutcomeReached(_Event, frozen=True, kw_only=True, tag="outcome-reached"):
 
 
 Event = (
-    RunOpened | RunClosed | MeasurementBegan | PhaseBegan | ProgressMade | SampleTaken | NoticeGiven | OutcomeReached
+    RunOpened
+    | RunClosed
+    | MeasurementBegan
+    | PhaseBegan
+    | ProgressMade
+    | SampleTaken
+    | SecondMeasured
+    | NoticeGiven
+    | OutcomeReached
 )
 Subscriber = Callable[[Event], None]

@@ -109,6 +109,7 @@ class TimeSeries(msgspec.Struct, frozen=True, kw_only=True):
     completed: list[Amount | None] = []
     errors: list[Amount | None] = []
     response_p50_ms: list[Amount | None] = []
+    response_p95_ms: list[Amount | None] = []
     response_p99_ms: list[Amount | None] = []
     response_max_ms: list[Amount | None] = []
     lag_p99_ms: list[Amount | None] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,12 +12,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 import compbench
-from compbench.config.hosts import HostsAsked
+from compbench.config.hosts import HostsAsked, hosts_options
 from compbench.config.settings import Settings
-from compbench.measuring import drivers
 from compbench.model.errors import UserError
-from compbench.model.hosts import HostSeen, HostsSeen
 from compbench.model.records import Finding
+from compbench.model.seen_hosts import HostSeen, HostsSeen
 from compbench.preflight.findings import finding_of
 from compbench.systems import registry
 
@@ -72,10 +72,13 @@ def _look(settings: Settings) -> list[HostSeen]:
     Raises:
         UserError: the cluster can't be opened, or a host can't run the driver.
     """
+    argv = [sys.executable, "-m", "compbench.loadtest", "check-hosts"]
+    argv += ["--endpoint", registry.server_of(settings).endpoint]
+    argv += hosts_options(settings.asked_hosts, settings.hosts_timeout_s)
     path = os.pathsep.join(filter(None, [str(_CODE), os.environ.get("PYTHONPATH", "")]))
     try:
         done = subprocess.run(
-            drivers.check_hosts_argv(settings),
+            argv,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,

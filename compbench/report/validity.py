@@ -6,13 +6,13 @@ judge by them. Here stands what the driver tells of the measurement; `circumstan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from compbench.measuring.cautions import CENSORED_FROM_MS
 from compbench.model.catalogue import OUTCOMES
 from compbench.model.metrics import ERRORS, OFFERED, P99, RECALL, RECALL_BELOW, RECALL_P5, THROUGHPUT
 from compbench.model.records import Capture, Manifest
-from compbench.model.result import Details, Recall
+from compbench.model.result import Details, HostFigures, Recall
 from compbench.report import circumstances
 from compbench.report.circumstances import NOT_RECORDED, Doubt, DoubtLevel
 from compbench.report.groups import Group
@@ -39,6 +39,7 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
     return [
         _measurement(known),
         *_attempts(capture),
+        *_hosts(known.hosts),
         _clock(capture, is_open_loop=details is not None),
         _load(capture, known),
         _tail(capture, known),
@@ -76,6 +77,18 @@ def _attempts(capture: Capture) -> list[Doubt]:
         f"{capture.spoiled_attempts} before this one: driver or machine spoiled them; kept, and no part of the figures"
     )
     return [Doubt("spoiled attempts", "warning", text)]
+
+
+def _hosts(hosts: Sequence[HostFigures]) -> Iterator[Doubt]:
+    """Say how well several hosts sent one load together."""
+    if not hosts:
+        return
+    worst = max(hosts, key=lambda host: host.uncertainty_ms)
+    drifts = [abs(host.drift_ms) for host in hosts if host.drift_ms is not None]
+    drift = f", and went off by {max(drifts):.2g} ms at most meanwhile" if drifts else ""
+    step = f"each latency is of one host's clock; clocks were known to {worst.uncertainty_ms:.2g} ms{drift}"
+    odd = "".join(f"; {host.name} has {host.differs}" for host in hosts if host.differs)
+    yield Doubt("hosts", "warning" if odd else "ok", f"sent from {len(hosts)}: {step}{odd}")
 
 
 def _clock(capture: Capture, *, is_open_loop: bool) -> Doubt:

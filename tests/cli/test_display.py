@@ -18,7 +18,14 @@ from typing import Any, TextIO
 import pytest
 
 from compbench.cli.display import Display, headline
-from compbench.model.events import MeasurementBegan, NoticeGiven, OutcomeReached, PhaseBegan, ProgressMade
+from compbench.model.events import (
+    MeasurementBegan,
+    NoticeGiven,
+    OutcomeReached,
+    PhaseBegan,
+    ProgressMade,
+    SecondMeasured,
+)
 from compbench.model.notices import Notice, Outcome, outcome_of
 from compbench.model.times import span
 from tests.project import Project
@@ -66,6 +73,11 @@ def measured(clock: Clock, stream: TextIO, seconds: int) -> Display:
     display(began("measure", 60.0))
     for _ in range(seconds * 4):
         clock.now_s += 0.25
+        if clock.now_s % 1 == 0:
+            second = int(clock.now_s) - 1001
+            display(
+                SecondMeasured(at=0.0, measurement="alpha", second=second, offered=9, completed=9, p99_ms=1.0 + second)
+            )
         display(progress(clock.now_s - 1000, offered_ops_s=1000.0, achieved_ops_s=998.7))
     return display
 
@@ -206,6 +218,55 @@ def test_a_terminal_shows_a_line_that_lives_and_a_result_in_colour(terminal: tup
     assert "measure: 3s elapsed, 57s left" in COLOUR.sub("", text)
     assert "\x1b[2K" in text, "the living line is wiped to be drawn anew"
     assert re.search(r"\x1b\[[0-9;]*32m *passed", text) or re.search(r"\x1b\[1;32mpassed", text), "green for passed"
+
+
+def drawn(text: str) -> list[str]:
+    """Return the last drawing of the lines that live, without colours."""
+    return COLOUR.sub("", text).rsplit("\x1b[2K", 1)[1].replace("\r", "").rstrip("\n").split("\n")
+
+
+@pytest.mark.parametrize(
+    ("columns", "encoding", "phase", "seconds"),
+    [
+        (
+            "120",
+            "utf-8",
+            r"\[2/4\] \S{24} measure: 4s elapsed, 56s left, offered 1000/s, achieved 999/s, suite: .*",
+            "      P99 4.00 ms (1.00 to 4.00)  ▃▅▇█",
+        ),
+        (
+            "80",
+            "utf-8",
+            r"\[2/4\] \S{10} measure: 4s elapsed, 56s left, offered 1000/s, achieved 999/s *",
+            "      P99 4.00 ms (1.00 to 4.00)  ▃▅▇█",
+        ),
+        (
+            "50",
+            "utf-8",
+            r"\[2/4\] measure: 4s elapsed, 56s left *",
+            "P99 4.00 ms (1.00 to 4.00)  ▃▅▇█",
+        ),
+        ("40", "ascii", r"\[2/4\] measure: 4s elapsed, 56s left *", "P99 4.00 ms (1.00 to 4.00)  -+#@"),
+        ("30", "utf-8", r"\[2/4\] measure: 4s elapsed *", None),
+    ],
+)
+def test_a_terminal_shows_the_seconds_as_bars_and_no_line_is_wider_than_it(
+    terminal: tuple[TextIO, int],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str,
+    encoding: str,
+    phase: str,
+    seconds: str | None,
+) -> None:
+    stream, ours = terminal
+    monkeypatch.setenv("COLUMNS", columns)
+    stream.reconfigure(encoding=encoding)  # type: ignore[attr-defined]
+    display = measured(Clock(), stream, 4)
+    lines = drawn(read_all(ours))
+    display.stop()
+    assert re.fullmatch(phase, lines[0])
+    assert [line.rstrip() for line in lines[1:]] == ([seconds] if seconds else [])
+    assert max(map(len, lines)) <= int(columns)
 
 
 def test_a_terminal_without_colour_gets_none(terminal: tuple[TextIO, int], monkeypatch: pytest.MonkeyPatch) -> None:

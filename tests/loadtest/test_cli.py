@@ -210,7 +210,8 @@ def test_progress_is_told_from_the_start_of_each_phase(tmp_path: Path) -> None:
     path = tmp_path / "progress.jsonl"
     with serving("--error-share", "0.1") as url:
         own = drive(tmp_path, url, constant(50), 2, "--warm-up", "1", "--progress", path).own
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    every = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [line for line in every if "phase" in line]
     phases = [line["phase"] for line in lines]
     assert phases == sorted(phases, reverse=True)
     assert set(phases) == {"warm-up", "measure"}
@@ -218,14 +219,24 @@ def test_progress_is_told_from_the_start_of_each_phase(tmp_path: Path) -> None:
     assert (first["elapsed_s"], first["operations"], first["wanted"]) == (0, 0, 100)
     assert lines[-1]["operations"] == 100
     assert lines[-1]["errors"] == own["failed"]
+    told, series = [line["second"] for line in every if "second" in line], own["time_series"]
+    assert [second["second"] for second in told] == list(range(len(told))), "the warm-up has none"
+    for key, column in {"p95_ms": "response_p95_ms", "max_ms": "response_max_ms", "lag_p99_ms": "lag_p99_ms"}.items():
+        assert [second.get(key) for second in told] == series[column]
+    for key in ("offered", "completed", "errors"):
+        assert [second.get(key, 0) for second in told] == series[key]
+    assert {key for second in told for key in second} & {"recall", "checked", "rate_ops_s", "hosts"} == set()
 
 
 def test_capacity_finds_the_rate_of_a_server_that_has_one(tmp_path: Path) -> None:
-    output = tmp_path / "capacity.json"
+    output, progress = tmp_path / "capacity.json", tmp_path / "progress"
     options = ("--p99", "400", "--max-error-rate", "0", "--step-duration", "1", "--repeats", "3", "--precision", "100")
     with serving("--rate", "150") as url:
         scenario = scenario_file(tmp_path, constant(10))
-        ended = loadtest("capacity", "--scenario", scenario, "--endpoint", url, "--output", output, *options)
+        more = ("--output", output, "--progress", progress)
+        ended = loadtest("capacity", "--scenario", scenario, "--endpoint", url, *more, *options)
+    told = [line["second"] for line in map(json.loads, progress.read_text().splitlines()) if "second" in line]
+    trials = [second["rate_ops_s"] for second in told if second["second"] == 0]
     found = json.loads(output.read_text())
     low, high = found["low_ops_s"], found["high_ops_s"]
     # A second of 200 requests a second leaves the last one waiting for 333 ms: its P99 is allowed, its rate is not.
@@ -234,6 +245,7 @@ def test_capacity_finds_the_rate_of_a_server_that_has_one(tmp_path: Path) -> Non
     assert low < high
     assert found["rate_ops_s"] == low >= 100
     assert found["curve"][0]["rate_ops_s"] == 100
+    assert trials == [tried["rate_ops_s"] for tried in found["curve"]], "each trial counts its seconds from 0"
     assert {"rate_ops_s", "achieved_ops_s", "p99_ms", "error_rate", "valid", "invalid_reason", "sustained"} == set(
         found["curve"][0]
     )

@@ -16,6 +16,7 @@ from compbench.loadtest.run import workload_digest
 from compbench.loadtest.truth import ground_truth, recall
 from compbench.loadtest.truth.nearest import DEPTH, Truth
 from compbench.loadtest.truth.recall import _Judge, _Search, _share
+from compbench.loadtest.truth.recall_so_far import RecallSoFar
 from compbench.loadtest.workload.arrivals import Schedule
 from compbench.loadtest.workload.edges import ExpectedGraph
 from compbench.loadtest.workload.vector_sets import open_vectors
@@ -56,6 +57,35 @@ def test_exact_answers_have_a_recall_of_one(truth: Truth) -> None:
     found = judged(truth, lambda query: exact(truth, query))
     assert (found.answers, found.mean, found.checked) == ("ok", 1.0, 300)
     assert (found.k_min, found.k_max) == (5, 50)
+
+
+def test_what_is_told_meanwhile_is_what_the_report_would_say_of_the_same_answers(truth: Truth) -> None:
+    made = workload(scenario(SEARCHES, NODES), count=300)
+    so_far = RecallSoFar(made, truth)
+    assert (so_far.mean, so_far.checked) == (None, 0)
+    for index in range(300):
+        query = made.query(index)
+        made.answered(index, body(exact(truth, query)[: query.limit // 2]))
+        for _ in so_far.take(100):
+            pass
+    assert so_far.checked == 300
+    assert so_far.mean == pytest.approx(recall.check(made, made.kept, truth, NODES).mean)
+    assert list(so_far.take(1000)) == [], "there are no new answers"
+
+
+def test_meanwhile_few_answers_are_judged_and_none_is_told_of_a_server_with_foreign_memories(truth: Truth) -> None:
+    made = workload(scenario(SEARCHES, NODES), count=300)
+    so_far = RecallSoFar(made, truth)
+    for index in range(99):
+        made.answered(index, body(exact(truth, made.query(index))))
+    assert len(list(so_far.take(50))) == 0, "one in a hundred requests pays for one"
+    for index in range(99, 299):
+        made.answered(index, body(exact(truth, made.query(index))))
+    assert len(list(so_far.take(100_000))) == 10
+    assert (so_far.mean, so_far.checked) == (1.0, 10)
+    made.answered(299, body(["somebody-elses"]))
+    assert len(list(so_far.take(100))) == 1
+    assert so_far.mean is None
 
 
 def test_recall_is_the_mean_share_that_was_found_with_its_interval(truth: Truth) -> None:
@@ -282,6 +312,30 @@ def test_the_driver_finds_out_a_server_whose_answers_mean_nothing(
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"Answers are wrong ({verdict})" in done.stdout
     assert json.loads((tmp_path / "out.json").read_text())["compbench"]["recall"]["answers"] == verdict
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_recall_is_told_while_it_is_measured_where_the_neighbours_are_known_before(
+    tmp_path: Path, processes: str
+) -> None:
+    work, told = workload(scenario(SEARCHES, NODES)), []
+    options = ("--duration", "2", "--target-rate", "600", "--processes", processes, "--progress")
+    with embedded(tmp_path) as server:
+        assert drive(tmp_path, server.url, work, "prepare").returncode == 0
+        for name in ("neighbours not known", "known"):
+            done = drive(tmp_path, server.url, work, "run", *options, str(tmp_path / name))
+            found = json.loads((tmp_path / "out.json").read_text())["compbench"]["recall"]
+            assert found["answers"] == "ok", done.stdout
+            lines = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+            told.append([line["second"] for line in lines if "second" in line])
+    assert all("recall" not in second for second in told[0])
+    if processes == "2":
+        assert all("recall" not in second for second in told[1]), "their answers come at the end"
+        return
+    checked = [second["checked"] for second in told[1]]
+    assert checked == sorted(checked)
+    assert 0 < checked[-1] <= sum(second["completed"] for second in told[1]) / 100
+    assert abs(told[1][-1]["recall"] - found["mean"]) < 0.1
 
 
 @pytest.mark.parametrize("made", [scenario(SEARCHES, NODES), graph_scenario(NODES)], ids=["searches", "traversals"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from compbench.loadtest.command_line import _Comparing
 from compbench.loadtest.progress import Progress
 from compbench.measuring.driver_wait import ProgressReader
+from compbench.model.events import SecondMeasured
 
 
 def test_comparing_rows_tells_how_many_and_how_long_all_will_take(tmp_path: Path) -> None:
@@ -31,3 +32,27 @@ def test_the_length_of_a_load_is_not_taken_from_its_driver(tmp_path: Path) -> No
         progress.write("warm-up", **facts)  # type: ignore[arg-type]
     reader.read()
     assert (reader.progress(1.0, at=0.0, measurement="a").total_s, reader.phase) == (None, "warm-up")
+
+
+def test_every_second_is_handed_on_once_however_late_it_is_read_and_a_half_written_line_waits(tmp_path: Path) -> None:
+    reader, seen = ProgressReader(tmp_path / "progress"), []
+    seconds = [SecondMeasured(at=1.0, second=number, offered=9, completed=number, p99_ms=1.5) for number in range(5)]
+    with Progress(reader.path) as progress:
+        facts = {"elapsed_s": 1.0, "total_s": 5.0, "offered_ops_s": 9.0, "operations": 9, "errors": 0, "wanted": 45}
+        progress.write("measure", **facts)  # type: ignore[arg-type]
+        for second in seconds[:3]:
+            progress.write_second(second)
+        reader.read()
+        reader.read()
+        seen += reader.take_seconds()
+        assert reader.phase == "measure", "a line of a second says nothing about the phase"
+        progress.write_second(seconds[3])
+    whole = reader.path.read_bytes()
+    with Progress(reader.path) as progress:
+        progress.write_second(seconds[4])
+    more = reader.path.read_bytes()
+    for until in range(len(whole), len(more) + 1):
+        reader.path.write_bytes(more[:until])
+        reader.read()
+        seen += reader.take_seconds()
+    assert seen == seconds

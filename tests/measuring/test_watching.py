@@ -19,6 +19,7 @@ from compbench.measuring import costing, driver_wait, watching
 from compbench.measuring.attempt import Attempt, ScenarioFailed
 from compbench.measuring.drivers import DriverFiles, Job
 from compbench.measuring.server import ServerProcess
+from compbench.model.events import Event, SecondMeasured
 from compbench.model.measurement import Measurement
 from compbench.model.sample import Sample
 from compbench.systems.api import Launch
@@ -113,6 +114,23 @@ def test_a_driver_that_tells_its_progress_says_when_it_began_and_another_is_watc
     reader = driver_wait.ProgressReader(progress)
     reader.read()
     assert reader.elapsed_s(990.0) == 3.0, "a clock that was set back makes it no earlier than the driver says"
+
+
+def test_seconds_that_a_driver_tells_last_are_events_too_each_once_also_if_it_is_ended_for_its_time(
+    tmp_path: Path,
+) -> None:
+    attempt, told = begun(load_settings(tmp_path, {}, {"system": "embedded"}), tmp_path), list[Event]()
+    attempt.tell = told.append
+    server = cast("Any", SimpleNamespace(children=[], exit=None, await_news_of_death=lambda _: None))
+    second = '{"event":"second-measured","at":1,"second":%d,"offered":9,"completed":8}'
+    lines = [f"""echo '{{"second":{second % number}}}' >> told""" for number in range(4)]
+    for limit_s, last in ((60.0, "exit 0"), (0.5, "exec sleep 60")):
+        with running("; ".join([lines[0], "sleep 0.3", *lines[1:], last]), tmp_path) as driver:
+            driver_wait.Following(attempt, driver, server, tmp_path / "told", limit_s).until_end()
+        seconds = [event for event in told if isinstance(event, SecondMeasured)]
+        assert [(event.second, event.measurement) for event in seconds] == [(number, "alpha") for number in range(4)]
+        told.clear()
+        (tmp_path / "told").unlink()
 
 
 @pytest.mark.process

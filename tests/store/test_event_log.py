@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compbench.model.events import (
     Event,
+    HostSecond,
     MeasurementBegan,
     NoticeGiven,
     OutcomeReached,
@@ -16,6 +17,7 @@ from compbench.model.events import (
     RunClosed,
     RunOpened,
     SampleTaken,
+    SecondMeasured,
 )
 from compbench.model.file_names import EVENTS
 from compbench.model.notices import Notice, Outcome
@@ -29,6 +31,16 @@ EVERY_KIND: list[Event] = [
     PhaseBegan(at=3.0, measurement="alpha", phase="measure", limit_s=10.0),
     ProgressMade(at=4.0, measurement="alpha", elapsed_s=1.0, offered_ops_s=20.0, note="the machine is busy"),
     SampleTaken(at=5.0, measurement="alpha", sample=Sample(elapsed_s=1.0, cpu_pct=50.0)),
+    SecondMeasured(
+        at=5.5,
+        measurement="alpha",
+        second=0,
+        offered=1000,
+        completed=998,
+        errors=2,
+        p99_ms=3.4,
+        hosts={"a": HostSecond(completed=333, lag_p99_ms=0.1)},
+    ),
     NoticeGiven(at=6.0, measurement="alpha", notice=Notice(code="x", text="ä\n\x1b")),
     OutcomeReached(at=7.0, measurement="alpha", outcome=Outcome(verdict="passed"), figures={"p99_latency_ms": 1.5}),
     RunClosed(at=8.0, run="2026-01-01_00-00-00"),

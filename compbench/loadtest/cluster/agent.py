@@ -18,6 +18,16 @@ from compbench.loadtest.cluster.leases import Lease, Order
 from compbench.model.errors import UserError
 
 _LAST_LINES = 2
+# What Dask sets for its workers: with it a host would draw rows, and use memory, otherwise than a driver without Dask.
+_OF_DASK = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "DASK_INTERNAL_INHERIT_CONFIG",
+    "__DASK_PARENT_PID",
+)
 
 
 def run_drivers(order: Order) -> None:
@@ -41,7 +51,7 @@ def _start(order: Order, lease: Lease, log: IO[bytes]) -> subprocess.Popen[bytes
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=log,
-        env={**os.environ, "PYTHONPATH": path},
+        env={name: value for name, value in os.environ.items() if name not in _OF_DASK} | {"PYTHONPATH": path},
     )
     assert driver.stdin is not None  # noqa: S101 - asked for above
     # Not on the command line, which everybody on the host can read; and it stays open, see above.

@@ -9,8 +9,8 @@ import json
 import os
 import threading
 
+from compbench.loadtest.cluster.connections import Greeting, Welcome, dial
 from compbench.loadtest.cluster.leases import Lease, code_digest
-from compbench.loadtest.cluster.wire import Greeting, Welcome, dial
 from compbench.loadtest.engine.offsets import answer_pings
 from compbench.loadtest.engine.shards import serve_shard
 from compbench.model.errors import UserError

@@ -18,9 +18,9 @@ from typing import Any
 
 from compbench.config.credentials import is_credential
 from compbench.loadtest.cluster.agent import run_drivers
+from compbench.loadtest.cluster.connections import Greeting, Listener, Welcome
 from compbench.loadtest.cluster.leases import Lease, Order, Register, code_digest
 from compbench.loadtest.cluster.opening import Cluster, Host
-from compbench.loadtest.cluster.wire import Greeting, Listener, Welcome
 from compbench.loadtest.engine.gathering import END, READY, Consume, Gathering, HostFaultError, Sender
 from compbench.loadtest.engine.offsets import UNCERTAINTY_LIMIT_MS, ClockOffset, measure_offset
 from compbench.loadtest.engine.openloop import Ended, HostShare, RequestSource

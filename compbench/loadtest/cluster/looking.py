@@ -11,7 +11,7 @@ from typing import NamedTuple
 from compbench.loadtest.cluster.leases import code_digest
 from compbench.loadtest.cluster.opening import Cluster, Host
 from compbench.model.errors import UserError
-from compbench.model.hosts import HostSeen, HostsSeen
+from compbench.model.seen_hosts import HostSeen, HostsSeen
 
 _LOOK_LIMIT_S = 30.0
 _CONNECTS = 5

@@ -75,14 +75,17 @@ class Histogram:
 
     def percentile_ms(self, percentile: float) -> float:
         """Return the percentile as HdrHistogram defines it: the highest value of the bucket that holds its rank."""
-        return self.rank_ms(max(1, int(percentile * self.total / 100 + 0.5)))[1]
+        return self.percentiles_ms(percentile)[0]
+
+    def percentiles_ms(self, *percentiles: float) -> list[float]:
+        """Return several percentiles, at the cost of one: the counts are added up once."""
+        cumulated = self.counts.cumsum()
+        total = int(cumulated[-1])
+        return [_rank_ms(cumulated, max(1, int(percent * total / 100 + 0.5)))[1] for percent in percentiles]
 
     def rank_ms(self, rank: int) -> tuple[float, float]:
         """Return between which two values the `rank`-th smallest time (from 1) lies; 0 and 0 if nothing is recorded."""
-        cumulated = self.counts.cumsum()
-        if not cumulated[-1]:
-            return 0.0, 0.0
-        return _bounds_ms(int(np.searchsorted(cumulated, min(rank, int(cumulated[-1])))))
+        return _rank_ms(self.counts.cumsum(), rank)
 
     @property
     def max_ms(self) -> float:
@@ -101,7 +104,7 @@ class Histogram:
 
     def summary(self) -> Summary:
         """Return the figures that reports show."""
-        p50, p90, p95, p99, p999 = (self.percentile_ms(q) for q in (50, 90, 95, 99, 99.9))
+        p50, p90, p95, p99, p999 = self.percentiles_ms(50, 90, 95, 99, 99.9)
         return Summary(self.total, p50, p90, p95, p99, p999, self.max_ms, self.mean_ms)
 
     def encode(self) -> str:
@@ -125,6 +128,12 @@ class Histogram:
     def __setstate__(self, state: tuple[NDArray[np.int64], NDArray[np.int64]]) -> None:
         self.counts = np.zeros(_LENGTH, np.int64)
         self.counts[state[0]] = state[1]
+
+
+def _rank_ms(cumulated: NDArray[np.int64], rank: int) -> tuple[float, float]:
+    if not cumulated[-1]:
+        return 0.0, 0.0
+    return _bounds_ms(int(np.searchsorted(cumulated, min(rank, int(cumulated[-1])))))
 
 
 def _bounds_ms(index: int) -> tuple[float, float]:

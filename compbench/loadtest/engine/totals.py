@@ -15,12 +15,13 @@ class Second(NamedTuple):
     completed: int
     errors: int
     response_p50_ms: float | None
+    response_p95_ms: float | None
     response_p99_ms: float | None
     response_max_ms: float | None
     lag_p99_ms: float | None
 
 
-NOTHING = Second(0, 0, None, None, None, None)
+NOTHING = Second(0, 0, None, None, None, None, None)
 
 
 class Totals:
@@ -57,9 +58,22 @@ class Totals:
             yield
         for host, part in interval.hosts.items():
             self.hosts.setdefault(host, Part()).add(part)
-            self.host_series.setdefault(host, [NOTHING] * len(self.series)).append(second_of(part))
+            own = self.host_series.setdefault(host, [])
+            own += [NOTHING] * (len(self.series) - len(own))  # of the drain not all tell as many seconds
+            own.append(second_of(part))
             yield
         self.series.append(second_of(pooled))
+
+    @property
+    def last(self) -> Second:
+        """Return the newest second, one in which nothing ended if there is none."""
+        return self.series[-1] if self.series else NOTHING
+
+    @property
+    def last_of_hosts(self) -> dict[str, Second]:
+        """Return the newest second of each host that has told it."""
+        number = len(self.series)
+        return {host: own[-1] for host, own in self.host_series.items() if len(own) == number}
 
     def pooled(self) -> Part:
         """Return all operations together."""
@@ -81,11 +95,13 @@ def second_of(pooled: Part) -> Second:
     if not pooled.count:
         return NOTHING
     response, lag = pooled.times.response, pooled.times.lag
+    p50, p95, p99 = response.percentiles_ms(50, 95, 99)
     return Second(
         completed=pooled.count - failed,
         errors=failed,
-        response_p50_ms=response.percentile_ms(50),
-        response_p99_ms=response.percentile_ms(99),
+        response_p50_ms=p50,
+        response_p95_ms=p95,
+        response_p99_ms=p99,
         response_max_ms=response.max_ms,
         lag_p99_ms=lag.percentile_ms(99) if lag.total else None,
     )

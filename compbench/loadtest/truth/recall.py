@@ -68,6 +68,20 @@ def check(workload: Workload, kept: Mapping[int, bytes], truth: Truth | None, st
         return Recall("not-checked", str(reason))
 
 
+def share_of(truth: Truth, query: Query, numbers: list[int], prepared: int) -> float | None:
+    """Return the recall of one answer by itself, from the lists alone.
+
+    None if the search expects nothing, or if only the data set could tell (`ties`).
+
+    Raises:
+        NotCheckableError: the answer holds what nobody has stored.
+    """
+    search = _search(query, numbers, prepared)
+    if not _expected(truth, query, search.others).size or _beyond(truth, query, search):
+        return None
+    return _share(_Judge(truth, {}), query, search)
+
+
 def missed(found: Recall, expected_recall: float | None) -> list[str]:
     """Return a line if the expected recall was asked for and not reached, or can't be told."""
     if expected_recall is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import socket
+import struct
 import threading
 from collections.abc import Mapping
 from multiprocessing import AuthenticationError
@@ -19,7 +20,7 @@ from compbench.loadtest.engine.shards import Plan
 
 _DIAL_LIMIT_S = 10.0
 # How long the network may be gone before a connection is: a host that vanished has no other end to say so.
-_GONE_AFTER_S = 8
+_GONE_AFTER_S = 5
 _OPTIONS = {
     "TCP_NODELAY": 1,
     "TCP_KEEPIDLE": 2,
@@ -79,6 +80,9 @@ class Listener:
             threading.Thread(target=self._prove, args=(accepted,), daemon=True).start()
 
     def _prove(self, accepted: socket.socket) -> None:
+        # Whoever speaks here is never silent for so long while something is expected of it; a host that is frozen is.
+        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            accepted.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", _GONE_AFTER_S, 0))
         connection = _connection(accepted)
         try:
             deliver_challenge(connection, self._key)
