@@ -93,11 +93,11 @@ class Run:
             case "gate":
                 return any(drivers_on(self.lab, host) for host in SENDERS)
             case "warm-up":
-                return any(told["phase"] == "warm-up" for told in self._told())
+                return any(told.get("phase") == "warm-up" for told in self._told())
             case "measuring":
-                return any(told["phase"] == "measure" and told["elapsed_s"] >= 1 for told in self._told())
+                return any(told.get("phase") == "measure" and told["elapsed_s"] >= 1 for told in self._told())
             case "end":
-                return any(told["phase"] == "measure" and told["elapsed_s"] >= MEASURED_S for told in self._told())
+                return any(told.get("phase") == "measure" and told["elapsed_s"] >= MEASURED_S for told in self._told())
         raise ValueError(phase)
 
     def _told(self) -> Iterator[dict[str, Any]]:
