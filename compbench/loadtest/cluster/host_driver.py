@@ -5,8 +5,11 @@ It is started by `agent`, which tells it where to find that one, and sends nothi
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
+import sys
 import threading
 
 from compbench.loadtest.cluster.connections import Greeting, Welcome, dial
@@ -17,6 +20,7 @@ from compbench.model.errors import UserError
 
 _STDIN = 0
 _ORPHANED = 3
+_PR_SET_PDEATHSIG = 1
 
 
 def serve() -> int:
@@ -25,6 +29,7 @@ def serve() -> int:
     Raises:
         UserError: that can't be reached, or has refused the lease.
     """
+    _die_with_parent()
     (host, port), key, lease = json.loads(_first_line())
     threading.Thread(target=_end_with_agent, daemon=True).start()
     try:
@@ -52,6 +57,12 @@ def _first_line() -> bytes:
             raise UserError("no order on standard input: this command is for drivers that are started on other hosts")
         line += byte
     return line
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that has started it ends, even while it is frozen (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with_agent() -> None:
