@@ -13,6 +13,7 @@ from tests.lab.hosts import FOLDER, Lab, Program
 from tests.project import ROOT, eventually
 
 PORT = 8786
+_START_LIMIT_S = 60.0
 # As many hosts are no cluster of their own if each looks for a page to show.
 _QUIET = ["--no-dashboard"]
 
@@ -77,7 +78,7 @@ def _start(lab: Lab, host: str, env: dict[str, str], command: str, *words: str) 
 
 
 def _await(lab: Lab, host: str, command: str, word: str) -> None:
-    assert eventually(lambda: word in _log(lab, host, command)), _log(lab, host, command)
+    assert eventually(lambda: word in _log(lab, host, command), _START_LIMIT_S), _log(lab, host, command)
 
 
 def _log(lab: Lab, host: str, command: str) -> str:

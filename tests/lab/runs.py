@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from tests.drive import constant, scenario_file
 from tests.lab.hosts import FOLDER, Lab, Program
 from tests.project import ROOT, eventually
@@ -23,9 +25,10 @@ WARM_UP_S, MEASURED_S, RATE = 1, 3, 150
 # Where a run can be when something is killed, in their order.
 PHASES = ("opening", "gate", "warm-up", "measuring", "end")
 STORES = "/api/v1/memories/remember"
-LACKED_CPU = "the driver lacked CPU time"
-# How long a run may take to end once a host is lost: the silence that it allows, and the ways to the others.
-CLEAR_WITHIN_S = 40.0
+LACKED_CPU = "lacked CPU time"
+# How long hosts may take to be ready, and how long a run may take to end once one is lost, on a busy machine.
+GATE_LIMIT_S = 15
+CLEAR_WITHIN_S = 60.0
 _NUMBERS = itertools.count()
 
 
@@ -42,14 +45,18 @@ class Outcome(NamedTuple):
         return dict(self.report["compbench"])
 
     @property
+    def is_disturbed(self) -> bool:
+        """Tell whether the machine that the tests run on had no time for the driver."""
+        return LACKED_CPU in str(self.report and self.own["invalid_reason"])
+
+    @property
     def told(self) -> str:
         """Return the one line that says why there is no measurement; empty if all was sent and answered.
 
         That the driver lacked processor time says something of the machine that the tests run on alone.
         """
         if self.report:
-            reason = str(self.own["invalid_reason"] or "")
-            return "" if LACKED_CPU in reason else reason
+            return "" if self.is_disturbed else str(self.own["invalid_reason"] or "")
         lines = [line for line in self.said.splitlines() if line.startswith("Error: ")]
         assert len(lines) == 1, self.said
         return lines[0]
@@ -128,10 +135,19 @@ def begin(lab: Lab, hosts: str, env: Mapping[str, str] | None = None, *more: str
     argv += ["--scenario", str(scenario_file(folder, constant(RATE), store=0.5))]
     argv += ["--warm-up", str(WARM_UP_S), "--duration", str(MEASURED_S), "--cache", str(lab.folder / "cache")]
     argv += ["--output", str(folder / "report.json"), "--progress", str(folder / "progress"), *more]
-    argv += ["--hosts", hosts] if hosts else []
+    argv += ["--hosts", hosts, "--hosts-timeout", str(GATE_LIMIT_S)] if hosts else []
     with (folder / "log").open("w") as log:
         path = {"PYTHONPATH": str(ROOT), **(env or {})}
         return Run(lab, folder, lab.start(DESK, argv, path, cwd=folder, stdout=log, stderr=log))
+
+
+def undisturbed(lab: Lab, hosts: str) -> Outcome:
+    """Run until the machine had time for it, three times at most."""
+    for _ in range(3):
+        outcome = begin(lab, hosts).outcome(90)
+        if not outcome.is_disturbed:
+            return outcome
+    pytest.skip("this machine is too busy for figures to be compared")
 
 
 def drivers_on(lab: Lab, host: str) -> list[int]:

@@ -19,6 +19,7 @@ from tests.lab.runs import (
     nothing_of_ours_is_left,
     requests_got,
     stores_by_sender,
+    undisturbed,
 )
 
 pytestmark = [pytest.mark.process, pytest.mark.skipif(bool(why_not()), reason=why_not())]
@@ -28,11 +29,10 @@ PERCENTILES = ("p50", "p90", "p95", "p99")
 
 def test_three_hosts_send_what_one_sends_and_tell_the_same_figures() -> None:
     with laboratory() as lab:
-        alone = begin(lab, "").outcome()
+        alone = undisturbed(lab, "")
         got_alone = requests_got(lab)
         hosts = start_dask(lab, DESK, SENDERS).address
-        run = begin(lab, hosts)
-        shared = run.outcome()
+        shared = undisturbed(lab, hosts)
         got = requests_got(lab)
         assert nothing_of_ours_is_left(lab)
     assert (alone.told, shared.told) == ("", "")
