@@ -70,7 +70,8 @@ def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
         import distributed  # noqa: PLC0415 - see above
     except ImportError:
         raise UserError(_NOT_INSTALLED) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # Dask gives the latter a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     stack = contextlib.ExitStack()
     try:
         stack.enter_context(dask.config.set(_QUIET))
