@@ -146,7 +146,9 @@ class Lab:
         self, host: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None, **popen: Any
     ) -> Program:
         """Start a program on a host; further words are those of `subprocess.Popen`."""
-        entering = [*self._way_to(host), "--", *map(str, argv)]
+        # Who goes to another mount namespace is at its root.
+        folder = ["env", "--chdir", str(popen.pop("cwd", Path.cwd()))]
+        entering = [*self._way_to(host), "--", *folder, *map(str, argv)]
         process = subprocess.Popen(entering, env={**os.environ, **(env or {})}, text=True, **popen)
         program = Program(host, process, _child_of(process))
         self._programs.append(program)
