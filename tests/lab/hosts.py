@@ -147,7 +147,7 @@ class Lab:
     ) -> Program:
         """Start a program on a host; further words are those of `subprocess.Popen`."""
         # Who goes to another mount namespace is at its root.
-        folder = ["env", "--chdir", str(popen.pop("cwd", Path.cwd()))]
+        folder = ["env", "--chdir", str(popen.pop("cwd"))] if "cwd" in popen else []
         entering = [*self._way_to(host), "--", *folder, *map(str, argv)]
         process = subprocess.Popen(entering, env={**os.environ, **(env or {})}, text=True, **popen)
         program = Program(host, process, _child_of(process))

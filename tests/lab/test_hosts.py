@@ -79,14 +79,14 @@ def test_each_host_has_its_own_name_clock_and_processes() -> None:
     with Lab(("a", "b")) as lab:
         (a, at_a), (b, at_b) = (lab.run(host, [sys.executable, "-c", says]).stdout.split() for host in "ab")
         program = lab.start("a", ["sleep", "1000"])
-        running = [it.argv for it in lab.processes("a")], lab.processes("b")
+        assert eventually(lambda: [it.argv for it in lab.processes("a")] == [["sleep", "1000"]])
+        elsewhere = lab.processes("b")
         program.kill()
         program.wait()
         after = lab.processes("a")
     assert (a, b) == ("a", "b")
     assert abs(float(at_b) - float(at_a) - CLOCK_STEP_S) < 60
-    assert running == ([["sleep", "1000"]], [])
-    assert after == []
+    assert elsewhere == after == []
 
 
 def test_nothing_is_left_of_hosts_whose_tests_were_killed(tmp_path: Path) -> None:

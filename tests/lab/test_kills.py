@@ -121,6 +121,7 @@ def judge(outcome: Outcome, victim: str, phase: str, target: str) -> str:
     return "invalid" if outcome.report else "error"
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_measuring_makes_it_invalid_and_is_named(kills: Kills) -> None:
     outcome, name = kills.kill_in("measuring", "worker", random.Random(1))
     kills.mend("worker")

@@ -57,6 +57,7 @@ def test_three_hosts_send_what_one_sends_and_tell_the_same_figures() -> None:
         assert abs(host["offset_s"] - (number - 1) * 100_000) * 1000 <= host["uncertainty_ms"] + 0.05
 
 
+@pytest.mark.slow
 def test_hosts_are_reached_over_ssh_and_nothing_is_left_there() -> None:
     with laboratory() as lab:
         env = serve_ssh(lab, (DESK, *SENDERS))
