@@ -36,14 +36,19 @@ def _differs(
     what: str, own: tuple[float | None, float | None], others: tuple[float | None, float | None], least_ms: float
 ) -> str:
     (low, high), (others_low, others_high) = own, others
-    if low is None or others_high is None or high is None or others_low is None:
-        return ""
-    above, below = low - others_high, others_low - high
-    if above > max(least_ms, DIFFERENT_SHARE * others_high):
+    # Of few operations an interval has no upper end, which the one that lies above does not need.
+    if _is_above(low, others_high, least_ms):
         return f"{what} {low:.2f} ms or more, the others {others_high:.2f} ms or less"
-    if below > max(least_ms, DIFFERENT_SHARE * high):
+    if _is_above(others_low, high, least_ms):
         return f"{what} {high:.2f} ms or less, the others {others_low:.2f} ms or more"
     return ""
+
+
+def _is_above(low: float | None, high: float | None, least_ms: float) -> bool:
+    """Tell whether the low end of one interval is above the high end of another by enough."""
+    if low is None or high is None:
+        return False
+    return low - high > max(least_ms, DIFFERENT_SHARE * high)
 
 
 def _figures(share: HostShare, measured: Measured, own: Part) -> HostFigures:

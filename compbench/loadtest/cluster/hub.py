@@ -31,7 +31,7 @@ from compbench.model.errors import UserError
 LEAD_S = 1.0
 # Dask's type for the end of a task, which has no types of its own.
 Future = Any
-_LOOK_S = 0.05
+_LOOK_S, _WORKERS_LOOK_S = 0.05, 1.0
 # How long tasks that have nothing more to do may take to end, and how long the news of a host's death is waited for.
 _END_LIMIT_S = 5.0
 _NEWS_LIMIT_S = 1.0
@@ -95,6 +95,7 @@ class _Hub:
         self._futures: dict[str, Future] = {}
         self._senders: dict[int, Sender] = {}
         self._ready: set[int] = set()
+        self._looks_at_workers_s = 0.0
         self.cores: dict[str, int] = {}
         try:
             self._listener = Listener(cluster.here, self._key)
@@ -141,6 +142,7 @@ class _Hub:
                 if self._senders[number].hear() == READY:
                     self._ready.add(number)
             self._refuse_failed_tasks()
+            self._refuse_lost_workers()
 
     def measure_clocks(self) -> dict[str, ClockOffset]:
         """Return the offset of each host's clock.
@@ -223,6 +225,25 @@ class _Hub:
         for name, future in self._futures.items():
             if future.status not in ("pending", "processing"):
                 self._raise_failure(name, future)
+
+    def _refuse_lost_workers(self) -> None:
+        """Look from time to time whether every worker is there still.
+
+        A scheduler whose setting `allowed-failures` is not ours says nothing: it waits until a worker that is gone is
+        back at its old address.
+
+        Raises:
+            HostFaultError: one is gone.
+        """
+        if time.monotonic() < self._looks_at_workers_s:
+            return
+        self._looks_at_workers_s = time.monotonic() + _WORKERS_LOOK_S
+        try:
+            there = self._cluster.client.scheduler_info(n_workers=-1)["workers"]
+        except (OSError, TimeoutError):  # the client's status tells soon that the scheduler is gone
+            return
+        if gone := sorted(host.name for host in self._cluster.hosts if host.worker not in there):
+            raise HostFaultError(f"host {', '.join(gone)} was lost: its Dask worker has ended")
 
     def _raise_failure(self, name: str, future: Future) -> None:
         match _exception_of(future):

@@ -73,7 +73,7 @@ def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
         import distributed  # noqa: PLC0415 - see above
     except ImportError:
         raise UserError(_NOT_INSTALLED) from None
-    for name in ("distributed", "distributed.client"):  # to the second Dask gives a level of its own
+    for name in ("distributed", "distributed.client"):  # Dask gives the latter a level of its own
         logging.getLogger(name).setLevel(logging.CRITICAL)
     stack = contextlib.ExitStack()
     try:

@@ -1,0 +1,1 @@
+"""Several hosts on this machine, each with a network, processes and clocks of its own, for tests."""
