@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from compbench.loadtest.engine.confidence import percentile_interval
+from compbench.loadtest.engine.histogram import Histogram
 from compbench.loadtest.engine.openloop import HostShare
 from compbench.loadtest.engine.recorder import Part
 from compbench.loadtest.engine.totals import columns_of
@@ -20,42 +23,63 @@ def host_figures(measured: Measured) -> list[HostFigures]:
     return [_figures(share, measured, parts[share.name]) for share in measured.ended.hosts if share.name in parts]
 
 
-def difference(own: Part, others: Part) -> str:
-    """Say how a host's P99 of response time or lag differs from that of the others together; empty if it does not."""
-    told = [
-        _differs(f"a P99 {name} of", percentile_interval(mine, 99), percentile_interval(theirs, 99), least_ms)
-        for name, mine, theirs, least_ms in (
-            ("response time", own.times.response, others.times.response, DIFFERENT_MS),
-            ("driver lag", own.times.lag, others.times.lag, LAG_FLOOR_MS),
-        )
-    ]
+def difference(own: Part, *others: Part) -> str:
+    """Say how a host's response times or lag differ from those of each of the others; empty if they do not.
+
+    It has to lie on the same side of each of them: beside one that is sick the healthy ones differ from that alone.
+    """
+    told = [_response_differs(own, others), _differs("a P99 driver lag of", own, others, 99, _lag_of, LAG_FLOOR_MS)]
     return " and ".join(filter(None, told))
 
 
+def _response_differs(own: Part, others: Sequence[Part]) -> str:
+    """Compare the P99, or the P50 where that tells nothing, as it does of a few hundred operations."""
+    told = (
+        _differs(f"a P{percent} response time of", own, others, percent, _response_of, DIFFERENT_MS)
+        for percent in (99, 50)
+    )
+    return next(filter(None, told), "")
+
+
+def _response_of(part: Part) -> Histogram:
+    return part.times.response
+
+
+def _lag_of(part: Part) -> Histogram:
+    return part.times.lag
+
+
 def _differs(
-    what: str, own: tuple[float | None, float | None], others: tuple[float | None, float | None], least_ms: float
+    what: str,
+    own: Part,
+    others: Sequence[Part],
+    percent: int,
+    times_of: Callable[[Part], Histogram],
+    least_ms: float,
 ) -> str:
-    (low, high), (others_low, others_high) = own, others
+    low, high = percentile_interval(times_of(own), percent)
+    lows, highs = zip(*(percentile_interval(times_of(other), percent) for other in others), strict=True)
+    others_low, others_high = _if_all_known(min, lows), _if_all_known(max, highs)
     # Of few operations an interval has no upper end, which the one that lies above does not need.
-    if _is_above(low, others_high, least_ms):
+    if low is not None and others_high is not None and _is_above(low, others_high, least_ms):
         return f"{what} {low:.2f} ms or more, the others {others_high:.2f} ms or less"
-    if _is_above(others_low, high, least_ms):
+    if high is not None and others_low is not None and _is_above(others_low, high, least_ms):
         return f"{what} {high:.2f} ms or less, the others {others_low:.2f} ms or more"
     return ""
 
 
-def _is_above(low: float | None, high: float | None, least_ms: float) -> bool:
+def _if_all_known(choose: Callable[[list[float]], float], values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return choose(known) if len(known) == len(values) else None
+
+
+def _is_above(low: float, high: float, least_ms: float) -> bool:
     """Tell whether the low end of one interval is above the high end of another by enough."""
-    if low is None or high is None:
-        return False
     return low - high > max(least_ms, DIFFERENT_SHARE * high)
 
 
 def _figures(share: HostShare, measured: Measured, own: Part) -> HostFigures:
-    others = Part()
-    for name, part in measured.totals.hosts.items():
-        if name != share.name:
-            others.add(part)
+    others = [part for name, part in measured.totals.hosts.items() if name != share.name]
     length, times = len(measured.totals.series), own.times
     sent = own.count - own.never_sent
     return HostFigures(
@@ -74,7 +98,7 @@ def _figures(share: HostShare, measured: Measured, own: Part) -> HostFigures:
         uncertainty_ms=round(share.clock.uncertainty_ms, 4),
         round_trip_ms=round(share.clock.round_trip_ms, 4),
         drift_ms=None if share.drift_ms is None else round(share.drift_ms, 4),
-        differs=difference(own, others),
+        differs=difference(own, *others) if others else "",
         time_series=TimeSeries(interval_s=1, **columns_of(measured.totals.host_series[share.name], length)),
         histograms=Histograms(
             response_time=times.response.encode(), service_time=times.service.encode(), driver_lag=times.lag.encode()

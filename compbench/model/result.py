@@ -142,7 +142,7 @@ class HostFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     Its clock was `offset_s` ahead of the driver's that gathers, give or take `uncertainty_ms`; `round_trip_ms` is what
     a message between the two took at least, `drift_ms` how much the offset changed until the end. `differs` says how
-    the host's P99 or lag differs from that of the others together; empty if it does not.
+    the host's P99 (or P50, of few operations) or lag differs from that of each of the others; empty if it does not.
     """
 
     name: str

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import asyncssh
-
 from tests.lab.hosts import FOLDER, Lab, Program
 from tests.project import ROOT, eventually
 
@@ -51,6 +49,8 @@ def worker_pid(lab: Lab, dask: DaskPrograms, host: str) -> int:
 
 def serve_ssh(lab: Lab, hosts: Iterable[str], installed: Path | str = ROOT) -> dict[str, str]:
     """Start an SSH server on each host, which has that installed; return the environment of one who may log in."""
+    import asyncssh  # noqa: PLC0415 - of an extra, without which these tests are left out
+
     home = lab.folder / "home"
     (home / ".ssh").mkdir(parents=True)
     key, host_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))

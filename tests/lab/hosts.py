@@ -10,6 +10,7 @@ is far from that of the others (`clock_s`). Whatever runs on a host ends with th
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,8 +34,11 @@ TRIAL = "ip link add tried0 type bridge && test -c /dev/net/tun"
 NAMESPACES = ("--net", "--pid", "--mount", "--uts", "--time")
 
 
+@cache
 def why_not() -> str:
     """Return why there can be no laboratory here, nothing if there can."""
+    if not all(map(importlib.util.find_spec, ("distributed", "asyncssh"))):
+        return "several hosts need the extra `distributed`"
     if sys.platform != "linux":
         return "namespaces are a matter of Linux"
     if os.geteuid():

@@ -141,10 +141,10 @@ def begin(lab: Lab, hosts: str, env: Mapping[str, str] | None = None, *more: str
         return Run(lab, folder, lab.start(DESK, argv, path, cwd=folder, stdout=log, stderr=log))
 
 
-def undisturbed(lab: Lab, hosts: str) -> Outcome:
+def undisturbed(lab: Lab, hosts: str, *more: str) -> Outcome:
     """Run until the machine had time for it, three times at most."""
     for _ in range(3):
-        outcome = begin(lab, hosts).outcome(90)
+        outcome = begin(lab, hosts, None, *more).outcome(90)
         if not outcome.is_disturbed:
             return outcome
     pytest.skip("this machine is too busy for figures to be compared")

@@ -36,10 +36,11 @@ def hosts() -> Iterator[tuple[Lab, DaskPrograms]]:
 def test_a_slow_host_is_named_and_its_clock_is_known_less_well(hosts: tuple[Lab, DaskPrograms]) -> None:
     lab, dask = hosts
     lab.slow(VICTIM, DELAY_MS, LOSS_PCT)
-    outcome = undisturbed(lab, dask.address)
+    # Of under 370 operations the interval of a P99 has no upper end.
+    outcome = undisturbed(lab, dask.address, "--duration", "8")
     told = {host["name"]: host for host in outcome.own["hosts"]}
     assert set(told) == set(SENDERS), outcome.told
-    assert told[VICTIM]["differs"], outcome.said
+    assert "P99 response time" in told[VICTIM]["differs"], told[VICTIM]["response_time_ms"]
     assert not any(told[host]["differs"] for host in SENDERS if host != VICTIM)
     near, far = told["a"], told[VICTIM]
     assert far["round_trip_ms"] >= 2 * DELAY_MS > near["round_trip_ms"]

@@ -173,6 +173,14 @@ def test_a_host_with_a_slower_way_or_a_lag_of_its_own_is_told_and_an_equal_one_i
     assert "a P99 driver lag of" in difference(drawn(2.0, 1, lag_ms=9.0), drawn(2.0, 2, 10_000))
 
 
+def test_of_three_hosts_the_sick_one_is_told_alone_and_of_few_operations_by_its_median() -> None:
+    well, too, sick = drawn(2.0, 1), drawn(2.0, 2), drawn(6.0, 3)
+    assert "a P99 response time of" in difference(sick, well, too)
+    assert difference(well, too, sick) == difference(too, well, sick) == ""
+    few = difference(drawn(6.0, 4, 150), drawn(2.0, 5, 150), drawn(2.0, 6, 150))
+    assert few.startswith("a P50 response time of")
+
+
 def test_of_a_hundred_equal_hosts_at_most_a_few_are_told_as_different() -> None:
     told = [difference(drawn(2.0, seed, 2000), drawn(2.0, seed + 1000, 4000)) for seed in range(100)]
     assert sum(map(bool, told)) <= 2
