@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dask
 import distributed
@@ -37,7 +38,7 @@ def workers(count: int) -> Iterator[RowSearch]:
             n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0
         ) as cluster,
     ):
-        yield spread_over(HostsAsked("scheduler", scheduler=cluster.scheduler_address))
+        yield spread_over(HostsAsked("scheduler", scheduler=cluster.scheduler_address), Path())
 
 
 def cpu_now_s() -> float:

@@ -156,7 +156,7 @@ def _hosts_opened(options: argparse.Namespace) -> Iterator[Cluster | None]:
     if options.hosts is None:
         yield None
         return
-    with opened_cluster(options.hosts) as cluster:
+    with opened_cluster(options.hosts, options.cache) as cluster:
         yield cluster
 
 
@@ -210,7 +210,7 @@ def _check_set(options: argparse.Namespace) -> int:
 
 def _check_hosts(options: argparse.Namespace) -> int:
     server = urlsplit(options.endpoint)
-    with opened_cluster(options.hosts) as cluster:
+    with opened_cluster(options.hosts, options.cache) as cluster:
         seen = look_at_hosts(cluster, (server.hostname or "", server.port or 0))
     print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
     return 0
@@ -221,7 +221,8 @@ def _ground_truth(options: argparse.Namespace) -> int:
     count = _count(options, scenario)
     seed = _data_seed(options, scenario)
     with Progress(options.progress) as progress:
-        tick, elsewhere = _Comparing(progress, count), None if options.hosts is None else spread_over(options.hosts)
+        tick = _Comparing(progress, count)
+        elsewhere = None if options.hosts is None else spread_over(options.hosts, options.cache)
         ground_truth.find_neighbours(options.cache, scenario, count, seed, tick, elsewhere=elsewhere)
     print(ground_truth.path_of(options.cache, scenario, count, seed))  # noqa: T201 - the answer
     return 0
@@ -340,6 +341,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
     look = commands.add_parser("check-hosts", parents=[hosts], allow_abbrev=False, help="look at the hosts")
     look.add_argument("--endpoint", required=True, metavar="URL", help="the server that they are to reach")
+    look.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where workers here may write")
     # Without help: it is for hosts, to which `agent` gives it.
     commands.add_parser("host", allow_abbrev=False)
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")

@@ -28,6 +28,8 @@ def difference(own: Part, *others: Part) -> str:
 
     It has to lie on the same side of each of them: beside one that is sick the healthy ones differ from that alone.
     """
+    if not others:
+        return ""
     told = [_response_differs(own, others), _differs("a P99 driver lag of", own, others, 99, _lag_of, LAG_FLOOR_MS)]
     return " and ".join(filter(None, told))
 

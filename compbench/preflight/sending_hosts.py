@@ -73,7 +73,7 @@ def _look(settings: Settings) -> list[HostSeen]:
         UserError: the cluster can't be opened, or a host can't run the driver.
     """
     argv = [sys.executable, "-m", "compbench.loadtest", "check-hosts"]
-    argv += ["--endpoint", registry.server_of(settings).endpoint]
+    argv += ["--endpoint", registry.server_of(settings).endpoint, "--cache", settings.cache_dir]
     argv += hosts_options(settings.asked_hosts, settings.hosts_timeout_s)
     path = os.pathsep.join(filter(None, [str(_CODE), os.environ.get("PYTHONPATH", "")]))
     try:

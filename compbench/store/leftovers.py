@@ -23,7 +23,7 @@ from compbench.store.runs import list_runs, never_opened, open_runs
 
 _MADE_NAME = re.compile(r"[0-9a-f]{24}(\.begun|\.partial|\.begun\.partial|\.npz|\.npz\.begun|\.json)?")
 _SCRIPT_NAME = re.compile(r"vega-[\w.-]+\.js")
-_CACHE_FOLDERS = ("data_sets", "ground_truth", "own_sets")
+_CACHE_FOLDERS = ("data_sets", "ground_truth", "hosts", "own_sets")
 # The guards of a runner that was killed end its server and driver within 3 s; this is patience for a busy machine.
 _GUARDS_TIME_S = 10.0
 _GUARDS_POLL_S = 0.1

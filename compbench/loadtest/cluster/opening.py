@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pkgutil
 import shlex
 import socket
 import sys
@@ -42,6 +43,8 @@ QUIET = {
 }
 # There is a server all the same, on a port that nobody else has.
 _NO_DASHBOARD = "127.0.0.1:0"
+# Looked up by the standard library, which a host without compbench has too.
+_PROGRAM = "compbench.loadtest.cluster.agent:__name__"
 _NOT_INSTALLED = "several hosts need Dask: install the extra `distributed`, as pip install -e '.[distributed]' does"
 
 
@@ -62,8 +65,12 @@ class Cluster(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
+def opened_cluster(asked: HostsAsked, cache: Path) -> Iterator[Cluster]:
     """Open a cluster, and yield it once all of its hosts are there.
+
+    Args:
+        asked: which hosts.
+        cache: in its folder `hosts` workers on this machine write; what a killed one has left there the next removes.
 
     Raises:
         UserError: Dask is not installed, a host can't be reached or has not started, or there is no scheduler.
@@ -79,8 +86,9 @@ def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
     try:
         stack.enter_context(dask.config.set(QUIET))
         try:
-            client = stack.enter_context(_client(stack, asked, distributed))
+            client = stack.enter_context(_client(stack, asked, cache / "hosts", distributed))
             cluster = Cluster(client, _hosts_of(client, asked), _address_towards(asked))
+            _refuse_unfit(cluster)
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             raise UserError(f"hosts {asked.words}: {_told(error)}") from None
         yield cluster
@@ -90,24 +98,25 @@ def opened_cluster(asked: HostsAsked) -> Iterator[Cluster]:
             stack.close()
 
 
-def _client(stack: contextlib.ExitStack, asked: HostsAsked, distributed: Any) -> Client:
+def _client(stack: contextlib.ExitStack, asked: HostsAsked, scratch: Path, distributed: Any) -> Client:
     match asked.kind:
         case "scheduler":
             address = asked.scheduler
         case "local":
-            address = stack.enter_context(_local(asked.workers, distributed))
+            address = stack.enter_context(_local(asked.workers, scratch, distributed))
         case "ssh":
             address = stack.enter_context(_over_ssh(asked.names, distributed))
     return distributed.Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False)  # type: ignore[no-any-return]
 
 
-def _local(count: int, distributed: Any) -> Any:
+def _local(count: int, scratch: Path, distributed: Any) -> Any:
     return distributed.LocalCluster(
         n_workers=count,
         threads_per_worker=max(1, (os.cpu_count() or 1) // count),
         processes=True,
         host="127.0.0.1",
         dashboard_address=_NO_DASHBOARD,
+        local_directory=str(scratch.absolute()),
         memory_limit=0,  # a limit would pause or kill what measures
     )
 
@@ -143,7 +152,7 @@ def _hosts_of(client: Client, asked: HostsAsked) -> tuple[Host, ...]:
     """Return one worker of each host; on this machine each worker counts as a host.
 
     Raises:
-        UserError: there are none.
+        UserError: there are fewer than asked for.
     """
     wanted = asked.workers or len(asked.names) or 1
     client.wait_for_workers(wanted, timeout=OPEN_LIMIT_S)
@@ -155,7 +164,32 @@ def _hosts_of(client: Client, asked: HostsAsked) -> tuple[Host, ...]:
         if asked.kind == "scheduler" and name.startswith(f"{urlsplit(worker).scheme}://"):
             name = address  # a worker that nobody named is named by its address, with a port that differs each time
         hosts.setdefault(worker if asked.kind == "local" else address, Host(name, worker, address))
+    if len(hosts) < wanted:
+        raise UserError(f"hosts {asked.words}: several of these names are one machine: name each once")
     return tuple(hosts.values())
+
+
+def _refuse_unfit(cluster: Cluster) -> None:
+    """Refuse hosts that can't run compbench; whether it is the same one, each is asked when it is given work.
+
+    Raises:
+        UserError: a host can't.
+    """
+    asked = {
+        host.name: cluster.client.submit(
+            pkgutil.resolve_name, _PROGRAM, workers=[host.worker], allow_other_workers=False, pure=False
+        )
+        for host in cluster.hosts
+    }
+    for name, future in asked.items():
+        try:
+            future.result(timeout=_CONNECT_LIMIT_S)
+        except TimeoutError:
+            raise UserError(f"host {name} has not answered within {_CONNECT_LIMIT_S:g} s") from None
+        except Exception as error:  # noqa: BLE001 - whatever the host's own Python or Dask raised is what is to be told
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            mend = "install the same one there, with the same extras"
+            raise UserError(f"host {name} can't run compbench ({said}): {mend}") from None
 
 
 def _address_towards(asked: HostsAsked) -> str:

@@ -7,11 +7,11 @@ that runs again does no harm, and one whose host died is given to another.
 from __future__ import annotations
 
 import contextlib
-import pkgutil
 import queue
 import time
 from collections import deque
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,12 +38,10 @@ _ATTEMPTS = 4
 _POLL_S = 1.0
 _FETCH_LIMIT_S = 60.0
 _SCHEDULER_GONE = "the Dask scheduler is gone: begin again, which goes on from here"
-# Looked up by the standard library, which a host without compbench has too.
-_TASKS = "compbench.loadtest.cluster.part:__name__"
 
 
-def spread_over(asked: HostsAsked) -> RowSearch:
-    """Return the search by these hosts, in place of this process."""
+def spread_over(asked: HostsAsked, cache: Path) -> RowSearch:
+    """Return the search by these hosts, in place of this process; workers here write into `cache`."""
 
     def search(searched: Searched, advance: Advance) -> Truth:
         if advance.state.truth is None:
@@ -51,8 +49,7 @@ def spread_over(asked: HostsAsked) -> RowSearch:
         if not left_of(advance.state.spans, searched.row_count):
             return advance.known
         order = order_for(searched.scenario, searched.seed, searched.row_count, searched.rows, searched.pool)
-        with opened_cluster(asked) as cluster:
-            _refuse_unfit(cluster)
+        with opened_cluster(asked, cache) as cluster:
             try:
                 return _SpreadSearch(cluster, order, advance).run()
             except BaseException:
@@ -76,18 +73,6 @@ def merged_truth(one: Truth, other: Truth) -> Truth:
     numbers = np.concatenate([one.numbers, other.numbers], axis=1)
     similarities = np.concatenate([one.similarities, other.similarities], axis=1)
     return Truth(*best_of(numbers, similarities, DEPTH), other.metric)
-
-
-def _refuse_unfit(cluster: Cluster) -> None:
-    """Refuse hosts that can't run compbench; whether it is the same one, each sees at its first task (`part`).
-
-    Raises:
-        UserError: a host can't.
-    """
-    said = cluster.client.run(pkgutil.resolve_name, _TASKS, on_error="return")
-    for worker, answer in said.items():
-        if isinstance(answer, Exception):
-            raise UserError(f"host {_name_of(cluster, worker)}: {_no_compbench(answer)}")
 
 
 def _no_compbench(error: Exception) -> str:
