@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -51,7 +51,8 @@ def judge(
     """Judge what a driver that ended by itself reported: passed, missed, failed or invalid, with the reason."""
     if result is None:
         return _without_report(ended, stderr_lines)
-    if failed := _failure(result):
+    is_host_lost = result.details is not None and result.details.is_host_lost
+    if not is_host_lost and (failed := _failure(result)):
         return failed
     if result.details is not None and result.details.valid is False:
         why = result.details.invalid_reason or "the driver lagged behind its schedule"
@@ -60,6 +61,23 @@ def judge(
         texts = "; ".join(target.text for target in missed)
         return outcome_of("targets-missed", "measure", missed=texts, rate_ops_s=offered_ops_s)
     return outcome_of("passed", note="")
+
+
+def judge_hosts(outcome: Outcome, result: Result, earlier: Iterable[Result | None]) -> Outcome:
+    """Return a measurement as invalid if other hosts sent it than earlier ones of its run: it was another load."""
+    hosts = _host_names(result)
+    for other in earlier:
+        had = _host_names(other)
+        if outcome.is_measurement and had and had != hosts:
+            now = ", ".join(hosts) or "here alone"
+            return outcome_of(
+                "measurement-invalid", "measure", why=f"sent from {now}, and earlier in this run from {', '.join(had)}"
+            )
+    return outcome
+
+
+def _host_names(result: Result | None) -> list[str]:
+    return [host.name for host in result.details.hosts] if result and result.details else []
 
 
 def judge_crowding(

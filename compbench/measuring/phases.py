@@ -28,7 +28,7 @@ from compbench.model.errors import UserError
 from compbench.model.notices import Outcome, outcome_of
 from compbench.model.partition import read_cpu_list
 from compbench.model.records import DataSet, DriverFacts
-from compbench.model.result import Prepared
+from compbench.model.result import Prepared, Result
 from compbench.model.scenario import mean_rate
 from compbench.store import kept_data
 from compbench.store.data_set_sizes import wanted_data
@@ -234,9 +234,16 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     attempt.warn(cautions.of_exit(outcome, ended))
     if attempt.result is None:
         return outcome
+    outcome = outcomes.judge_hosts(outcome, attempt.result, _results_before(attempt))
     missed = outcomes.missed_targets(attempt.result, scenario.validation)
     limit_pct = attempt.settings.max_others_pct
     return outcomes.judge_crowding(outcome, missed, attempt.samples, limit_pct, _servers_alone(attempt))
+
+
+def _results_before(attempt: Attempt) -> list[Result | None]:
+    """Return the results of this run's earlier measurements, where the hosts of its own may differ from theirs."""
+    has_hosts = attempt.settings.asked_hosts is not None
+    return [capture.result for capture in attempt.run.captures() if capture.outcome.is_measurement] if has_hosts else []
 
 
 def _servers_alone(attempt: Attempt) -> tuple[int, ...]:
