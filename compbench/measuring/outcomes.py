@@ -35,9 +35,11 @@ def judge_held_data(data_set: DataSet | None) -> Outcome | None:
 
 
 def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str]) -> Outcome:
-    """Judge a search that has ended: passed if it found the target's own limit."""
+    """Judge a search that has ended: passed if it found the target's own limit, invalid if it lost a host."""
     if found is None:
         return _without_report(ended, stderr_lines)
+    if found.fault:
+        return outcome_of("measurement-invalid", "measure", why=found.fault)
     if found.bound in ("target", "limit"):
         return outcome_of("passed", note=found.note)
     return outcome_of(

@@ -362,7 +362,8 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """The highest rate within the limits: `low_ops_s` is sustained, `high_ops_s` (None: not found) is not.
 
     `bound` says why the search went no higher: the `target`, the `driver`, the search's own `limit`, or that not even
-    the lowest rate was sustained (`none`).
+    the lowest rate was sustained (`none`). `fault` says which of several hosts was lost: the search ended early then,
+    and the rates are no answer.
     """
 
     low_ops_s: Amount
@@ -373,6 +374,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     precision_pct: Amount
     curve: list[TriedRate]
     note: str = ""
+    fault: str = ""
 
 
 class Frontier(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,6 +87,16 @@ def test_what_meets_the_goal_in_spite_of_the_driver_is_sustained() -> None:
     assert is_sustained(Trial(100, 100, 5.0, 0.0, invalid_reason="lag"), GOAL)
 
 
+def test_a_lost_host_ends_the_search_and_its_trial_is_never_sustained() -> None:
+    lost = Trial(200, 200, 5.0, 0.0, invalid_reason="host b was lost", is_host_lost=True)
+    assert is_sustained(lost, GOAL) is None, "the figures of the seconds before may be good"
+    found = CapacitySearch(GOAL)
+    found.add(Trial(100, 100, 5.0, 0.0))
+    found.add(lost)
+    assert found.next_rate is None
+    assert (found.result().low, found.result().fault) == (100, "host b was lost")
+
+
 def test_a_spoiled_trial_is_tried_again() -> None:
     server, calls = queue(1000), iter(range(1000))
 
