@@ -53,7 +53,7 @@ def judge(
     """Judge what a driver that ended by itself reported: passed, missed, failed or invalid, with the reason."""
     if result is None:
         return _without_report(ended, stderr_lines)
-    is_host_lost = result.details is not None and result.details.is_host_lost
+    is_host_lost = result.details is not None and bool(result.details.is_host_lost)
     if not is_host_lost and (failed := _failure(result)):
         return failed
     if result.details is not None and result.details.valid is False:
@@ -79,7 +79,7 @@ def judge_hosts(outcome: Outcome, result: Result, earlier: Iterable[Result | Non
 
 
 def _host_names(result: Result | None) -> list[str]:
-    return [host.name for host in result.details.hosts] if result and result.details else []
+    return [host.name for host in result.details.hosts or []] if result and result.details else []
 
 
 def judge_crowding(

@@ -236,10 +236,10 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     effort: Count | None = None
     client_cpu_us: Amount | None = None
     floor: Floor | None = None
-    floor_missing: str = ""  # why it is None
+    floor_missing: str | None = None  # why it is None
     histograms: Histograms | None = None
-    hosts: list[HostFigures] = []
-    is_host_lost: bool = False
+    hosts: list[HostFigures] | None = None
+    is_host_lost: bool | None = None
     late_over_1s_fraction: Fraction | None = None
     valid: bool | None = None
     invalid_reason: str | None = None
