@@ -41,7 +41,7 @@ def find_capacity(options: CapacityOptions, progress: Progress) -> int:
     _say(f"\n{_conclusion(found)}")
     if options.output:
         report.write_json(options.output, _report(options, found, points))
-    return 0 if found.bound in {"target", "limit"} and not found.fault else 1
+    return 0 if found.bound in {"target", "limit"} else 1
 
 
 def search_capacity(options: CapacityOptions, progress: Progress) -> tuple[RateBracket, list[Point]]:

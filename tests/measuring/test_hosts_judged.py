@@ -45,7 +45,7 @@ def test_a_search_that_lost_a_host_is_invalid_and_so_made_again_and_no_limit_of_
     found = Capacity(
         low_ops_s=100,
         high_ops_s=None,
-        bound="limit",
+        bound="driver",
         p99_limit_ms=20,
         max_error_rate=0,
         precision_pct=5,

@@ -119,7 +119,8 @@ class CapacitySearch:
     def result(self) -> RateBracket:
         """Return the answer as far as it is known by now."""
         high = None if math.isinf(self._high) else self._high
-        return RateBracket(self._low, high, self._high_bound if self._low else "none", self._fault)
+        bound: Bound = self._high_bound if self._low else "none"
+        return RateBracket(self._low, high, "driver" if self._fault else bound, self._fault)
 
     def _move(self, *, sustained: bool, bound: Bound) -> None:
         """Settle the rate and choose the next one."""
