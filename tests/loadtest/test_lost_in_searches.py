@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.drive import constant, scenario_file, serving
+from tests.drive import constant, lose_a_host, scenario_file, serving
 from tests.flat import flat_server
 from tests.helpers import STAND_INS
 from tests.project import eventually
@@ -29,22 +28,15 @@ class Searching:
         with self._said.open("w") as said:
             self._process = subprocess.Popen(argv, stdout=said, stderr=subprocess.STDOUT, text=True)
 
-    def lose_a_host(self, after: str) -> None:
+    def lose_one(self, after: str) -> None:
         """Kill a worker while the trial is sent that comes after a word of the search."""
         assert eventually(lambda: after in self._said.read_text(), 60), self._said.read_text()
-        assert eventually(lambda: len(self._drivers()) == 2, 20)
-        worker = self._drivers()[0].parent()
-        assert worker is not None
-        worker.kill()
+        lose_a_host(self._process.pid)
 
     def ended(self) -> tuple[int, str]:
         """Return the exit code and what was said."""
         code = self._process.wait(timeout=60)
         return code, self._said.read_text()
-
-    def _drivers(self) -> list[psutil.Process]:
-        every = psutil.Process(self._process.pid).children(recursive=True)
-        return [one for one in every if one.cmdline()[-2:] == ["compbench.loadtest", "host"]]
 
 
 def test_a_capacity_is_not_searched_for_any_further_and_the_record_says_which_host_was_lost(tmp_path: Path) -> None:
@@ -52,7 +44,7 @@ def test_a_capacity_is_not_searched_for_any_further_and_the_record_says_which_ho
     with serving("--delay-ms", "1") as url:
         made = str(scenario_file(tmp_path, constant(10)))
         search = Searching(tmp_path, "capacity", "--scenario", made, "--endpoint", url, *words)
-        search.lose_a_host(after="yes\n")
+        search.lose_one(after="yes\n")
         code, said = search.ended()
     found = json.loads(search.output.read_text())
     assert code == 1
@@ -68,7 +60,7 @@ def test_the_ladder_leaves_no_record_and_one_line_names_the_host(tmp_path: Path)
         words = ["--scenario", str(tmp_path / "made.toml"), "--endpoint", f"flat://127.0.0.1:{flat.port}"]
         words += ["--system", "flat", "--systems-dir", str(STAND_INS / "systems"), "--knob", "share", "--no-capacity"]
         search = Searching(tmp_path, "frontier", *words, "--recalls", "0.95", "--step-duration", "5")
-        search.lose_a_host(after="recall is")
+        search.lose_one(after="recall is")
         code, said = search.ended()
     assert code == 1
     assert said.splitlines()[-1].startswith("Error: effort 24: host local-")
