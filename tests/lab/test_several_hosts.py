@@ -20,7 +20,6 @@ from tests.lab.runs import (
     nothing_of_ours_is_left,
     requests_got,
     stores_by_sender,
-    undisturbed,
 )
 
 pytestmark = [pytest.mark.process, pytest.mark.skipif(bool(why_not()), reason=why_not())]
@@ -29,7 +28,7 @@ PERCENTILES = ("p50", "p90", "p95", "p99")
 # The median of 450 answers, 2 ms and 5 ms on average drawn exponentially, is off by 0.24 ms: two differ by a quarter of
 # their 5.5 ms in one of 30,000 pairs.
 P50_SHARE = 0.25
-# Of two times six figures of one distribution, all of one side lie below all of the other in one of 462 tries.
+# Of two times six figures of one distribution or more, all of one side lie below all of the other in one of 462 tries.
 ROUNDS = 6
 
 
@@ -68,9 +67,13 @@ def test_three_hosts_send_what_one_sends_and_tell_the_same_median() -> None:
 def test_percentiles_from_three_hosts_are_those_from_one_over_many_runs() -> None:
     with laboratory() as lab:
         hosts = start_dask(lab, DESK, SENDERS).address
-        pairs = [(undisturbed(lab, ""), undisturbed(lab, hosts)) for _ in range(ROUNDS)]
+        # By turns, so that what else this machine does is the same for both.
+        tried = [(begin(lab, "").outcome(90), begin(lab, hosts).outcome(90)) for _ in range(2 * ROUNDS)]
+    figures = [[it.own["response_time_ms"] for it in side if not it.is_disturbed] for side in zip(*tried, strict=True)]
+    if min(map(len, figures)) < ROUNDS:
+        pytest.skip("this machine is too busy for figures to be compared")
     for percentile in PERCENTILES:
-        alone, shared = ([it.own["response_time_ms"][percentile] for it in side] for side in zip(*pairs, strict=True))
+        alone, shared = ([times[percentile] for times in side] for side in figures)
         assert min(alone) <= max(shared), f"{percentile}: {alone} ms from one host, {shared} ms from three"
         assert min(shared) <= max(alone), f"{percentile}: {alone} ms from one host, {shared} ms from three"
 
