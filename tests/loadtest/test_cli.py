@@ -61,7 +61,7 @@ OWN_KEYS = {
     ),
     *("processes", "arrival", "workload_digest", "offered_ops_s", "achieved_ops_s", "due", "sent", "completed"),
     *("failed", "never_sent", "in_flight_max", "driver_cpu_pct", "response_time_ms", "service_time_ms"),
-    *("effort", "client_cpu_us", "floor", "floor_missing", "hosts", "is_host_lost"),
+    *("effort", "client_cpu_us", "floor", "floor_missing", "hosts", "is_host_lost", "sent_from"),
     *("driver_lag_ms", "response_time_ms_ci", "per_operation", "time_series", "errors", "histograms", "hlog"),
     *("late_over_1s_fraction", "valid", "invalid_reason", "recall", "traversal"),
 }
