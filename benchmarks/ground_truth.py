@@ -24,7 +24,6 @@ from unittest import mock
 import msgspec
 import numpy as np
 
-from benchmarks.spread_truth import compare_hosts
 from compbench.config.scenarios import load_scenario
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.truth.nearest import Nearest
@@ -131,6 +130,8 @@ def main(words: list[str]) -> int:
         print(*multiplied(int(words[0].removeprefix("limits="))))
         return 0
     if words[:1] == ["spread"]:
+        from benchmarks.spread_truth import compare_hosts  # noqa: PLC0415 - all else does without Dask
+
         return compare_hosts(scenario_of(SCENARIO, int(words[1]) if len(words) > 1 else 100_000))
     asked = {"rows": "1000000", "scenario": SCENARIO, **dict(word.split("=", 1) for word in words)}
     count = int(asked["rows"])

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.helpers import STAND_INS
+from tests.project import eventually
 
 SCENARIO = """\
 name = "A small workload"
@@ -91,3 +94,20 @@ def drive(folder: Path, url: str, arrival: str, duration_s: int, *options: str |
     ended = loadtest(*base, *options)
     assert output.exists(), f"no report:\n{ended.stdout}\n{ended.stderr}"
     return Driven(ended.returncode, ended.stdout, ended.stderr, json.loads(output.read_text()))
+
+
+def lose_a_host(pid: int) -> None:
+    """Kill the worker of one of the two hosts that a process, or one that it started, sends from."""
+    assert eventually(lambda: len(_host_drivers(pid)) == 2, 60)
+    worker = _host_drivers(pid)[0].parent()
+    assert worker is not None
+    worker.kill()
+
+
+def _host_drivers(pid: int) -> list[psutil.Process]:
+    found = []
+    for one in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it may end meanwhile
+            if one.cmdline()[-2:] == ["compbench.loadtest", "host"]:
+                found.append(one)
+    return found

@@ -163,6 +163,8 @@ class Suite:
     def measure_capacity(self, scenario: str) -> None:
         """Search for a scenario's capacity in a run of its own, which is closed with its pages when that has ended.
 
+        A search that lost one of several hosts is made again.
+
         Raises:
             UserError: several systems are asked for.
         """
@@ -177,6 +179,8 @@ class Suite:
         self.searches.append(run)
         self.page.begin()
         run.measure(measurement, (1, 1))
+        while due(run.captures, self.project.settings.invalid_retries):
+            run.measure(measurement, (1, 1), again=True)
         run.write_diagnostics(measurement.name)
         run.close_if_complete()
 

@@ -70,6 +70,7 @@ def capacity_of(goal: Goal, found: RateBracket, points: list[Point]) -> Capacity
         precision_pct=goal.precision_pct,
         curve=[_tried(point) for point in points],
         note=_conclusion(found),
+        fault=found.fault,
     )
 
 
@@ -94,6 +95,7 @@ def _try(options: CapacityOptions, rate: float, progress: Progress, began: float
         p99_ms=measured.pooled.times.response.percentile_ms(99),
         error_rate=measured.error_rate,
         invalid_reason=verdict.driver_fault(measured),
+        is_host_lost=bool(measured.ended.fault),
     )
 
 
@@ -104,6 +106,8 @@ def _line(point: Point) -> str:
 
 
 def _conclusion(found: RateBracket) -> str:
+    if found.fault:
+        return f"Capacity: not found; {found.fault}, and the search has ended there"
     if found.bound == "none":
         return f"Capacity: none; not even {found.high or 0:.0f} ops/sec were sustained"
     if found.high is None:

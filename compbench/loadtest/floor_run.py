@@ -90,7 +90,9 @@ def measure_floor(options: FloorOptions, run: verdict.Measured, keep: Callable[.
         yield from totals.take(interval, interval.pooled())
 
     ended = keep(plan, make(), lambda _in_s: None, take)
-    return _floor_of(verdict.Measured(duration_s, schedule.offered()[1], totals, totals.pooled(), ended))
+    return _floor_of(
+        verdict.Measured(duration_s, schedule.offered()[1], totals, totals.pooled(), ended, options.processes)
+    )
 
 
 def _floor_of(measured: verdict.Measured) -> Floor:

@@ -48,7 +48,7 @@ def find_frontier(options: FrontierOptions, progress: Progress) -> Frontier:
     """Climb the ladder and search for the capacities, printing each step; write the record.
 
     Raises:
-        UserError: the server can't be reached, its recall can't be told, or a file can't be written.
+        UserError: the server can't be reached, its recall can't be told, a host was lost, or a file can't be written.
     """
     scenario = options.trial.scenario
     if not efforts.has_vector_searches(scenario):
@@ -119,6 +119,8 @@ def _point(options: FrontierOptions, effort: int) -> FrontierPoint:
     client = client_of(trial)
     stored = ask_once(client, client.count)
     measured, workload = measure_load(trial, Progress(None))
+    if measured.ended.fault:  # its answers are lost with it, which says nothing of the server
+        raise UserError(f"effort {effort}: {measured.ended.fault}")
     recall = check_answers(trial, workload, stored)
     time.sleep(efforts.SETTLE_S)
     if recall.answers in MEANINGLESS:
@@ -179,6 +181,8 @@ def _capacities(options: FrontierOptions, points: Sequence[FrontierPoint], progr
             trial = _with_effort(options.trial, effort)._replace(duration_s=options.capacity_step_s)
             asked = CapacityOptions(trial, options.capacity, None)
             by_effort[effort] = capacity_of(options.capacity, *search_capacity(asked, Progress(None)))
+            if fault := by_effort[effort].fault:
+                raise UserError(f"capacity at effort {effort}: {fault}")
         capacity = None if effort is None else by_effort.get(effort)
         found.append(RecallCapacity(recall=recall, effort=effort, capacity=capacity))
     return found

@@ -151,7 +151,7 @@ def measure_load(
         teller = SecondTeller(progress, offered, tried_ops_s, known)
         watch = _Watch(options, progress, totals, hlog, teller, (warm_up, sum(offered)))
         ended = keep_on(options, plan, workload, watch.started, watch.take, watch.hold)
-    return verdict.Measured(options.duration_s, offered, totals, totals.pooled(), ended), workload
+    return verdict.Measured(options.duration_s, offered, totals, totals.pooled(), ended, options.senders), workload
 
 
 def keep_on(

@@ -31,7 +31,8 @@ TELLING_SHARE = 0.1
 class Measured(NamedTuple):
     """The measured part of a run: the operations due in each second, their outcome, and the driver's own use of CPU.
 
-    Every operation that was due is one of completed, failed or never sent.
+    Every operation that was due is one of completed, failed or never sent. Each of `senders` processes sends the same
+    share of them, here or on several hosts.
     """
 
     duration_s: float
@@ -39,6 +40,7 @@ class Measured(NamedTuple):
     totals: Totals
     pooled: Part
     ended: Ended
+    senders: int = 1
 
     @property
     def elapsed_s(self) -> float:
@@ -79,7 +81,7 @@ class Measured(NamedTuple):
         sent = self.pooled.count - self.pooled.never_sent
         if sent < TELLING_SHARE * self.pooled.count:
             return 0.0
-        at_ease_pct = self.pooled.count / self.duration_s * EASE_US / 1e4
+        at_ease_pct = self.pooled.count / self.senders / self.duration_s * EASE_US / 1e4
         return max(0.0, self.needed_cpu_pct - at_ease_pct)
 
     @property
@@ -132,7 +134,7 @@ def _lack_of_cpu(measured: Measured) -> str:
         )
     if measured.costly_client_pct > CPU_LIMIT_PCT:
         return (
-            f"the client's own work on {pooled.count / measured.duration_s:.0f} ops/sec takes"
+            f"the client's own work on {pooled.count / measured.senders / measured.duration_s:.0f} ops/sec takes"
             f" {measured.costly_client_pct:.0f}% of a core, over {CPU_LIMIT_PCT:.0f}%: answers were read late by the"
             " driver (more --processes, or a lower rate)"
         )

@@ -85,6 +85,11 @@ class Attempt:
         """Tell whether the driver ended by itself and left a whole report, whatever that is worth."""
         return not self.driver.timed_out and (self.result is not None or self.capacity is not None)
 
+    @property
+    def capacity_found(self) -> Capacity | None:
+        """Return the capacity; None of a search that lost a host, whose rates would be read as an answer."""
+        return None if self.capacity and self.capacity.fault else self.capacity
+
     def partial(self, kind: str) -> Path:
         """Return where one of the scenario's files grows until it is whole."""
         path = self.run.path(self.measurement.name, kind)
@@ -153,7 +158,7 @@ def capture_of(attempt: Attempt, outcome: Outcome, files: dict[str, str]) -> Cap
         server=attempt.server,
         driver_process=attempt.driver,
         result=attempt.result,
-        capacity=attempt.capacity,
+        capacity=attempt.capacity_found,
         frontier=attempt.frontier,
         system_facts=attempt.system_facts,
         samples=attempt.samples,

@@ -98,8 +98,8 @@ def _of_neighbours(result: Result) -> Iterator[Notice]:
 
 
 def _of_hosts(result: Result) -> Iterator[Notice]:
-    hosts = result.details.hosts if result.details else []
-    if odd := [f"host {host.name} has {host.differs}" for host in hosts if host.differs]:
+    hosts = result.details.hosts if result.details else None
+    if odd := [f"host {host.name} has {host.differs}" for host in hosts or [] if host.differs]:
         yield notice_of("host-differs", told="; ".join(odd))
 
 

@@ -130,7 +130,7 @@ def result_of(report: Report) -> Result:
 
 
 def _without_histograms(details: Details) -> Details:
-    hosts = [msgspec.structs.replace(host, histograms=None) for host in details.hosts]
+    hosts = [msgspec.structs.replace(host, histograms=None) for host in details.hosts or []]
     return msgspec.structs.replace(details, histograms=None, hosts=hosts)
 
 

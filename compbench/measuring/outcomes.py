@@ -35,9 +35,11 @@ def judge_held_data(data_set: DataSet | None) -> Outcome | None:
 
 
 def judge_capacity(found: Capacity | None, ended: Exit, stderr_lines: list[str]) -> Outcome:
-    """Judge a search that has ended: passed if it found the target's own limit."""
+    """Judge a search that has ended: passed if it found the target's own limit, invalid if it lost a host."""
     if found is None:
         return _without_report(ended, stderr_lines)
+    if found.fault:
+        return outcome_of("measurement-invalid", "measure", why=found.fault)
     if found.bound in ("target", "limit"):
         return outcome_of("passed", note=found.note)
     return outcome_of(
@@ -51,7 +53,7 @@ def judge(
     """Judge what a driver that ended by itself reported: passed, missed, failed or invalid, with the reason."""
     if result is None:
         return _without_report(ended, stderr_lines)
-    is_host_lost = result.details is not None and result.details.is_host_lost
+    is_host_lost = result.details is not None and bool(result.details.is_host_lost)
     if not is_host_lost and (failed := _failure(result)):
         return failed
     if result.details is not None and result.details.valid is False:
@@ -77,7 +79,7 @@ def judge_senders(outcome: Outcome, result: Result, earlier: Iterable[Result | N
 
 
 def _sent_from(result: Result | None) -> list[str]:
-    return result.details.sent_from if result and result.details else []
+    return result.details.sent_from or [] if result and result.details else []
 
 
 def judge_crowding(

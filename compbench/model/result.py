@@ -236,11 +236,11 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     effort: Count | None = None
     client_cpu_us: Amount | None = None
     floor: Floor | None = None
-    floor_missing: str = ""  # why it is None
+    floor_missing: str | None = None  # why it is None
     histograms: Histograms | None = None
-    hosts: list[HostFigures] = []
-    sent_from: list[str] = []
-    is_host_lost: bool = False
+    hosts: list[HostFigures] | None = None
+    sent_from: list[str] | None = None
+    is_host_lost: bool | None = None
     late_over_1s_fraction: Fraction | None = None
     valid: bool | None = None
     invalid_reason: str | None = None
@@ -363,7 +363,8 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """The highest rate within the limits: `low_ops_s` is sustained, `high_ops_s` (None: not found) is not.
 
     `bound` says why the search went no higher: the `target`, the `driver`, the search's own `limit`, or that not even
-    the lowest rate was sustained (`none`).
+    the lowest rate was sustained (`none`). `fault` says which of several hosts was lost: the search ended early then,
+    and the rates are no answer.
     """
 
     low_ops_s: Amount
@@ -374,6 +375,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     precision_pct: Amount
     curve: list[TriedRate]
     note: str = ""
+    fault: str = ""
 
 
 class Frontier(msgspec.Struct, frozen=True, kw_only=True):

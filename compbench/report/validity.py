@@ -39,7 +39,7 @@ def doubts(group: Group, manifest: Manifest, p99: Spread | None) -> list[Doubt]:
     return [
         _measurement(known),
         *_attempts(capture),
-        *_hosts(known.hosts),
+        *_hosts(known.hosts or []),
         _clock(capture, is_open_loop=details is not None),
         _load(capture, known),
         _tail(capture, known),

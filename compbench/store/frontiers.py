@@ -113,7 +113,9 @@ def _how(settings: Settings) -> dict[str, object]:
     if settings.frontier_capacity:
         names += ["capacity_step_s", "capacity_repeats", "capacity_precision_pct"]
     found = {name: getattr(settings, name) for name in names} | {"priority": settings.niceness}
-    # Earlier records have neither entry, and were made without.
+    # Earlier records have none of these entries, and were made without.
+    if asked := settings.asked_hosts:
+        found["hosts"] = asked.words
     if apart := isolation.reached_by(settings).told:
         found["isolation"] = apart
     return found | ({"memory_limit_gb": settings.memory_limit_gb} if settings.memory_limit_gb else {})

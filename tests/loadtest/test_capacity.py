@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from compbench.loadtest.engine.capacity import RATE_LIMIT, CapacitySearch, Goal, Trial, is_sustained
+from compbench.loadtest.engine.capacity import RATE_LIMIT, CapacitySearch, Goal, RateBracket, Trial, is_sustained
 
 GOAL = Goal(p99_ms=20, max_error_rate=0.01, repeats=3, precision_pct=5)
 Server = Callable[[float], Trial]
@@ -85,6 +85,22 @@ def test_a_failure_of_the_driver_is_no_evidence_and_is_called_its_limit() -> Non
 
 def test_what_meets_the_goal_in_spite_of_the_driver_is_sustained() -> None:
     assert is_sustained(Trial(100, 100, 5.0, 0.0, invalid_reason="lag"), GOAL)
+
+
+def test_a_lost_host_ends_the_search_and_its_trial_is_never_sustained() -> None:
+    lost = Trial(200, 200, 5.0, 0.0, invalid_reason="host b was lost", is_host_lost=True)
+    assert is_sustained(lost, GOAL) is None, "the figures of the seconds before may be good"
+    found = CapacitySearch(GOAL)
+    found.add(Trial(100, 100, 5.0, 0.0))
+    found.add(lost)
+    assert found.next_rate is None
+    assert found.result() == RateBracket(100, None, "driver", "host b was lost")
+
+
+def test_a_host_that_is_lost_at_once_says_nothing_of_the_lowest_rate() -> None:
+    found = CapacitySearch(GOAL)
+    found.add(Trial(100, 0, 0.0, 0.0, invalid_reason="host b was lost", is_host_lost=True))
+    assert found.result() == RateBracket(0, None, "driver", "host b was lost")
 
 
 def test_a_spoiled_trial_is_tried_again() -> None:

@@ -61,7 +61,7 @@ OWN_KEYS = {
     ),
     *("processes", "arrival", "workload_digest", "offered_ops_s", "achieved_ops_s", "due", "sent", "completed"),
     *("failed", "never_sent", "in_flight_max", "driver_cpu_pct", "response_time_ms", "service_time_ms"),
-    *("effort", "client_cpu_us", "floor"),
+    *("effort", "client_cpu_us", "floor", "floor_missing", "hosts", "is_host_lost", "sent_from"),
     *("driver_lag_ms", "response_time_ms_ci", "per_operation", "time_series", "errors", "histograms", "hlog"),
     *("late_over_1s_fraction", "valid", "invalid_reason", "recall", "traversal"),
 }
@@ -209,7 +209,9 @@ def test_target_rate_replaces_the_arrival_pattern(tmp_path: Path) -> None:
 def test_progress_is_told_from_the_start_of_each_phase(tmp_path: Path) -> None:
     path = tmp_path / "progress.jsonl"
     with serving("--error-share", "0.1") as url:
-        own = drive(tmp_path, url, constant(50), 2, "--warm-up", "1", "--progress", path).own
+        # Without a cache of its own, recall would be told as soon as another test has left the neighbours.
+        options = ("--warm-up", "1", "--progress", path, "--cache", tmp_path / "cache")
+        own = drive(tmp_path, url, constant(50), 2, *options).own
     every = [json.loads(line) for line in path.read_text().splitlines()]
     lines = [line for line in every if "phase" in line]
     phases = [line["phase"] for line in lines]

@@ -345,3 +345,9 @@ def test_the_command_line_computes_once_and_tells_its_progress(tmp_path: Path) -
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert Path(done.stdout.strip()).is_file()
     assert '"done":2000,"wanted":2000,"work":"rows compared for exact neighbours"' in progress.read_text()
+
+
+def test_the_benchmark_measures_without_the_extra_that_several_hosts_need() -> None:
+    code = "import sys; sys.modules |= {'dask': None, 'distributed': None}; import benchmarks.ground_truth"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

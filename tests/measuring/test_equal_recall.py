@@ -135,6 +135,20 @@ def test_a_record_made_under_another_isolation_or_limit_is_another(
     assert len(places) == 4
 
 
+def test_a_record_made_from_other_hosts_is_another_and_without_hosts_its_name_is_that_of_before(tmp_path: Path) -> None:
+    path = tmp_path / "alpha.toml"
+    write_scenario(path, 100)
+    searches = load_scenario(path)
+    asked: tuple[dict[str, str], ...] = (
+        {},
+        {"hosts": "local:2"},
+        {"hosts": "ssh:a,b"},
+        {"scheduler": "tcp://10.0.0.1:8786"},
+    )
+    assert len({frontiers.frontier_file(settings_of(tmp_path, **words), searches) for words in asked}) == 4
+    assert "hosts" not in frontiers._how(settings_of(tmp_path))
+
+
 def test_none_is_needed_where_there_is_nothing_to_choose(tmp_path: Path) -> None:
     path = tmp_path / "alpha.toml"
     write_scenario(path, 100)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from compbench.machine.process import Exit
-from compbench.measuring.outcomes import judge, judge_senders
+from compbench.measuring.outcomes import judge, judge_capacity, judge_senders
 from compbench.model.notices import outcome_of
-from compbench.model.result import Details, HostFigures, Result, Summary
+from compbench.model.result import Capacity, Details, HostFigures, Result, Summary
 from compbench.model.scenario import Validation
 
 NONE = Summary(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -41,3 +41,18 @@ def test_a_load_from_other_hosts_than_earlier_in_the_run_is_invalid() -> None:
     assert judge_senders(passed, result_from("a", "b"), [None, result_from(), result_from("a", "b")]) == passed
     found = judge_senders(passed, result_from("a"), [result_from("a", "b")])
     assert (found.verdict, found.reason) == ("invalid", "sent from a, and earlier in this run from a, b")
+
+
+def test_a_search_that_lost_a_host_is_invalid_and_so_made_again_and_no_limit_of_the_driver() -> None:
+    found = Capacity(
+        low_ops_s=100,
+        high_ops_s=None,
+        bound="driver",
+        p99_limit_ms=20,
+        max_error_rate=0,
+        precision_pct=5,
+        curve=[],
+        fault="host b was lost",
+    )
+    outcome = judge_capacity(found, Exit(1), [])
+    assert (outcome.verdict, outcome.code, outcome.reason) == ("invalid", "measurement-invalid", "host b was lost")

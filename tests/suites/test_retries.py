@@ -16,6 +16,7 @@ import pytest
 
 from compbench.model.events import MeasurementBegan, OutcomeReached, PhaseBegan, RunClosed
 from compbench.model.file_names import EVENTS
+from tests.drive import lose_a_host
 from tests.helpers import read_events
 from tests.project import BRIEF, NAMES, Project, eventually
 
@@ -186,3 +187,23 @@ def test_another_scenario_alone_does_not_close_a_run_in_which_a_retry_is_due(pro
     assert "alpha: measured already" in done.stdout
     assert "it was invalid, and is made again at the end of its round" in done.stdout
     assert (project.manifest()["state"], len(project.runs())) == ("closed", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_search_for_a_capacity_that_lost_a_host_has_no_answer_and_is_made_again(project: Project) -> None:
+    project.set(capacity_step_s=2, capacity_repeats=1, capacity_precision_pct=50.0, connections=32)
+    search = project.start("capacity:beta", "hosts=local:2", STAND_IN_ENGRAM="slow_answers=0.2")
+    lose_a_host(search.pid)
+    said, _ = search.communicate(timeout=200)
+    capture = project.capture("beta_capacity")
+    assert capture["attempt"] >= 2, said
+    (first,) = project.run().glob("*_beta_capacity_capture.json.attempt1.invalid")
+    spoiled = json.loads(first.read_text())
+    assert spoiled["outcome"]["code"] == "measurement-invalid"
+    assert spoiled["outcome"]["reason"].startswith("host local-")
+    assert spoiled["capacity"] is None
+    (report,) = project.run().glob("*_beta_capacity.json.attempt1.invalid")
+    assert json.loads(report.read_text())["fault"] in spoiled["outcome"]["reason"]
+    assert capture["capacity"]["curve"]
+    assert project.orphans() == []

@@ -33,13 +33,14 @@ class Goal(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """The result of one trial; `invalid_reason` is empty unless the driver spoiled it."""
+    """The result of one trial; `invalid_reason` is empty unless the driver spoiled it, or lost one of its hosts."""
 
     rate: float
     achieved: float
     p99_ms: float
     error_rate: float
     invalid_reason: str = ""
+    is_host_lost: bool = False
 
 
 class Point(NamedTuple):
@@ -53,19 +54,24 @@ class RateBracket(NamedTuple):
     """The answer: the target sustains `low` operations a second and not `high`; the truth lies between.
 
     `bound` names the reason of `high`: the target's limit, the driver's, the search's, or that nothing was sustained
-    ("none"; `low` is then 0). `high` is None if no rate was found that is too much.
+    ("none"; `low` is then 0). `high` is None if no rate was found that is too much. `fault` says which host was lost,
+    so that the search ended early and there is no answer.
     """
 
     low: float
     high: float | None
     bound: Bound
+    fault: str = ""
 
 
 def is_sustained(trial: Trial, goal: Goal) -> bool | None:
     """Judge a trial: None if it failed and the driver may be to blame.
 
     A driver that lags only adds to the times and takes from the rate: a trial that meets the goal all the same counts.
+    One that lost a host has not sent its load, whatever the figures of the seconds before are.
     """
+    if trial.is_host_lost:
+        return None
     met = (
         trial.p99_ms <= goal.p99_ms
         and trial.error_rate <= goal.max_error_rate
@@ -84,6 +90,7 @@ class CapacitySearch:
         self._high_bound: Bound = "limit"
         self._rate = start_rate
         self._yes = self._no = self._spoiled = 0
+        self._fault = ""
 
     @property
     def next_rate(self) -> float | None:
@@ -94,6 +101,9 @@ class CapacitySearch:
         """Take the result of the trial of `next_rate`."""
         verdict = is_sustained(trial, self._goal)
         self.points.append(Point(trial, verdict))
+        if trial.is_host_lost:  # those that are left would be another driver, and the lost one does not come back
+            self._fault = trial.invalid_reason
+            return
         if verdict is None:
             self._spoiled += 1
         else:
@@ -109,7 +119,8 @@ class CapacitySearch:
     def result(self) -> RateBracket:
         """Return the answer as far as it is known by now."""
         high = None if math.isinf(self._high) else self._high
-        return RateBracket(self._low, high, self._high_bound if self._low else "none")
+        bound: Bound = self._high_bound if self._low else "none"
+        return RateBracket(self._low, high, "driver" if self._fault else bound, self._fault)
 
     def _move(self, *, sustained: bool, bound: Bound) -> None:
         """Settle the rate and choose the next one."""
@@ -126,7 +137,7 @@ class CapacitySearch:
             self._rate = _rounded(self._high / RAMP_FACTOR)
 
     def _is_over(self) -> bool:
-        if self._low >= RATE_LIMIT or self._high <= 1:
+        if self._fault or self._low >= RATE_LIMIT or self._high <= 1:
             return True
         narrow = self._high <= self._low * (1 + self._goal.precision_pct / 100)
         return bool(self._low) and (narrow or self._rate in (self._low, self._high))
