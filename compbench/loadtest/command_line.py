@@ -13,7 +13,6 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -200,9 +199,8 @@ def _check_set(options: argparse.Namespace) -> int:
 
 
 def _check_hosts(options: argparse.Namespace) -> int:
-    server = urlsplit(options.endpoint)
     with opened_cluster(options.hosts, options.cache) as cluster:
-        seen = look_at_hosts(cluster, (server.hostname or "", server.port or 0))
+        seen = look_at_hosts(cluster, options.server)
     print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
     return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from compbench.config.hosts import FORMS
 from compbench.loadtest import __version__
-from compbench.loadtest.option_types import WholeNumber, above_0, hosts_option, recalls, seconds, share
+from compbench.loadtest.option_types import WholeNumber, above_0, host_and_port, hosts_option, recalls, seconds, share
 from compbench.model.efforts import RECALLS
 from compbench.model.scenario import NODES_LIMIT, RATE_LIMIT, U64_MAX
 
@@ -42,11 +42,7 @@ def driver_parser() -> argparse.ArgumentParser:
     common.add_argument("--output", type=Path, metavar="PATH", help="write a JSON report")
     common.add_argument("--progress", type=Path, metavar="PATH", help="append JSON lines, about one a second")
     common.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where exact neighbours are kept")
-    hosts = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    hosts.add_argument("--hosts", type=hosts_option, metavar="WORDS", help=f"to send from: {FORMS}")
-    hosts.add_argument(
-        "--hosts-timeout", type=seconds, default=60.0, metavar="S", help="until when all hosts are to be ready"
-    )
+    hosts = _hosts_options(required=False)
     sending = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common, hosts])
     sending.add_argument("--connections", type=WholeNumber(1, CONNECTIONS_LIMIT), default=64, metavar="N")
     sending.add_argument(
@@ -67,13 +63,26 @@ def driver_parser() -> argparse.ArgumentParser:
     commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
     commands.add_parser("sizes", parents=[common], allow_abbrev=False, help="how large requests are; asks no server")
     commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
-    look = commands.add_parser("check-hosts", parents=[hosts], allow_abbrev=False, help="look at the hosts")
-    look.add_argument("--endpoint", required=True, metavar="URL", help="the server that they are to reach")
+    look = commands.add_parser(
+        "check-hosts", parents=[_hosts_options(required=True)], allow_abbrev=False, help="look at the hosts"
+    )
+    look.add_argument(
+        "--server", type=host_and_port, action="append", default=[], metavar="HOST:PORT", help="what they are to reach"
+    )
     look.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where workers here may write")
     # Without help: it is for hosts, to which `agent` gives it.
     commands.add_parser("host", allow_abbrev=False)
     commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
     return parser
+
+
+def _hosts_options(*, required: bool) -> argparse.ArgumentParser:
+    hosts = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    hosts.add_argument("--hosts", type=hosts_option, required=required, metavar="WORDS", help=f"to send from: {FORMS}")
+    hosts.add_argument(
+        "--hosts-timeout", type=seconds, default=60.0, metavar="S", help="until when all hosts are to be ready"
+    )
+    return hosts
 
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:

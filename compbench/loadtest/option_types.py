@@ -42,6 +42,15 @@ def hosts_option(text: str) -> HostsAsked:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """Return where a server listens: a name or an address, in brackets where it has colons, and a port."""
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not bare or (":" in bare and bare == host):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return bare, WholeNumber(1, 65_535)(port)
+
+
 def recalls(text: str) -> tuple[float, ...]:
     """Return recalls in ascending order."""
     return tuple(sorted({above_0(1.0)(part) for part in text.split(",")}))
