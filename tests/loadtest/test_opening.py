@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from compbench.config.hosts import read_hosts
-from compbench.loadtest.cluster import opening, spread
+from compbench.loadtest.cluster import dask_calls, opening, spread
 from compbench.loadtest.cluster.opening import Cluster, opened_cluster
 from compbench.model.errors import UserError
 from tests.drive import loadtest
@@ -51,7 +51,7 @@ def test_a_scheduler_that_freezes_keeps_nobody_from_closing_nor_from_telling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spread, "ANSWER_LIMIT_S", 1.0)
-    monkeypatch.setattr(opening, "_CONNECT_LIMIT_S", 1.0)
+    monkeypatch.setattr(dask_calls, "CONNECT_LIMIT_S", 1.0)
     with scheduler_with_a_worker(tmp_path) as (address, scheduler):
         with opened_cluster(read_hosts(address), tmp_path) as cluster:
             assert [host.name for host in cluster.hosts] == ["a"]
@@ -70,9 +70,9 @@ def test_a_scheduler_that_freezes_keeps_nobody_from_closing_nor_from_telling(
 def test_a_scheduler_that_freezes_while_it_is_asked_for_its_workers_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "ANSWER_LIMIT_S", 1.0)
+    monkeypatch.setattr(dask_calls, "ANSWER_LIMIT_S", 1.0)
     with scheduler_with_a_worker(tmp_path) as (address, scheduler):
-        known = opening.workers_of
+        known = dask_calls.workers_of
 
         def frozen(client: object, wanted: int) -> object:
             scheduler.suspend()

@@ -13,28 +13,29 @@ import pkgutil
 import shlex
 import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import compbench
 from compbench.config.hosts import HostsAsked
+from compbench.loadtest.cluster.dask_calls import (
+    CONNECT_LIMIT_S,
+    NOT_INSTALLED,
+    close_in_time,
+    connected,
+    kill_all_but,
+    mend_of,
+    refuse_without_certificates,
+    told_of,
+    workers_of,
+)
 from compbench.model.errors import UserError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-# How long a cluster may take until its hosts are there, and a scheduler until it answers.
-OPEN_LIMIT_S = 60.0
-_CONNECT_LIMIT_S = 10.0
-# How long a scheduler may take to answer a question, and a cluster to close; what is frozen does neither.
-ANSWER_LIMIT_S = 20.0
-_CLOSE_LIMIT_S = 4.0
-_POLL_S = 0.1
 # A Dask worker samples the stacks of its threads every 10 ms unless told otherwise, and wakes up as often for itself:
 # 120 times a second, and with these 4 times. A host that is gone is told by its connection, and never replaced.
 QUIET = {
@@ -46,15 +47,13 @@ QUIET = {
     # neighbours take twice the CPU time.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     "distributed.scheduler.allowed-failures": 0,
-    "distributed.comm.timeouts.connect": f"{_CONNECT_LIMIT_S:.0f}s",
+    "distributed.comm.timeouts.connect": f"{CONNECT_LIMIT_S:.0f}s",
     "distributed.admin.log-format": "%(message)s",
 }
 # There is a server all the same, on a port that nobody else has.
 _NO_DASHBOARD = "127.0.0.1:0"
 # Looked up by the standard library, which a host without compbench has too.
 _PROGRAM = "compbench.loadtest.cluster.agent:__name__"
-_INSTALL = "install the extra `distributed`, as pip install -e '.[distributed]' does"
-_NOT_INSTALLED = f"several hosts need Dask: {_INSTALL}"
 
 
 class Host(NamedTuple):
@@ -88,7 +87,7 @@ def opened_cluster(asked: HostsAsked, cache: Path) -> Iterator[Cluster]:
         import dask  # noqa: PLC0415 - takes a second, which only those pay who ask for hosts
         import distributed  # noqa: PLC0415 - see above
     except ImportError:
-        raise UserError(_NOT_INSTALLED) from None
+        raise UserError(NOT_INSTALLED) from None
     for name in ("distributed", "distributed.client"):  # Dask gives the latter a level of its own
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
@@ -98,7 +97,7 @@ def opened_cluster(asked: HostsAsked, cache: Path) -> Iterator[Cluster]:
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever Dask or asyncssh raised is what is to be told
-            raise UserError(f"hosts {asked.words}: {_told(error)}{_mend_of(error)}") from None
+            raise UserError(f"hosts {asked.words}: {told_of(error)}{mend_of(error)}") from None
         yield cluster
 
 
@@ -113,68 +112,17 @@ def _client(stack: contextlib.ExitStack, asked: HostsAsked, scratch: Path, distr
     match asked.kind:
         case "scheduler":
             address = asked.scheduler
-            _refuse_without_certificates(address, distributed)
+            refuse_without_certificates(address, distributed)
         case "local":
-            stack.callback(_kill_all_but, set(multiprocessing.active_children()))
+            stack.callback(kill_all_but, set(multiprocessing.active_children()))
             address = _local(asked.workers, scratch, distributed)
-            stack.callback(_close, address)
+            stack.callback(close_in_time, address)
         case "ssh":
             address = _over_ssh(asked.names, distributed)
-            stack.callback(_close, address)
-    client = _connected(address, distributed)
-    stack.callback(_close, client)
+            stack.callback(close_in_time, address)
+    client = connected(address, distributed)
+    stack.callback(close_in_time, client)
     return client
-
-
-def _connected(address: Any, distributed: Any) -> Client:
-    """Return a client of a scheduler, on which Dask waits for ever if something there takes connections, but is silent.
-
-    Raises:
-        TimeoutError: nothing there answers as a scheduler does.
-    """
-    found: Future[Client] = Future()
-
-    def connect() -> None:
-        try:
-            found.set_result(distributed.Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False))
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            found.set_exception(error)
-
-    threading.Thread(target=connect, daemon=True).start()
-    try:
-        return found.result(timeout=2 * _CONNECT_LIMIT_S)
-    except TimeoutError as error:
-        raise TimeoutError(str(error) or f"no scheduler has answered within {2 * _CONNECT_LIMIT_S:g} s") from None
-
-
-def _refuse_without_certificates(address: str, distributed: Any) -> None:
-    """Refuse an encrypted way for which there are no certificates; Dask would go on for 20 s, and show a traceback.
-
-    Raises:
-        UserError: there are none.
-    """
-    has_any = distributed.Security().get_connection_args("client").get("ssl_context") is not None
-    if urlsplit(address).scheme in ("tls", "wss") and not has_any:
-        mend = "name them in Dask's settings (distributed.comm.tls)"
-        raise UserError(f"scheduler {address}: there are no certificates for an encrypted connection: {mend}")
-
-
-def _close(opened: Any) -> None:
-    """Close a client or a cluster of Dask's; of hosts that are gone or frozen some can't be told to end.
-
-    What was measured is known by then: whatever Dask says against closing, the connections end with this process.
-    """
-    try:
-        opened.close(timeout=_CLOSE_LIMIT_S)
-    except Exception:  # noqa: BLE001 - see above
-        opened.shutdown_on_close = False  # Dask would else try it again, at the end of this process
-
-
-def _kill_all_but(earlier: set[Any]) -> None:
-    """End what has not ended by itself, so that this process can: a frozen worker takes no other signal."""
-    for process in set(multiprocessing.active_children()) - earlier:
-        process.kill()
-        process.join()
 
 
 def _local(count: int, scratch: Path, distributed: Any) -> Any:
@@ -236,23 +184,6 @@ def _hosts_of(client: Client, asked: HostsAsked) -> tuple[Host, ...]:
     return tuple(hosts.values())
 
 
-def workers_of(client: Any, wanted: int) -> dict[str, Any]:
-    """Return what the scheduler knows of its workers, by address, once there are so many.
-
-    Raises:
-        TimeoutError: there are fewer for too long, or it does not answer.
-    """
-    until_s = time.monotonic() + OPEN_LIMIT_S
-    while True:
-        workers = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER_LIMIT_S)["workers"]
-        running = {address: facts for address, facts in workers.items() if facts["status"] == "running"}
-        if len(running) >= wanted:
-            return running
-        if time.monotonic() > until_s:
-            raise TimeoutError(f"{len(running)} of {wanted} workers were there within {OPEN_LIMIT_S:g} s")
-        time.sleep(_POLL_S)
-
-
 def _refuse_unfit(cluster: Cluster) -> None:
     """Refuse hosts that can't run compbench; whether it is the same one, each is asked when it is given work.
 
@@ -267,9 +198,9 @@ def _refuse_unfit(cluster: Cluster) -> None:
     }
     for name, future in asked.items():
         try:
-            future.result(timeout=_CONNECT_LIMIT_S)
+            future.result(timeout=CONNECT_LIMIT_S)
         except TimeoutError:
-            raise UserError(f"host {name} has not answered within {_CONNECT_LIMIT_S:g} s") from None
+            raise UserError(f"host {name} has not answered within {CONNECT_LIMIT_S:g} s") from None
         except Exception as error:  # noqa: BLE001 - whatever the host's own Python or Dask raised is what is to be told
             said = " ".join(f"{type(error).__name__}: {error}".split())
             mend = "install the same one there, with the same extras"
@@ -293,24 +224,3 @@ def _own_address(name: str) -> str:
     with socket.socket(family, kind) as probe:
         probe.connect(address)
         return str(probe.getsockname()[0])
-
-
-def _told(error: Exception) -> str:
-    """Return an exception as a line that says something."""
-    said = " ".join(str(error).split())
-    return said or type(error).__name__
-
-
-def _mend_of(error: Exception) -> str:
-    """Return how to mend what has kept a cluster from opening; nothing where its own words say so."""
-    match type(error).__name__:
-        case "HostKeyNotVerifiable":
-            return ": log in there once by `ssh`, which notes the host's key in ~/.ssh/known_hosts"
-        case "PermissionDenied":
-            return ": `ssh` has to get in there without a password, by the keys of ~/.ssh"
-        case "ImportError" | "ModuleNotFoundError":
-            return f": {_INSTALL}"
-        case "TimeoutError" | "OSError" | "CommClosedError":
-            return ": see whether it runs, and whether this machine reaches it"
-        case _:
-            return ""

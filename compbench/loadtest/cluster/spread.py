@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from compbench.config.hosts import HostsAsked
+from compbench.loadtest.cluster.dask_calls import ANSWER_LIMIT_S, OPEN_LIMIT_S
 from compbench.loadtest.cluster.leases import code_digest
-from compbench.loadtest.cluster.opening import ANSWER_LIMIT_S, OPEN_LIMIT_S, Cluster, opened_cluster
+from compbench.loadtest.cluster.opening import Cluster, opened_cluster
 from compbench.loadtest.cluster.part import Refused, SearchOrder, nearest_in_span, order_for
 from compbench.loadtest.truth.best_lists import best_of
 from compbench.loadtest.truth.ground_truth import Advance, RowSearch, Searched
