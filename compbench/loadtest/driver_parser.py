@@ -7,7 +7,15 @@ from pathlib import Path
 
 from compbench.config.hosts import FORMS
 from compbench.loadtest import __version__
-from compbench.loadtest.option_types import WholeNumber, above_0, host_and_port, hosts_option, recalls, seconds, share
+from compbench.loadtest.option_types import (
+    WholeNumber,
+    above_0,
+    host_port_option,
+    hosts_option,
+    recalls,
+    seconds,
+    share,
+)
 from compbench.model.efforts import RECALLS
 from compbench.model.scenario import NODES_LIMIT, RATE_LIMIT, U64_MAX
 
@@ -67,7 +75,12 @@ def driver_parser() -> argparse.ArgumentParser:
         "check-hosts", parents=[_hosts_options(required=True)], allow_abbrev=False, help="look at the hosts"
     )
     look.add_argument(
-        "--server", type=host_and_port, action="append", default=[], metavar="HOST:PORT", help="what they are to reach"
+        "--server",
+        type=host_port_option,
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="what they are to reach",
     )
     look.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where workers here may write")
     # Without help: it is for hosts, to which `agent` gives it.

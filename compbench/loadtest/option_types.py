@@ -42,7 +42,7 @@ def hosts_option(text: str) -> HostsAsked:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def host_and_port(text: str) -> tuple[str, int]:
+def host_port_option(text: str) -> tuple[str, int]:
     """Return where a server listens: a name or an address, in brackets where it has colons, and a port."""
     host, _, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host

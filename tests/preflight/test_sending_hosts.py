@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from compbench.loadtest.command_line import main
-from compbench.loadtest.option_types import host_and_port
+from compbench.loadtest.option_types import host_port_option
 from compbench.model.seen_hosts import HostSeen, HostsSeen, WaySeen
 from compbench.preflight.sending_hosts import is_here, judge_reach, servers_of
 
@@ -99,5 +99,5 @@ def test_what_to_look_at_is_asked_for_in_one_line(words: list[str], capsys: pyte
 
 
 def test_an_address_of_colons_is_read_in_brackets() -> None:
-    assert host_and_port("[::1]:80") == ("::1", 80)
-    assert host_and_port("db:6333") == ("db", 6333)
+    assert host_port_option("[::1]:80") == ("::1", 80)
+    assert host_port_option("db:6333") == ("db", 6333)
