@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "check-set": _check_set,
         "remove": _remove,
         "check-hosts": _check_hosts,
-        "host": lambda _options: serve(),
+        "host": _host,
         "sizes": _sizes,
         "list": _list,
     }
@@ -196,6 +197,13 @@ def _check_set(options: argparse.Namespace) -> int:
     seen = set_scan.seen_in(load_scenario(options.scenario), options.cache)
     print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
     return 0
+
+
+def _host(_options: argparse.Namespace) -> int:
+    try:
+        return serve()
+    except json.JSONDecodeError:
+        raise UserError("what standard input has is no order: this command is started by a driver, on hosts") from None
 
 
 def _check_hosts(options: argparse.Namespace) -> int:

@@ -51,7 +51,6 @@ def test_a_scheduler_that_freezes_keeps_nobody_from_closing_nor_from_telling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spread, "ANSWER_LIMIT_S", 1.0)
-    monkeypatch.setattr(dask_calls, "CONNECT_LIMIT_S", 1.0)
     with scheduler_with_a_worker(tmp_path) as (address, scheduler):
         with opened_cluster(read_hosts(address), tmp_path) as cluster:
             assert [host.name for host in cluster.hosts] == ["a"]
@@ -60,6 +59,7 @@ def test_a_scheduler_that_freezes_keeps_nobody_from_closing_nor_from_telling(
                 spread.threads_of(cluster)
             began_s = time.monotonic()
         assert time.monotonic() - began_s < HANG_S
+        monkeypatch.setattr(dask_calls, "CONNECT_LIMIT_S", 1.0)
         with (
             pytest.raises(UserError, match=rf"hosts {address}: .*whether it runs"),
             opened_cluster(read_hosts(address), tmp_path),
@@ -145,3 +145,10 @@ def test_whatever_ssh_says_against_it_is_one_line_with_a_mend(
         opened_cluster(read_hosts("ssh:a"), tmp_path),
     ):
         pass
+
+
+def test_what_is_no_order_for_a_host_is_one_line() -> None:
+    argv = [sys.executable, "-m", "compbench.loadtest", "host"]
+    ended = subprocess.run(argv, cwd=ROOT, input="foo\n", capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith("Error: what standard input has is no order")
