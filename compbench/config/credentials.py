@@ -44,6 +44,11 @@ def credential_names(system: str) -> list[str]:
     return [f"{_PREFIX}{system.upper()}{ending}" for ending in _ENDINGS]
 
 
+def variables_of_system(system: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a system's credentials that are set, by name."""
+    return {name: environment[name] for name in credential_names(system) if name in environment}
+
+
 def is_credential(name: str) -> bool:
     """Tell whether a variable holds a secret of some system, which only processes that need it are given."""
     return name.startswith(_PREFIX) and name.endswith(_ENDINGS)

@@ -111,6 +111,7 @@ def _with_figures(asked: Details, measured: Measured) -> Details:
             driver_lag=pooled.times.lag.encode(),
         ),
         hosts=host_figures(measured),
+        sent_from=list(measured.ended.sent_from),
         is_host_lost=bool(measured.ended.fault),
         late_over_1s_fraction=measured.late_fraction,
         valid=not reason,

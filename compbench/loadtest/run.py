@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from compbench.config import credentials
 from compbench.loadtest import __version__, floor_run, report, verdict
 from compbench.loadtest.asking import ask_once
 from compbench.loadtest.cluster import hub
 from compbench.loadtest.cluster.opening import Cluster
+from compbench.loadtest.cluster.same_work import same_workload, sample_of
 from compbench.loadtest.engine.gathering import Consume
 from compbench.loadtest.engine.hlog import HdrLog
 from compbench.loadtest.engine.openloop import Ended, RequestSource
@@ -42,6 +45,7 @@ from compbench.systems.clients import ServerAddress, open_client, transport_make
 
 # No longer does a driver hold its connections open for somebody who looks at the server.
 HOLD_LIMIT_S = 30.0
+_FLOOR_READY_LIMIT_S = 15.0
 _HOLD_POLL_S = 0.02
 
 
@@ -132,6 +136,9 @@ def measure_load(
         traverses=graph is not None and ask_once(client, client.follows_edges),
     )
     workload = make()
+    if options.cluster is not None:
+        own_systems = options.address.systems_dir
+        make = partial(same_workload, make, own_systems, sample_of(workload, own_systems))
     if warm_up:
         ask_once(client, partial(rehearse, workload, warm_up))
     transport = transport_maker(options.address, _shape_of(options))
@@ -162,8 +169,16 @@ def keep_on(
     """
     if options.cluster is None:
         return keep_schedule(plan, workload, started, consume, held)
-    limit_s = options.hosts_limit_s
-    return hub.keep_on_hosts(options.cluster, plan, workload, started, consume, held, ready_limit_s=limit_s)
+    return hub.keep_on_hosts(
+        options.cluster,
+        plan,
+        workload,
+        started,
+        consume,
+        held,
+        ready_limit_s=options.hosts_limit_s,
+        credentials=credentials.variables_of_system(options.address.system, os.environ),
+    )
 
 
 def schedule_of(options: RunOptions) -> Schedule:
@@ -196,7 +211,9 @@ def _floor(options: RunOptions, measured: verdict.Measured) -> tuple[Floor | Non
             options.senders,
             options.duration_s,
         )
-        return floor_run.measure_floor(asked, measured, partial(keep_on, options)), ""
+        # A report that waits for hosts which are gone would come too late.
+        soon = options._replace(hosts_limit_s=min(options.hosts_limit_s, _FLOOR_READY_LIMIT_S))
+        return floor_run.measure_floor(asked, measured, partial(keep_on, soon)), ""
     except Exception as error:  # noqa: BLE001 - what was measured stays measured, whatever a system's client does here
         said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         _log("WARN", f"The floor is left out: {said}")

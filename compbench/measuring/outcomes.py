@@ -63,11 +63,11 @@ def judge(
     return outcome_of("passed", note="")
 
 
-def judge_hosts(outcome: Outcome, result: Result, earlier: Iterable[Result | None]) -> Outcome:
+def judge_senders(outcome: Outcome, result: Result, earlier: Iterable[Result | None]) -> Outcome:
     """Return a measurement as invalid if other hosts sent it than earlier ones of its run: it was another load."""
-    hosts = _host_names(result)
+    hosts = _sent_from(result)
     for other in earlier:
-        had = _host_names(other)
+        had = _sent_from(other)
         if outcome.is_measurement and had and had != hosts:
             now = ", ".join(hosts) or "here alone"
             return outcome_of(
@@ -76,8 +76,8 @@ def judge_hosts(outcome: Outcome, result: Result, earlier: Iterable[Result | Non
     return outcome
 
 
-def _host_names(result: Result | None) -> list[str]:
-    return [host.name for host in result.details.hosts] if result and result.details else []
+def _sent_from(result: Result | None) -> list[str]:
+    return result.details.sent_from if result and result.details else []
 
 
 def judge_crowding(

@@ -234,16 +234,17 @@ def _judge_load(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> 
     attempt.warn(cautions.of_exit(outcome, ended))
     if attempt.result is None:
         return outcome
-    outcome = outcomes.judge_hosts(outcome, attempt.result, _results_before(attempt))
+    outcome = outcomes.judge_senders(outcome, attempt.result, _results_before(attempt))
     missed = outcomes.missed_targets(attempt.result, scenario.validation)
     limit_pct = attempt.settings.max_others_pct
     return outcomes.judge_crowding(outcome, missed, attempt.samples, limit_pct, _servers_alone(attempt))
 
 
 def _results_before(attempt: Attempt) -> list[Result | None]:
-    """Return the results of this run's earlier measurements, where the hosts of its own may differ from theirs."""
-    has_hosts = attempt.settings.asked_hosts is not None
-    return [capture.result for capture in attempt.run.captures() if capture.outcome.is_measurement] if has_hosts else []
+    """Return the results of what this run has measured before, also if it was invalid, where hosts send it."""
+    if attempt.settings.asked_hosts is None:
+        return []
+    return [capture.result for capture in (*attempt.run.captures(), attempt.last) if capture is not None]
 
 
 def _servers_alone(attempt: Attempt) -> tuple[int, ...]:

@@ -197,8 +197,8 @@ class RecallCapacity(msgspec.Struct, frozen=True, kw_only=True):
 class Details(msgspec.Struct, frozen=True, kw_only=True):
     """The figures that only compbench's driver tells (docs/driver.md); an older or a newer one may tell less.
 
-    `hosts` are the hosts' own figures, where several sent; `is_host_lost` tells that one was lost or late, so that the
-    figures are none, however many operations there were.
+    `sent_from` are the names of the hosts, where several were to send, and `hosts` their own figures; `is_host_lost`
+    tells that one was lost or late, so that the figures are none, however many operations there were.
     """
 
     schema: Whole | None = None
@@ -239,6 +239,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     floor_missing: str = ""  # why it is None
     histograms: Histograms | None = None
     hosts: list[HostFigures] = []
+    sent_from: list[str] = []
     is_host_lost: bool = False
     late_over_1s_fraction: Fraction | None = None
     valid: bool | None = None

@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from compbench.loadtest.cluster.connections import Listener, dial
 from compbench.loadtest.cluster.leases import Lease, Register
+from compbench.loadtest.cluster.same_work import same_workload, sample_of
 from compbench.loadtest.engine.gathering import END, HELD, Gathering, HostFaultError, Sender
 from compbench.loadtest.engine.histogram import Histogram
 from compbench.loadtest.engine.offsets import Ping, answer_pings, measure_offset, offset_of
@@ -64,6 +66,20 @@ def test_only_who_proves_the_key_gets_a_connection_and_who_says_nothing_keeps_no
         listener.connections.get(timeout=10).send("hello")
         assert other.recv() == "hello"
         assert listener.connections.empty()
+
+
+def test_a_host_that_searches_for_other_vectors_or_has_another_client_is_refused(tmp_path: Path) -> None:
+    own = workload()
+    (tmp_path / "client.py").write_text("NAME = 1\n")
+    wanted = sample_of(own, str(tmp_path))
+    assert same_workload(lambda: own, str(tmp_path), wanted) is own
+    rounded = wanted._replace(queries=(wanted.queries * (1 + 1e-7)).astype(np.float32))
+    assert same_workload(lambda: own, str(tmp_path), rounded) is own
+    with pytest.raises(UserError, match="other vectors"):
+        same_workload(lambda: own, str(tmp_path), wanted._replace(queries=wanted.queries[::-1]))
+    (tmp_path / "client.py").write_text("NAME = 2\n")
+    with pytest.raises(UserError, match="other systems"):
+        same_workload(lambda: own, str(tmp_path), wanted)
 
 
 def part(*times_ms: float, lag_ms: float = 0.01) -> Part:

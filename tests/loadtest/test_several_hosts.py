@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,37 @@ def test_several_hosts_do_the_work_of_one_and_are_told_apart(tmp_path: Path) -> 
     assert all(host["uncertainty_ms"] > 0 and host["drift_ms"] is not None for host in own["hosts"])
 
 
+def test_connections_are_opened_only_when_all_hosts_are_ready_and_each_once(tmp_path: Path) -> None:
+    """A host that is ready long before the others would else measure over connections that the server has closed."""
+    with serving() as url:
+        port = int(url.rpartition(":")[2])
+        made = scenario_file(tmp_path, constant(50))
+        argv = [sys.executable, "-m", "compbench.loadtest", "run", "--scenario", str(made), "--endpoint", url]
+        argv += ["--duration", "2", "--hosts", "local:2", "--connections", "6", "--cache", str(tmp_path)]
+        run = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        frozen: list[psutil.Process] = []
+
+        def one_is_frozen() -> bool:
+            found = [one for one in psutil.Process(run.pid).children(recursive=True) if is_host_driver(one)]
+            if len(found) == 2:
+                found[0].suspend()
+                frozen.append(found[0])
+            return bool(frozen)
+
+        assert eventually(one_is_frozen, 30)
+        time.sleep(2)  # the other one is ready long before
+        connected = [
+            one
+            for child in psutil.Process(run.pid).children(recursive=True)
+            for one in child.net_connections()
+            if one.raddr and one.raddr.port == port
+        ]
+        frozen[0].resume()
+        said, stderr = run.communicate(timeout=60)
+    assert connected == []
+    assert "Load test completed" in said, stderr
+
+
 @pytest.mark.slow
 def test_words_that_name_no_hosts_and_a_scheduler_that_is_not_there_are_one_line(tmp_path: Path) -> None:
     base = ("run", "--scenario", scenario_file(tmp_path, constant(50)), "--duration", "1")
@@ -57,6 +89,14 @@ def test_a_server_that_hosts_can_not_reach_is_told_with_the_host(tmp_path: Path)
     assert ended.stderr.startswith("Error: ")
 
 
+def is_host_driver(process: psutil.Process) -> bool:
+    """Tell whether a process is the driver of a host."""
+    try:
+        return process.cmdline()[-2:] == ["compbench.loadtest", "host"]
+    except psutil.Error:
+        return False
+
+
 class Running:
     """A long run over two hosts: its process and the drivers on the hosts."""
 
@@ -70,7 +110,7 @@ class Running:
         )
         assert eventually(lambda: progress.exists() and progress.read_text().count('"second"') > 1, 30)
         self.all = psutil.Process(self.run.pid).children(recursive=True)
-        self.drivers = [one for one in self.all if one.cmdline()[-2:] == ["compbench.loadtest", "host"]]
+        self.drivers = [one for one in self.all if is_host_driver(one)]
         assert len(self.drivers) == 2
 
     def worker_of(self, driver: psutil.Process) -> psutil.Process:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compbench.machine.process import Exit
-from compbench.measuring.outcomes import judge, judge_hosts
+from compbench.measuring.outcomes import judge, judge_senders
 from compbench.model.notices import outcome_of
 from compbench.model.result import Details, HostFigures, Result, Summary
 from compbench.model.scenario import Validation
@@ -15,7 +15,9 @@ def result_from(*hosts: str, operations: int = 100, lost: str = "") -> Result:
     figures = [
         HostFigures(name=name, response_time_ms=NONE, service_time_ms=NONE, driver_lag_ms=NONE) for name in hosts
     ]
-    details = Details(valid=not lost, invalid_reason=lost or None, is_host_lost=bool(lost), hosts=figures)
+    details = Details(
+        valid=not lost, invalid_reason=lost or None, is_host_lost=bool(lost), sent_from=[*hosts], hosts=figures
+    )
     return Result(
         p50_latency_ms=1.0,
         p95_latency_ms=1.0,
@@ -36,6 +38,6 @@ def test_a_host_that_is_not_ready_is_invalid_and_no_failure_though_nothing_was_s
 
 def test_a_load_from_other_hosts_than_earlier_in_the_run_is_invalid() -> None:
     passed = outcome_of("passed", note="")
-    assert judge_hosts(passed, result_from("a", "b"), [None, result_from(), result_from("a", "b")]) == passed
-    found = judge_hosts(passed, result_from("a"), [result_from("a", "b")])
+    assert judge_senders(passed, result_from("a", "b"), [None, result_from(), result_from("a", "b")]) == passed
+    found = judge_senders(passed, result_from("a"), [result_from("a", "b")])
     assert (found.verdict, found.reason) == ("invalid", "sent from a, and earlier in this run from a, b")

@@ -11,11 +11,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import compbench
 from compbench.loadtest.cluster.leases import Lease, Order
-from compbench.model.errors import UserError
 
 _LAST_LINES = 2
 # What Dask sets for its workers: with it a host would draw rows, and use memory, otherwise than a driver without Dask.
@@ -30,17 +29,28 @@ _OF_DASK = (
 )
 
 
-def run_drivers(order: Order) -> None:
-    """Start the drivers of this host, and wait until all have ended.
+class DriverEnd(NamedTuple):
+    """How the drivers of a host have ended: the first exit code that is not 0, and the last words to it."""
 
-    Raises:
-        UserError: one has failed; has its last words.
+    code: int
+    said: str
+
+    @property
+    def is_told(self) -> bool:
+        """Tell whether a driver itself has said what is wrong; a signal's victim says nothing."""
+        return self.code == 1 and bool(self.said)
+
+
+def run_drivers(order: Order) -> DriverEnd:
+    """Start the drivers of this host, wait until all have ended, and return how.
+
+    What is wrong is returned, not raised: Dask would log its traceback.
     """
     with tempfile.TemporaryFile() as log:
         drivers = [_start(order, lease, log) for lease in order.leases]
         codes = [driver.wait() for driver in drivers]
-        if failed := [code for code in codes if code]:
-            raise UserError(_last_words(log) or f"its driver ended with {failed[0]}")
+        code = next(filter(None, codes), 0)
+        return DriverEnd(code, _last_words(log) if code else "")
 
 
 def _start(order: Order, lease: Lease, log: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -6,10 +6,12 @@ encrypted: hosts and the network between them are trusted, as Dask trusts them t
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import struct
 import threading
+import time
 from collections.abc import Mapping
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
@@ -19,6 +21,7 @@ from compbench.loadtest.cluster.leases import Lease
 from compbench.loadtest.engine.shards import Plan
 
 _DIAL_LIMIT_S = 10.0
+_PAUSE_S = 0.05
 # How long the network may be gone before a connection is: a host that vanished has no other end to say so.
 _GONE_AFTER_S = 5
 _OPTIONS = {
@@ -54,7 +57,7 @@ class Listener:
 
     def __init__(self, address: str, key: bytes) -> None:
         self.connections: queue.SimpleQueue[Connection] = queue.SimpleQueue()
-        self._key = key
+        self._key, self._is_closing = key, False
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket = socket.create_server((address, 0), family=family)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
@@ -65,17 +68,20 @@ class Listener:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_closing = True
         # To close a socket does not wake who waits for a connection to it.
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        with contextlib.suppress(OSError):
+            socket.create_connection(self.address, timeout=_DIAL_LIMIT_S).close()
+        self._thread.join(_DIAL_LIMIT_S)
         self._socket.close()
 
     def _accept(self) -> None:
-        while True:
+        while not self._is_closing:
             try:
                 accepted, _ = self._socket.accept()
-            except OSError:
-                return
+            except OSError:  # of one connection, or of too many files for now
+                time.sleep(_PAUSE_S)
+                continue
             # Somebody who says nothing must not keep the others waiting.
             threading.Thread(target=self._prove, args=(accepted,), daemon=True).start()
 

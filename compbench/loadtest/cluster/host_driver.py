@@ -32,12 +32,14 @@ def serve() -> int:
     _die_with_parent()
     (host, port), key, lease = json.loads(_first_line())
     threading.Thread(target=_end_with_agent, daemon=True).start()
+    # Read before the one that gathers waits for it.
+    greeting = Greeting(Lease(*lease), code_digest(), os.cpu_count() or 1)
     try:
         connection = dial((host, port), bytes.fromhex(key))
     except (OSError, EOFError) as error:
         raise UserError(f"the driver that gathers can't be reached at {host}:{port} ({error})") from None
     try:
-        connection.send(Greeting(Lease(*lease), code_digest(), os.cpu_count() or 1))
+        connection.send(greeting)
         answer = connection.recv()
         if not isinstance(answer, Welcome):
             raise UserError(f"refused: {answer}")

@@ -50,8 +50,12 @@ class Register:
 @cache
 def code_digest() -> str:
     """Return a hash of compbench's own code, by which hosts are seen to run the same."""
+    return code_in(Path(compbench.__file__).parent)
+
+
+def code_in(folder: Path) -> str:
+    """Return a hash of the Python files in a folder and below."""
     content = hashlib.sha256()
-    folder = Path(compbench.__file__).parent
     for path in sorted(folder.rglob("*.py")):
         content.update(f"{path.relative_to(folder)}\n".encode())
         content.update(path.read_bytes())

@@ -204,7 +204,7 @@ def _refuse_unfit(cluster: Cluster) -> None:
         except Exception as error:  # noqa: BLE001 - whatever the host's own Python or Dask raised is what is to be told
             said = " ".join(f"{type(error).__name__}: {error}".split())
             mend = "install the same one there, with the same extras"
-            raise UserError(f"host {name} can't run compbench ({said}): {mend}") from None
+            raise UserError(f"host {name}: can't run compbench ({said}): {mend}") from None
 
 
 def _address_towards(asked: HostsAsked) -> str:

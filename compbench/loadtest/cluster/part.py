@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from compbench.loadtest.cluster.leases import code_digest
+from compbench.loadtest.cluster.same_work import are_same_vectors
 from compbench.loadtest.truth.nearest import Nearest, Truth, below_floors, without_floors
 from compbench.loadtest.truth.row_blocks import row_blocks
 from compbench.loadtest.truth.spans import Span
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 # What is compared of two hosts' sets: so many rows and queries, spread evenly; a chunk is drawn for each row.
 _SAMPLED = 16
-# Two processors round sums in single precision differently; other rows differ by far more.
-_SAME_WITHIN = 1e-5
 _one_at_a_time = threading.Lock()
 
 
@@ -116,9 +115,7 @@ def _unpacked(packed: bytes) -> tuple[SearchOrder, Vectors]:
     if rows.size is not None and rows.size < order.rows:
         raise UserError(f"its files have {rows.size} rows, of {order.rows} that are wanted: copy the same files there")
     pool = rows.queries(POOL_SIZE, order.rows)
-    own = _sample(rows, pool, order.rows)
-    limit = _SAME_WITHIN * np.abs(order.sample).max(initial=0)
-    if own.shape != order.sample.shape or not np.allclose(own, order.sample, rtol=_SAME_WITHIN, atol=limit):
+    if not are_same_vectors(_sample(rows, pool, order.rows), order.sample):
         raise UserError("it has other rows than are here: install the same versions there, or copy the same files")
     return order, pool
 

@@ -20,7 +20,7 @@ Consume = Callable[[Interval], Iterable[None]]
 # A host tells a second every second.
 SILENCE_LIMIT_S = 5.0
 _LOOK_S = 0.5
-READY, HELD, END = "ready", "held", "end"
+READY, OPEN, OPENED, HELD, END = "ready", "open", "opened", "held", "end"
 
 
 class HostFaultError(Exception):

@@ -55,7 +55,8 @@ class Ended(NamedTuple):
     """How a schedule was kept: requests sent, the most in flight at once, this process' use of a core meanwhile.
 
     `cpu_s` is the time of a core that it used from the start of measuring, after the warm-up, to the last answer.
-    Where several hosts send, `hosts` says how each has kept its share, and `fault` which of them was lost or late.
+    Where several hosts send, `sent_from` has their names, `hosts` says how each has kept its share, and `fault` which
+    of them was lost or late.
     """
 
     sent: int
@@ -64,6 +65,7 @@ class Ended(NamedTuple):
     cpu_s: float = 0.0
     hosts: tuple[HostShare, ...] = ()
     fault: str = ""
+    sent_from: tuple[str, ...] = ()
 
 
 class HostShare(NamedTuple):
@@ -76,7 +78,6 @@ class HostShare(NamedTuple):
     address: str
     cores: int
     processes: int
-    sent: int
     cpu_pct: float
     cpu_s: float
     clock: ClockOffset

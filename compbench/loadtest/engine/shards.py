@@ -17,7 +17,17 @@ from typing import NamedTuple
 
 from compbench.loadtest.engine.clock import run_in_precise_loop
 from compbench.loadtest.engine.dry_run import keep_dry_schedule
-from compbench.loadtest.engine.gathering import END, HELD, READY, Consume, Gathering, LateStartError, Sender
+from compbench.loadtest.engine.gathering import (
+    END,
+    HELD,
+    OPEN,
+    OPENED,
+    READY,
+    Consume,
+    Gathering,
+    LateStartError,
+    Sender,
+)
 from compbench.loadtest.engine.offsets import answer_pings
 from compbench.loadtest.engine.openloop import Ended, OpenLoop, RequestSource, collector_off
 from compbench.loadtest.engine.recorder import Interval
@@ -69,7 +79,7 @@ def keep_schedule(
         return time.monotonic() + LEAD_S
 
     if plan.processes == 1:
-        return run_in_precise_loop(_drive(plan, 0, workload, workload.answered, begin, consume, held))
+        return run_in_precise_loop(_drive(plan, 0, workload, workload.answered, lambda: None, begin, consume, held))
     return _by_children(plan, begin, workload, consume, held)
 
 
@@ -78,12 +88,15 @@ async def _drive(
     number: int,
     workload: RequestSource,
     answered: Callable[[int, bytes], None],
+    ready: Callable[[], None],
     begin: Callable[[], float],
     consume: Consume,
     held: Callable[[], None],
 ) -> Ended:
     share = len(range(number, plan.connections, plan.processes))
     await keep_dry_schedule()
+    # A server closes connections that are idle for long: none is open while others are not ready.
+    ready()
     transport = plan.make_transport(share)
     await transport.open()
     with collector_off():
@@ -126,6 +139,10 @@ def _by_children(
             senders.append(Sender(mine, "", partial(_died, process)))
         for sender in senders:
             sender.hear()
+        for sender in senders:
+            sender.say(OPEN)
+        for sender in senders:
+            sender.hear()
         start_s = begin()
         for sender in senders:
             sender.say(start_s)
@@ -144,7 +161,7 @@ def _died(process: BaseProcess) -> UserError:
 
 
 def serve_shard(connection: Connection, plan: Plan, number: int, *, is_strict: bool = False) -> None:
-    """Keep a share of the schedule, for the one at the other end: ready, its clock if it asks, seconds, end.
+    """Keep a share of the schedule, for the one at the other end: ready, its clock if it asks, start, seconds, end.
 
     Args:
         connection: to the one that gathers.
@@ -157,9 +174,14 @@ def serve_shard(connection: Connection, plan: Plan, number: int, *, is_strict: b
     """
     answers: list[_Answer] = []
 
-    def begin() -> float:
+    def ready() -> None:
         connection.send(READY)
-        start_s: float = answer_pings(connection)
+        if answer_pings(connection) != OPEN:
+            raise EOFError
+
+    def begin() -> float:
+        connection.send(OPENED)
+        start_s = float(connection.recv())
         late_s = time.monotonic() - start_s
         if is_strict and late_s > 0:
             raise LateStartError(f"the start was told {1000 * late_s:.0f} ms late")
@@ -181,7 +203,7 @@ def serve_shard(connection: Connection, plan: Plan, number: int, *, is_strict: b
 
     try:
         workload = plan.make_workload()
-        drive = _drive(plan, number, workload, lambda *answer: answers.append(answer), begin, send, held)
+        drive = _drive(plan, number, workload, lambda *answer: answers.append(answer), ready, begin, send, held)
         ended = run_in_precise_loop(drive)
         connection.send((ended, answers))
     except UserError as error:
