@@ -23,7 +23,7 @@ from compbench.config.settings import (
     Settings,
 )
 from compbench.config.system_tables import RivalSettings
-from compbench.loadtest.command_line import CONNECTIONS_LIMIT
+from compbench.loadtest.driver_parser import CONNECTIONS_LIMIT
 from compbench.model import file_names, scenario
 from compbench.report import baselines
 from compbench.systems.embedded.settings import KIND as EMBEDDED

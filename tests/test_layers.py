@@ -33,9 +33,10 @@ ROOMS = {
     " memory_needs data_scale judgement findings",
     "store": "resume resume_rules attempts lock page_mark leftovers event_log noise_records runs frontiers kept_data"
     " data_set_sizes record_files provenance",
-    "loadtest": "__main__ command_line prepare sizing frontier_run capacity_run run second_teller floor_run rehearsal"
-    " request_sizes report host_figures verdict asking progress",
-    "loadtest/cluster": "spread part host_driver hub host_tasks looking opening agent same_work connections leases",
+    "loadtest": "__main__ command_line driver_parser option_types prepare sizing frontier_run capacity_run run"
+    " second_teller floor_run rehearsal request_sizes report host_figures verdict asking progress",
+    "loadtest/cluster": "spread part host_driver hub host_tasks looking opening dask_calls agent same_work connections"
+    " leases",
     "loadtest/engine": "shards dry_run gathering openloop offsets totals hlog recorder confidence histogram clock"
     " capacity",
     "loadtest/truth": "recall_so_far recall traversals ties ground_truth listed row_blocks neighbour_files nearest"

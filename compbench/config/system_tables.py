@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -78,7 +79,7 @@ class RivalSettings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_
         if self.image and not _BY_DIGEST.fullmatch(self.image):
             how = f"`docker pull {self.image}`, then `docker image inspect {self.image}` tells it (RepoDigests)"
             raise ValueError(f"image = {self.image!r}: a tag may be another image tomorrow: give its digest: {how}")
-        if self.endpoint and not _ADDRESS.fullmatch(self.endpoint):
+        if self.endpoint and not _is_address(self.endpoint):
             raise ValueError(
                 "endpoint: expected an address as http://host:port; a key or password goes into the environment"
                 " (COMPBENCH_<SYSTEM>_API_KEY, or _USER and _PASSWORD)"
@@ -336,3 +337,10 @@ def complete(
         for key in kind.folders
     }
     return msgspec.structs.replace(own, **folders)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(_ADDRESS.fullmatch(text)) and urlsplit(text).port != 0
+    except ValueError:  # a port that there is none of, or a bracket that is not closed
+        return False

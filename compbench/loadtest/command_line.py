@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
-import re
+import json
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
-from compbench.config.hosts import FORMS, HostsAsked, read_hosts
 from compbench.config.scenarios import load_scenario, scenario_names, scenario_title
-from compbench.loadtest import __version__, report
+from compbench.loadtest import report
 from compbench.loadtest.asking import remove_data
 from compbench.loadtest.capacity_run import CapacityOptions, find_capacity
 from compbench.loadtest.cluster.host_driver import serve
 from compbench.loadtest.cluster.looking import look_at_hosts
 from compbench.loadtest.cluster.opening import Cluster, opened_cluster
 from compbench.loadtest.cluster.spread import spread_over
+from compbench.loadtest.driver_parser import SCENARIOS, driver_parser
 from compbench.loadtest.engine.capacity import Goal
 from compbench.loadtest.frontier_run import FrontierOptions, find_frontier
 from compbench.loadtest.prepare import PrepareOptions, load_data
@@ -36,23 +34,16 @@ from compbench.loadtest.request_sizes import sizes_of
 from compbench.loadtest.run import RunOptions, run
 from compbench.loadtest.truth import ground_truth
 from compbench.loadtest.workload import set_scan
-from compbench.model.efforts import RECALLS
 from compbench.model.errors import UserError
-from compbench.model.scenario import NODES_LIMIT, RATE_LIMIT, U64_MAX, Constant, Scenario, scaled_count
+from compbench.model.scenario import Constant, Scenario, scaled_count
 from compbench.systems.clients import ServerAddress
-
-SCENARIOS = Path("scenarios/competitive")
-CACHE = Path("tmp/cache")
-# `select`, which this driver waits with outside of Linux, knows file descriptors up to 1023.
-CONNECTIONS_LIMIT = 900
-PROCESSES_LIMIT = 64
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     # A shell's background job inherits SIGINT ignored; this program must end by it all the same.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    options = _parser().parse_args(arguments)
+    options = driver_parser().parse_args(arguments)
     commands = {
         "run": _run,
         "capacity": _capacity,
@@ -62,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "check-set": _check_set,
         "remove": _remove,
         "check-hosts": _check_hosts,
-        "host": lambda _options: serve(),
+        "host": _host,
         "sizes": _sizes,
         "list": _list,
     }
@@ -208,10 +199,16 @@ def _check_set(options: argparse.Namespace) -> int:
     return 0
 
 
+def _host(_options: argparse.Namespace) -> int:
+    try:
+        return serve()
+    except json.JSONDecodeError:
+        raise UserError("what standard input has is no order: this command is started by a driver, on hosts") from None
+
+
 def _check_hosts(options: argparse.Namespace) -> int:
-    server = urlsplit(options.endpoint)
     with opened_cluster(options.hosts, options.cache) as cluster:
-        seen = look_at_hosts(cluster, (server.hostname or "", server.port or 0))
+        seen = look_at_hosts(cluster, options.server)
     print(msgspec.json.encode(seen).decode())  # noqa: T201 - the answer
     return 0
 
@@ -291,142 +288,3 @@ def _checked_folder(option: str, path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise UserError(f"{option} {path}: no folder {path.parent}")
     return path
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="compbench-loadtest", description="Open-loop load generator", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=f"compbench-loadtest {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    common.add_argument("--scenario", type=Path, required=True, metavar="PATH")
-    common.add_argument("--scale", type=_above_0(1.0), default=1.0, metavar="F", help="share of num_nodes, over 0 to 1")
-    common.add_argument("--rows", type=_whole(1, NODES_LIMIT), metavar="N", help="how many rows, in place of --scale")
-    common.add_argument("--seed", type=_whole(0, U64_MAX), metavar="N", help="default: the scenario's")
-    common.add_argument(
-        "--data-seed", type=_whole(0, U64_MAX), metavar="N", help="of the data set; default: its own, or as --seed"
-    )
-    common.add_argument("--endpoint", default="http://localhost:7432", metavar="URL")
-    common.add_argument("--system", default="engram", metavar="NAME", help="which client asks it (default: engram)")
-    common.add_argument("--systems-dir", metavar="PATH", help="a folder of further systems")
-    common.add_argument("--system-settings", default="{}", metavar="JSON", help="the system's own settings")
-    common.add_argument("--output", type=Path, metavar="PATH", help="write a JSON report")
-    common.add_argument("--progress", type=Path, metavar="PATH", help="append JSON lines, about one a second")
-    common.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where exact neighbours are kept")
-    hosts = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    hosts.add_argument("--hosts", type=_hosts, metavar="WORDS", help=f"to send from: {FORMS}")
-    hosts.add_argument(
-        "--hosts-timeout", type=_seconds, default=60.0, metavar="S", help="until when all hosts are to be ready"
-    )
-    sending = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common, hosts])
-    sending.add_argument("--connections", type=_whole(1, CONNECTIONS_LIMIT), default=64, metavar="N")
-    sending.add_argument(
-        "--processes", type=_whole(1, PROCESSES_LIMIT), default=1, metavar="N", help="to send from, on each host"
-    )
-    _add_run_arguments(commands.add_parser("run", parents=[sending], allow_abbrev=False, help="send load and report"))
-    search = commands.add_parser("capacity", parents=[sending], allow_abbrev=False, help="find the highest rate")
-    _add_capacity_arguments(search)
-    ladder = commands.add_parser("frontier", parents=[sending], allow_abbrev=False, help="find recall against speed")
-    _add_frontier_arguments(ladder)
-    load = commands.add_parser("prepare", parents=[common], allow_abbrev=False, help="load the data set")
-    load.add_argument("--time-limit", type=_seconds, default=600.0, metavar="S")
-    load.add_argument("--fit", action="store_true", help="load as many rows as the time limit allows")
-    load.add_argument("--no-edges", action="store_true", help="load the rows alone")
-    commands.add_parser(
-        "ground-truth", parents=[common, hosts], allow_abbrev=False, help="compute what searches should find"
-    )
-    commands.add_parser("remove", parents=[common], allow_abbrev=False, help="remove what was loaded, nothing else")
-    commands.add_parser("sizes", parents=[common], allow_abbrev=False, help="how large requests are; asks no server")
-    commands.add_parser("check-set", parents=[common], allow_abbrev=False, help="look at all of a set of your own")
-    look = commands.add_parser("check-hosts", parents=[hosts], allow_abbrev=False, help="look at the hosts")
-    look.add_argument("--endpoint", required=True, metavar="URL", help="the server that they are to reach")
-    look.add_argument("--cache", type=Path, default=CACHE, metavar="PATH", help="where workers here may write")
-    # Without help: it is for hosts, to which `agent` gives it.
-    commands.add_parser("host", allow_abbrev=False)
-    commands.add_parser("list", help=f"list the scenarios of {SCENARIOS}")
-    return parser
-
-
-def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target-rate", type=_whole(1, RATE_LIMIT), metavar="N", help="constant arrivals, N a second")
-    parser.add_argument("--duration", type=_whole(1, 86_400), metavar="S", help="whole seconds, measured")
-    parser.add_argument("--warm-up", type=_seconds, default=0.0, metavar="S", help="sent before, not recorded")
-    parser.add_argument("--hlog", type=Path, metavar="PATH", help="write an HdrHistogram log")
-    parser.add_argument(
-        "--hold", type=Path, metavar="PATH", help="hold the connections open after the load until this file is there"
-    )
-
-
-def _add_capacity_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--p99", type=_above_0(3_600_000), metavar="MS", help="default: the scenario's target")
-    parser.add_argument("--max-error-rate", type=_share, metavar="F", help="default: the scenario's target, or 0")
-    parser.add_argument("--step-duration", type=_whole(1, 3600), default=10, metavar="S", help="of each trial")
-    parser.add_argument("--repeats", type=_whole(1, 99), default=3, metavar="N", help="the majority decides")
-    parser.add_argument("--precision", type=_above_0(100), default=5.0, metavar="PCT", help="when to stop")
-
-
-def _add_frontier_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--knob", default="", metavar="NAME", help="the system's own name for the effort, if it has one"
-    )
-    parser.add_argument("--step-duration", type=_whole(1, 3600), default=5, metavar="S", help="of each effort")
-    parser.add_argument(
-        "--recalls", type=_recalls, default=RECALLS, metavar="R,R", help="whose capacity is searched for"
-    )
-    parser.add_argument("--no-capacity", action="store_true", help="search for no capacity")
-    parser.add_argument("--capacity-step-duration", type=_whole(1, 3600), default=5, metavar="S", help="of each rate")
-    parser.add_argument("--capacity-repeats", type=_whole(1, 99), default=3, metavar="N", help="the majority decides")
-    parser.add_argument("--precision", type=_above_0(100), default=5.0, metavar="PCT", help="of a capacity")
-
-
-class _whole:  # noqa: N801 - argparse names the type in its messages
-    """Reads a whole number within limits."""
-
-    def __init__(self, low: int, high: int) -> None:
-        self._low, self._high = low, high
-
-    def __call__(self, text: str) -> int:
-        if not re.fullmatch(r"\d{1,20}", text) or not self._low <= int(text) <= self._high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {self._low} to {self._high}")
-        return int(text)
-
-
-def _seconds(text: str) -> float:
-    return _number(text, 0.0, 86_400.0)
-
-
-def _share(text: str) -> float:
-    return _number(text, 0.0, 1.0)
-
-
-def _hosts(text: str) -> HostsAsked:
-    try:
-        return read_hosts(text)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _recalls(text: str) -> tuple[float, ...]:
-    """Return recalls in ascending order."""
-    return tuple(sorted({_above_0(1.0)(part) for part in text.split(",")}))
-
-
-def _above_0(high: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        value = _number(text, 0.0, high)
-        if value == 0:
-            raise argparse.ArgumentTypeError("must be over 0")
-        return value
-
-    return read
-
-
-def _number(text: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
-    return value

@@ -5,18 +5,26 @@ from __future__ import annotations
 import msgspec
 
 
-class HostSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """One host: its cores, whether it runs the same compbench, and how long a connection to the server takes from it.
+class WaySeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The way from a host to a port of a server: the median time that TCP took to connect.
 
-    `server_ms` is the median time that TCP took to connect, None where that failed: `problem` says why.
+    `connect_ms` is None where that failed: `problem` says why.
     """
+
+    host: str
+    port: int
+    connect_ms: float | None = None
+    problem: str = ""
+
+
+class HostSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """One host: its address, its cores, whether it runs the same compbench, and the ways to what it is to reach."""
 
     name: str
     address: str
     cores: int = 0
     is_same_code: bool = True
-    server_ms: float | None = None
-    problem: str = ""
+    ways: list[WaySeen] = []
 
 
 class HostsSeen(msgspec.Struct, frozen=True, kw_only=True):

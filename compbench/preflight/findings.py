@@ -113,7 +113,9 @@ FINDINGS = {
         "measure it by other means (`iperf3`) if it may be near to that",
     ),
     "hosts": Template("{count} hosts: {told}"),
-    "hosts-missing": Template("{problem}", "hosts that can send", "mend that, or send from here alone: hosts=[]"),
+    "hosts-missing": Template(
+        "{problem}", "hosts that can send", "mend that, or send from here alone: hosts= scheduler="
+    ),
     "hosts-apart": Template(
         "{hosts} are to ask {endpoint}, which is on this machine alone",
         "a server that all hosts reach",

@@ -15,7 +15,7 @@ WORDS = re.compile(r"\bnode-|\b768\b|/api/v1|/health|engram[-_\w]*|^(?:jq|bc)$",
 
 # The words that stand elsewhere all the same, with the reason.
 EXCEPTIONS = {
-    "loadtest/command_line.py": ({"engram"}, "the client that is asked for without `--system`, a documented default"),
+    "loadtest/driver_parser.py": ({"engram"}, "the client that is asked for without `--system`, a documented default"),
     "measuring/cautions.py": ({"engram"}, "the limits of Engram's loadtest, a driver that any system could have"),
     "model/catalogue.py": ({"engram"}, "the same limits, in words"),
     "report/past/history.py": ({"engram_log_level"}, "a name in results of runs that were closed long ago"),

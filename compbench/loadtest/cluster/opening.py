@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import pkgutil
 import shlex
@@ -19,14 +20,22 @@ from urllib.parse import urlsplit
 
 import compbench
 from compbench.config.hosts import HostsAsked
+from compbench.loadtest.cluster.dask_calls import (
+    CONNECT_LIMIT_S,
+    NOT_INSTALLED,
+    close_in_time,
+    connected,
+    kill_all_but,
+    mend_of,
+    refuse_without_certificates,
+    told_of,
+    workers_of,
+)
 from compbench.model.errors import UserError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-# How long a cluster may take until its hosts are there, and a scheduler until it answers.
-OPEN_LIMIT_S = 60.0
-_CONNECT_LIMIT_S = 10.0
 # A Dask worker samples the stacks of its threads every 10 ms unless told otherwise, and wakes up as often for itself:
 # 120 times a second, and with these 4 times. A host that is gone is told by its connection, and never replaced.
 QUIET = {
@@ -38,14 +47,13 @@ QUIET = {
     # neighbours take twice the CPU time.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     "distributed.scheduler.allowed-failures": 0,
-    "distributed.comm.timeouts.connect": f"{_CONNECT_LIMIT_S:.0f}s",
+    "distributed.comm.timeouts.connect": f"{CONNECT_LIMIT_S:.0f}s",
     "distributed.admin.log-format": "%(message)s",
 }
 # There is a server all the same, on a port that nobody else has.
 _NO_DASHBOARD = "127.0.0.1:0"
 # Looked up by the standard library, which a host without compbench has too.
 _PROGRAM = "compbench.loadtest.cluster.agent:__name__"
-_NOT_INSTALLED = "several hosts need Dask: install the extra `distributed`, as pip install -e '.[distributed]' does"
 
 
 class Host(NamedTuple):
@@ -79,34 +87,42 @@ def opened_cluster(asked: HostsAsked, cache: Path) -> Iterator[Cluster]:
         import dask  # noqa: PLC0415 - takes a second, which only those pay who ask for hosts
         import distributed  # noqa: PLC0415 - see above
     except ImportError:
-        raise UserError(_NOT_INSTALLED) from None
+        raise UserError(NOT_INSTALLED) from None
     for name in ("distributed", "distributed.client"):  # Dask gives the latter a level of its own
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    stack = contextlib.ExitStack()
-    try:
+    with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(QUIET))
         try:
-            client = stack.enter_context(_client(stack, asked, cache / "hosts", distributed))
-            cluster = Cluster(client, _hosts_of(client, asked), _address_towards(asked))
-            _refuse_unfit(cluster)
-        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-            raise UserError(f"hosts {asked.words}: {_told(error)}") from None
+            cluster = _opened(stack, asked, cache / "hosts", distributed)
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever Dask or asyncssh raised is what is to be told
+            raise UserError(f"hosts {asked.words}: {told_of(error)}{mend_of(error)}") from None
         yield cluster
-    finally:
-        # Of hosts that are gone some can't be told to end, which their end is anyway; what was measured is on disk.
-        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-            stack.close()
+
+
+def _opened(stack: contextlib.ExitStack, asked: HostsAsked, scratch: Path, distributed: Any) -> Cluster:
+    client = _client(stack, asked, scratch, distributed)
+    cluster = Cluster(client, _hosts_of(client, asked), _address_towards(asked))
+    _refuse_unfit(cluster)
+    return cluster
 
 
 def _client(stack: contextlib.ExitStack, asked: HostsAsked, scratch: Path, distributed: Any) -> Client:
     match asked.kind:
         case "scheduler":
             address = asked.scheduler
+            refuse_without_certificates(address, distributed)
         case "local":
-            address = stack.enter_context(_local(asked.workers, scratch, distributed))
+            stack.callback(kill_all_but, set(multiprocessing.active_children()))
+            address = _local(asked.workers, scratch, distributed)
+            stack.callback(close_in_time, address)
         case "ssh":
-            address = stack.enter_context(_over_ssh(asked.names, distributed))
-    return distributed.Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False)  # type: ignore[no-any-return]
+            address = _over_ssh(asked.names, distributed)
+            stack.callback(close_in_time, address)
+    client = connected(address, distributed)
+    stack.callback(close_in_time, client)
+    return client
 
 
 def _local(count: int, scratch: Path, distributed: Any) -> Any:
@@ -155,8 +171,7 @@ def _hosts_of(client: Client, asked: HostsAsked) -> tuple[Host, ...]:
         UserError: there are fewer than asked for.
     """
     wanted = asked.workers or len(asked.names) or 1
-    client.wait_for_workers(wanted, timeout=OPEN_LIMIT_S)
-    workers = client.scheduler_info(n_workers=-1)["workers"]
+    workers = workers_of(client, wanted)
     hosts: dict[str, Host] = {}
     for worker, facts in sorted(workers.items(), key=lambda item: str(item[1]["name"])):
         address = str(facts["host"])
@@ -183,9 +198,9 @@ def _refuse_unfit(cluster: Cluster) -> None:
     }
     for name, future in asked.items():
         try:
-            future.result(timeout=_CONNECT_LIMIT_S)
+            future.result(timeout=CONNECT_LIMIT_S)
         except TimeoutError:
-            raise UserError(f"host {name} has not answered within {_CONNECT_LIMIT_S:g} s") from None
+            raise UserError(f"host {name} has not answered within {CONNECT_LIMIT_S:g} s") from None
         except Exception as error:  # noqa: BLE001 - whatever the host's own Python or Dask raised is what is to be told
             said = " ".join(f"{type(error).__name__}: {error}".split())
             mend = "install the same one there, with the same extras"
@@ -209,9 +224,3 @@ def _own_address(name: str) -> str:
     with socket.socket(family, kind) as probe:
         probe.connect(address)
         return str(probe.getsockname()[0])
-
-
-def _told(error: Exception) -> str:
-    """Return an exception as a line that says something."""
-    said = " ".join(str(error).split())
-    return said or type(error).__name__

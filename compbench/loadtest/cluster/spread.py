@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from compbench.config.hosts import HostsAsked
+from compbench.loadtest.cluster.dask_calls import ANSWER_LIMIT_S, OPEN_LIMIT_S
 from compbench.loadtest.cluster.leases import code_digest
-from compbench.loadtest.cluster.opening import OPEN_LIMIT_S, Cluster, opened_cluster
+from compbench.loadtest.cluster.opening import Cluster, opened_cluster
 from compbench.loadtest.cluster.part import Refused, SearchOrder, nearest_in_span, order_for
 from compbench.loadtest.truth.best_lists import best_of
 from compbench.loadtest.truth.ground_truth import Advance, RowSearch, Searched
@@ -84,6 +85,20 @@ def _name_of(cluster: Cluster, worker: str) -> str:
     return next((host.name for host in cluster.hosts if host.worker == worker), worker)
 
 
+def threads_of(cluster: Cluster) -> int:
+    """Return how many threads all hosts have now.
+
+    Raises:
+        UserError: the scheduler is gone, or does not answer.
+    """
+    client: Any = cluster.client
+    try:
+        threads = client.sync(client.scheduler.ncores, workers=None, callback_timeout=ANSWER_LIMIT_S)
+    except (OSError, TimeoutError, RuntimeError):
+        raise UserError(_SCHEDULER_GONE) from None
+    return int(sum(threads.values()))
+
+
 class _Flight(NamedTuple):
     """A task under way: its rows, and how many hosts died at them before."""
 
@@ -133,10 +148,7 @@ class _SpreadSearch:
         Raises:
             UserError: there have been none for a while, or the scheduler is gone.
         """
-        try:
-            threads = int(sum(self._client.nthreads().values()))
-        except (OSError, TimeoutError, RuntimeError):
-            raise UserError(_SCHEDULER_GONE) from None
+        threads = threads_of(self._cluster)
         self._counted_at = time.monotonic()
         if threads:
             self._seen_at = self._counted_at
