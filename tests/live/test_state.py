@@ -69,9 +69,9 @@ def test_seconds_become_rows_tiles_and_a_table_and_hosts_stand_by_themselves() -
 
 def test_what_is_answered_after_the_last_operation_was_due_is_not_taken_for_the_measurement() -> None:
     host = {"completed": 33, "errors": 0, "p99_ms": 3.5}
-    late = {"offered": 0, "completed": 1, "errors": 0, "p50_ms": 880.0, "p95_ms": 880.0, "p99_ms": 880.0}
     measured = [second(number, recall=0.9, checked=1200, hosts={"a": host}) for number in (58, 59)]
-    state = state_of(opened(), begun(), phase("measure"), *measured, second(60, **late, hosts={"a": {"p99_ms": 880.0}}))
+    late = second(60, offered=0, completed=1, p50_ms=880.0, p95_ms=880.0, p99_ms=880.0, hosts={"a": {"p99_ms": 880.0}})
+    state = state_of(opened(), begun(), phase("measure"), *measured, late)
     shown = shown_tiles(state)
     assert shown["P99 in second 59"] == "3.00"
     assert shown["answered in second 59, 100 offered"] == "99"
