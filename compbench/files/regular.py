@@ -11,14 +11,15 @@ from pathlib import Path
 LIMIT_BYTES = 256 * 1024 * 1024
 
 
-def read_regular(path: Path, limit_bytes: int = LIMIT_BYTES) -> bytes:
-    """Return the content of a regular file.
+def read_regular(path: Path, limit_bytes: int = LIMIT_BYTES, *, is_link_followed: bool = True) -> bytes:
+    """Return the content of a regular file, which may be a link to it unless that is told.
 
     Raises:
         FileNotFoundError: there is none.
-        OSError: it can't be read, is a folder, pipe or device, or is larger than the limit.
+        OSError: it can't be read, is a folder, pipe, device or link that is not followed, or is over the limit.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    how = 0 if is_link_followed else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | how)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

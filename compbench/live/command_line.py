@@ -15,10 +15,10 @@ from types import FrameType
 
 import uvicorn
 
-from compbench.live.board import Board
+from compbench.live.board import MOST_ROWS, Board
 from compbench.live.drawn import charts
 from compbench.live.following import Follower, Places
-from compbench.live.page_app import LivePage
+from compbench.live.page_app import MOST_READERS, LivePage
 from compbench.report import render
 from compbench.report.charts import drawing
 from compbench.store import page_mark
@@ -111,7 +111,8 @@ def _files(cache_dir: Path) -> dict[str, bytes]:
     """Return what is served as it is, by its path: made once, before anybody asks."""
     script = vega_script(cache_dir)
     page = render("live.html.j2", light=drawing.LIGHT, charts=charts(), can_draw=bool(script))
-    files = {"/": page, "/live.js": render("live.js.j2"), "/following.js": render("following.js.j2")}
+    script_of_page = render("live.js.j2", most_rows=MOST_ROWS, most_readers=MOST_READERS)
+    files = {"/": page, "/live.js": script_of_page, "/following.js": render("following.js.j2")}
     return {path: text.encode() for path, text in files.items()} | {"/vega.js": script}
 
 

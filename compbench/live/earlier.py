@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ _MOST_READ = 24
 _SHOWN = (P50, P99, THROUGHPUT)
 
 
-def earlier_runs(output_dir: Path, manifest: ToldEvent, measurement: str) -> dict[str, Any]:
+def earlier_runs(output_dir: Path, manifest: ToldEvent, measurement: str) -> Generator[None, None, dict[str, Any]]:
     """Return a table of the measurement in earlier closed runs of the same inputs, the newest first.
 
-    Of repeats it has the mean, as the comparison of runs does. `points` has the P99 of each, for a chart.
+    Of repeats it has the mean, as the comparison of runs does. `points` has the P99 of each, for a chart. It yields
+    after each run that it has read, so that others have their turn.
     """
     name = _plain_name(measurement)
     found: list[Past] = []
@@ -34,6 +35,7 @@ def earlier_runs(output_dir: Path, manifest: ToldEvent, measurement: str) -> dic
                 found.append(past)
         if len(found) == _MOST_SHOWN:
             break
+        yield
     rows = [_cells(past, name) for past in found]
     points = [
         {"run": past.run, "p99": mean} for past in reversed(found) if (mean := _mean(past, name, P99.name)) is not None

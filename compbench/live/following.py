@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ class Places(NamedTuple):
 
 
 class Follower:
-    """One run at a time, as its files tell it; each `look` takes in what is new."""
+    """One run at a time, as its files tell it; going through `steps` takes in what is new."""
 
     def __init__(self, places: Places, board: Board, now: Callable[[], float] = time.time) -> None:
         self.places = places
@@ -53,11 +54,6 @@ class Follower:
         """Tell whether the run is over and its report is there."""
         return self.board.value("report") is True
 
-    def look(self) -> None:
-        """Take in all that is new."""
-        for _ in self.steps():
-            pass
-
     def steps(self) -> Iterator[None]:
         """Take in all that is new, a part of the events at a time."""
         folder = self._folder()
@@ -69,6 +65,7 @@ class Follower:
             while self._tail is not None and self._read_events():
                 yield
         self._show()
+        yield from self._look_back()
 
     def _folder(self) -> Path | None:
         if self.places.run:
@@ -104,7 +101,7 @@ class Follower:
             found = path.stat()
             if (found.st_ino, found.st_mtime_ns) == self._manifest_read:
                 return
-            manifest = msgspec.json.decode(read_regular(path))
+            manifest = msgspec.json.decode(read_regular(path, is_link_followed=False))
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return  # it is being replaced, or was removed: what is known stands until it can be read
         if isinstance(manifest, dict):
@@ -149,7 +146,6 @@ class Follower:
             "hosts": wording.hosts(self.board),
             "machine": wording.machine(self.board),
         }
-        self._show_earlier()
         self.report = self._find_report()
         parts["report"] = self.report is not None and life.life == "over"
         parts["report_so_far"] = self.report is not None
@@ -191,14 +187,17 @@ class Follower:
         state = "under way" if life.is_alive else words_told(self._manifest, "state") or "open"
         return {"name": self.folder.name, "state": state, "chips": [chip for chip in chips if chip[1]]}
 
-    def _show_earlier(self) -> None:
-        """Look back once for each measurement that begins."""
+    def _look_back(self) -> Iterator[None]:
+        """Look into earlier runs, one at a time, once for each measurement that begins."""
         begun = self._state.measurement
         if begun is None or begun.name == self._earlier_of or not self._manifest:
             return
-        self._earlier_of = begun.name
+        self._earlier_of, folder = begun.name, self.folder
         with contextlib.suppress(OSError):  # see _folder
-            self.board.put("earlier", earlier.earlier_runs(self.places.output_dir, self._manifest, begun.name))
+            found = yield from earlier.earlier_runs(self.places.output_dir, self._manifest, begun.name)
+            # Who looks meanwhile may be further.
+            if (self._earlier_of, self.folder) == (begun.name, folder):
+                self.board.put("earlier", found)
 
     def _find_report(self) -> Path | None:
         """Return the run's report; of a closed run only one that was rendered at its end or later."""
@@ -206,10 +205,13 @@ class Follower:
             return None
         path = self.folder / file_names.of_run(self.folder.name, "report")
         try:
-            rendered_at = path.stat().st_mtime
+            found = path.lstat()
         except OSError:
+            return None
+        # A link may lead to any file that this user can read, and whoever uses this machine may read the page.
+        if not stat.S_ISREG(found.st_mode):
             return None
         closed_at = (
             number_told(self._manifest, "closed_at") if words_told(self._manifest, "state") == "closed" else None
         )
-        return None if closed_at is not None and rendered_at < closed_at - _REPORT_GRAIN_S else path
+        return None if closed_at is not None and found.st_mtime < closed_at - _REPORT_GRAIN_S else path

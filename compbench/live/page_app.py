@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -41,10 +42,14 @@ _FIXED = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+# Paths whose answer depends on what the run has told by now.
+_OF_THE_RUN = ("/", "/report")
 _HTML, _TEXT = b"text/html; charset=utf-8", b"text/plain; charset=utf-8"
 _SCRIPT = b"text/javascript; charset=utf-8"
 # What makes a report follow on: when its run goes on, or another one begins, the page is the living one again.
-_FOLLOWING = b'<script src="/following.js" defer></script>\n</body>'
+_FOLLOWING = '<script src="/following.js" data-run="{run}" defer></script>\n</body>'
+# No number of changes has more digits.
+_MOST_DIGITS = 15
 
 
 class LivePage:
@@ -77,6 +82,8 @@ class LivePage:
         elif path == "/events":
             await self._stream(scope, receive, send)
         else:
+            if path in _OF_THE_RUN:
+                await self._look()
             status, kind, body, policy = self._file(path)
             await _answer(send, method, status, kind, body, policy)
 
@@ -107,12 +114,10 @@ class LivePage:
 
     def _file(self, path: str) -> tuple[int, bytes, bytes, bytes]:
         if path == "/":
-            self._follower.look()
             if self._follower.has_report and (report := self._report()) is not None:
-                return 200, _HTML, report, _REPORT_SCRIPTS
+                return 200, _HTML, self._following(report), _REPORT_SCRIPTS
             return 200, _HTML, self._files["/"], _OWN_SCRIPTS
-        if path == "/report":
-            self._follower.look()
+        if path == "/report":  # as it is now, of a run that may be under way: it stays
             if (report := self._report()) is not None:
                 return 200, _HTML, report, _REPORT_SCRIPTS
             return 404, _TEXT, b"there is no report of this run yet\n", _NOTHING
@@ -123,15 +128,19 @@ class LivePage:
         return 404, _TEXT, f"this page has no such path{where}\n".encode(), _NOTHING
 
     def _report(self) -> bytes | None:
-        """Return the report as it is shown here, None if it can't be read."""
+        """Return the report, None if it can't be read."""
         if self._follower.report is None:
             return None
         try:
-            report = read_regular(self._follower.report)
+            return read_regular(self._follower.report, is_link_followed=False)
         except OSError:
             return None
+
+    def _following(self, report: bytes) -> bytes:
+        """Return a report that gives its place to the page when its run goes on, or another one begins."""
+        run = self._follower.folder.name if self._follower.folder else ""
         before, body, after = report.rpartition(b"</body>")
-        return before + _FOLLOWING + after if body else report
+        return before + _FOLLOWING.format(run=html.escape(run)).encode() + after if body else report
 
     async def _stream(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Send what changes as server-sent events; a reader that comes back names what it has seen last."""
@@ -176,7 +185,8 @@ class LivePage:
         """Return the revision that a reader has seen; 0 if none, or of another process."""
         told = next((value for name, value in scope["headers"] if name.lower() == b"last-event-id"), b"")
         name, _, revision = told.decode("latin-1").partition("-")
-        seen = int(revision) if name == self._name and revision.isdecimal() else 0
+        is_number = revision.isascii() and revision.isdecimal() and len(revision) <= _MOST_DIGITS
+        seen = int(revision) if name == self._name and is_number else 0
         return seen if seen <= self._board.revision else 0
 
     def _patch(self, seen: int, revision: int) -> bytes:

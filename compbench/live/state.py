@@ -67,7 +67,6 @@ class RunState:
         self.selection: list[str] = []
         self.invocation = 0
         self.opened_at = 0.0
-        self.is_closed = False
         self.last_at = 0.0
         self.measurement: BegunMeasurement | None = None
         self.phase: BegunPhase | None = None
@@ -106,11 +105,10 @@ class RunState:
         """Begin anew where an earlier invocation was interrupted: what it had under way is not any more."""
         self.selection = names_told(event, "selection")
         self.invocation = count_told(event, "invocation") or 1
-        self.opened_at, self.is_closed = self.last_at, False
+        self.opened_at = self.last_at
         self.measurement, self.phase, self.progress = None, None, {}
 
     def _close(self, _event: ToldEvent) -> None:
-        self.is_closed = True
         self.measurement, self.phase, self.progress = None, None, {}
 
     def _begin_measurement(self, event: ToldEvent) -> None:

@@ -50,8 +50,12 @@ class Tail:
                 self._offset, self.unread_lines, self._is_skipping = 0, 0, False
             self._identity = identity
             chunk = os.pread(descriptor, _CHUNK_BYTES, self._offset)
-            while chunk and b"\n" not in chunk and len(chunk) < min(found.st_size - self._offset, _LONGEST_LINE_BYTES):
-                chunk += os.pread(descriptor, _CHUNK_BYTES, self._offset + len(chunk))
+            wanted = min(found.st_size - self._offset, _LONGEST_LINE_BYTES)
+            while b"\n" not in chunk and len(chunk) < wanted:
+                more = os.pread(descriptor, _CHUNK_BYTES, self._offset + len(chunk))
+                if not more:  # it was cut short meanwhile
+                    break
+                chunk += more
         finally:
             os.close(descriptor)
         return self._events_in(chunk), is_anew

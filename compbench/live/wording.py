@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from compbench.live.board import Board, BoardRow
 from compbench.live.state import ReachedOutcome, RunState
 from compbench.model.measurement import measurement_named
-from compbench.model.metrics import CAPACITY, ERRORS, P50, P95, P99, RECALL, THROUGHPUT, Metric
+from compbench.model.metrics import CAPACITY, ERRORS, NONE, P50, P95, P99, RECALL, THROUGHPUT, Metric
 from compbench.model.times import span
 
 _PHASES = {
@@ -23,7 +23,6 @@ _PHASES = {
 _TIMED = ("measure", "cooldown", "quiet")
 _TABLED = (P50, P95, P99, THROUGHPUT, ERRORS, RECALL, CAPACITY)
 _LAST_ROWS = 10
-NONE = "-"
 
 
 def place_of_run(state: RunState, now: float, *, is_alive: bool) -> dict[str, Any]:
@@ -113,29 +112,50 @@ def notices_shown(state: RunState) -> list[dict[str, str]]:
 
 def tiles(board: Board) -> list[dict[str, str]]:
     """Return the figures of the last second, or of the last progress where nothing is told by the second."""
-    if row := board.last_row("seconds"):
-        recall = row["recall"]
+    if row := last_offered(board):
+        second = f"second {row['s']:.0f}"
         return [
-            _tile(row["p50"], P50, "P50"),
-            _tile(row["p95"], P95, "P95"),
-            _tile(row["p99"], P99, "P99"),
+            _tile(row["p50"], P50, f"P50 in {second}"),
+            _tile(row["p95"], P95, f"P95 in {second}"),
+            _tile(row["p99"], P99, f"P99 in {second}"),
             {
                 "value": f"{row['achieved']:,}",
                 "unit": "ops",
-                "label": f"answered in a second, {row['offered']:,} offered",
+                "label": f"answered in {second}, {row['offered']:,} offered",
             },
-            {"value": f"{row['errors']:,}", "unit": "", "label": "errors in that second"},
-            {
-                "value": RECALL.number(None if recall is None else recall * 100),
-                "unit": "" if recall is None else "%",
-                "label": "recall so far" if recall is not None else "recall: not known yet",
-            },
-            _tile(row["lag"], P99, "the driver's own lag, P99"),
+            {"value": f"{row['errors']:,}", "unit": "", "label": f"errors in {second}"},
+            _recall_tile(board),
+            _tile(row["lag"], P99, f"the driver's own lag, P99 in {second}"),
         ]
     if row := board.last_row("rates"):
         offered = NONE if row["offered"] is None else f"{row['offered']:,.0f}"
         return [{"value": f"{row['achieved']:,.0f}", "unit": "ops/s", "label": f"answered, {offered} offered"}]
     return []
+
+
+def last_offered(board: Board) -> BoardRow | None:
+    """Return the last second in which operations were due, or, where none had any, the last one.
+
+    In the seconds after it only what is late is answered: their latencies are those of the slowest alone.
+    """
+    return next((row for row in _newest_seconds(board) if row["offered"] > 0), board.last_row("seconds"))
+
+
+def _newest_seconds(board: Board) -> Iterator[BoardRow]:
+    """Yield the seconds backwards, up to the last in which operations were due."""
+    for _, row in reversed(board.series["seconds"].rows if "seconds" in board.series else ()):
+        yield row
+        if row["offered"] > 0:
+            return
+
+
+def _recall_tile(board: Board) -> dict[str, str]:
+    """Return recall as it was told last: it is the mean of all answers that were checked up to then."""
+    row = next((row for row in _newest_seconds(board) if row["recall"] is not None), None)
+    if row is None:
+        return {"value": NONE, "unit": "", "label": "recall: not known yet"}
+    of = f" (of {row['checked']:,})" if row["checked"] else ""
+    return {"value": RECALL.number(row["recall"] * 100), "unit": "%", "label": f"recall so far{of}"}
 
 
 def _tile(value: float | None, metric: Metric, label: str) -> dict[str, str]:
@@ -158,8 +178,8 @@ def _second_cells(row: BoardRow) -> list[str]:
 
 
 def hosts(board: Board) -> dict[str, Any]:
-    """Return the last second of each sending host, where several send."""
-    row = board.last_row("seconds")
+    """Return each sending host in the second of the tiles, where several send."""
+    row = last_offered(board)
     told: Mapping[str, BoardRow] = row["hosts"] if row else {}
     cells = [[name, *_host_cells(one)] for name, one in sorted(told.items())]
     return {"columns": ["host", "P50, ms", "P99, ms", "answered", "errors", "lag P99, ms"], "rows": cells}

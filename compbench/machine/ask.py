@@ -42,7 +42,10 @@ class AskError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer: HTTP's status, its body as it came, and what it says the time is (its header `Date`)."""
+    """A whole answer: HTTP's status, its body as it came, and what it says the time is (its header `Date`).
+
+    Of an answer that a child process has fetched the date is not known: empty.
+    """
 
     status: int
     body: bytes
@@ -189,7 +192,10 @@ def _session(deadline_s: float) -> requests.Session:
 
 @cache
 def _tls_rules(_authorities: str | None) -> ssl.SSLContext:
-    """Return how a server proves who it is, which is kept: reading the machine's authorities takes some 17 ms."""
+    """Return how a server proves who it is, which is kept: reading the machine's authorities takes some 17 ms.
+
+    They are those of when it was first asked: a folder of them (SSL_CERT_DIR) that changes later changes nothing.
+    """
     return ssl.create_default_context()
 
 

@@ -100,14 +100,15 @@ def notices(samples: Sequence[Sample], *, driver_cores: int = 1, is_server_here:
     ]
 
 
-def low_cpu(samples: Sequence[Sample]) -> list[Notice]:
+def low_cpu(samples: Sequence[Sample], *, is_server_here: bool = True) -> list[Notice]:
     """Return the warning of a server that used little CPU; at a fixed rate that says something only of a missed target.
 
     The rate decides what a server has to do, so one that is quick enough for it uses little CPU and all is well.
     """
     cpu_pct = _mean(samples, "cpu_pct")
     is_low = cpu_pct is not None and cpu_pct < LOW_CPU_PCT
-    return [notice_of("low-cpu", value=cpu_pct, limit=LOW_CPU_PCT)] if is_low else []
+    code = "low-cpu" if is_server_here else "low-cpu-elsewhere"
+    return [notice_of(code, value=cpu_pct, limit=LOW_CPU_PCT)] if is_low else []
 
 
 def notices_so_far(samples: Sequence[Sample], *, is_server_here: bool = True) -> list[Notice]:

@@ -214,7 +214,7 @@ def _judge(attempt: Attempt, ended: Exit, stdout: Output, report: Path) -> Outco
     if outcome.verdict == "invalid":
         return outcomes.name_the_busy(outcome, attempt.busy)
     if outcome.verdict == "missed":
-        attempt.warn(thresholds.low_cpu(attempt.samples))
+        attempt.warn(thresholds.low_cpu(attempt.samples, is_server_here=not attempt.system_facts.is_elsewhere))
     return outcome
 
 

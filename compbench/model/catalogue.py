@@ -259,6 +259,12 @@ NOTICES = {
         " bottleneck",
         "look at I/O wait, the driver's CPU, and whether the offered rate was reached at all",
     ),
+    "low-cpu-elsewhere": Entry(
+        "the server, which ran elsewhere, used {value:.0f} % of a core on average, less than {limit:.0f} %: something"
+        " else may be the bottleneck",
+        "look at the disks of the server's machine, which are not known here, the round trip, the driver's CPU, and"
+        " whether the offered rate was reached at all",
+    ),
     "memory-full": Entry(
         "{value:.0f} % of the machine's memory was in use, more than {limit:.0f} %: the kernel may kill the server",
         _LESS_OR_MORE_MEMORY,

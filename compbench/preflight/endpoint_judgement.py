@@ -67,8 +67,10 @@ def judge_clock(where: str, date: str, before_s: float, after_s: float) -> Findi
     The header has whole seconds, so that its clock stood from then on to a second later.
     """
     try:
-        told_s = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp()
-    except ValueError:
+        moment = parsedate_to_datetime(date)
+        # Without a zone, or with the one of "-0000", it is UTC.
+        told_s = (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).timestamp()
+    except (ValueError, OverflowError):
         return finding_of("clock", "not-judged", "ok", why=f"{where} tells no time of day")
     least_s, most_s = told_s - after_s, told_s + 1 - before_s
     if least_s <= 0 <= most_s:

@@ -115,8 +115,10 @@ def render_system(capture: Capture) -> str:
     """Return the text of `_sys.txt`: the table of specification 8, then cores, memory, disk, network and warnings."""
     table = thresholds.format_table(capture.samples)
     known = {notice.code for notice in capture.notices}
-    notices = [*capture.notices, *(n for n in thresholds.low_cpu(capture.samples) if n.code not in known)]
-    elsewhere = f"The server ran elsewhere. {own_metrics(capture)}" if capture.system_facts.is_elsewhere else ""
+    is_elsewhere = capture.system_facts.is_elsewhere
+    low_cpu = thresholds.low_cpu(capture.samples, is_server_here=not is_elsewhere)
+    notices = [*capture.notices, *(notice for notice in low_cpu if notice.code not in known)]
+    elsewhere = f"The server ran elsewhere. {own_metrics(capture)}" if is_elsewhere else ""
     lines = further_lines(capture.samples)
     return render("sys.txt.j2", table=table, lines=lines, notices=notices, elsewhere=elsewhere)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from compbench.model.metrics import P50, P99
 from compbench.model.records import Capture
@@ -13,15 +15,21 @@ NOT_KNOWN = "CPU, memory, disk, isolation, priority, limits, other load and what
 # What stands in the place of a fact of the server or its machine; never a blank, and no zero.
 UNKNOWN_THERE = "not known: the server ran elsewhere"
 _TOLD = {"cpu_pct": "CPU", "memory_bytes": "memory", "threads": "threads", "open_files": "open files"}
+# So many measurements are named; the pages of each say the same of it.
+_MOST_NAMED = 5
 
 
 def passages(captures: Iterable[Capture]) -> list[str]:
     """Return for each system that ran elsewhere what is not known of it, and where what is known comes from."""
-    last = {capture.system: capture for capture in captures if capture.system_facts.is_elsewhere}
-    return [_passage(capture) for capture in last.values()]
+    of_system: dict[str, list[Capture]] = {}
+    for capture in captures:
+        if capture.system_facts.is_elsewhere:
+            of_system.setdefault(capture.system, []).append(capture)
+    return [_passage(measured) for measured in of_system.values()]
 
 
-def _passage(capture: Capture) -> str:
+def _passage(measured: Sequence[Capture]) -> str:
+    capture = measured[-1]
     server, title = capture.server, capture.system_facts.title or capture.system
     where = f", asked at {server.executable}" if server.executable else ""
     version = (
@@ -29,9 +37,24 @@ def _passage(capture: Capture) -> str:
     )
     return (
         f"{title} is a server that was there before{where}: compbench neither started nor stopped it; {version}. Not"
-        f" known of its machine: {NOT_KNOWN}. {own_metrics(capture)}. All other figures of a machine are of the"
-        " driver's"
+        f" known of its machine: {NOT_KNOWN}. {_metrics_of_all(measured)}. All other figures of a machine are"
+        " of the driver's"
     )
+
+
+def _metrics_of_all(measured: Sequence[Capture]) -> str:
+    """Return which figures a server tells in a run, and of which of its measurements it told none."""
+    telling = [one for one in measured if _tells(one)]
+    silent = [one.measurement for one in measured if not _tells(one)]
+    if not telling:
+        return own_metrics(measured[-1])
+    pooled = msgspec.structs.replace(telling[-1], samples=[sample for one in telling for sample in one.samples])
+    named = ", ".join(silent[:_MOST_NAMED]) + (f" and {more} more" if (more := len(silent) - _MOST_NAMED) > 0 else "")
+    return own_metrics(pooled) + (f"; nothing of it while these were measured: {named}" if silent else "")
+
+
+def _tells(capture: Capture) -> bool:
+    return any(getattr(sample, name) is not None for sample in capture.samples for name in _TOLD)
 
 
 def own_metrics(capture: Capture) -> str:

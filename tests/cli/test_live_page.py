@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,21 @@ def test_what_is_not_installed_is_said_with_how_to_get_it(tmp_path: Path, monkey
         served(project_of(tmp_path)),
     ):
         raise AssertionError("it is not served")
+
+
+def test_a_page_that_listens_and_ends_before_it_answers_is_not_told_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import socket, sys, time; it = socket.create_server(('127.0.0.1', {port})); time.sleep(1); sys.exit('no page')"
+    )
+    monkeypatch.setattr(live_page, "_argv", lambda _project, port, _run: [sys.executable, "-c", code.format(port=port)])
+    said: list[str] = []
+    page = SuitePage(project_of(tmp_path, live=True, live_port=0), said.append)
+    page.begin()
+    page.end()
+    assert len(said) == 1
+    assert re.fullmatch(r"no page of this run: the page could not be served \(.*\): no page", said[0])
 
 
 def test_the_page_is_niced_and_kept_to_the_drivers_cpus() -> None:

@@ -87,6 +87,9 @@ def test_a_reader_that_comes_back_gets_what_it_missed_and_nothing_twice(page: Se
     with reading(page, "another-5") as stranger:
         read_seconds(stranger, 4)
         assert stranger.patches[0]["whole"], "who has seen another process' page gets everything"
+    with reading(page, seen + 5000 * "0") as absurd:
+        read_seconds(absurd, 4)
+        assert absurd.patches[0]["whole"], "so have those whose number nobody can have seen"
 
 
 def test_seconds_come_as_they_are_told(page: ServedHere, run: ToldRun) -> None:
@@ -143,18 +146,27 @@ def test_when_the_run_ends_the_page_becomes_its_report_and_the_living_page_when_
 ) -> None:
     run.write_report("<html><body>so far</body></html>")
     assert b'id="sentence"' in page.ask("/")[2]
-    assert b"so far" in page.ask("/report")[2]
+    assert page.ask("/report")[2] == b"<html><body>so far</body></html>", "it follows nothing: it stays"
     with reading(page) as reader:
         reader.read_until(lambda it: it.parts["report_so_far"])
         run.write_report()
         run.write_manifest("closed", closed_at=run.opened_at + 60)
         reader.read_until(lambda it: it.parts["report"])
         status, headers, body = page.ask("/")
-        assert (status, b"the report" in body, b"/following.js" in body) == (200, True, True)
+        following = f'src="/following.js" data-run="{run.folder.name}"'.encode()
+        assert (status, b"the report" in body, following in body) == (200, True, True)
         assert "connect-src 'self'" in headers["content-security-policy"]
         run.write_manifest("open")
         reader.read_until(lambda it: not it.parts["report"])
     assert b'id="sentence"' in page.ask("/")[2]
+
+
+def test_a_report_that_is_a_link_is_not_shown(page: ServedHere, run: ToldRun, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("a key")
+    (run.folder / f"{run.folder.name}_report.html").symlink_to(tmp_path / "secret")
+    run.write_manifest("closed", closed_at=1.0)
+    assert page.ask("/report")[0] == 404
+    assert b"a key" not in page.ask("/")[2]
 
 
 def test_a_report_from_before_the_end_is_not_taken_for_the_last_one(page: ServedHere, run: ToldRun) -> None:

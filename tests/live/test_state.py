@@ -20,6 +20,10 @@ def state_of(*events: dict[str, Any]) -> RunState:
     return state
 
 
+def shown_tiles(state: RunState) -> dict[str, str]:
+    return {tile["label"]: tile["value"] for tile in wording.tiles(state.board)}
+
+
 def rows(state: RunState, name: str = "seconds") -> list[dict[str, Any]]:
     return [row for _, row in state.board.series[name].rows]
 
@@ -56,11 +60,24 @@ def test_seconds_become_rows_tiles_and_a_table_and_hosts_stand_by_themselves() -
         second(1, recall=0.953, hosts={"b": host, "a": host}),
     )
     assert [(row["s"], row["p99"], row["recall"]) for row in rows(state)] == [(0, 3.0, None), (1, 3.0, 0.953)]
-    shown = {tile["label"]: tile["value"] for tile in wording.tiles(state.board)}
-    assert shown["P99"] == "3.00"
+    shown = shown_tiles(state)
+    assert shown["P99 in second 1"] == "3.00"
     assert shown["recall so far"] == "95.30"
     assert wording.last_seconds(state.board)["rows"][0][0] == "1", "the newest stands first"
     assert [row[0] for row in wording.hosts(state.board)["rows"]] == ["a", "b"]
+
+
+def test_what_is_answered_after_the_last_operation_was_due_is_not_taken_for_the_measurement() -> None:
+    host = {"completed": 33, "errors": 0, "p99_ms": 3.5}
+    measured = [second(number, recall=0.9, checked=1200, hosts={"a": host}) for number in (58, 59)]
+    late = second(60, offered=0, completed=1, p50_ms=880.0, p95_ms=880.0, p99_ms=880.0, hosts={"a": {"p99_ms": 880.0}})
+    state = state_of(opened(), begun(), phase("measure"), *measured, late)
+    shown = shown_tiles(state)
+    assert shown["P99 in second 59"] == "3.00"
+    assert shown["answered in second 59, 100 offered"] == "99"
+    assert shown["recall so far (of 1,200)"] == "90.00"
+    assert wording.hosts(state.board)["rows"][0][2] == "3.50"
+    assert wording.last_seconds(state.board)["rows"][0][3] == "880.00", "the table has every second"
 
 
 def test_a_second_in_which_nothing_ended_has_no_latency_and_is_no_zero() -> None:

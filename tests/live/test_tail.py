@@ -63,6 +63,22 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path, monkeypa
     assert read_all(reader) == [{"a": 1}]
 
 
+def test_a_file_that_shrinks_while_it_is_read_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "_CHUNK_BYTES", 100)
+    path = tmp_path / "events.jsonl"
+    path.write_text("x" * 1000)
+    real = os.pread
+
+    def shrinking(descriptor: int, count: int, offset: int) -> bytes:
+        os.truncate(path, 150)
+        return real(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", shrinking)
+    assert Tail(path).read() == ([], False)
+
+
 def test_a_file_that_was_replaced_or_cut_short_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"a": 1}\n{"a": 2}\n')

@@ -185,11 +185,15 @@ def test_errors_are_one_line_on_stderr_and_exit_code_1(tmp_path: Path) -> None:
             assert reason in ended.stderr
 
 
-def test_a_missed_target_is_exit_code_1_with_a_report(tmp_path: Path) -> None:
+def test_a_missed_target_is_exit_code_1_with_a_report_whatever_the_terminal_can_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     output = tmp_path / "report.json"
     scenario = scenario_file(
         tmp_path, constant(50), validation="expected_p99_latency_ms = 1.0\nexpected_throughput_ops_sec = 900.0"
     )
+    scenario.write_text(scenario.read_text().replace("A small workload", "Écriture"))
     with serving("--delay-ms", "30") as url:
         base = ("--scenario", scenario, "--endpoint", url, "--duration", "1", "--output", output)
         ended = loadtest("run", *base)
@@ -197,7 +201,8 @@ def test_a_missed_target_is_exit_code_1_with_a_report(tmp_path: Path) -> None:
     assert re.search(r"WARN loadtest: P99 latency [\d.]+ms exceeds target 1\.00ms", ended.stdout)
     assert re.search(r"WARN loadtest: Throughput \d+ ops/sec below target 900 ops/sec", ended.stdout)
     assert "Load test did not meet validation criteria!" in ended.stdout
-    assert json.loads(output.read_text())["total_operations"] == 50
+    assert "Starting load test: ?criture" in ended.stdout
+    assert (ended.stderr, json.loads(output.read_text())["total_operations"]) == ("", 50)
 
 
 def test_target_rate_replaces_the_arrival_pattern(tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ def test_the_lines_of_a_process_are_read_and_no_others() -> None:
     )
 
 
-@pytest.mark.parametrize("said", ["NaN", "+Inf", "-1", "many"])
+@pytest.mark.parametrize(
+    "said", ["NaN", "+Inf", "-1", "many", "1e300", "1e999", "1_000", "0x10", "9223372036854775808"]
+)
 def test_a_value_that_is_no_amount_is_not_told(said: str) -> None:
     assert read_told(f"process_cpu_seconds_total {said}\n", 0).cpu_s is None
 
@@ -43,6 +45,33 @@ def test_a_value_that_is_no_amount_is_not_told(said: str) -> None:
 def test_of_two_values_of_one_name_none_is_taken_for_the_server_s() -> None:
     text = 'process_resident_memory_bytes{node="a"} 5\nprocess_resident_memory_bytes{node="b"} 6\n'
     assert read_told(text, 0).is_empty
+
+
+def test_braces_within_a_label_belong_to_it() -> None:
+    text = 'process_open_fds{path="/a/{id}",said="a \\"}\\" b"} 5\n'
+    assert read_told(text, 0).open_files == 5
+    assert read_told(2 * text, 0).is_empty, "it stands there twice"
+    assert read_told("process_open_fds{\n} 5\n", 0).is_empty, "a line ends where it ends"
+    for more in range(20):
+        long = read_told("process_open_fds" + (4080 + more) * " " + "123\n", 0).open_files
+        assert long in (123, None), "of a line that is too long no part of its number is taken"
+
+
+@pytest.mark.parametrize(
+    "line", ["a{\n", "process_threads{\n", "process_threads{a", "process_threads ", 'process_threads{"']
+)
+def test_a_page_of_any_content_is_read_in_time_with_its_length(line: str) -> None:
+    """Thirty times as much may not take hundreds of times as long; it is read while no other thread has its turn."""
+
+    def took_s(copies: int) -> float:
+        text, found = line * copies, []
+        for _ in range(3):
+            began = time.perf_counter()
+            read_told(text, 0)
+            found.append(time.perf_counter() - began)
+        return min(found)
+
+    assert took_s(90_000) < 300 * max(took_s(3_000), 2e-5)
 
 
 def test_a_system_s_own_name_is_read_where_it_lacks_the_usual_one() -> None:

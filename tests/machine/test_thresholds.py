@@ -112,6 +112,8 @@ class TestNotices:
     ) -> None:
         samples = samples_of(cpu_pct=cpu_pct)
         assert [notice.code for notice in thresholds.low_cpu(samples)] == codes
+        there = [notice.code for notice in thresholds.low_cpu(samples, is_server_here=False)]
+        assert there == [f"{code}-elsewhere" for code in codes], "nobody is sent to this machine's disks for it"
         assert thresholds.notices(samples) == []
 
     def test_a_driver_that_can_use_two_cores_is_saturated_only_when_it_uses_both(self) -> None:
@@ -120,7 +122,7 @@ class TestNotices:
 
     def test_every_text_has_its_figures_filled_in_and_says_what_helps(self) -> None:
         told = [code for code, entry in NOTICES.items() if "value" in entry.fields]
-        assert len(told) == 12
+        assert len(told) == 13
         for code in told:
             text = notice_of(code, value=95.0, limit=90.0).text
             assert "95" in text, text

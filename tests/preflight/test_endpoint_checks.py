@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,10 @@ def test_a_clock_that_is_off_is_a_warning_and_one_that_is_not_told_is_not_judged
     late = judge_clock("it", NOON, NOON_S + 8, NOON_S + 8.2)
     assert (late.level, late.found) == ("warning", "the clock of it is 7 s behind ours")
     assert judge_clock("it", NOON, NOON_S - 9, NOON_S - 8).found == "the clock of it is 8 s ahead of ours"
-    assert judge_clock("it", "yesterday", 0, 1).code == "not-judged"
+    for words in ("yesterday", "Fri, 27 Nov 99999999999999999999 12:00:00 GMT", f"{NOON[:-3]}+9999999999999"):
+        assert judge_clock("it", words, 0, 1).code == "not-judged"
+    for there in (f"{NOON[:-3]}-0000", "Fri, 27 Nov 2026 14:00:00 +0200", NOON[:-4]):
+        assert judge_clock("it", there, NOON_S - 0.2, NOON_S + 0.9).code == "clock"
 
 
 def test_connections_are_judged_by_those_that_fail_and_by_the_tightest_target() -> None:
@@ -130,6 +134,19 @@ def test_a_server_with_a_full_queue_is_told_and_waited_for_once(monkeypatch: pyt
         assert finding.code == "connections-lost"
         for one in waiting:
             one.close()
+
+
+def test_an_address_of_a_kind_that_this_machine_lacks_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+    lacking = (9999, socket.SOCK_STREAM, 0, "", ("2001:db8::1", 1, 0, 0))  # no kernel knows such a family
+
+    def both(*arguments: Any, **named: Any) -> list[Any]:
+        return [lacking, *real(*arguments, **named)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with socket.create_server(("127.0.0.2", 0)) as server:
+        assert find_obstacle("127.0.0.2", [server.getsockname()[1]], None) is None
+        assert link_to("127.0.0.2", server.getsockname()[1]) == Link("loopback", is_loopback=True)
 
 
 def test_the_interface_that_leads_to_a_server_is_found_without_sending_anything() -> None:

@@ -12,6 +12,7 @@ from compbench.model.notices import Notice
 from compbench.model.records import ELSEWHERE, Capture, DataSet, DriverFacts, ServerFacts, SystemFacts
 from compbench.model.result import Details
 from compbench.report.circumstances import Doubt
+from compbench.report.elsewhere import passages
 from compbench.report.groups import group_captures
 from compbench.report.statistics import Spread, spread
 from compbench.report.validity import doubts
@@ -171,6 +172,20 @@ def elsewhere(**facts: Any) -> Capture:
     return msgspec.structs.replace(
         with_own(**facts), system_facts=SystemFacts(title="Db", mode=ELSEWHERE), server=server, driver_process=driver
     )
+
+
+def test_of_a_run_it_is_said_in_which_measurements_a_server_elsewhere_told_nothing_of_its_process() -> None:
+    told = msgspec.structs.replace(elsewhere(), scenario="told", server=ServerFacts(metrics_from="http://db/metrics"))
+    of_driver = [
+        msgspec.structs.replace(s, cpu_pct=None, memory_bytes=None, threads=None, open_files=None) for s in told.samples
+    ]
+    silent = msgspec.structs.replace(told, scenario="silent", samples=of_driver)
+    for run in ([told, silent], [silent, told]):
+        (passage,) = passages(run)
+        assert "Of its process it tells CPU, memory" in passage
+        assert "nothing of it while these were measured: silent." in passage
+    assert "nothing" not in passages([told])[0]
+    assert "it tells nothing while it was measured" in passages([silent])[0]
 
 
 def test_of_a_server_elsewhere_each_reading_is_the_driver_s_and_what_is_not_known_is_said() -> None:

@@ -62,30 +62,27 @@ def connect_s(host: str, port: int) -> float:
     """
     refused = OSError("it has no address")
     for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind) as connection:
-            connection.settimeout(CONNECT_LIMIT_S)
-            began = time.perf_counter()
-            try:
+        try:  # a machine without IPv6 has no socket for it either
+            with socket.socket(family, kind) as connection:
+                connection.settimeout(CONNECT_LIMIT_S)
+                began = time.perf_counter()
                 connection.connect(address)
-            except OSError as error:
-                refused = error
-            else:
                 return time.perf_counter() - began
+        except OSError as error:
+            refused = error
     raise refused
 
 
 def link_to(host: str, port: int) -> Link | None:
     """Return the interface by which packets to the server leave; None if that can't be told.
 
-    Nothing is sent: a datagram socket that is connected has looked up its way, and that is all.
+    Nothing is sent: a datagram socket that is connected has looked up its way, and that is all. Of several addresses
+    it is the first to which there is one, as for connections.
     """
-    try:
-        address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(address[0], address[1]) as probe:
-            probe.connect(address[4])
-            own, there = str(probe.getsockname()[0]), str(address[4][0])
-    except OSError:
+    ends = _ends_of_way(host, port)
+    if ends is None:
         return None
+    own, there = ends
     if own == there or ipaddress.ip_address(own.partition("%")[0]).is_loopback:
         return Link("loopback", is_loopback=True)
     name = next((n for n, all_of in psutil.net_if_addrs().items() if any(one.address == own for one in all_of)), "")
@@ -95,6 +92,16 @@ def link_to(host: str, port: int) -> Link | None:
         speed_mbit = psutil.net_if_stats()[name].speed
         return Link(name, bits_s=1e6 * speed_mbit if speed_mbit > 0 else None)
     return Link(name)
+
+
+def _ends_of_way(host: str, port: int) -> tuple[str, str] | None:
+    """Return our own address on the way to a server, and its; None if there is no way."""
+    with contextlib.suppress(OSError, UnicodeError):  # the name's; that it can't be resolved is another check's
+        for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
+            with contextlib.suppress(OSError), socket.socket(family, kind) as probe:
+                probe.connect(address)
+                return str(probe.getsockname()[0]), str(address[0])
+    return None
 
 
 def _handshake(host: str, port: int) -> None:

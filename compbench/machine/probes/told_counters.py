@@ -1,15 +1,16 @@
 """What a server tells of its own process in its metrics: a few lines of Prometheus' text format. Pure.
 
 Read by hand, because four or five lines of numbers need no library: `prometheus-client` is part of the extra `report`,
-and its parser makes objects of every line, of which some servers have tens of thousands. Strict: a name that stands
-more than once, or a value that is no finite number, is not told.
+and its parser makes objects of every line, of which some servers have tens of thousands. Only the lines of the wanted
+names are looked at, each by itself: whatever a page has, reading it takes time in proportion to its length, and little,
+since no other thread of the runner has its turn meanwhile. Strict: a name that stands more than once, or a value that
+is no amount that a machine could have, is not told.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -21,7 +22,13 @@ STANDARD_NAMES: Mapping[str, str] = {
     "threads": "process_threads",
     "open_files": "process_open_fds",
 }
-_LINE = re.compile(r"^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{[^}]*\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t\r]*$", re.MULTILINE)
+# What follows the name, within its line: labels, whose values may have braces of their own, the value, perhaps a time.
+_REST = re.compile(r'(?:\{(?:[^"{}\n]|"(?:[^"\\\n]|\\[^\n])*")*\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t\r]*')
+_AMOUNT = re.compile(r"\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# A page's longest line that is looked at; those of a process have some hundred characters.
+_LONGEST_LINE = 4096
+# Above what any reader of a record holds in a whole number.
+_LIMIT = 2.0**63
 
 
 class ToldCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,15 +66,33 @@ def read_told(text: str, told_at_s: float, own_names: Mapping[str, str] | None =
 def _values(text: str, wanted: set[str]) -> dict[str, float | None]:
     """Return the value of each wanted name; None of one that is no such number, or stands there twice."""
     found: dict[str, float | None] = {}
-    for name, said in _LINE.findall(text):
-        if name in wanted:
-            found[name] = None if name in found else _number(said)
+    for name in wanted:
+        told = list(_rests(text, name))
+        if told:
+            said = _REST.fullmatch(told[0]) if len(told) == 1 else None
+            found[name] = _amount(said[1]) if said else None
     return found
 
 
-def _number(said: str) -> float | None:
-    try:
-        value = float(said)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
+def _rests(text: str, name: str) -> Iterator[str]:
+    """Yield what follows a name on each line that begins with it, two at most: that there are two is enough."""
+    at, count = 0 if text.startswith(name) else _next_line(text, name, 0), 0
+    while at >= 0 and count < 2:  # noqa: PLR2004 - see above
+        after = at + len(name)
+        if text[after : after + 1] in ("{", " ", "\t"):
+            end = text.find("\n", after, after + _LONGEST_LINE)
+            is_last = end < 0 and len(text) <= after + _LONGEST_LINE
+            count += 1
+            yield text[after:] if is_last else text[after : max(end, after)]
+        at = _next_line(text, name, after)
+
+
+def _next_line(text: str, name: str, start: int) -> int:
+    """Return where the name begins a line next; -1 if none does."""
+    found = text.find(f"\n{name}", start)
+    return found + 1 if found >= 0 else -1
+
+
+def _amount(said: str) -> float | None:
+    value = float(said) if _AMOUNT.fullmatch(said) else _LIMIT
+    return value if value < _LIMIT else None
