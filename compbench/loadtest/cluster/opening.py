@@ -50,6 +50,8 @@ QUIET = {
     "distributed.comm.timeouts.connect": f"{CONNECT_LIMIT_S:.0f}s",
     "distributed.admin.log-format": "%(message)s",
 }
+# How long a worker elsewhere may be without a scheduler.
+_ORPHAN_LIMIT_S = 20.0
 # There is a server all the same, on a port that nobody else has.
 _NO_DASHBOARD = "127.0.0.1:0"
 # Looked up by the standard library, which a host without compbench has too.
@@ -148,7 +150,8 @@ def _over_ssh(names: tuple[str, ...], distributed: Any) -> Any:
         options = {
             "address": address,
             "connect_options": {"username": user} if user else {},
-            "kwargs": {"name": address, "memory_limit": 0, "dashboard": False},
+            # One that starts just when this process dies would look for its scheduler for ever.
+            "kwargs": {"name": address, "memory_limit": 0, "dashboard": False, "death_timeout": _ORPHAN_LIMIT_S},
             # A host that has the same checkout needs no installation.
             "remote_python": f"PYTHONPATH={shlex.quote(checkout)} {shlex.quote(sys.executable)}",
         }
