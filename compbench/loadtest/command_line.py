@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import signal
 import sys
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     # A shell's background job inherits SIGINT ignored; this program must end by it all the same.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A title, or a unit, may have what an ASCII terminal lacks: that must end no measurement and no search.
+        sys.stdout.reconfigure(errors="replace")
     options = driver_parser().parse_args(arguments)
     commands = {
         "run": _run,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -106,7 +105,7 @@ def run(options: RunOptions, progress: Progress) -> int:
     if options.output:  # before anything is printed: nobody loses a measurement by a terminal that is gone
         asked = msgspec.structs.replace(_asked(options, workload, found), floor=least, floor_missing=floor_missing)
         report.write_json(options.output, report.json_report(scenario.title, measured, asked))
-    _print(f"\n{report.text_report(scenario.title, measured)}\n")
+    print(f"\n{report.text_report(scenario.title, measured)}\n", flush=True)  # noqa: T201 - the report
     return _judge(measured, scenario, found)
 
 
@@ -371,11 +370,4 @@ def _log_failures(measured: verdict.Measured) -> None:
 def _log(level: str, message: str) -> None:
     """Print a line as Engram's `loadtest` logs it, on stdout and without colours."""
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    _print(f"{now} {level:>5} loadtest: {message}")
-
-
-def _print(text: str) -> None:
-    """Print on stdout, whatever it can show: a title, or a unit, may have what an ASCII terminal lacks."""
-    encoding = sys.stdout.encoding or "utf-8"
-    shown = text.encode(encoding, "replace").decode(encoding)
-    print(shown, file=sys.stdout, flush=True)  # noqa: T201 - the contract's answer
+    print(f"{now} {level:>5} loadtest: {message}", flush=True)  # noqa: T201 - see above

@@ -205,6 +205,20 @@ def test_a_missed_target_is_exit_code_1_with_a_report_whatever_the_terminal_can_
     assert (ended.stderr, json.loads(output.read_text())["total_operations"]) == ("", 50)
 
 
+@pytest.mark.slow
+def test_a_search_for_a_capacity_bears_a_terminal_that_has_ascii_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    output, scenario = tmp_path / "capacity.json", scenario_file(tmp_path, constant(20))
+    scenario.write_text(scenario.read_text().replace("A small workload", "Écriture"))
+    searched = ("--p99", "1", "--step-duration", "1", "--repeats", "1", "--precision", "50", "--output", output)
+    with serving("--delay-ms", "30") as url:
+        ended = loadtest("capacity", "--scenario", scenario, "--endpoint", url, *searched)
+    assert (ended.returncode, ended.stderr, json.loads(output.read_text())["bound"]) == (1, "", "none")
+    assert "?criture" in ended.stdout
+
+
 def test_target_rate_replaces_the_arrival_pattern(tmp_path: Path) -> None:
     with serving() as url:
         own = drive(tmp_path, url, POISSON, 1, "--target-rate", "40").own

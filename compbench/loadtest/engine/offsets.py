@@ -37,9 +37,6 @@ class ClockOffset(NamedTuple):
     round_trip_ms: float
 
 
-SAME_CLOCK = ClockOffset(0.0, 0.0, 0.0)
-
-
 def offset_of(pings: Sequence[Ping]) -> ClockOffset:
     """Return the offset that the fastest of the pings tells; there is at least one."""
     best = min(pings, key=lambda ping: ping.returned_s - ping.sent_s)
